@@ -1,0 +1,110 @@
+//! What a stretch of this process took: cycles, time, memory.
+
+use perf_event::Builder;
+use perf_event::Counter;
+use perf_event::events::Hardware;
+use std::time::Instant;
+
+pub(crate) struct Meter {
+    hardware: Option<Counter>,
+    start: Reading,
+}
+
+/// A point in time, by three clocks.
+struct Reading {
+    tsc: u64,
+    wall: Instant,
+    usage: libc::rusage,
+    /// Nanoseconds of processor time, finer than `usage`.
+    cpu_ns: u64,
+}
+
+pub(crate) struct Took {
+    /// Where `cycles` comes from.
+    pub(crate) counter: &'static str,
+    pub(crate) cycles: f64,
+    pub(crate) wall_s: f64,
+    pub(crate) user_s: f64,
+    pub(crate) sys_s: f64,
+    pub(crate) peak_rss_kib: u64,
+}
+
+impl Meter {
+    pub(crate) fn start() -> Self {
+        let hardware = hardware_counter();
+        Self { hardware, start: Reading::now() }
+    }
+
+    pub(crate) fn stop(mut self) -> Took {
+        let counted = self.hardware.as_mut().and_then(|counter| counter.read().ok());
+        let (start, end) = (self.start, Reading::now());
+        let wall_s = end.wall.duration_since(start.wall).as_secs_f64();
+        let cpu_s = (end.cpu_ns - start.cpu_ns) as f64 / 1e9;
+        // Processor time, not wall time: another program on this core takes none of it.
+        let tsc_per_s = (end.tsc - start.tsc) as f64 / wall_s;
+        let (counter, cycles) = match counted {
+            Some(cycles) => ("hardware", cycles as f64),
+            None => ("tsc", cpu_s * tsc_per_s),
+        };
+        // The kernel splits user from system time by sampling; its sum is exact.
+        let user = seconds(end.usage.ru_utime) - seconds(start.usage.ru_utime);
+        let sys = seconds(end.usage.ru_stime) - seconds(start.usage.ru_stime);
+        let sys_share = if user + sys > 0.0 { sys / (user + sys) } else { 0.0 };
+        Took {
+            counter,
+            cycles,
+            wall_s,
+            user_s: cpu_s * (1.0 - sys_share),
+            sys_s: cpu_s * sys_share,
+            peak_rss_kib: peak_rss_kib(),
+        }
+    }
+}
+
+/// Core cycles, user and kernel, of this thread; `None` where the machine does not count them.
+fn hardware_counter() -> Option<Counter> {
+    let mut builder = Builder::new(Hardware::CPU_CYCLES);
+    builder.include_kernel();
+    let mut counter = builder.build().ok()?;
+    counter.enable().ok()?;
+    Some(counter)
+}
+
+impl Reading {
+    fn now() -> Self {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `time` is writable.
+        unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+        // SAFETY: all zero is a valid `rusage`: numbers.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: `usage` is writable.
+        unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
+        Self {
+            tsc: time_stamp(),
+            wall: Instant::now(),
+            usage,
+            cpu_ns: time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64,
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn time_stamp() -> u64 {
+    // SAFETY: every x86-64 processor has the instruction.
+    unsafe { std::arch::x86_64::_rdtsc() }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("a time-stamp counter for this processor is missing");
+
+fn seconds(time: libc::timeval) -> f64 {
+    time.tv_sec as f64 + time.tv_usec as f64 / 1e6
+}
+
+/// The most memory that was resident at once. Not `ru_maxrss`, which a process inherits from the one
+/// that started it.
+fn peak_rss_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,42 @@
+//! `phase_shift`: the sizes in use drift from class 7 down to class 4 and back.
+//!
+//! In a phase every allocation is of one class; the phases go 7, 6, 5, 4, 5, 6, 7, 6, … A phase
+//! lasts long enough for every slot to be turned over many times, so that all blocks of the class
+//! before are freed and its slabs really become EMPTY. What a program does that loads, works, and
+//! writes out: the memory of one phase is there for the next, if the allocator gets it back.
+
+use crate::Args;
+use crate::slots::Slots;
+use crate::xorshift::XorShift;
+use std::alloc::GlobalAlloc;
+
+/// Half of these live at once: 256 blocks, in class 7 half a MiB, half of what the report's soft cap
+/// admits for it.
+pub(crate) const DEFAULT_WS: usize = 512;
+
+/// Operations per phase and slot. A slot is missed by a whole phase with probability e^-32.
+const TURNS: u64 = 32;
+
+/// The sizes of a phase, `low + 0..span` bytes: the founding report's classes 7 down to 4, and back.
+const PHASES: [(usize, u64); 6] =
+    [(513, 528), (257, 256), (129, 128), (65, 64), (129, 128), (257, 256)];
+
+#[inline(never)]
+pub(crate) fn run<A: GlobalAlloc>(slots: &mut Slots<'_, A>, args: Args) {
+    let mut random = XorShift::new(args.seed);
+    let count = slots.len() as u64;
+    let phase_len = TURNS * count;
+    let mut left = args.cycles;
+    for (low, span) in PHASES.into_iter().cycle() {
+        for _ in 0..phase_len.min(left) {
+            let r = random.next();
+            let index = ((r >> 32) * count) >> 32;
+            let offset = ((r & 0xFFFF) * span) >> 16;
+            slots.turn(index as usize, low + offset as usize);
+        }
+        left = left.saturating_sub(phase_len);
+        if left == 0 {
+            return;
+        }
+    }
+}

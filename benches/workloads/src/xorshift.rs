@@ -1,0 +1,18 @@
+//! Random numbers at three shifts each (Marsaglia's xorshift64), the same on every machine.
+
+pub(crate) struct XorShift(u64);
+
+impl XorShift {
+    /// Any seed will do; 0, from which xorshift never gets away, becomes another.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(if seed == 0 { 0x9E37_79B9_7F4A_7C15 } else { seed })
+    }
+
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}

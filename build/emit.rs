@@ -1,0 +1,82 @@
+//! Writes the macro that hands the variants to whoever stamps something for each.
+
+use super::knobs::{Kind, Knob, Value};
+use super::select::Selection;
+use super::tree::{Tree, Variant};
+use std::fmt::Write;
+
+/// The content of `OUT_DIR/variants.rs`.
+pub(crate) fn emit(tree: &Tree, selection: &Selection) -> String {
+    let mut out = String::from("// Written by build.rs from variants/*.toml.\n\n");
+    let stats = selection.stats;
+    writeln!(out, "/// Whether event counters are compiled in (feature `stats`).").unwrap();
+    writeln!(out, "pub(crate) const STATS: bool = {stats};\n").unwrap();
+
+    writeln!(out, "/// Calls a macro with every stamped variant's knobs, and the selected one.")
+        .unwrap();
+    writeln!(out, "macro_rules! with_variants {{ ($callback:ident) => {{ $callback! {{").unwrap();
+    for id in &selection.stamped {
+        emit_variant(&mut out, &tree.variants[id]);
+    }
+    writeln!(out, "    selected {}", tree.variants[&selection.selected].type_name).unwrap();
+    writeln!(out, "}} }} }}\npub(crate) use with_variants;\n").unwrap();
+
+    writeln!(
+        out,
+        "/// Calls `$callback!` once with every variant of this build: `Type \"id\", ...`."
+    )
+    .unwrap();
+    writeln!(out, "///").unwrap();
+    writeln!(
+        out,
+        "/// The callback may be any macro in scope; the types live at the crate's root."
+    )
+    .unwrap();
+    writeln!(out, "#[macro_export]").unwrap();
+    writeln!(out, "macro_rules! for_each_variant {{ ($callback:ident) => {{ $callback! {{")
+        .unwrap();
+    for id in &selection.stamped {
+        writeln!(out, "    {} {id:?},", tree.variants[id].type_name).unwrap();
+    }
+    writeln!(out, "}} }} }}").unwrap();
+    out
+}
+
+fn emit_variant(out: &mut String, variant: &Variant) {
+    writeln!(out, "    variant {} {{", variant.type_name).unwrap();
+    writeln!(out, "        doc: {:?},", doc(variant)).unwrap();
+    writeln!(out, "        id: {:?},", variant.id).unwrap();
+    writeln!(out, "        parent: {:?},", variant.parent).unwrap();
+    writeln!(out, "        knobs: {{").unwrap();
+    for (key, value) in &variant.knobs {
+        let knob = Knob::by_key(key).expect("the tree holds known knobs only");
+        writeln!(out, "            {}: {},", key.to_uppercase(), rust_value(knob, value)).unwrap();
+    }
+    writeln!(out, "        }}\n    }}").unwrap();
+}
+
+fn doc(variant: &Variant) -> String {
+    let Variant { id, question, .. } = variant;
+    let place = match (&variant.parent, variant.own.iter().next()) {
+        (Some(parent), Some((key, value))) => {
+            format!("Variant `{id}`: `{parent}` with `{key} = {value}`.")
+        }
+        _ => format!("Variant `{id}`: a root of the tree."),
+    };
+    format!("{place}\n\n{question}")
+}
+
+fn rust_value(knob: &Knob, value: &Value) -> String {
+    match (knob.kind, value) {
+        (Kind::Choice { rust_enum, .. }, Value::Word(word)) => {
+            let name = match word.as_str() {
+                "superslab" => "SuperSlab".to_owned(),
+                word => word[..1].to_uppercase() + &word[1..],
+            };
+            format!("$crate::variant::{rust_enum}::{name}")
+        }
+        (Kind::NumberOrNone { .. }, Value::Number(number)) => format!("Some({number})"),
+        (_, Value::Number(number)) => number.to_string(),
+        (_, Value::Unlimited | Value::Word(_)) => "None".to_owned(),
+    }
+}

@@ -1,0 +1,132 @@
+//! What a variant may set: one row per knob.
+//!
+//! This table is the only list of knobs outside `src/variant/`; the error
+//! messages, the docs' table and the emitted constants all come from it.
+
+/// What values a knob takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// One of these words; each is a variant of the Rust enum of that name.
+    Choice { rust_enum: &'static str, words: &'static [&'static str] },
+    /// A whole number in this range.
+    Number { min: u32, max: u32 },
+    /// A whole number in this range, or `"none"` for no limit.
+    NumberOrNone { min: u32, max: u32 },
+}
+
+/// One knob.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Knob {
+    /// The key under `[set]`.
+    pub(crate) key: &'static str,
+    pub(crate) kind: Kind,
+    /// Whether a variant of the system backend leaves it unset.
+    pub(crate) superslab_only: bool,
+    /// Unit and meaning, for messages.
+    pub(crate) meaning: &'static str,
+}
+
+const fn knob(key: &'static str, kind: Kind, meaning: &'static str) -> Knob {
+    Knob { key, kind, superslab_only: true, meaning }
+}
+
+pub(crate) const KNOBS: &[Knob] = &[
+    Knob {
+        key: "backend",
+        kind: Kind::Choice { rust_enum: "Backend", words: &["system", "superslab"] },
+        superslab_only: false,
+        meaning: "who serves the size classes",
+    },
+    knob(
+        "size_classes",
+        Kind::Choice { rust_enum: "Table", words: &["report"] },
+        "table of block sizes",
+    ),
+    knob(
+        "superslab_lg",
+        Kind::Number { min: 19, max: 21 },
+        "binary logarithm of a SuperSlab's bytes",
+    ),
+    knob(
+        "registry",
+        Kind::Choice { rust_enum: "Registry", words: &["linear", "hash"] },
+        "how an address is turned into its SuperSlab",
+    ),
+    knob(
+        "recycle",
+        Kind::Choice { rust_enum: "Recycle", words: &["none", "freelist"] },
+        "what a drain does with a slab that it emptied",
+    ),
+    knob(
+        "empty_scan_limit",
+        Kind::Number { min: 0, max: 1024 },
+        "slabs that stage 0.5 looks at per acquisition",
+    ),
+    knob(
+        "soft_cap",
+        Kind::NumberOrNone { min: 1, max: 1024 },
+        "SuperSlabs that may be mapped for one class",
+    ),
+    knob(
+        "list_limit",
+        Kind::Number { min: 1, max: 4096 },
+        "blocks that a thread keeps per class before it drains",
+    ),
+    knob("batch", Kind::Number { min: 1, max: 4096 }, "blocks moved by one refill or drain"),
+];
+
+/// The value a file gave to a knob, already known to be allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    Word(String),
+    Number(u32),
+    /// `"none"` for a [`Kind::NumberOrNone`].
+    Unlimited,
+}
+
+impl Knob {
+    pub(crate) fn by_key(key: &str) -> Option<&'static Self> {
+        KNOBS.iter().find(|knob| knob.key == key)
+    }
+
+    /// What a file may write after `key =`, in words.
+    pub(crate) fn allowed(&self) -> String {
+        let values = match self.kind {
+            Kind::Choice { words, .. } => {
+                words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+            }
+            Kind::Number { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::NumberOrNone { min, max } => {
+                format!("a whole number from {min} to {max}, or \"none\"")
+            }
+        };
+        format!("{values} ({})", self.meaning)
+    }
+
+    /// Checks a value from a file; `None` if it is not allowed.
+    pub(crate) fn parse(&self, value: &toml::Value) -> Option<Value> {
+        let number = |min: u32, max: u32| {
+            let number = u32::try_from(value.as_integer()?).ok()?;
+            (min..=max).contains(&number).then_some(Value::Number(number))
+        };
+        match self.kind {
+            Kind::Choice { words, .. } => {
+                let word = value.as_str()?;
+                words.contains(&word).then(|| Value::Word(word.to_owned()))
+            }
+            Kind::Number { min, max } => number(min, max),
+            Kind::NumberOrNone { .. } if value.as_str() == Some("none") => Some(Value::Unlimited),
+            Kind::NumberOrNone { min, max } => number(min, max),
+        }
+    }
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Word(word) => f.write_str(word),
+            Self::Number(number) => number.fmt(f),
+            Self::Unlimited => f.write_str("none"),
+        }
+    }
+}

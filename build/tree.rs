@@ -1,0 +1,350 @@
+//! The variant files, read, checked and resolved into a tree.
+//!
+//! Shared by the build script and by `cargo ci` (as a `#[path]` module), so that
+//! there is one reading of a variant file.
+
+use super::knobs::{KNOBS, Knob, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// All variants, by id.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(crate) variants: BTreeMap<String, Variant>,
+}
+
+/// One variant file, with what it inherits.
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "`cargo ci` reads all of it, the build script only some")]
+pub(crate) struct Variant {
+    /// File name, Cargo feature and bench id.
+    pub(crate) id: String,
+    /// The Rust type: the id in CamelCase.
+    pub(crate) type_name: String,
+    pub(crate) parent: Option<String>,
+    /// Edges between this variant and its root.
+    pub(crate) depth: usize,
+    pub(crate) group: Group,
+    pub(crate) question: String,
+    /// Whether this one is `hakmem::Hakmem` when no feature names another.
+    pub(crate) default: bool,
+    /// What this file sets itself: one knob, or all of them for a root.
+    pub(crate) own: BTreeMap<&'static str, Value>,
+    /// Every knob, own and inherited.
+    pub(crate) knobs: BTreeMap<&'static str, Value>,
+    /// Change against the parent that the file expects, in percent: metric → (low, high).
+    pub(crate) expect: BTreeMap<String, (f64, f64)>,
+    /// What the founding report says of this variant.
+    pub(crate) report: Report,
+}
+
+/// Which runs a variant takes part in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// The matrix.
+    Matrix,
+    /// A sweep over one knob: run by name, or for the verdicts.
+    Sweep,
+}
+
+/// Figures from the founding report, as written there.
+#[derive(Clone, Debug, Default)]
+#[allow(dead_code, reason = "read by `cargo ci`, not by the build script")]
+pub(crate) struct Report {
+    pub(crate) m_ops_per_s: Option<(f64, f64)>,
+    pub(crate) kernel_percent: Option<f64>,
+    pub(crate) stage1_percent: Option<f64>,
+}
+
+const TOP_KEYS: &[&str] = &["parent", "question", "group", "default", "set", "expect", "report"];
+const EXPECT_KEYS: &[&str] = &["cycles_per_op", "peak_rss"];
+const REPORT_KEYS: &[&str] = &["m_ops_per_s", "kernel_percent", "stage1_percent"];
+/// Features that are not variants, and names that would collide with an item of the crate.
+const RESERVED: &[&str] = &["default", "stats", "hash-lookup", "all-variants", "hakmem", "self"];
+
+impl Tree {
+    /// Reads every `*.toml` in a folder.
+    pub(crate) fn read(folder: &Path) -> Result<Self, String> {
+        let io = |e: std::io::Error| format!("{}: {e}", folder.display());
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|e| format!("{}: {e}", path.display()))?;
+                files.push((stem, text));
+            }
+        }
+        Self::resolve(&files)
+    }
+
+    /// Turns (file stem, content) pairs into a checked tree.
+    pub(crate) fn resolve(files: &[(String, String)]) -> Result<Self, String> {
+        let mut variants = BTreeMap::new();
+        let mut types = BTreeMap::new();
+        for (id, text) in files {
+            let variant = parse(id, text)?;
+            if let Some(other) = types.insert(variant.type_name.clone(), id) {
+                return Err(format!(
+                    "variants/{id}.toml: its type would be `{}`, which `{other}` has already",
+                    variant.type_name
+                ));
+            }
+            variants.insert(id.clone(), variant);
+        }
+        let mut tree = Self { variants };
+        for (id, _) in files {
+            tree.inherit(id)?;
+        }
+        let defaults: Vec<&str> =
+            tree.variants.values().filter(|v| v.default).map(|v| v.id.as_str()).collect();
+        match defaults[..] {
+            [_] => Ok(tree),
+            [] => Err("variants/: no file says `default = true`; exactly one must".into()),
+            _ => Err(format!(
+                "variants/{}.toml: `default = true` stands in {} too; exactly one file may say it",
+                defaults[1], defaults[0]
+            )),
+        }
+    }
+
+    /// The one variant that says `default = true`.
+    pub(crate) fn default_variant(&self) -> &Variant {
+        self.variants.values().find(|v| v.default).expect("checked by `resolve`")
+    }
+
+    /// The child of `id` whose one knob is the hash registry.
+    pub(crate) fn hash_twin(&self, id: &str) -> Option<&Variant> {
+        self.variants.values().find(|v| v.parent.as_deref() == Some(id) && v.is_hash_twin())
+    }
+
+    /// Walks up from `id` and fills in its depth and the knobs it inherits.
+    fn inherit(&mut self, id: &str) -> Result<(), String> {
+        let mut chain = vec![id.to_owned()];
+        let mut at = &self.variants[id];
+        while let Some(parent) = &at.parent {
+            if chain.contains(parent) {
+                chain.push(parent.clone());
+                return Err(format!(
+                    "variants/{id}.toml: `parent` goes in a cycle: {}; a chain of parents must end at a root",
+                    chain.join(" -> ")
+                ));
+            }
+            let Some(next) = self.variants.get(parent) else {
+                let known = self.variants.keys().map(String::as_str).collect::<Vec<_>>();
+                return Err(format!(
+                    "variants/{}.toml: `parent` names \"{parent}\", which is no variant; allowed: {}",
+                    at.id,
+                    known.join(", ")
+                ));
+            };
+            chain.push(parent.clone());
+            at = next;
+        }
+        let mut knobs = BTreeMap::new();
+        for ancestor in chain.iter().rev() {
+            knobs.extend(self.variants[ancestor].own.clone());
+        }
+        check_together(id, &knobs)?;
+        let variant = self.variants.get_mut(id).expect("it was found above");
+        variant.depth = chain.len() - 1;
+        variant.knobs = knobs;
+        Ok(())
+    }
+}
+
+impl Variant {
+    /// Whether this is its parent with the hash registry, and nothing else.
+    pub(crate) fn is_hash_twin(&self) -> bool {
+        self.parent.is_some() && self.own.get("registry") == Some(&Value::Word("hash".into()))
+    }
+}
+
+/// Checks what no single key can: knobs that a backend needs, and knobs that limit each other.
+fn check_together(id: &str, knobs: &BTreeMap<&'static str, Value>) -> Result<(), String> {
+    let superslab = knobs.get("backend") == Some(&Value::Word("superslab".into()));
+    for knob in KNOBS {
+        match (knobs.contains_key(knob.key), knob.superslab_only) {
+            (false, required) if superslab || !required => {
+                return Err(format!(
+                    "variants/{id}.toml: [set] `{}` is missing and no parent sets it; allowed: {}",
+                    knob.key,
+                    knob.allowed()
+                ));
+            }
+            (true, true) if !superslab => {
+                return Err(format!(
+                    "variants/{id}.toml: [set] `{}` means nothing with backend = \"system\"; allowed: backend = \"superslab\"",
+                    knob.key
+                ));
+            }
+            _ => {}
+        }
+    }
+    if let (Some(Value::Number(limit)), Some(Value::Number(batch))) =
+        (knobs.get("list_limit"), knobs.get("batch"))
+        && batch > limit
+    {
+        return Err(format!(
+            "variants/{id}.toml: [set] `batch` = {batch} is more than `list_limit` = {limit}; allowed: 1 to {limit}"
+        ));
+    }
+    Ok(())
+}
+
+fn parse(id: &str, text: &str) -> Result<Variant, String> {
+    let file = format!("variants/{id}.toml");
+    let type_name = type_name(id).ok_or_else(|| {
+        format!(
+            "{file}: the file's name is no identifier; allowed: lower-case letters and digits in words joined by '-', a letter first, and not {}",
+            RESERVED.join(", ")
+        )
+    })?;
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+        let line = e.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        format!("{file}: line {line}: not TOML: {}", e.message().replace('\n', " "))
+    })?;
+    only(&file, "", &table, TOP_KEYS)?;
+
+    let parent = optional_text(&file, &table, "parent")?;
+    let question = optional_text(&file, &table, "question")?
+        .filter(|question| !question.is_empty())
+        .ok_or_else(|| format!("{file}: `question` is missing; allowed: one sentence"))?;
+    let group = match optional_text(&file, &table, "group")?.as_deref() {
+        None | Some("matrix") => Group::Matrix,
+        Some("sweep") => Group::Sweep,
+        Some(other) => {
+            return Err(format!("{file}: `group` = \"{other}\"; allowed: \"matrix\", \"sweep\""));
+        }
+    };
+    let default = match table.get("default") {
+        None => false,
+        Some(value) => value
+            .as_bool()
+            .ok_or_else(|| format!("{file}: `default` = {value}; allowed: true, false"))?,
+    };
+
+    let set = section(&file, &table, "set")?;
+    let mut own = BTreeMap::new();
+    for (key, value) in &set {
+        let Some(knob) = Knob::by_key(key) else {
+            let keys = KNOBS.iter().map(|knob| knob.key).collect::<Vec<_>>();
+            return Err(format!("{file}: [set] `{key}` is no knob; allowed: {}", keys.join(", ")));
+        };
+        let parsed = knob.parse(value).ok_or_else(|| {
+            format!("{file}: [set] `{key}` = {value}; allowed: {}", knob.allowed())
+        })?;
+        own.insert(knob.key, parsed);
+    }
+    if parent.is_some() && own.len() != 1 {
+        let keys = own.keys().copied().collect::<Vec<_>>();
+        return Err(format!(
+            "{file}: [set] has {} knobs ({}); allowed: exactly one, since a variant is one decision away from its parent",
+            own.len(),
+            keys.join(", ")
+        ));
+    }
+
+    Ok(Variant {
+        id: id.to_owned(),
+        type_name,
+        parent,
+        depth: 0,
+        group,
+        question,
+        default,
+        own,
+        knobs: BTreeMap::new(),
+        expect: parse_expect(&file, &section(&file, &table, "expect")?)?,
+        report: parse_report(&file, &section(&file, &table, "report")?)?,
+    })
+}
+
+/// `option-a` → `OptionA`; `None` if that would be no Rust type.
+fn type_name(id: &str) -> Option<String> {
+    let word_is_fine = |word: &str| {
+        !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
+    let starts_with_letter = id.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
+    if !starts_with_letter || !id.split('-').all(word_is_fine) || RESERVED.contains(&id) {
+        return None;
+    }
+    let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+    Some(id.split('-').map(capital).collect())
+}
+
+fn parse_expect(file: &str, table: &toml::Table) -> Result<BTreeMap<String, (f64, f64)>, String> {
+    only(file, "[expect] ", table, EXPECT_KEYS)?;
+    let mut expect = BTreeMap::new();
+    for (key, value) in table {
+        let range = value.as_str().and_then(percent_range).ok_or_else(|| {
+            format!("{file}: [expect] `{key}` = {value}; allowed: a range like \"-40% .. -15%\"")
+        })?;
+        expect.insert(key.clone(), range);
+    }
+    Ok(expect)
+}
+
+/// `"-40% .. -15%"` → (-40, -15).
+fn percent_range(text: &str) -> Option<(f64, f64)> {
+    let percent = |part: &str| part.trim().strip_suffix('%')?.parse::<f64>().ok();
+    let (low, high) = text.split_once("..")?;
+    let (low, high) = (percent(low)?, percent(high)?);
+    (low <= high).then_some((low, high))
+}
+
+fn parse_report(file: &str, table: &toml::Table) -> Result<Report, String> {
+    only(file, "[report] ", table, REPORT_KEYS)?;
+    let as_number = |value: &toml::Value| {
+        value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
+    };
+    let number = |key: &str| match table.get(key) {
+        None => Ok(None),
+        Some(value) => as_number(value)
+            .map(Some)
+            .ok_or_else(|| format!("{file}: [report] `{key}` = {value}; allowed: a number")),
+    };
+    let m_ops_per_s = match table.get("m_ops_per_s") {
+        None => None,
+        Some(value) => match value.as_array().map(Vec::as_slice) {
+            Some([low, high]) => as_number(low).zip(as_number(high)),
+            _ => None,
+        }
+        .map(Some)
+        .ok_or_else(|| {
+            format!("{file}: [report] `m_ops_per_s` = {value}; allowed: [lowest, highest]")
+        })?,
+    };
+    Ok(Report {
+        m_ops_per_s,
+        kernel_percent: number("kernel_percent")?,
+        stage1_percent: number("stage1_percent")?,
+    })
+}
+
+fn only(file: &str, section: &str, table: &toml::Table, allowed: &[&str]) -> Result<(), String> {
+    let allowed_set: BTreeSet<&str> = allowed.iter().copied().collect();
+    match table.keys().find(|key| !allowed_set.contains(key.as_str())) {
+        None => Ok(()),
+        Some(key) => {
+            Err(format!("{file}: {section}`{key}` is no key here; allowed: {}", allowed.join(", ")))
+        }
+    }
+}
+
+fn section(file: &str, table: &toml::Table, key: &str) -> Result<toml::Table, String> {
+    match table.get(key) {
+        None => Ok(toml::Table::new()),
+        Some(toml::Value::Table(section)) => Ok(section.clone()),
+        Some(value) => Err(format!("{file}: `{key}` = {value}; allowed: a section [{key}]")),
+    }
+}
+
+fn optional_text(file: &str, table: &toml::Table, key: &str) -> Result<Option<String>, String> {
+    match table.get(key) {
+        None => Ok(None),
+        Some(toml::Value::String(text)) => Ok(Some(text.clone())),
+        Some(value) => Err(format!("{file}: `{key}` = {value}; allowed: a text in quotes")),
+    }
+}

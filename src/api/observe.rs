@@ -1,0 +1,81 @@
+//! A look inside a variant, for benchmarks and tests.
+
+use crate::heap::{self, Audit, Hosted, Unsound};
+use crate::stats::Events;
+use crate::variant::{Backend, STATS};
+use core::alloc::GlobalAlloc;
+
+/// What every variant tells about itself. Observation only: nothing here changes what it does.
+///
+/// ```
+/// use hakmem::Observe;
+///
+/// println!("this program's allocator is {}", hakmem::Hakmem::ID);
+/// ```
+pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed::Sealed {
+    /// The variant's id: its file name in `variants/`, and its Cargo feature.
+    const ID: &'static str;
+
+    /// The id of the variant that this one is one knob away from.
+    const PARENT: Option<&'static str>;
+
+    /// Number of size classes; 0 for the system's malloc.
+    const CLASSES: usize;
+
+    /// What happened since the process started; `None` unless feature `stats` is on.
+    fn events() -> Option<Events>;
+
+    /// SuperSlabs mapped since the process started.
+    fn superslabs() -> u32;
+
+    /// Whether an address lies in memory that this variant hands out blocks from. Blocks that the
+    /// system's malloc served for it do not count.
+    fn owns(address: *const u8) -> bool;
+
+    /// Checks the whole heap against its invariants.
+    ///
+    /// Call it only while no other thread allocates or frees with this variant: it reads what they
+    /// would be writing.
+    ///
+    /// # Errors
+    /// The first invariant found broken.
+    fn audit() -> Result<Audit, Unsound>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<V: crate::heap::Hosted> Sealed for V {}
+}
+
+impl<V: Hosted + GlobalAlloc + Default> Observe for V {
+    const ID: &'static str = V::ID;
+    const PARENT: Option<&'static str> = V::PARENT;
+    const CLASSES: usize = match V::BACKEND {
+        Backend::System => 0,
+        Backend::SuperSlab => V::CLASSES.count(),
+    };
+
+    fn events() -> Option<Events> {
+        if !STATS {
+            return None;
+        }
+        let mut sum = Events::default();
+        V::heaps().sum_into(&mut sum);
+        V::not_yet().counters().sum_into(&mut sum);
+        V::no_more().counters().sum_into(&mut sum);
+        sum.superslabs = u64::from(Self::superslabs());
+        Some(sum)
+    }
+
+    fn superslabs() -> u32 {
+        V::pool().registry.len()
+    }
+
+    fn owns(address: *const u8) -> bool {
+        V::pool().registry.find::<V>(address.addr()).is_some()
+    }
+
+    fn audit() -> Result<Audit, Unsound> {
+        heap::audit::<V>()
+    }
+}

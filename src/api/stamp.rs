@@ -1,0 +1,128 @@
+//! The stamp: one type per variant, with its statics, its thread slot and its `GlobalAlloc`.
+//!
+//! A `static` in a generic function would be one static for all variants, and `thread_local!` cannot
+//! be generic, so these are stamped; everything else is generic over the type.
+
+use crate::heap::{self, Heap, Heaps, Hosted};
+use crate::pool::{Pool, Pooled};
+use crate::sys::tls::thread_slot;
+use crate::variant::{self, Variant, with_variants};
+use core::alloc::{GlobalAlloc, Layout};
+
+macro_rules! stamp {
+    (
+        $(variant $type:ident {
+            doc: $doc:literal,
+            id: $id:literal,
+            parent: $parent:expr,
+            knobs: { $($knob:ident: $value:expr,)* }
+        })*
+        selected $selected:ident
+    ) => {
+        $(paste::paste! {
+            #[doc = $doc]
+            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+            pub struct $type;
+
+            const _: () = variant::check::<$type>();
+
+            impl Variant for $type {
+                const ID: &'static str = $id;
+                const PARENT: Option<&'static str> = $parent;
+                $(const $knob: crate::api::stamp::knob_type!($knob) = $value;)*
+            }
+
+            static [<$type:snake:upper _POOL>]: Pool = Pool::new();
+            static [<$type:snake:upper _HEAPS>]: Heaps = Heaps::new();
+            static [<$type:snake:upper _NOT_YET>]: Heap = Heap::placeholder_not_yet();
+            static [<$type:snake:upper _NO_MORE>]: Heap = Heap::placeholder_no_more();
+            thread_slot!([<$type:snake:upper _LOCAL>]: &'static Heap = &[<$type:snake:upper _NOT_YET>]);
+
+            impl Pooled for $type {
+                #[inline(always)]
+                fn pool() -> &'static Pool {
+                    &[<$type:snake:upper _POOL>]
+                }
+            }
+
+            impl Hosted for $type {
+                #[inline(always)]
+                fn heaps() -> &'static Heaps {
+                    &[<$type:snake:upper _HEAPS>]
+                }
+                #[inline(always)]
+                fn local() -> &'static Heap {
+                    [<$type:snake:upper _LOCAL>].get()
+                }
+                fn set_local(heap: &'static Heap) {
+                    [<$type:snake:upper _LOCAL>].set(heap);
+                }
+                fn not_yet() -> &'static Heap {
+                    &[<$type:snake:upper _NOT_YET>]
+                }
+                fn no_more() -> &'static Heap {
+                    &[<$type:snake:upper _NO_MORE>]
+                }
+            }
+
+            // SAFETY: `heap` keeps the trait's promises: a block fits its layout and stays the
+            // caller's until it is freed, and nothing unwinds (no panic on any path of a release
+            // build, and every callback is our own).
+            unsafe impl GlobalAlloc for $type {
+                #[inline]
+                unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+                    // SAFETY: the caller's condition.
+                    unsafe { heap::alloc::<Self>(layout) }
+                }
+                #[inline]
+                unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+                    // SAFETY: the caller's condition.
+                    unsafe { heap::alloc_zeroed::<Self>(layout) }
+                }
+                #[inline]
+                unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+                    if cfg!(debug_assertions) {
+                        freed_through::<Self>(block);
+                    }
+                    // SAFETY: the caller's conditions.
+                    unsafe { heap::free::<Self>(block, layout) }
+                }
+                #[inline]
+                unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+                    if cfg!(debug_assertions) {
+                        freed_through::<Self>(block);
+                    }
+                    // SAFETY: the caller's conditions.
+                    unsafe { heap::realloc::<Self>(block, layout, new_size) }
+                }
+            }
+        })*
+
+        pub use $selected as Hakmem;
+
+        /// In checked builds: a block that another variant owns is not ours to free.
+        fn freed_through<V: Hosted>(block: *mut u8) {
+            $(
+                if V::ID != $id && <$type as Pooled>::pool().registry.find::<$type>(block.addr()).is_some() {
+                    crate::sys::fatal::fatal(
+                        concat!("a block of variant ", $id, " was freed through another variant:"),
+                        block.addr(),
+                    );
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! knob_type {
+    (BACKEND) => { variant::Backend };
+    (SIZE_CLASSES) => { variant::Table };
+    (REGISTRY) => { variant::Registry };
+    (RECYCLE) => { variant::Recycle };
+    (EMPTY_SCAN_LIMIT) => { usize };
+    (SOFT_CAP) => { Option<u32> };
+    ($other:ident) => { u32 };
+}
+use knob_type;
+
+with_variants!(stamp);

@@ -1,0 +1,120 @@
+//! Layer 0: numbers. Sizes, indices that are in range by construction, bit arithmetic.
+//!
+//! Never: touches memory, or knows a variant.
+
+#![forbid(unsafe_code)]
+
+/// Binary logarithm of a slot's size.
+pub(crate) const SLOT_LG: u32 = 16;
+
+/// Size of a slot, the part of a SuperSlab that is claimed for one class: 64 KiB.
+pub(crate) const SLOT_BYTES: usize = 1 << SLOT_LG;
+
+/// Upper bound of slots in a SuperSlab: what a claim mask can hold.
+pub(crate) const MAX_SLOTS: usize = 32;
+
+/// Upper bound of size classes; a power of two, so that [`ClassIdx::index`] needs no check.
+pub(crate) const MAX_CLASSES: usize = 8;
+
+/// Size of a cache line, the unit of sharing between cores.
+pub(crate) const CACHE_LINE: usize = 64;
+
+/// Index of a size class, below [`MAX_CLASSES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClassIdx(u8);
+
+impl ClassIdx {
+    /// A class index; fails to compile, or panics in a test, when out of range.
+    pub(crate) const fn new(index: usize) -> Self {
+        assert!(index < MAX_CLASSES);
+        Self(index as u8)
+    }
+
+    /// The index from a byte of a size-class table.
+    #[inline(always)]
+    pub(crate) const fn from_table(byte: u8) -> Self {
+        debug_assert!((byte as usize) < MAX_CLASSES);
+        Self(byte)
+    }
+
+    /// For indexing arrays of [`MAX_CLASSES`]: the mask tells the compiler that it is in range.
+    #[inline(always)]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize % MAX_CLASSES
+    }
+
+    /// Every class below `count`.
+    pub(crate) fn all(count: usize) -> impl Iterator<Item = Self> {
+        (0..count.min(MAX_CLASSES)).map(Self::new)
+    }
+}
+
+/// Index of a slot in its SuperSlab, below [`MAX_SLOTS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SlotIdx(u8);
+
+impl SlotIdx {
+    /// Slot 0, the one that shares its memory with the SuperSlab's header.
+    pub(crate) const FIRST: Self = Self(0);
+
+    /// The slot that bit `index` of a claim mask stands for.
+    #[inline(always)]
+    pub(crate) const fn new(index: usize) -> Self {
+        Self((index % MAX_SLOTS) as u8)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize % MAX_SLOTS
+    }
+
+    /// This slot's bit in a claim mask.
+    #[inline(always)]
+    pub(crate) const fn bit(self) -> u32 {
+        1 << self.index()
+    }
+}
+
+/// Slots of the bits set in a mask, lowest first.
+pub(crate) fn slots_in(mut mask: u32) -> impl Iterator<Item = SlotIdx> {
+    core::iter::from_fn(move || {
+        let slot = (mask != 0).then(|| SlotIdx::new(mask.trailing_zeros() as usize));
+        mask &= mask.wrapping_sub(1);
+        slot
+    })
+}
+
+/// A mask with the bits `[from, to)` set; `to` is at most [`MAX_SLOTS`].
+pub(crate) const fn bit_range(from: usize, to: usize) -> u32 {
+    debug_assert!(from <= to && to <= MAX_SLOTS);
+    low_bits(to) & !low_bits(from)
+}
+
+const fn low_bits(count: usize) -> u32 {
+    if count >= MAX_SLOTS { u32::MAX } else { (1 << count) - 1 }
+}
+
+/// The smallest multiple of `unit` that is at least `bytes`.
+pub(crate) const fn round_up(bytes: usize, unit: usize) -> usize {
+    bytes.div_ceil(unit) * unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_of_a_mask_come_lowest_first() {
+        let slots: Vec<usize> = slots_in(1 << 31 | 0b1010).map(SlotIdx::index).collect();
+        assert_eq!(slots, [1, 3, 31]);
+        assert_eq!(slots_in(0).count(), 0);
+    }
+
+    #[test]
+    fn bit_ranges_cover_the_whole_word() {
+        assert_eq!(bit_range(0, 32), u32::MAX);
+        assert_eq!(bit_range(4, 8), 0xF0);
+        assert_eq!(bit_range(31, 32), 1 << 31);
+        assert_eq!(bit_range(5, 5), 0);
+    }
+}

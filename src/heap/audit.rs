@@ -1,0 +1,105 @@
+//! A check of the whole heap, for tests: every invariant that metadata can show.
+//!
+//! Only meaningful when no other thread is allocating or freeing.
+
+use super::{Heap, Hosted};
+use crate::base::{ClassIdx, SlotIdx};
+use crate::list::NO_OWNER;
+use crate::slab::{Slab, State};
+use crate::variant::Backend;
+use core::fmt;
+
+/// What an audit counted, in slabs and blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Audit {
+    /// Slots never claimed.
+    pub unused: usize,
+    /// Slabs claimed for a class.
+    pub active: usize,
+    /// Slabs with all blocks home that nobody owns.
+    pub empty: usize,
+    /// Blocks that have left their slabs: in the program's hands, in threads' lists, or freed by
+    /// other threads and waiting in a slab.
+    pub used: usize,
+    /// Of these, blocks in threads' lists.
+    pub listed: usize,
+    /// Of these, blocks that other threads freed and that wait in their slab.
+    pub waiting: usize,
+}
+
+impl Audit {
+    /// Blocks in the program's hands.
+    pub fn live(&self) -> usize {
+        self.used - self.listed - self.waiting
+    }
+}
+
+/// The invariant that does not hold, by its number in the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsound(&'static str);
+
+impl fmt::Display for Unsound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the heap is unsound: {}", self.0)
+    }
+}
+
+impl std::error::Error for Unsound {}
+
+/// Checks every slab and every list.
+pub(crate) fn audit<V: Hosted>() -> Result<Audit, Unsound> {
+    let mut sum = Audit::default();
+    if V::BACKEND == Backend::System {
+        return Ok(sum);
+    }
+    for superslab in V::pool().registry.all() {
+        for slot in (0..V::SLOTS).map(SlotIdx::new) {
+            let slab = superslab.slab::<V>(slot);
+            match slab.state() {
+                State::Unused => sum.unused += 1,
+                State::Active => sum.active += 1,
+                State::Empty => sum.empty += 1,
+            }
+            if !slab.is_sound::<V>() {
+                return Err(Unsound("B1-B3, a slab's blocks"));
+            }
+            let owner = slab.remote.owner();
+            let orphan = superslab.orphans.peek() & slot.bit() != 0;
+            let owned = owner != NO_OWNER;
+            if (slab.state() == State::Active) != (owned || orphan) || owned && orphan {
+                return Err(Unsound("P1, who has a slab"));
+            }
+            if owned && !V::heaps().get(owner).is_some_and(|heap| lists_slab(heap, slab)) {
+                return Err(Unsound("K2, a heap's list of its slabs"));
+            }
+            sum.used += slab.used() as usize;
+            sum.waiting += slab.remote.count() as usize;
+        }
+    }
+    for heap in V::heaps().all() {
+        for class in ClassIdx::all(V::CLASSES.count()) {
+            let list = heap.list(class);
+            let is_ours = |address: usize| {
+                let owner = V::pool().registry.find::<V>(address);
+                owner.map(|superslab| superslab.slab_at::<V>(address)).is_some_and(|slab| {
+                    slab.remote.owner() == heap.id
+                        && slab.class() == class
+                        && slab.has_block_at::<V>(address)
+                })
+            };
+            if !list.is_sound(|block| is_ours(block.addr().get())) {
+                return Err(Unsound("I1, I2 or K1, a thread's list"));
+            }
+            sum.listed += list.len() as usize;
+        }
+    }
+    if sum.used < sum.listed + sum.waiting {
+        return Err(Unsound("B2, more blocks are on their way home than have left"));
+    }
+    Ok(sum)
+}
+
+fn lists_slab(heap: &'static Heap, slab: &'static Slab) -> bool {
+    heap.slabs(slab.class()).iter().any(|listed| core::ptr::eq(listed, slab))
+}

@@ -1,0 +1,72 @@
+//! How a thread comes by its heap, and what becomes of it when the thread ends.
+//!
+//! | this thread's slot | event | becomes |
+//! |---|---|---|
+//! | placeholder *not yet* | first slow allocation | a heap: one that waits, or a new one |
+//! | a heap | the thread ends (pthread key) | placeholder *no more*; the heap waits |
+//! | placeholder *no more* | anything | stays: destructors that run later use the system's malloc, and free as other threads do |
+
+use super::drain::drain_cold;
+use super::{Heap, Hosted, NOT_YET};
+use crate::base::ClassIdx;
+use core::ffi::c_void;
+use core::ptr;
+
+/// The thread's heap, or `None` if it can have none: it is ending, or memory is exhausted.
+pub(super) fn heap_of_thread<V: Hosted>(heap: &'static Heap) -> Option<&'static Heap> {
+    match heap.id {
+        NOT_YET => first_heap::<V>(),
+        super::NO_MORE => None,
+        _ => Some(heap),
+    }
+}
+
+fn first_heap<V: Hosted>() -> Option<&'static Heap> {
+    let heap = V::heaps().take()?;
+    // Before the hook: arming it may allocate, with this very variant as the global allocator.
+    V::set_local(heap);
+    if V::heaps().hook().arm(on_exit::<V>, ptr::from_ref(heap).cast()) {
+        return Some(heap);
+    }
+    // Nobody would tell us of the thread's end, and the heap would be lost with it.
+    give_up::<V>(heap);
+    V::set_local(V::not_yet());
+    None
+}
+
+/// Runs when a thread ends, after Rust's thread-local destructors.
+///
+/// # Safety
+/// `heap` is what [`first_heap`] armed the hook with.
+unsafe extern "C" fn on_exit<V: Hosted>(heap: *mut c_void) {
+    // SAFETY: it came from a `&'static Heap`, and this is the thread that had it.
+    let heap: &'static Heap = unsafe { &*heap.cast::<Heap>() };
+    V::set_local(V::no_more());
+    give_up::<V>(heap);
+}
+
+/// Empties a heap and lets it wait for another thread. Every slab is left to others: those with all
+/// blocks home as EMPTY, the rest as orphans.
+fn give_up<V: Hosted>(heap: &'static Heap) {
+    let pool = V::pool();
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        drain_cold::<V>(heap, class, u32::MAX);
+        let owned = heap.slabs(class);
+        owned.newest_seen.set(ptr::null());
+        for slab in owned.iter() {
+            // Out of the list first: from the moment it is left, the slab is another thread's.
+            owned.unlink(slab);
+            loop {
+                slab.drain_remote::<V>();
+                if slab.used() == 0 {
+                    pool.leave_empty::<V>(slab);
+                    break;
+                }
+                if pool.leave_orphan::<V>(slab, heap.id) {
+                    break;
+                }
+            }
+        }
+    }
+    V::heaps().put(heap);
+}

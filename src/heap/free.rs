@@ -1,0 +1,77 @@
+//! Freeing: the hot path is class → lookup → mine? → push.
+//!
+//! The layout gives the class; the lookup tells our blocks from those that the system's malloc
+//! served when the pool refused.
+
+use super::drain::drain_cold;
+use super::{Heap, Hosted, check};
+use crate::base::ClassIdx;
+use crate::list::{Block, NO_OWNER};
+use crate::slab::Slab;
+use crate::stats::Event;
+use crate::sys::atomic::Ordering;
+use crate::sys::system;
+use crate::variant::Backend;
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+/// Gives a block back.
+///
+/// # Safety
+/// `block` is live, and this variant allocated it with `layout`.
+#[inline]
+pub(crate) unsafe fn free<V: Hosted>(block: *mut u8, layout: Layout) {
+    let class = match V::BACKEND {
+        Backend::System => None,
+        Backend::SuperSlab => V::class_of(layout),
+    };
+    let Some(class) = class else {
+        // SAFETY: above the classes every block is the system's; the rest is the caller's word.
+        return unsafe { system::free(block, layout) };
+    };
+    let heap = V::local();
+    let address = block.addr();
+    let Some(superslab) = V::pool().registry.lookup::<V>(address, &heap.hint, &heap.counters)
+    else {
+        // SAFETY: not in a SuperSlab (G2), so it came from the fallback, with this layout.
+        return unsafe { system::free(block, layout) };
+    };
+    let slab = superslab.slab_at::<V>(address);
+    check::freed::<V>(heap, slab, class, address);
+    // SAFETY: a live block is not null.
+    let block = unsafe { NonNull::new_unchecked(block.cast::<Block>()) };
+    if slab.remote.owner() != heap.id {
+        // SAFETY: the block is of this slab and the caller's to free.
+        return unsafe { free_remote_cold::<V>(heap, slab, class, block) };
+    }
+    // SAFETY: the block is free now, of this class and of a slab that this heap owns (K1), and the
+    // caller, which gave it up, was the only one to have it.
+    let len = unsafe { heap.list(class).push(block) };
+    if len > V::LIST_LIMIT {
+        drain_cold::<V>(heap, class, V::BATCH);
+    }
+}
+
+/// Frees a block of a slab that is another heap's, or nobody's.
+///
+/// # Safety
+/// The block is of this slab, of this class, and the caller's to free.
+#[cold]
+#[inline(never)]
+unsafe fn free_remote_cold<V: Hosted>(
+    heap: &'static Heap,
+    slab: &'static Slab,
+    class: ClassIdx,
+    block: NonNull<Block>,
+) {
+    heap.counters.count(Event::RemoteFree);
+    // SAFETY: the caller's condition.
+    let owner = unsafe { slab.free_remote::<V>(block) };
+    let Some(owner) = owner.filter(|&owner| owner != NO_OWNER) else { return };
+    if let Some(owner) = V::heaps().get(owner) {
+        // ORDERING: release, paired with the acquire in `drain_pending`: an owner that sees the
+        // flag sees the push. If the slab changed hands in between, its old owner took the block
+        // (R2), and the flag costs one look in vain.
+        owner.remote_pending[class.index()].store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,40 @@
+//! The state of a slot.
+//!
+//! | from | event | to | who |
+//! |---|---|---|---|
+//! | UNUSED | claim (stage 2 or 3) | ACTIVE | who won its bit in `unused` |
+//! | ACTIVE | retire: no block is in use | EMPTY | the owner |
+//! | EMPTY | claim (stage 0.5 or 1) | ACTIVE | who won its bit in `empty`, or popped it |
+//!
+//! Never: back to UNUSED.
+
+/// See the module. The values are those of a byte in fresh, zero pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum State {
+    /// Never claimed.
+    Unused = 0,
+    /// Claimed for a class; has an owner, or waits for one to adopt it.
+    Active = 1,
+    /// Every block is home and nobody owns it.
+    Empty = 2,
+}
+
+impl State {
+    /// The table above.
+    pub(crate) const fn may_become(self, next: Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Unused | Self::Empty, Self::Active) | (Self::Active, Self::Empty)
+        )
+    }
+
+    /// The state that a byte stands for.
+    pub(crate) const fn from_byte(byte: u8) -> Self {
+        match byte {
+            0 => Self::Unused,
+            1 => Self::Active,
+            _ => Self::Empty,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Layer 3: event counters. Feature `stats` compiles them in; without it they have no size, and
+//! counting is no instruction.
+//!
+//! S1  A counter only grows, and a heap's counters outlive its threads; so a sum over all heaps,
+//!     taken when no thread is at work, is the exact number of events since the process started.
+//!
+//! Never: decides anything. No branch of the allocator reads a counter.
+
+#![forbid(unsafe_code)]
+
+use crate::base::{ClassIdx, MAX_CLASSES};
+use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::variant::STATS;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Event {
+    /// Stage 0.5 found an EMPTY slab.
+    AcquireEmptyScan,
+    /// Stage 1 popped an EMPTY slab.
+    AcquireFreelist,
+    /// Stage 2 claimed an UNUSED slot.
+    AcquireUnused,
+    /// Stage 3 mapped a SuperSlab.
+    AcquireGrow,
+    /// A slab that a dead thread had left in part-use was taken over.
+    Adopted,
+    /// A slab became EMPTY in a drain and was pushed on the freelist.
+    Retired,
+    /// A thread's list gave blocks back to their slabs.
+    ListDrain,
+    /// A slab took the blocks that other threads had freed into it.
+    RemoteDrain,
+    /// A block was freed by a thread that does not own its slab.
+    RemoteFree,
+    /// An address was looked up.
+    Lookup,
+    /// A registry entry was compared, the thread-local hint included.
+    Probe,
+}
+
+const EVENTS: usize = Event::Probe as usize + 1;
+const COUNTERS: usize = if STATS { EVENTS + MAX_CLASSES } else { 0 };
+
+/// One heap's counters: the events, then the fallbacks of each class.
+pub(crate) struct Counters {
+    /// [shared]
+    counts: [AtomicU64; COUNTERS],
+}
+
+impl Counters {
+    pub(crate) const fn new() -> Self {
+        Self { counts: [const { AtomicU64::new(0) }; COUNTERS] }
+    }
+
+    /// Counts an event once.
+    #[inline(always)]
+    pub(crate) fn count(&self, event: Event) {
+        self.add(event as usize, 1);
+    }
+
+    /// Counts an event `times`.
+    #[inline(always)]
+    pub(crate) fn count_many(&self, event: Event, times: u64) {
+        self.add(event as usize, times);
+    }
+
+    /// Counts a request of a class that the system's malloc had to serve.
+    #[inline(always)]
+    pub(crate) fn count_fallback(&self, class: ClassIdx) {
+        self.add(EVENTS + class.index(), 1);
+    }
+
+    #[inline(always)]
+    fn add(&self, slot: usize, times: u64) {
+        if let Some(count) = self.counts.get(slot) {
+            // ORDERING: relaxed; a number that publishes nothing. A read-modify-write, since the
+            // counters of threads that have no heap are shared.
+            count.fetch_add(times, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds these counters to a sum.
+    pub(crate) fn sum_into(&self, sum: &mut Events) {
+        let read = |slot: usize| {
+            // ORDERING: relaxed, as in `add`.
+            self.counts.get(slot).map_or(0, |count| count.load(Ordering::Relaxed))
+        };
+        let event = |event: Event| read(event as usize);
+        sum.acquire.empty_scan += event(Event::AcquireEmptyScan);
+        sum.acquire.freelist += event(Event::AcquireFreelist);
+        sum.acquire.unused += event(Event::AcquireUnused);
+        sum.acquire.grow += event(Event::AcquireGrow);
+        sum.adopted += event(Event::Adopted);
+        sum.retired += event(Event::Retired);
+        sum.list_drains += event(Event::ListDrain);
+        sum.remote_drains += event(Event::RemoteDrain);
+        sum.remote_frees += event(Event::RemoteFree);
+        sum.lookups += event(Event::Lookup);
+        sum.probes += event(Event::Probe);
+        for (class, fallbacks) in sum.fallbacks.iter_mut().enumerate() {
+            *fallbacks += read(EVENTS + class);
+        }
+    }
+}
+
+/// What an allocator did since the process started, in numbers of events.
+///
+/// Exact when no other thread is allocating or freeing; otherwise each number is one that was true
+/// at some moment of the call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Events {
+    /// Slabs acquired from the shared pool, by stage.
+    pub acquire: Acquisitions,
+    /// Requests that the pool refused and the system's malloc served, per size class.
+    pub fallbacks: [u64; MAX_CLASSES],
+    /// Slabs that a drain emptied and gave to the pool's freelist.
+    pub retired: u64,
+    /// Slabs in part-use that were taken over from a thread that had ended.
+    pub adopted: u64,
+    /// Times that a thread's list gave blocks back to their slabs.
+    pub list_drains: u64,
+    /// Times that a slab took the blocks that other threads had freed into it.
+    pub remote_drains: u64,
+    /// Blocks freed by a thread that does not own their slab.
+    pub remote_frees: u64,
+    /// Addresses looked up.
+    pub lookups: u64,
+    /// Registry entries compared in those lookups, the thread-local hint included.
+    pub probes: u64,
+    /// SuperSlabs mapped.
+    pub superslabs: u64,
+}
+
+/// Slabs acquired, by the stage of the founding report's pool that served them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Acquisitions {
+    /// Stage 0.5: a scan that found an EMPTY slab that no drain had retired.
+    pub empty_scan: u64,
+    /// Stage 1: the freelist of EMPTY slabs.
+    pub freelist: u64,
+    /// Stage 2: an UNUSED slot of an existing SuperSlab.
+    pub unused: u64,
+    /// Stage 3: a new SuperSlab.
+    pub grow: u64,
+}

@@ -1,0 +1,34 @@
+//! The one way out when memory is corrupt: one line on standard error, then abort.
+//!
+//! Never: formats on the heap, takes a lock, or returns.
+
+/// Bytes of the longest line; longer ones are cut.
+const LINE: usize = 160;
+
+/// Writes `hakmem: fatal: <what> 0x<address>` by write(2) and aborts.
+#[cold]
+#[inline(never)]
+pub(crate) fn fatal(what: &str, address: usize) -> ! {
+    let mut line = [0; LINE];
+    let mut len = 0;
+    let mut put = |bytes: &[u8]| {
+        for &byte in bytes {
+            if len < LINE {
+                line[len] = byte;
+                len += 1;
+            }
+        }
+    };
+    put(b"hakmem: fatal: ");
+    // The cut, if any, is in `what`: address and line end always fit.
+    put(what.get(..what.len().min(120)).unwrap_or("?").as_bytes());
+    put(b" 0x");
+    let digits = (64 - (address | 1).leading_zeros()).div_ceil(4);
+    for place in (0..digits).rev() {
+        put(&[b"0123456789abcdef"[address >> (4 * place) & 0xF]]);
+    }
+    put(b"\n");
+    // SAFETY: `line` holds `len` initialised bytes, since `put` counts what it writes.
+    let _ = unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), len) };
+    std::process::abort()
+}

@@ -1,0 +1,72 @@
+//! Pages from the kernel: private, anonymous, zero.
+
+use core::ptr::{self, NonNull};
+
+/// Maps `bytes` (a multiple of the page size), zeroed; `None` when the kernel refuses.
+pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches no memory
+    // that anyone has.
+    let address = unsafe { libc::mmap(ptr::null_mut(), bytes, access, flags, -1, 0) };
+    if address == libc::MAP_FAILED {
+        return None;
+    }
+    NonNull::new(address.cast())
+}
+
+/// Maps `bytes`, zeroed, at a multiple of `align`; both are powers of two of at least a page.
+///
+/// Maps twice as much as asked for and gives the rest back, so the kernel must have that much
+/// address space; `None` when it refuses.
+pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
+    let whole = map(bytes.checked_add(align)?)?;
+    let lead = whole.as_ptr().align_offset(align);
+    let tail = align - lead;
+    // SAFETY: `lead` is below `align`, hence inside the mapping of `bytes + align`.
+    let block = unsafe { whole.add(lead) };
+    // SAFETY: `lead + bytes` is at most `bytes + align`: inside the mapping, or its end.
+    let after = unsafe { block.add(bytes) };
+    if lead > 0 {
+        // SAFETY: the first `lead` bytes belong to the mapping above, and nobody knows of them.
+        unsafe { unmap(whole, lead) };
+    }
+    if tail > 0 {
+        // SAFETY: the last `tail` bytes belong to the mapping above, and nobody knows of them.
+        unsafe { unmap(after, tail) };
+    }
+    Some(block)
+}
+
+/// Gives pages back to the kernel.
+///
+/// # Safety
+/// The range came from this module, and nothing refers to it any more.
+pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
+    // SAFETY: the range is mapped and unreferenced, by the caller's condition.
+    let _ = unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapping_is_aligned_and_zero() {
+        for lg in [16, 19, 21] {
+            let start = map_aligned(1 << lg, 1 << lg).expect("address space");
+            assert_eq!(start.addr().get() % (1 << lg), 0);
+            // SAFETY: the mapping has `1 << lg` readable bytes, and nobody writes to them.
+            let bytes = unsafe { core::slice::from_raw_parts(start.as_ptr(), 1 << lg) };
+            assert!(bytes.iter().all(|&byte| byte == 0));
+            // SAFETY: the range was mapped above, and `bytes` is used no more.
+            unsafe { unmap(start, 1 << lg) };
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_refuses_is_none() {
+        assert!(map(1 << 62).is_none());
+        assert!(map_aligned(usize::MAX / 2 + 1, 1 << 21).is_none());
+    }
+}

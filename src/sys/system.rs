@@ -1,0 +1,43 @@
+//! The system's malloc: the fallback, and whatever is above the size classes.
+//!
+//! The standard library's binding, which keeps every alignment.
+
+use core::alloc::{GlobalAlloc, Layout};
+use std::alloc::System;
+
+/// A block from the system's malloc, or null.
+///
+/// # Safety
+/// `layout` has a size above 0.
+pub(crate) unsafe fn alloc(layout: Layout) -> *mut u8 {
+    // SAFETY: the caller's condition is `GlobalAlloc::alloc`'s.
+    unsafe { System.alloc(layout) }
+}
+
+/// A zeroed block from the system's malloc, or null.
+///
+/// # Safety
+/// `layout` has a size above 0.
+pub(crate) unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
+    // SAFETY: the caller's condition is `GlobalAlloc::alloc_zeroed`'s.
+    unsafe { System.alloc_zeroed(layout) }
+}
+
+/// Gives a block back to the system's malloc.
+///
+/// # Safety
+/// `block` is live, and came from this module with `layout`.
+pub(crate) unsafe fn free(block: *mut u8, layout: Layout) {
+    // SAFETY: the caller's conditions are `GlobalAlloc::dealloc`'s.
+    unsafe { System.dealloc(block, layout) }
+}
+
+/// Changes a block's size; null, and the old block intact, when that fails.
+///
+/// # Safety
+/// `block` is live, and came from this module with `layout`; `new_size` is above 0 and fits a
+/// layout of the same alignment.
+pub(crate) unsafe fn realloc(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+    // SAFETY: the caller's conditions are `GlobalAlloc::realloc`'s.
+    unsafe { System.realloc(block, layout, new_size) }
+}

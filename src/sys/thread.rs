@@ -1,0 +1,56 @@
+//! Notice of a thread's end.
+//!
+//! A pthread key, not a Rust destructor: Rust's thread-local destructors run before pthread's, so
+//! they may still allocate and free through a heap that is whole.
+
+use super::atomic::{AtomicU32, Ordering};
+use core::ffi::c_void;
+
+/// Calls a function at the end of every thread that armed it.
+pub(crate) struct ExitHook {
+    /// The pthread key plus one; 0 before the first thread armed the hook. [const] once set
+    key: AtomicU32,
+}
+
+impl ExitHook {
+    pub(crate) const fn new() -> Self {
+        Self { key: AtomicU32::new(0) }
+    }
+
+    /// Has `callback(value)` run when this thread ends; false if the system has no room for that.
+    ///
+    /// Every call on one hook passes the same `callback`; `value` is not null.
+    pub(crate) fn arm(
+        &self,
+        callback: unsafe extern "C" fn(*mut c_void),
+        value: *const c_void,
+    ) -> bool {
+        let Some(key) = self.key(callback) else { return false };
+        // SAFETY: `key` was created by this hook and is never deleted once it is published.
+        unsafe { libc::pthread_setspecific(key, value) == 0 }
+    }
+
+    /// The key, created by the first thread that asks; the loser of a race deletes its own.
+    fn key(&self, callback: unsafe extern "C" fn(*mut c_void)) -> Option<libc::pthread_key_t> {
+        // ORDERING: relaxed; the key is a number, valid in every thread once it was created, and
+        // publishes no memory of ours.
+        let known = self.key.load(Ordering::Relaxed);
+        if known != 0 {
+            return Some(known - 1);
+        }
+        let mut fresh: libc::pthread_key_t = 0;
+        // SAFETY: `fresh` is writable, and `callback` is a function that lives forever.
+        if unsafe { libc::pthread_key_create(&raw mut fresh, Some(callback)) } != 0 {
+            return None;
+        }
+        // ORDERING: relaxed, as above.
+        match self.key.compare_exchange(0, fresh + 1, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => Some(fresh),
+            Err(winner) => {
+                // SAFETY: `fresh` was created above, and no thread has set a value for it.
+                unsafe { libc::pthread_key_delete(fresh) };
+                Some(winner - 1)
+            }
+        }
+    }
+}
