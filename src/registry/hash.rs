@@ -42,7 +42,7 @@ impl HashTable {
     }
 
     /// The SuperSlab at this address.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn find<V: Variant>(
         &self,
         base: usize,

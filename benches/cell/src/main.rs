@@ -63,7 +63,6 @@ fn run<V: Observe>(workload: Workload, args: Args) -> Result<Value, String> {
     prepared.run();
     let took = meter.stop();
     let events = V::events().map(|events| events_json::<V>(&events));
-    let superslabs = V::superslabs();
     prepared.finish().map_err(|wrong| format!("{} on {workload}: {wrong}", V::ID))?;
     Ok(json!({
         "variant": V::ID,
@@ -75,7 +74,6 @@ fn run<V: Observe>(workload: Workload, args: Args) -> Result<Value, String> {
         "user_s": took.user_s,
         "sys_s": took.sys_s,
         "peak_rss_kib": took.peak_rss_kib,
-        "superslabs": superslabs,
         "events": events,
     }))
 }

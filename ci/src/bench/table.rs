@@ -1,0 +1,92 @@
+//! The matrix as a table per workload.
+
+use super::matrix::{Matrix, Measured};
+use crate::tree::{Report, Tree};
+use comfy_table::{CellAlignment, Table, presets};
+
+const HEAD: &[&str] = &[
+    "variant",
+    "lookup",
+    "M ops/s",
+    "cycles/op",
+    "best",
+    "vs parent",
+    "user %",
+    "kernel %",
+    "RSS MiB",
+    "SuperSlabs",
+    "acquired 0.5/1/2/3",
+    "stage 1",
+    "fallbacks",
+    "the report said",
+];
+
+pub(super) fn print(matrix: &Matrix, tree: &Tree) {
+    println!("{}", matrix.passport.line());
+    if matrix.noisy {
+        let moved: Vec<String> = matrix
+            .control_moved_percent
+            .iter()
+            .map(|(row, percent)| format!("{row}: {percent:.0} %"))
+            .collect();
+        println!("NOISY: the control cell moved within this run ({})", moved.join(", "));
+    }
+    for (workload, ws) in matrix.rows() {
+        let cells =
+            matrix.cells.iter().filter(|cell| cell.workload == workload && cell.args.ws == ws);
+        let mut table = Table::new();
+        table.load_style(presets::ASCII_MARKDOWN).set_header(HEAD.iter().copied());
+        for (index, column) in table.column_iter_mut().enumerate() {
+            if (2..HEAD.len() - 1).contains(&index) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        let mut cycles = 0;
+        for cell in cells {
+            table.add_row(row(cell, tree));
+            cycles = cell.args.cycles;
+        }
+        println!(
+            "\n{workload}, {ws} slots, {cycles} operations, median of {} rounds\n{table}",
+            matrix.rounds
+        );
+    }
+}
+
+fn row(cell: &Measured, tree: &Tree) -> Vec<String> {
+    let backend_is_ours = cell.id != "legacy";
+    let ours = |text: String| if backend_is_ours { text } else { "–".to_owned() };
+    let events = &cell.events;
+    let acquire = &events.acquire;
+    let kernel = cell.kernel_percent();
+    let lookup = if cell.hash_lookup { "hash" } else { "linear" };
+    vec![
+        cell.variant.clone(),
+        ours(lookup.to_owned()),
+        format!("{:.1}", cell.median.ops_per_s / 1e6),
+        format!("{:.1}", cell.median.cycles_per_op),
+        format!("{:.1}", cell.min.cycles_per_op),
+        cell.against_parent_percent.map_or("–".to_owned(), |percent| format!("{percent:+.1} %")),
+        format!("{:.0}", 100.0 - kernel),
+        format!("{kernel:.0}"),
+        format!("{:.1}", cell.median.peak_rss_kib as f64 / 1024.0),
+        ours(events.superslabs.to_string()),
+        ours(format!(
+            "{}/{}/{}/{}",
+            acquire.empty_scan, acquire.freelist, acquire.unused, acquire.grow
+        )),
+        events.stage1_percent().map_or("–".to_owned(), |percent| format!("{percent:.0} %")),
+        ours(events.all_fallbacks().to_string()),
+        tree.variants.get(&cell.id).map_or_else(String::new, |variant| said(&variant.report)),
+    ]
+}
+
+/// What the founding report says of a variant, of which it knows one workload.
+fn said(report: &Report) -> String {
+    let speed = report.m_ops_per_s.map(|(low, high)| {
+        if low == high { format!("{low} M") } else { format!("{low}–{high} M") }
+    });
+    let kernel = report.kernel_percent.map(|percent| format!("kernel {percent} %"));
+    let stage1 = report.stage1_percent.map(|percent| format!("stage 1 {percent} %"));
+    [speed, kernel, stage1].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
