@@ -5,6 +5,24 @@ use super::select::Selection;
 use super::tree::{Tree, Variant};
 use std::fmt::Write;
 
+const FOR_EACH_DOC: &str = "\
+/// Calls `$callback!` once with every variant of this build: `Type \"id\", ...`, behind `$extra;`
+/// if that is given (one token tree).
+///
+/// The callback may be any macro in scope; the types live at the crate's root.
+///
+/// ```
+/// use hakmem::Observe;
+///
+/// macro_rules! ids {
+///     ($($variant:ident $id:literal,)*) => { [$($id),*] };
+/// }
+/// assert!(hakmem::for_each_variant!(ids).contains(&hakmem::Hakmem::ID));
+/// ```
+#[macro_export]
+macro_rules! for_each_variant {
+";
+
 /// The content of `OUT_DIR/variants.rs`.
 pub(crate) fn emit(tree: &Tree, selection: &Selection) -> String {
     let mut out = String::from("// Written by build.rs from variants/*.toml.\n\n");
@@ -21,24 +39,18 @@ pub(crate) fn emit(tree: &Tree, selection: &Selection) -> String {
     writeln!(out, "    selected {}", tree.variants[&selection.selected].type_name).unwrap();
     writeln!(out, "}} }} }}\npub(crate) use with_variants;\n").unwrap();
 
-    writeln!(
-        out,
-        "/// Calls `$callback!` once with every variant of this build: `Type \"id\", ...`."
-    )
-    .unwrap();
-    writeln!(out, "///").unwrap();
-    writeln!(
-        out,
-        "/// The callback may be any macro in scope; the types live at the crate's root."
-    )
-    .unwrap();
-    writeln!(out, "#[macro_export]").unwrap();
-    writeln!(out, "macro_rules! for_each_variant {{ ($callback:ident) => {{ $callback! {{")
-        .unwrap();
-    for id in &selection.stamped {
-        writeln!(out, "    {} {id:?},", tree.variants[id].type_name).unwrap();
+    out.push_str(FOR_EACH_DOC);
+    for arm in [
+        "($callback:ident) => { $callback! {",
+        "($callback:ident, $extra:tt) => { $callback! { $extra;",
+    ] {
+        writeln!(out, "    {arm}").unwrap();
+        for id in &selection.stamped {
+            writeln!(out, "        {} {id:?},", tree.variants[id].type_name).unwrap();
+        }
+        writeln!(out, "    }} }};").unwrap();
     }
-    writeln!(out, "}} }} }}").unwrap();
+    writeln!(out, "}}").unwrap();
     out
 }
 

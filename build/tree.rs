@@ -202,7 +202,7 @@ fn parse(id: &str, text: &str) -> Result<Variant, String> {
         )
     })?;
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-        let line = e.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         format!("{file}: line {line}: not TOML: {}", e.message().replace('\n', " "))
     })?;
     only(&file, "", &table, TOP_KEYS)?;

@@ -6,6 +6,7 @@ mod bench;
 mod knobs;
 mod test;
 #[path = "../../build/tree.rs"]
+#[allow(dead_code, reason = "as for `knobs`")]
 mod tree;
 mod workspace;
 

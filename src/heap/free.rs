@@ -71,7 +71,8 @@ unsafe fn free_remote_cold<V: Hosted>(
     if let Some(owner) = V::heaps().get(owner) {
         // ORDERING: release, paired with the acquire in `drain_pending`: an owner that sees the
         // flag sees the push. If the slab changed hands in between, its old owner took the block
-        // (R2), and the flag costs one look in vain.
-        owner.remote_pending[class.index()].store(true, Ordering::Release);
+        // (R2), and the flag costs one look in vain. A swap, like the owner's, so that both are in
+        // one order whatever a checker makes of plain stores.
+        owner.remote_pending[class.index()].swap(true, Ordering::Release);
     }
 }

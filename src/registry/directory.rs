@@ -25,15 +25,19 @@ impl Directory {
         }
     }
 
-    pub(crate) fn insert(&self, superslab: &'static SuperSlab) -> bool {
+    /// Takes a place; `None` when all are taken.
+    pub(crate) fn reserve(&self) -> Option<u32> {
         let one_more = |len: u32| ((len as usize) < CAPACITY).then_some(len + 1);
         // ORDERING: relaxed; it takes a place, and publishes nothing.
-        let place = self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        let Ok(index) = place else { return false };
-        superslab.set_index(index);
-        // ORDERING: release, paired with the acquire in `get`: the header is written before.
-        self.entries[index as usize].store(ptr::from_ref(superslab).cast_mut(), Ordering::Release);
-        true
+        self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()
+    }
+
+    /// Fills a place that the caller has taken: from here on, other threads find the SuperSlab.
+    pub(crate) fn publish(&self, index: u32, superslab: &'static SuperSlab) {
+        let entry = &self.entries[index as usize];
+        // ORDERING: release, paired with the acquire in `get`: whatever was written before, the
+        // header and the hash table's entry included, is there for whoever finds it here.
+        entry.store(ptr::from_ref(superslab).cast_mut(), Ordering::Release);
     }
 
     #[inline]

@@ -5,7 +5,8 @@
 //! | `linear` | every SuperSlab in the directory, oldest first | `directory` |
 //! | `hash` | the thread's hint (its last answer), then a hash table | `hash` |
 //!
-//! G1  A SuperSlab is registered before any of its blocks is handed out, and for good (L1).
+//! G1  A SuperSlab is registered, for lookups first and then for the pool, before any of its blocks
+//!     is handed out; and for good (L1).
 //! G2  An address is found exactly if it lies in a registered SuperSlab: foreign addresses, the
 //!     system malloc's among them, are not.
 //!
@@ -49,11 +50,15 @@ impl Registry {
 
     /// Adds a SuperSlab; false, and nothing added, when the registry is full.
     pub(crate) fn insert<V: Variant>(&self, superslab: &'static SuperSlab) -> bool {
-        let added = self.directory.insert(superslab);
-        if added && V::REGISTRY == variant::Registry::Hash {
+        let Some(index) = self.directory.reserve() else { return false };
+        superslab.set_index(index);
+        // The table first: the pool hands out slots of what it finds in the directory, and their
+        // blocks must be found by a lookup at once (G1).
+        if V::REGISTRY == variant::Registry::Hash {
             self.table.insert::<V>(superslab);
         }
-        added
+        self.directory.publish(index, superslab);
+        true
     }
 
     /// SuperSlabs registered, oldest first. Some at the end may not be visible yet.

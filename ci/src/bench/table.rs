@@ -3,6 +3,7 @@
 use super::matrix::{Matrix, Measured};
 use crate::tree::{Report, Tree};
 use comfy_table::{CellAlignment, Table, presets};
+use hakmem_workloads::Workload;
 
 const HEAD: &[&str] = &[
     "variant",
@@ -77,11 +78,17 @@ fn row(cell: &Measured, tree: &Tree) -> Vec<String> {
         )),
         events.stage1_percent().map_or("–".to_owned(), |percent| format!("{percent:.0} %")),
         ours(events.all_fallbacks().to_string()),
-        tree.variants.get(&cell.id).map_or_else(String::new, |variant| said(&variant.report)),
+        said_of(cell, tree),
     ]
 }
 
-/// What the founding report says of a variant, of which it knows one workload.
+/// What the founding report says of a variant; it knows one workload.
+fn said_of(cell: &Measured, tree: &Tree) -> String {
+    let is_its_own = cell.workload == Workload::RandomMixed.name() && cell.args.ws == 8192;
+    let variant = tree.variants.get(&cell.id).filter(|_| is_its_own);
+    variant.map_or_else(String::new, |variant| said(&variant.report))
+}
+
 fn said(report: &Report) -> String {
     let speed = report.m_ops_per_s.map(|(low, high)| {
         if low == high { format!("{low} M") } else { format!("{low}–{high} M") }

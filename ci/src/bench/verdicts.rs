@@ -61,10 +61,11 @@ fn text(matrix: &Matrix, sweep: &[SweepLine], tree: &Tree) -> Result<String> {
         "# The founding report's claims, judged\n\n\
          Written by `cargo ci bench --verdicts`; do not edit. The report measured its baseline and predicted\n\
          the rest. A figure in M ops/s depends on the machine, so predictions are judged by the *change* that\n\
-         they imply, on this machine, in one run; each reason states the rule.\n\n\
+         they imply, on this machine, in one run, by each variant's best round; each reason states the rule.\n\n\
          {}\n{noise}\n\
          {} confirmed, {} refuted, {} not testable here.\n\n\
-         ## Predictions, criteria and risks\n\n{}\n\n\
+         ## Predictions and criteria\n\n{}\n\n\
+         ## Risks, each of which is a test\n\n{}\n\n\
          ## Fallbacks by soft cap\n\n{}\n\n{}\n\n\
          ## Where the report contradicts itself\n\n{}\n",
         matrix.passport.line(),
@@ -72,6 +73,7 @@ fn text(matrix: &Matrix, sweep: &[SweepLine], tree: &Tree) -> Result<String> {
         count(Verdict::Refuted),
         count(Verdict::NotTestable),
         claims_table(&claims),
+        risks_table(),
         sweep_table(sweep),
         sweep_reading(sweep),
         arithmetic::text(matrix)?,
@@ -82,6 +84,14 @@ fn claims_table(claims: &[Claim]) -> Table {
     let mut table = markdown(&["the report", "here", "verdict", "why"]);
     for Claim { claim, measured, verdict, reason } in claims {
         table.add_row([claim, measured, verdict.word(), reason]);
+    }
+    table
+}
+
+fn risks_table() -> Table {
+    let mut table = markdown(&["the report", "test", "what it shows"]);
+    for risk in claims::RISKS {
+        table.add_row(risk);
     }
     table
 }

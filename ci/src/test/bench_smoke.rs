@@ -1,0 +1,68 @@
+//! The main job, small: `cargo ci bench` runs, and its JSON has what machines are promised.
+//!
+//! Nothing here looks at a time.
+
+use crate::workspace::{cargo, must_succeed, target};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+pub(super) fn run() -> Result<()> {
+    let file = target().join("bench-smoke.json");
+    let mut command = cargo();
+    command.args(["ci", "bench", "--rounds", "1", "--cycles", "200000", "--json"]).arg(&file);
+    must_succeed(&mut command)?;
+    let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    let result: Value = serde_json::from_str(&text)?;
+
+    for key in ["commit", "dirty", "cpu", "kernel", "rustc", "counter", "date"] {
+        ensure!(!result["passport"][key].is_null(), "passport.{key} is missing");
+    }
+    let cells = result["cells"].as_array().context("cells is no list")?;
+    ensure!(cells.len() == 33, "{} cells, not 11 variants on 3 rows", cells.len());
+    cells.iter().try_for_each(|cell| check(cell).with_context(|| cell.to_string()))?;
+    refuses()
+}
+
+fn check(cell: &Value) -> Result<()> {
+    ensure!(cell["variant"].is_string() && cell["workload"].is_string(), "names");
+    ensure!(cell["hash_lookup"].is_boolean(), "hash_lookup");
+    for key in ["cycles", "ws", "seed"] {
+        ensure!(cell["args"][key].is_u64(), "args.{key}");
+    }
+    for figures in ["median", "min"] {
+        for key in ["ops_per_s", "cycles_per_op", "user_s", "sys_s", "peak_rss_kib"] {
+            ensure!(cell[figures][key].is_number(), "{figures}.{key}");
+        }
+        ensure!(cell[figures]["ops_per_s"].as_f64() > Some(0.0), "no speed");
+    }
+    let events = &cell["events"];
+    for key in ["empty_scan", "freelist", "unused", "grow"] {
+        ensure!(events["acquire"][key].is_u64(), "events.acquire.{key}");
+    }
+    for key in ["retired", "drains", "remote_frees", "lookups", "probes", "superslabs"] {
+        ensure!(events[key].is_u64(), "events.{key}");
+    }
+    let is_system = cell["variant"] == "legacy";
+    let fallbacks = events["fallbacks"].as_array().context("events.fallbacks")?;
+    ensure!(fallbacks.len() == if is_system { 0 } else { 8 }, "a number per class");
+    ensure!(is_system || events["lookups"].as_u64() > Some(0), "nothing was counted");
+    Ok(())
+}
+
+/// Wrong arguments: one line that says what is allowed, and no success.
+fn refuses() -> Result<()> {
+    for (args, says) in [
+        (["--variants", "option-z"], "option-abd-hash"),
+        (["--workloads", "nonesuch"], "phase_shift"),
+        (["--rounds", "0"], "1..=1000"),
+        (["--cycles", "some"], "some"),
+        (["--json", "/nonexistent/x.json"], "/nonexistent/x.json"),
+    ] {
+        let output = cargo().args(["ci", "bench"]).args(args).output()?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() || !stderr.contains(says) {
+            bail!("`bench {}` is not refused with `{says}`: {stderr}", args.join(" "));
+        }
+    }
+    Ok(())
+}

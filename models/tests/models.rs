@@ -1,0 +1,48 @@
+//! Runs the models; each explores every interleaving up to its bound.
+
+use hakmem_models::models::{claim, freelist, remote};
+
+#[test]
+fn freelist_every_slab_is_in_one_place() {
+    freelist::every_slab_is_in_one_place();
+}
+
+#[test]
+fn freelist_without_the_tag_two_threads_get_one_slab() {
+    freelist::without_the_tag_two_threads_get_one_slab();
+}
+
+#[test]
+fn freelist_three_threads_acquire_and_retire() {
+    freelist::three_threads_acquire_and_retire();
+}
+
+#[test]
+fn claim_an_offer_is_won_once() {
+    claim::an_offer_is_won_once();
+}
+
+#[test]
+fn claim_looking_first_and_clearing_then_has_two_winners() {
+    claim::looking_first_and_clearing_then_has_two_winners();
+}
+
+#[test]
+fn remote_every_free_comes_home_once() {
+    remote::every_free_comes_home_once();
+}
+
+#[test]
+fn remote_the_owner_is_told_of_every_free() {
+    remote::the_owner_is_told_of_every_free();
+}
+
+#[test]
+fn remote_no_free_is_lost_when_the_owner_goes() {
+    remote::no_free_is_lost_when_the_owner_goes();
+}
+
+#[test]
+fn remote_leaving_without_a_look_loses_frees() {
+    remote::leaving_without_a_look_loses_frees();
+}

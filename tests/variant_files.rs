@@ -1,0 +1,283 @@
+//! Variant files: what a good tree resolves to, and what each kind of bad file is told.
+
+#[path = "../build/emit.rs"]
+mod emit;
+#[path = "../build/knobs.rs"]
+mod knobs;
+#[path = "../build/select.rs"]
+mod select;
+#[path = "../build/tree.rs"]
+mod tree;
+
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+use tree::Tree;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The real files, as (stem, text).
+fn real_files() -> Vec<(String, String)> {
+    let folder = Path::new(ROOT).join("variants");
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .expect("variants/")
+        .map(|entry| entry.expect("an entry").path())
+        .map(|path| {
+            let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            (stem, fs::read_to_string(&path).expect("a file"))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn with(name: &str, text: &str) -> Result<Tree, String> {
+    let mut files = real_files();
+    files.retain(|(stem, _)| stem != name);
+    files.push((name.to_owned(), text.to_owned()));
+    Tree::resolve(&files)
+}
+
+/// The message for the real tree with one more (or another) file.
+fn rejected(name: &str, text: &str) -> String {
+    with(name, text).expect_err("the file is bad")
+}
+
+fn child_of_option_a(set: &str) -> String {
+    format!("parent = \"option-a\"\nquestion = \"?\"\n[set]\n{set}\n")
+}
+
+fn assert_says(message: &str, parts: &[&str]) {
+    assert!(!message.contains('\n'), "one line: {message}");
+    for part in parts {
+        assert!(message.contains(part), "`{part}` is missing in: {message}");
+    }
+}
+
+#[test]
+fn an_unknown_knob() {
+    let message = rejected("odd", &child_of_option_a("recyle = \"none\""));
+    assert_says(&message, &["variants/odd.toml", "`recyle`", "allowed:", "recycle", "soft_cap"]);
+}
+
+#[test]
+fn an_unknown_key() {
+    let text = format!("colour = \"red\"\n{}", child_of_option_a("soft_cap = 4"));
+    assert_says(&rejected("odd", &text), &["variants/odd.toml", "`colour`", "allowed:", "parent"]);
+}
+
+#[test]
+fn two_knobs_or_none() {
+    let two = rejected("odd", &child_of_option_a("soft_cap = 4\nbatch = 8"));
+    assert_says(&two, &["variants/odd.toml", "2 knobs", "batch, soft_cap", "exactly one"]);
+    let none = rejected("odd", &child_of_option_a(""));
+    assert_says(&none, &["variants/odd.toml", "0 knobs", "exactly one"]);
+}
+
+#[test]
+fn an_unknown_parent() {
+    let message = rejected("odd", "parent = \"nobody\"\nquestion = \"?\"\n[set]\nsoft_cap = 4\n");
+    assert_says(&message, &["variants/odd.toml", "\"nobody\"", "allowed:", "legacy", "option-a"]);
+}
+
+#[test]
+fn a_cycle() {
+    let mut files = real_files();
+    for (own, parent) in [("odd", "even"), ("even", "odd")] {
+        let text = format!("parent = \"{parent}\"\nquestion = \"?\"\n[set]\nsoft_cap = 4\n");
+        files.push((own.to_owned(), text));
+    }
+    let message = Tree::resolve(&files).expect_err("a cycle");
+    assert_says(
+        &message,
+        &["variants/odd.toml", "`parent`", "cycle", "odd -> even -> odd", "root"],
+    );
+    let own = rejected("odd", "parent = \"odd\"\nquestion = \"?\"\n[set]\nsoft_cap = 4\n");
+    assert_says(&own, &["odd -> odd"]);
+}
+
+#[test]
+fn a_value_out_of_range() {
+    for (set, parts) in [
+        ("superslab_lg = 30", ["`superslab_lg` = 30", "19 to 21"]),
+        ("soft_cap = 0", ["`soft_cap` = 0", "1 to 1024, or \"none\""]),
+        ("soft_cap = \"many\"", ["`soft_cap` = \"many\"", "or \"none\""]),
+        ("empty_scan_limit = -1", ["`empty_scan_limit` = -1", "0 to 1024"]),
+        ("recycle = \"maybe\"", ["`recycle` = \"maybe\"", "\"none\", \"freelist\""]),
+        ("registry = 7", ["`registry` = 7", "\"linear\", \"hash\""]),
+        ("batch = 300", ["`batch` = 300", "1 to 256"]),
+    ] {
+        let message = rejected("odd", &child_of_option_a(set));
+        assert_says(&message, &["variants/odd.toml", "allowed:", parts[0], parts[1]]);
+    }
+}
+
+#[test]
+fn a_name_that_is_no_identifier() {
+    for name in ["2fast", "has space", "Upper", "under_score", "a--b", "-a", "a-", "", "ümlaut"] {
+        let message = rejected(name, &child_of_option_a("soft_cap = 4"));
+        assert_says(&message, &[&format!("variants/{name}.toml"), "no identifier", "lower-case"]);
+    }
+    for name in ["stats", "hash-lookup", "self", "hakmem"] {
+        assert_says(
+            &rejected(name, &child_of_option_a("soft_cap = 4")),
+            &["no identifier", "not default"],
+        );
+    }
+}
+
+#[test]
+fn two_names_for_one_type() {
+    let mut files = real_files();
+    for name in ["x-1", "x1"] {
+        files.push((name.to_owned(), child_of_option_a("soft_cap = 4")));
+    }
+    assert_says(
+        &Tree::resolve(&files).expect_err("one type"),
+        &["variants/x1.toml", "`X1`", "`x-1`"],
+    );
+}
+
+#[test]
+fn a_root_that_leaves_a_knob_out() {
+    let message = rejected("odd", "question = \"?\"\n[set]\nbackend = \"superslab\"\n");
+    assert_says(
+        &message,
+        &["variants/odd.toml", "`size_classes` is missing", "allowed: \"report\""],
+    );
+    let message = rejected("odd", "question = \"?\"\n[set]\nbackend = \"system\"\nsoft_cap = 2\n");
+    assert_says(&message, &["variants/odd.toml", "`soft_cap`", "backend = \"superslab\""]);
+}
+
+#[test]
+fn what_is_not_toml_or_not_of_the_kind() {
+    assert_says(&rejected("odd", "question = \"?\"\n\n= 3\n"), &["variants/odd.toml", "line 3"]);
+    assert_says(&rejected("odd", "question = 3\n"), &["`question` = 3", "text in quotes"]);
+    assert_says(&rejected("odd", "set = 3\nquestion = \"?\"\n"), &["`set` = 3", "[set]"]);
+    assert_says(&rejected("odd", "[set]\nbackend = \"system\"\n"), &["`question` is missing"]);
+    let text = child_of_option_a("soft_cap = 4");
+    let expect = format!("{text}[expect]\ncycles_per_op = \"faster\"\n");
+    assert_says(&rejected("odd", &expect), &["`cycles_per_op` = \"faster\"", "-40% .. -15%"]);
+    let expect = format!("{text}[expect]\nhappiness = \"0% .. 1%\"\n");
+    assert_says(&rejected("odd", &expect), &["[expect] `happiness`", "cycles_per_op"]);
+    let report = format!("{text}[report]\nm_ops_per_s = 3\n");
+    assert_says(&rejected("odd", &report), &["`m_ops_per_s` = 3", "[lowest, highest]"]);
+    let group = format!("group = \"b\"\n{text}");
+    assert_says(&rejected("odd", &group), &["`group` = \"b\"", "\"matrix\", \"sweep\""]);
+}
+
+#[test]
+fn one_default() {
+    let text = format!("default = true\n{}", child_of_option_a("soft_cap = 4"));
+    assert_says(&rejected("odd", &text), &["default = true", "exactly one"]);
+    let files: Vec<_> =
+        real_files().into_iter().filter(|(_, text)| !text.contains("default = true")).collect();
+    assert_says(&Tree::resolve(&files).expect_err("none"), &["no file says `default = true`"]);
+}
+
+#[test]
+fn every_variant_has_a_feature_and_every_feature_a_meaning() {
+    let tree = Tree::resolve(&real_files()).expect("the real files");
+    let manifest = fs::read_to_string(Path::new(ROOT).join("Cargo.toml")).expect("Cargo.toml");
+    assert_eq!(select::check_features(&tree, &manifest), Ok(()));
+    let without = manifest.replace("option-ad = []\n", "");
+    let message = select::check_features(&tree, &without).expect_err("no feature");
+    assert_says(&message, &["variants/option-ad.toml", "option-ad = []"]);
+    let stray = manifest.replace("[features]\n", "[features]\nspeed = []\n");
+    let message = select::check_features(&tree, &stray).expect_err("no meaning");
+    assert_says(&message, &["Cargo.toml", "`speed`", "variants/speed.toml", "hash-lookup"]);
+}
+
+#[test]
+fn knobs_come_down_the_tree() {
+    let tree = Tree::resolve(&real_files()).expect("the real files");
+    let knobs = &tree.variants["option-abd-hash"].knobs;
+    let set = |key: &str| knobs[key].to_string();
+    assert_eq!((set("superslab_lg"), set("empty_scan_limit")), ("21".into(), "64".into()));
+    assert_eq!((set("recycle"), set("registry")), ("freelist".into(), "hash".into()));
+    assert_eq!(set("soft_cap"), "2");
+    assert_eq!(tree.variants["option-abd-hash"].depth, 4);
+    assert_eq!(tree.variants["option-a"].type_name, "OptionA");
+}
+
+#[test]
+fn features_select_a_variant() {
+    let tree = Tree::resolve(&real_files()).expect("the real files");
+    let all: Vec<&str> = tree.variants.keys().map(String::as_str).collect();
+    let selected = |on: &[&str]| select::select(&tree, |feature| on.contains(&feature)).selected;
+    assert_eq!(selected(&[]), "option-abd-hash", "the default");
+    assert_eq!(selected(&["option-a"]), "option-a", "a named one beats the default");
+    assert_eq!(selected(&["option-a", "superslab"]), "option-a", "further down the tree wins");
+    assert_eq!(
+        selected(&["option-ab", "option-ad"]),
+        "option-ad",
+        "the later id where depth is equal"
+    );
+    assert_eq!(selected(&["option-a", "hash-lookup"]), "option-a-hash");
+    assert_eq!(selected(&["option-a-hash", "hash-lookup"]), "option-a-hash");
+    assert_eq!(selected(&["legacy", "hash-lookup"]), "legacy", "it has no lookup");
+    assert_eq!(selected(&["all-variants"]), "option-abd-hash", "that names none");
+    assert_eq!(selected(&all), "option-abd-hash");
+}
+
+#[test]
+fn a_feature_adds_and_never_takes_away() {
+    let tree = Tree::resolve(&real_files()).expect("the real files");
+    let stamped = |on: &[&str]| select::select(&tree, |feature| on.contains(&feature)).stamped;
+    assert_eq!(stamped(&[]), ["option-abd-hash"]);
+    assert_eq!(stamped(&["option-a"]), ["option-a", "option-abd-hash"]);
+    assert_eq!(stamped(&["all-variants"]).len(), tree.variants.len());
+    let emitted = emit::emit(&tree, &select::select(&tree, |feature| feature == "option-a"));
+    assert!(emitted.contains("selected OptionA\n") && emitted.contains("OptionAbdHash"));
+}
+
+/// The whole way: a copy of the crate with a bad file does not build, and says why in one line.
+#[test]
+fn a_bad_file_fails_the_build() {
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bad-variant");
+    let _ = fs::remove_dir_all(&copy);
+    fs::create_dir_all(copy.join("src")).expect("a folder");
+    fs::write(copy.join("src/lib.rs"), "").expect("a file");
+    for folder in ["build", "variants"] {
+        fs::create_dir_all(copy.join(folder)).expect("a folder");
+        for entry in fs::read_dir(Path::new(ROOT).join(folder)).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            fs::copy(&path, copy.join(folder).join(path.file_name().expect("a name")))
+                .expect("a copy");
+        }
+    }
+    for file in ["build.rs", "Cargo.lock"] {
+        fs::copy(Path::new(ROOT).join(file), copy.join(file)).expect("a copy");
+    }
+    let manifest = fs::read_to_string(Path::new(ROOT).join("Cargo.toml")).expect("Cargo.toml");
+    let manifest: String = manifest
+        .lines()
+        .map(|line| {
+            if line.starts_with("members =") {
+                "members = []\n".into()
+            } else {
+                format!("{line}\n")
+            }
+        })
+        .collect();
+    fs::write(copy.join("Cargo.toml"), manifest).expect("a file");
+    let check = || {
+        Command::new(env!("CARGO"))
+            .args(["check", "--offline"])
+            .current_dir(&copy)
+            .env("CARGO_TARGET_DIR", copy.join("target"))
+            .output()
+            .expect("cargo starts")
+    };
+    let good = check();
+    assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
+
+    let bad = child_of_option_a("superslab_lg = 30");
+    fs::write(copy.join("variants/option-ad.toml"), bad).expect("a file");
+    let output = check();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{stderr}");
+    let line =
+        stderr.lines().find(|line| line.contains("variants/option-ad.toml")).unwrap_or(&stderr);
+    assert_says(line, &["error", "`superslab_lg` = 30", "allowed: a whole number from 19 to 21"]);
+}
