@@ -99,10 +99,9 @@ fn play<V: GlobalAlloc + Default>(ops: &[Op]) {
         match *op {
             Op::Alloc { size, align_lg, zeroed } => {
                 let layout = Layout::from_size_align(size, 1 << align_lg).expect("a layout");
+                let allocate = if zeroed { V::alloc_zeroed } else { V::alloc };
                 // SAFETY: the size is at least 1.
-                let block = unsafe {
-                    if zeroed { allocator.alloc_zeroed(layout) } else { allocator.alloc(layout) }
-                };
+                let block = unsafe { allocate(&allocator, layout) };
                 if zeroed {
                     assert!(!block.is_null(), "{layout:?}");
                     assert_content(block, size, 0);

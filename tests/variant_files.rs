@@ -190,7 +190,7 @@ fn every_variant_has_a_feature_and_every_feature_a_meaning() {
 
 #[test]
 fn knobs_come_down_the_tree() {
-    let tree = Tree::resolve(&real_files()).expect("the real files");
+    let tree = Tree::read(&Path::new(ROOT).join("variants")).expect("the real files");
     let knobs = &tree.variants["option-abd-hash"].knobs;
     let set = |key: &str| knobs[key].to_string();
     assert_eq!((set("superslab_lg"), set("empty_scan_limit")), ("21".into(), "64".into()));
@@ -250,15 +250,12 @@ fn a_bad_file_fails_the_build() {
         fs::copy(Path::new(ROOT).join(file), copy.join(file)).expect("a copy");
     }
     let manifest = fs::read_to_string(Path::new(ROOT).join("Cargo.toml")).expect("Cargo.toml");
+    // Without the rest of the workspace, which is not copied.
     let manifest: String = manifest
         .lines()
-        .map(|line| {
-            if line.starts_with("members =") {
-                "members = []\n".into()
-            } else {
-                format!("{line}\n")
-            }
-        })
+        .filter(|line| !line.starts_with("hakmem-workloads"))
+        .map(|line| if line.starts_with("members =") { "members = []" } else { line })
+        .flat_map(|line| [line, "\n"])
         .collect();
     fs::write(copy.join("Cargo.toml"), manifest).expect("a file");
     let check = || {

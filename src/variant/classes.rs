@@ -32,14 +32,14 @@ pub(crate) static REPORT: SizeClasses = {
     SizeClasses {
         blocks: BLOCKS,
         count: MAX_CLASSES,
-        table: seq!(N in 0..257 { [#(smallest(&BLOCKS, N * STEP),)*] }),
+        table: seq!(N in 0..257 { [#(smallest(&BLOCKS, N),)*] }),
     }
 };
 
-/// The smallest class whose blocks hold `bytes`.
-const fn smallest(blocks: &[u16], bytes: usize) -> u8 {
+/// The smallest class whose blocks hold every size of a step.
+const fn smallest(blocks: &[u16], step: usize) -> u8 {
     let mut class = 0;
-    while (blocks[class] as usize) < bytes {
+    while (blocks[class] as usize) < step * STEP {
         class += 1;
     }
     class as u8
