@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// Workloads to run
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     workloads: Vec<Workload>,
-    /// Runs of each cell [default: 9, or 3 with --quick]
+    /// Runs of each cell [default: 13, or 3 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
     /// Operations per run [default: 10000000, or 2000000 with --quick]
@@ -48,7 +48,7 @@ pub(crate) struct Options {
 
 impl Options {
     fn rounds(&self) -> u32 {
-        self.rounds.unwrap_or(if self.quick { 3 } else { 9 })
+        self.rounds.unwrap_or(if self.quick { 3 } else { 13 })
     }
 
     fn cycles(&self) -> u64 {
