@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Filled, alone, join_all};
+use common::{Filled, alone, audit, join_all};
 use hakmem::{Events, Observe};
 use hakmem_workloads::{Args, Workload};
 
@@ -17,7 +17,7 @@ fn phase_shift<V: Observe>() -> Events {
     let mut prepared = Workload::PhaseShift.prepare(&allocator, args);
     prepared.run();
     prepared.finish().expect("no block was lost or overwritten");
-    assert_eq!(V::audit().expect("a sound heap").live(), 0);
+    assert_eq!(audit::<V>().live(), 0);
     since(&before, V::events().expect("feature `stats`"))
 }
 
@@ -93,7 +93,7 @@ fn no_slab_is_lost_over_a_thousand_cycles() {
     let events = hakmem::OptionA::events().expect("feature `stats`");
     let acquire = &events.acquire;
     let taken = acquire.empty_scan + acquire.freelist + acquire.unused + acquire.grow;
-    let audit = hakmem::OptionA::audit().expect("a sound heap");
+    let audit = audit::<hakmem::OptionA>();
     // A slab that was acquired and not retired is with a thread, or was left by one that ended.
     assert!(
         taken - events.retired <= (audit.active + audit.empty) as u64 + taken / 10,
@@ -113,7 +113,7 @@ fn four_threads_share_the_freelist() {
             })
         }));
     });
-    let audit = hakmem::OptionAbdHash::audit().expect("a sound heap");
+    let audit = audit::<hakmem::OptionAbdHash>();
     assert_eq!(audit.live(), 0);
     let events = hakmem::OptionAbdHash::events().expect("feature `stats`");
     assert!(events.acquire.freelist > 100, "{events:?}");

@@ -137,7 +137,7 @@ fn random_operations<V: hakmem::Observe>() {
     let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&prop::collection::vec(op(), 1..400), |ops| {
         play::<V>(&ops);
-        let audit = V::audit().expect("a sound heap");
+        let audit = common::audit::<V>();
         prop_assert_eq!(audit.live(), 0);
         Ok(())
     });
@@ -161,7 +161,7 @@ fn every_small_layout<V: hakmem::Observe>() {
             unsafe { allocator.dealloc(block, layout) };
         }
     }
-    assert_eq!(V::audit().expect("a sound heap").live(), 0);
+    assert_eq!(common::audit::<V>().live(), 0);
 }
 
 /// A recycled block is not a fresh one.

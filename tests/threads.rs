@@ -18,7 +18,7 @@ fn pattern(n: usize) -> u8 {
 }
 
 fn assert_sound_and_empty<V: Observe>() {
-    let audit = V::audit().unwrap_or_else(|error| panic!("{}: {error}", V::ID));
+    let audit = common::audit::<V>();
     assert_eq!(audit.live(), 0, "{}: {audit:?}", V::ID);
 }
 

@@ -34,12 +34,13 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
 
     /// Checks the whole heap against its invariants.
     ///
-    /// Call it only while no other thread allocates or frees with this variant: it reads what they
-    /// would be writing.
+    /// # Safety
+    /// No other thread allocates or frees with this variant, or is ending after having done so: the
+    /// audit reads what it would be writing.
     ///
     /// # Errors
     /// The first invariant found broken.
-    fn audit() -> Result<Audit, Unsound>;
+    unsafe fn audit() -> Result<Audit, Unsound>;
 }
 
 mod sealed {
@@ -75,7 +76,8 @@ impl<V: Hosted + GlobalAlloc + Default> Observe for V {
         V::pool().registry.find::<V>(address.addr()).is_some()
     }
 
-    fn audit() -> Result<Audit, Unsound> {
-        heap::audit::<V>()
+    unsafe fn audit() -> Result<Audit, Unsound> {
+        // SAFETY: the caller's condition.
+        unsafe { heap::audit::<V>() }
     }
 }

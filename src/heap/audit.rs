@@ -1,6 +1,6 @@
 //! A check of the whole heap, for tests: every invariant that metadata can show.
 //!
-//! Only meaningful when no other thread is allocating or freeing.
+//! Only sound when no other thread is allocating or freeing: it reads what is theirs.
 
 use super::{Heap, Hosted};
 use crate::base::{ClassIdx, SlotIdx};
@@ -48,7 +48,10 @@ impl fmt::Display for Unsound {
 impl std::error::Error for Unsound {}
 
 /// Checks every slab and every list.
-pub(crate) fn audit<V: Hosted>() -> Result<Audit, Unsound> {
+///
+/// # Safety
+/// No other thread touches this variant's heap.
+pub(crate) unsafe fn audit<V: Hosted>() -> Result<Audit, Unsound> {
     let mut sum = Audit::default();
     if V::BACKEND == Backend::System {
         return Ok(sum);

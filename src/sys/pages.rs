@@ -2,7 +2,7 @@
 
 use core::ptr::{self, NonNull};
 
-/// Maps `bytes` (a multiple of the page size), zeroed; `None` when the kernel refuses.
+/// Maps `bytes`, rounded up to whole pages, zeroed; `None` when the kernel refuses.
 pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     let access = libc::PROT_READ | libc::PROT_WRITE;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_macros, missing_docs, reason = "each test file uses some of it")]
 
+use hakmem::{Audit, Observe};
 use std::alloc::{GlobalAlloc, Layout};
 use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -92,6 +93,12 @@ impl<A: GlobalAlloc + Default> Drop for Filled<A> {
         // SAFETY: the block is live, came from this allocator with this layout, and goes with us.
         unsafe { self.allocator.dealloc(self.block, self.layout) };
     }
+}
+
+/// Audits a variant's heap, which must be sound, with every test thread joined.
+pub(crate) fn audit<V: Observe>() -> Audit {
+    // SAFETY: the tests of a file run one at a time (`alone`), and join the threads they start.
+    unsafe { V::audit() }.unwrap_or_else(|error| panic!("{}: {error}", V::ID))
 }
 
 /// Waits for threads to be gone, their thread-local state included. A scope's end does not: it waits
