@@ -16,9 +16,9 @@ struct Cli {
     variant: String,
     /// A workload's name
     workload: Workload,
-    /// Operations, each one allocation or one free
-    #[arg(long, default_value_t = 10_000_000)]
-    cycles: u64,
+    /// Operations [default: the workload's share of 10000000]
+    #[arg(long)]
+    cycles: Option<u64>,
     /// Slots: how many blocks can live at once [default: the workload's]
     #[arg(long)]
     ws: Option<usize>,
@@ -30,7 +30,8 @@ struct Cli {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ws = cli.ws.unwrap_or(cli.workload.default_ws());
-    let args = Args { cycles: cli.cycles, ws, seed: cli.seed };
+    let cycles = cli.cycles.unwrap_or(cli.workload.scaled(10_000_000));
+    let args = Args { cycles, ws, seed: cli.seed };
     match run_named(&cli.variant, cli.workload, args) {
         Ok(result) => {
             println!("{result}");

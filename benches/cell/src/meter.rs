@@ -61,10 +61,10 @@ impl Meter {
     }
 }
 
-/// Core cycles, user and kernel, of this thread; `None` where the machine does not count them.
+/// Core cycles, user and kernel, of this thread and those that it starts; `None` where the machine does not count them.
 fn hardware_counter() -> Option<Counter> {
     let mut builder = Builder::new(Hardware::CPU_CYCLES);
-    builder.include_kernel();
+    builder.include_kernel().inherit(true);
     let mut counter = builder.build().ok()?;
     counter.enable().ok()?;
     Some(counter)

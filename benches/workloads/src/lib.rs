@@ -3,21 +3,35 @@
 //! A workload is prepared, run (the part that is timed), and finished, which checks its result. It
 //! allocates through the allocator it is given; what it needs for itself comes from the program's.
 
+mod batches;
+mod block;
+mod cache;
+mod job;
+mod large_mix;
+mod larson;
 mod phase_shift;
+mod producer_consumer;
 mod random_mixed;
+mod realloc_grow;
 mod slots;
+mod thread_storm;
 mod xorshift;
+mod zeroed;
 
+use job::Job;
 use std::alloc::GlobalAlloc;
 use std::fmt;
 use std::str::FromStr;
 
+/// Threads of the workloads that have more than one.
+const THREADS: u64 = 2;
+
 /// How long, how wide, and which random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Args {
-    /// Operations, each one allocation or one free.
+    /// Operations, each one allocation, one free, or one `realloc`.
     pub cycles: u64,
-    /// Slots: how many blocks can live at once.
+    /// Slots: how many blocks can live at once, per thread where there are several.
     pub ws: usize,
     /// Start of the random numbers.
     pub seed: u64,
@@ -35,55 +49,122 @@ impl fmt::Display for WrongAnswer {
 
 impl std::error::Error for WrongAnswer {}
 
-/// The workloads, by name.
+/// The workloads. Each one's file says what it exercises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Workload {
-    /// The founding report's: sizes 16 to 1039 bytes, uniform; see `random_mixed.rs`.
+    /// The founding report's: sizes 16 to 1039 bytes, uniform.
     RandomMixed,
-    /// Sizes that drift from class to class; see `phase_shift.rs`.
+    /// Sizes that drift from class to class.
     PhaseShift,
+    /// Threads that inherit blocks.
+    Larson,
+    /// False sharing that the allocator brings about.
+    CacheThrash,
+    /// False sharing that the allocator keeps up.
+    CacheScratch,
+    /// Blocks born in one thread, freed in another that never allocates.
+    ProducerConsumer,
+    /// Batches, freed newest first.
+    Lifo,
+    /// Batches, freed oldest first.
+    Fifo,
+    /// Vectors that grow.
+    ReallocGrow,
+    /// Zeroed blocks.
+    Zeroed,
+    /// 16 bytes to 4 MiB.
+    LargeMix,
+    /// Short-lived threads.
+    ThreadStorm,
 }
 
-/// A workload with its slots, ready to run.
-pub struct Prepared<'a, A: GlobalAlloc> {
-    workload: Workload,
-    args: Args,
-    slots: slots::Slots<'a, A>,
-}
+/// A workload that is ready to run.
+pub struct Prepared<'a>(Box<dyn Job + 'a>);
+
+/// What is fixed for a workload: its name, the slots it has unless asked otherwise, and how many
+/// times fewer operations it gets than `random_mixed`, for a run of about the same length.
+struct Facts(&'static str, usize, u64);
 
 impl Workload {
     /// Every workload.
-    pub const ALL: [Self; 2] = [Self::RandomMixed, Self::PhaseShift];
+    pub const ALL: [Self; 12] = [
+        Self::RandomMixed,
+        Self::PhaseShift,
+        Self::Larson,
+        Self::CacheThrash,
+        Self::CacheScratch,
+        Self::ProducerConsumer,
+        Self::Lifo,
+        Self::Fifo,
+        Self::ReallocGrow,
+        Self::Zeroed,
+        Self::LargeMix,
+        Self::ThreadStorm,
+    ];
+
+    /// The founding report's, and the one where its fixes have something to fix.
+    pub const REPORT: [Self; 2] = [Self::RandomMixed, Self::PhaseShift];
+
+    /// Also named in the report, as a guard against regressions.
+    pub const GUARDS: [Self; 2] = [Self::Larson, Self::CacheThrash];
+
+    const fn facts(self) -> Facts {
+        match self {
+            Self::RandomMixed => Facts("random_mixed", 8192, 1),
+            Self::PhaseShift => Facts("phase_shift", phase_shift::DEFAULT_WS, 1),
+            Self::Larson => Facts("larson", 1000, 1),
+            Self::CacheThrash => Facts("cache_thrash", 1, 2),
+            Self::CacheScratch => Facts("cache_scratch", 1, 2),
+            Self::ProducerConsumer => Facts("producer_consumer", 1024, 2),
+            Self::Lifo => Facts("lifo", 1000, 1),
+            Self::Fifo => Facts("fifo", 1000, 1),
+            Self::ReallocGrow => Facts("realloc_grow", 64, 50),
+            Self::Zeroed => Facts("zeroed", 256, 5),
+            Self::LargeMix => Facts("large_mix", 64, 200),
+            Self::ThreadStorm => Facts("thread_storm", 100, 5),
+        }
+    }
 
     /// The name on command lines and in results.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::RandomMixed => "random_mixed",
-            Self::PhaseShift => "phase_shift",
-        }
+        self.facts().0
     }
 
     /// Slots unless asked otherwise.
     pub const fn default_ws(self) -> usize {
-        match self {
-            Self::RandomMixed => 8192,
-            Self::PhaseShift => phase_shift::DEFAULT_WS,
-        }
+        self.facts().1
+    }
+
+    /// Operations for a run about as long as `random_mixed` takes for `cycles`.
+    pub const fn scaled(self, cycles: u64) -> u64 {
+        cycles / self.facts().2
     }
 
     /// Does everything that is not to be timed.
-    pub fn prepare<A: GlobalAlloc>(self, allocator: &A, args: Args) -> Prepared<'_, A> {
-        Prepared { workload: self, args, slots: slots::Slots::new(allocator, args.ws) }
+    pub fn prepare<A: GlobalAlloc + Sync>(self, allocator: &A, args: Args) -> Prepared<'_> {
+        Prepared(match self {
+            Self::RandomMixed => Box::new(random_mixed::RandomMixed::new(allocator, args)),
+            Self::PhaseShift => Box::new(phase_shift::PhaseShift::new(allocator, args)),
+            Self::Larson => Box::new(larson::Larson::new(allocator, args)),
+            Self::CacheThrash => Box::new(cache::Cache::active(allocator, args)),
+            Self::CacheScratch => Box::new(cache::Cache::passive(allocator, args)),
+            Self::ProducerConsumer => {
+                Box::new(producer_consumer::ProducerConsumer::new(allocator, args))
+            }
+            Self::Lifo => Box::new(batches::Batches::new(allocator, args, true)),
+            Self::Fifo => Box::new(batches::Batches::new(allocator, args, false)),
+            Self::ReallocGrow => Box::new(realloc_grow::ReallocGrow::new(allocator, args)),
+            Self::Zeroed => Box::new(zeroed::Zeroed::new(allocator, args)),
+            Self::LargeMix => Box::new(large_mix::LargeMix::new(allocator, args)),
+            Self::ThreadStorm => Box::new(thread_storm::ThreadStorm::new(allocator, args)),
+        })
     }
 }
 
-impl<A: GlobalAlloc> Prepared<'_, A> {
+impl Prepared<'_> {
     /// The part that is timed.
     pub fn run(&mut self) {
-        match self.workload {
-            Workload::RandomMixed => random_mixed::run(&mut self.slots, self.args),
-            Workload::PhaseShift => phase_shift::run(&mut self.slots, self.args),
-        }
+        self.0.run();
     }
 
     /// Frees what is left, and says whether every block held what was written to it.
@@ -91,7 +172,7 @@ impl<A: GlobalAlloc> Prepared<'_, A> {
     /// # Errors
     /// If one did not, or an allocation failed.
     pub fn finish(self) -> Result<(), WrongAnswer> {
-        self.slots.finish()
+        self.0.finish()
     }
 }
 

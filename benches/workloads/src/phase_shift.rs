@@ -5,9 +5,10 @@
 //! before are freed and its slabs really become EMPTY. What a program does that loads, works, and
 //! writes out: the memory of one phase is there for the next, if the allocator gets it back.
 
-use crate::Args;
+use crate::job::Job;
 use crate::slots::Slots;
 use crate::xorshift::XorShift;
+use crate::{Args, WrongAnswer};
 use std::alloc::GlobalAlloc;
 
 /// Half of these live at once: 256 blocks, in class 7 half a MiB, half of what the report's soft cap
@@ -21,22 +22,38 @@ const TURNS: u64 = 32;
 const PHASES: [(usize, u64); 6] =
     [(513, 528), (257, 256), (129, 128), (65, 64), (129, 128), (257, 256)];
 
-#[inline(never)]
-pub(crate) fn run<A: GlobalAlloc>(slots: &mut Slots<'_, A>, args: Args) {
-    let mut random = XorShift::new(args.seed);
-    let count = slots.len() as u64;
-    let phase_len = TURNS * count;
-    let mut left = args.cycles;
-    for (low, span) in PHASES.into_iter().cycle() {
-        for _ in 0..phase_len.min(left) {
-            let r = random.next();
-            let index = ((r >> 32) * count) >> 32;
-            let offset = ((r & 0xFFFF) * span) >> 16;
-            slots.turn(index as usize, low + offset as usize);
+pub(crate) struct PhaseShift<'a, A: GlobalAlloc> {
+    slots: Slots<'a, A>,
+    args: Args,
+}
+
+impl<'a, A: GlobalAlloc> PhaseShift<'a, A> {
+    pub(crate) fn new(allocator: &'a A, args: Args) -> Self {
+        Self { slots: Slots::new(allocator, args.ws), args }
+    }
+}
+
+impl<A: GlobalAlloc> Job for PhaseShift<'_, A> {
+    fn run(&mut self) {
+        let mut random = XorShift::new(self.args.seed);
+        let count = self.slots.len() as u64;
+        let phase_len = TURNS * count;
+        let mut left = self.args.cycles;
+        for (low, span) in PHASES.into_iter().cycle() {
+            for _ in 0..phase_len.min(left) {
+                let r = random.next();
+                let index = ((r >> 32) * count) >> 32;
+                let offset = ((r & 0xFFFF) * span) >> 16;
+                self.slots.turn(index as usize, low + offset as usize);
+            }
+            left = left.saturating_sub(phase_len);
+            if left == 0 {
+                return;
+            }
         }
-        left = left.saturating_sub(phase_len);
-        if left == 0 {
-            return;
-        }
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), WrongAnswer> {
+        self.slots.finish()
     }
 }

@@ -8,18 +8,35 @@
 //! The slot comes from the high half of r and the size from the low bits, so that a slot does not
 //! always hold the same size.
 
-use crate::Args;
+use crate::job::Job;
 use crate::slots::Slots;
 use crate::xorshift::XorShift;
+use crate::{Args, WrongAnswer};
 use std::alloc::GlobalAlloc;
 
-#[inline(never)]
-pub(crate) fn run<A: GlobalAlloc>(slots: &mut Slots<'_, A>, args: Args) {
-    let mut random = XorShift::new(args.seed);
-    let count = slots.len() as u64;
-    for _ in 0..args.cycles {
-        let r = random.next();
-        let index = ((r >> 32) * count) >> 32;
-        slots.turn(index as usize, 16 + (r & 0x3FF) as usize);
+pub(crate) struct RandomMixed<'a, A: GlobalAlloc> {
+    slots: Slots<'a, A>,
+    args: Args,
+}
+
+impl<'a, A: GlobalAlloc> RandomMixed<'a, A> {
+    pub(crate) fn new(allocator: &'a A, args: Args) -> Self {
+        Self { slots: Slots::new(allocator, args.ws), args }
+    }
+}
+
+impl<A: GlobalAlloc> Job for RandomMixed<'_, A> {
+    fn run(&mut self) {
+        let mut random = XorShift::new(self.args.seed);
+        let count = self.slots.len() as u64;
+        for _ in 0..self.args.cycles {
+            let r = random.next();
+            let index = ((r >> 32) * count) >> 32;
+            self.slots.turn(index as usize, 16 + (r & 0x3FF) as usize);
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), WrongAnswer> {
+        self.slots.finish()
     }
 }

@@ -15,4 +15,10 @@ impl XorShift {
         self.0 ^= self.0 << 17;
         self.0
     }
+
+    /// A number below `end`, from the high half of the next one.
+    #[inline(always)]
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        (((self.next() >> 32) * end as u64) >> 32) as usize
+    }
 }

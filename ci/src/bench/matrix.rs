@@ -98,17 +98,19 @@ impl Measured {
 pub(super) fn plan(tree: &Tree, options: &Options) -> Result<Vec<Cell>> {
     let ids = chosen_variants(tree, &options.variants)?;
     let workloads = match options.workloads.as_slice() {
-        [] => Workload::ALL.as_slice(),
-        some => some,
+        [] if options.suite => Workload::ALL.to_vec(),
+        [] if options.verdicts => [Workload::REPORT, Workload::GUARDS].concat(),
+        [] => Workload::REPORT.to_vec(),
+        some => some.to_vec(),
     };
     let mut plan = Vec::new();
-    for &workload in workloads {
+    for workload in workloads {
         let own = match workload {
             Workload::RandomMixed => vec![workload.default_ws(), SMALL_WS],
-            Workload::PhaseShift => vec![workload.default_ws()],
+            _ => vec![workload.default_ws()],
         };
         for ws in options.ws.map_or(own, |ws| vec![ws as usize]) {
-            let args = Args { cycles: options.cycles(), ws, seed: options.seed };
+            let args = Args { cycles: options.cycles(workload), ws, seed: options.seed };
             plan.extend(ids.iter().map(|id| Cell { id: id.clone(), workload, args }));
         }
     }
@@ -303,7 +305,7 @@ pub(super) struct SweepLine {
 /// Fallbacks by soft cap, with and without recycling, on both workloads: event runs only.
 pub(super) fn sweep(tree: &Tree, programs: &Programs, options: &Options) -> Result<Vec<SweepLine>> {
     let mut lines = Vec::new();
-    for workload in Workload::ALL {
+    for workload in Workload::REPORT {
         for base in ["superslab", "option-a"] {
             for cap in ["2", "4", "8", "16", "none"] {
                 let id = if cap == "2" { base.to_owned() } else { format!("{base}-cap-{cap}") };
@@ -314,7 +316,7 @@ pub(super) fn sweep(tree: &Tree, programs: &Programs, options: &Options) -> Resu
                     bail!("variants/{id}.toml: soft_cap is not {cap}");
                 }
                 let args = Args {
-                    cycles: options.cycles(),
+                    cycles: options.cycles(workload),
                     ws: workload.default_ws(),
                     seed: options.seed,
                 };

@@ -26,10 +26,13 @@ pub(crate) struct Options {
     /// Workloads to run
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     workloads: Vec<Workload>,
+    /// Run every workload, not only those of the founding report
+    #[arg(long, conflicts_with = "workloads")]
+    suite: bool,
     /// Runs of each cell [default: 13, or 3 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
-    /// Operations per run [default: 10000000, or 2000000 with --quick]
+    /// Operations per run [default: the workload's share of 10000000, or of 2000000 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     cycles: Option<u64>,
     /// Slots, instead of each workload's own
@@ -51,8 +54,9 @@ impl Options {
         self.rounds.unwrap_or(if self.quick { 3 } else { 13 })
     }
 
-    fn cycles(&self) -> u64 {
-        self.cycles.unwrap_or(if self.quick { 2_000_000 } else { 10_000_000 })
+    fn cycles(&self, workload: Workload) -> u64 {
+        let share = || workload.scaled(if self.quick { 2_000_000 } else { 10_000_000 });
+        self.cycles.unwrap_or_else(share)
     }
 }
 

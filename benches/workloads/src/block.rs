@@ -1,0 +1,80 @@
+//! A block that carries a word, which is checked when it is freed: an allocator that hands a block out
+//! twice, or scribbles into one, is found out.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::ptr;
+
+/// Every block is asked for at this alignment, malloc's.
+const ALIGN: usize = 16;
+
+/// A block of at least 8 bytes, or none.
+#[derive(Clone, Copy)]
+pub(crate) struct Block {
+    pub(crate) start: *mut u8,
+    pub(crate) size: usize,
+}
+
+// SAFETY: a block is memory, whose one holder hands it over with the value.
+unsafe impl Send for Block {}
+
+impl Block {
+    pub(crate) const NONE: Self = Self { start: ptr::null_mut(), size: 0 };
+
+    /// Allocates `size` bytes (at least 8) and touches them; [`Block::NONE`] if that fails.
+    #[inline(always)]
+    pub(crate) fn new<A: GlobalAlloc>(allocator: &A, size: usize, tag: usize) -> Self {
+        // SAFETY: the layout's size is not 0.
+        let start = unsafe { allocator.alloc(layout(size)) };
+        if start.is_null() {
+            return Self::NONE;
+        }
+        // SAFETY: the block has at least 8 bytes, aligned to 16, and is ours.
+        unsafe { start.cast::<u64>().write(word(tag, size)) };
+        Self { start, size }
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        self.start.is_null()
+    }
+
+    /// Whether the block holds what `new` wrote with this tag.
+    #[inline(always)]
+    pub(crate) fn is_intact(&self, tag: usize) -> bool {
+        // SAFETY: not a `NONE`, by the callers; so it has at least 8 bytes, which `new` wrote.
+        unsafe { self.start.cast::<u64>().read() == word(tag, self.size) }
+    }
+
+    /// Frees the block, which is not [`Block::NONE`]; returns 1 if it was not intact.
+    #[inline(always)]
+    pub(crate) fn free<A: GlobalAlloc>(self, allocator: &A, tag: usize) -> u64 {
+        let wrong = u64::from(!self.is_intact(tag));
+        // SAFETY: the block came from this allocator with this layout, and is gone with `self`.
+        unsafe { allocator.dealloc(self.start, layout(self.size)) };
+        wrong
+    }
+
+    /// Like [`Block::free`]; nothing for a [`Block::NONE`].
+    #[inline(always)]
+    pub(crate) fn free_if_any<A: GlobalAlloc>(self, allocator: &A, tag: usize) -> u64 {
+        if self.is_none() { 0 } else { self.free(allocator, tag) }
+    }
+
+    /// Writes the word again, for a workload that has overwritten it or changed the size.
+    #[inline(always)]
+    pub(crate) fn restore(&self, tag: usize) {
+        // SAFETY: not a `NONE`, by the callers; it has at least 8 bytes, aligned to 16, and is ours.
+        unsafe { self.start.cast::<u64>().write(word(tag, self.size)) };
+    }
+}
+
+#[inline(always)]
+pub(crate) fn layout(size: usize) -> Layout {
+    // SAFETY: no workload asks for more than a few MiB, and `ALIGN` is a power of two.
+    unsafe { Layout::from_size_align_unchecked(size, ALIGN) }
+}
+
+/// What a block carries: different for every tag, and for every size.
+#[inline(always)]
+fn word(tag: usize, size: usize) -> u64 {
+    (tag as u64) << 32 | size as u64
+}

@@ -1,0 +1,118 @@
+//! Every workload runs, and finds out an allocator that does wrong.
+
+use hakmem_workloads::{Args, Workload};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Enough for every workload to free something; the same for all, but for the few that need less.
+fn args(workload: Workload) -> Args {
+    Args { cycles: workload.scaled(400_000), ws: workload.default_ws(), seed: 3 }
+}
+
+/// The system's malloc, counting, which can be told to spoil a freed block's neighbour in time.
+#[derive(Default)]
+struct Counting {
+    allocated: AtomicU64,
+    freed: AtomicU64,
+    /// Flips a bit of every block so many allocations old; 0 is never.
+    spoil_every: u64,
+}
+
+impl Counting {
+    fn count(&self, block: *mut u8, spoil: bool) -> *mut u8 {
+        let n = self.allocated.fetch_add(1, Ordering::Relaxed) + 1;
+        if spoil && self.spoil_every > 0 && n.is_multiple_of(self.spoil_every) {
+            // What a workload has written before must not change by itself; a block that comes back
+            // from `realloc`, or zeroed, has content.
+            // SAFETY: the block has at least 8 bytes, which the caller has not been given yet.
+            let byte = unsafe { &mut *block };
+            *byte = !*byte;
+        }
+        block
+    }
+}
+
+// SAFETY: as the system's malloc, but for the spoiling, which stays inside of blocks.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's condition.
+        self.count(unsafe { System.alloc(layout) }, false)
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's condition.
+        self.count(unsafe { System.alloc_zeroed(layout) }, true)
+    }
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        self.freed.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's conditions.
+        unsafe { System.dealloc(block, layout) }
+    }
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's conditions.
+        let block = unsafe { System.realloc(block, layout, size) };
+        if self.spoil_every > 0 { self.count(block, true) } else { block }
+    }
+}
+
+#[test]
+fn every_workload_runs_and_frees_all_it_allocates() {
+    for workload in Workload::ALL {
+        let allocator = Counting::default();
+        let mut prepared = workload.prepare(&allocator, args(workload));
+        prepared.run();
+        assert_eq!(prepared.finish(), Ok(()), "{workload}");
+        let (allocated, freed) = (allocator.allocated.into_inner(), allocator.freed.into_inner());
+        assert!(allocated > 0, "{workload}");
+        assert_eq!(allocated, freed, "{workload}");
+    }
+}
+
+/// Hands every block out a second time: the same memory in two places.
+struct Twice(std::sync::Mutex<Option<(usize, Layout)>>);
+
+// SAFETY: not kept, which is the point: blocks overlap. Each is as large as any request, and none is
+// ever freed.
+unsafe impl GlobalAlloc for Twice {
+    unsafe fn alloc(&self, _: Layout) -> *mut u8 {
+        let mut last = self.0.lock().expect("nobody panics");
+        if let Some((block, _)) = last.take() {
+            return std::ptr::with_exposed_provenance_mut(block);
+        }
+        let layout = Layout::from_size_align(8 << 10, 16).expect("a layout");
+        // SAFETY: the size is not 0.
+        let block = unsafe { System.alloc(layout) };
+        *last = Some((block.expose_provenance(), layout));
+        block
+    }
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+}
+
+#[test]
+fn a_block_that_is_handed_out_twice_is_found_out() {
+    for workload in [Workload::RandomMixed, Workload::PhaseShift, Workload::Lifo, Workload::Fifo] {
+        let allocator = Twice(std::sync::Mutex::new(None));
+        let args = Args { cycles: 4000, ws: 64, seed: 3 };
+        let mut prepared = workload.prepare(&allocator, args);
+        prepared.run();
+        assert!(prepared.finish().is_err(), "{workload}");
+    }
+}
+
+#[test]
+fn content_that_is_not_kept_or_not_zero_is_found_out() {
+    for workload in [Workload::ReallocGrow, Workload::Zeroed] {
+        let allocator = Counting { spoil_every: 7, ..Counting::default() };
+        let mut prepared = workload.prepare(&allocator, args(workload));
+        prepared.run();
+        assert!(prepared.finish().is_err(), "{workload}");
+    }
+}
+
+#[test]
+fn a_wrong_name_is_told_the_right_ones() {
+    let error = "nonesuch".parse::<Workload>().expect_err("no workload");
+    assert!(error.contains("`nonesuch`") && error.contains("thread_storm"), "{error}");
+    for workload in Workload::ALL {
+        assert_eq!(workload.name().parse(), Ok(workload));
+    }
+}
