@@ -57,7 +57,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn format() -> Result<()> {
-    must_succeed(cargo().args(["fmt", "--all", "--check"]))
+    must_succeed(cargo().args(["fmt", "--all", "--check"]))?;
+    must_succeed(cargo().args(["fmt", "--check", "--manifest-path", "rivals/Cargo.toml"]))
 }
 
 /// Clippy, over everything with every feature, and over the library with none.
@@ -68,7 +69,13 @@ fn lints() -> Result<()> {
             .args(["clippy", "--quiet", "--workspace", "--all-targets", "--all-features"])
             .args(deny),
     )?;
-    must_succeed(cargo().args(["clippy", "--quiet", "--all-targets"]).args(deny))
+    must_succeed(cargo().args(["clippy", "--quiet", "--all-targets"]).args(deny))?;
+    // The peers' program, with no peer: theirs take minutes and a C++ compiler.
+    let rivals =
+        ["clippy", "--quiet", "--manifest-path", "rivals/Cargo.toml", "--features", "hakmem"];
+    must_succeed(
+        cargo().args(rivals).arg("--target-dir").arg(workspace::target().join("rivals")).args(deny),
+    )
 }
 
 /// Unit, integration and documentation tests: checked, with every variant, and as a user builds it.

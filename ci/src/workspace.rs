@@ -36,6 +36,18 @@ pub(crate) fn must_succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Like [`must_succeed`], for a command whose failure is not ours: its first line of error is enough.
+pub(crate) fn must_succeed_quietly(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("{} does not start", shown(command)))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let first =
+            stderr.lines().find(|line| line.starts_with("error")).unwrap_or("no error shown");
+        bail!("{} failed: {first}", shown(command));
+    }
+    Ok(())
+}
+
 /// A command's standard output, trimmed; `None` if it fails.
 pub(crate) fn output_of(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).current_dir(root()).output().ok()?;

@@ -4,20 +4,23 @@ use crate::workspace;
 use anyhow::{Context, Result, bail};
 use hakmem_workloads::{Args, Workload};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The two builds of `hakmem-cell`.
+/// The two builds of `hakmem-cell`, and the peers' programs.
 pub(super) struct Programs {
     speed: PathBuf,
     events: PathBuf,
+    pub(super) peers: BTreeMap<String, PathBuf>,
 }
 
 /// One place of the matrix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cell {
-    /// The variant's id, its lookup included.
+    /// The variant's id, its lookup included; or a peer's name.
     pub(super) id: String,
+    pub(super) peer: bool,
     pub(super) workload: Workload,
     pub(super) args: Args,
 }
@@ -79,14 +82,21 @@ impl Sample {
 }
 
 impl Programs {
-    /// Builds both, and puts them where the next build does not overwrite them.
+    /// Builds both; the peers come from [`super::peers::build`], where they are asked for.
     pub(super) fn build() -> Result<Self> {
-        Ok(Self { speed: build("speed", &[])?, events: build("events", &["--features", "stats"])? })
+        Ok(Self {
+            speed: build("speed", &[])?,
+            events: build("events", &["--features", "stats"])?,
+            peers: BTreeMap::new(),
+        })
     }
 
     /// One run of the build that is for speed.
     pub(super) fn time(&self, cell: &Cell) -> Result<Sample> {
-        run(&self.speed, cell)
+        match self.peers.get(&cell.id).filter(|_| cell.peer) {
+            Some(program) => run(program, cell),
+            None => run(&self.speed, cell),
+        }
     }
 
     /// One run of the build that counts events.
@@ -100,13 +110,18 @@ fn build(name: &str, features: &[&str]) -> Result<PathBuf> {
     let mut cargo = workspace::cargo();
     cargo.args(["build", "--quiet", "--release", "--package", "hakmem-cell"]).args(features);
     workspace::must_succeed(&mut cargo)?;
+    install(&workspace::target().join("release/hakmem-cell"), name)
+}
+
+/// Puts a program where the next build does not overwrite it.
+pub(super) fn install(built: &Path, name: &str) -> Result<PathBuf> {
     let folder = workspace::target().join("cells");
     let program = folder.join(name);
     let copy = || {
         std::fs::create_dir_all(&folder)?;
         // Renamed into place, so that a program that is running is not written to.
         let fresh = folder.join(format!("{name}.new"));
-        std::fs::copy(workspace::target().join("release/hakmem-cell"), &fresh)?;
+        std::fs::copy(built, &fresh)?;
         std::fs::rename(&fresh, &program)
     };
     copy().with_context(|| format!("{}", program.display()))?;
@@ -114,9 +129,12 @@ fn build(name: &str, features: &[&str]) -> Result<PathBuf> {
 }
 
 fn run(program: &PathBuf, cell: &Cell) -> Result<Sample> {
-    let Cell { id, workload, args } = cell;
+    let Cell { id, workload, args, .. } = cell;
     let mut command = Command::new(program);
-    command.arg(id).arg(workload.name());
+    if !cell.peer {
+        command.arg(id);
+    }
+    command.arg(workload.name());
     command.arg("--cycles").arg(args.cycles.to_string());
     command.arg("--ws").arg(args.ws.to_string());
     command.arg("--seed").arg(args.seed.to_string());

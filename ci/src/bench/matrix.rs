@@ -35,8 +35,11 @@ pub(super) struct Matrix {
 #[derive(Debug, Serialize)]
 pub(super) struct Measured {
     /// The variant, without its lookup.
+    /// Or a peer's name.
     pub(super) variant: String,
     pub(super) hash_lookup: bool,
+    /// Whether this is another allocator, or ours as a peer is run: as a program's own.
+    pub(super) peer: bool,
     pub(super) workload: &'static str,
     pub(super) args: MeasuredArgs,
     /// Each figure's median over the rounds.
@@ -45,6 +48,7 @@ pub(super) struct Measured {
     pub(super) min: Figures,
     /// Change of cycles per operation against the parent, in percent: median of the rounds' ratios.
     pub(super) against_parent_percent: Option<f64>,
+    /// Empty for a peer.
     pub(super) events: Events,
     #[serde(skip)]
     pub(super) id: String,
@@ -71,7 +75,7 @@ pub(super) struct Figures {
 impl Matrix {
     pub(super) fn cell(&self, id: &str, workload: Workload, ws: usize) -> Option<&Measured> {
         let wanted = |cell: &&Measured| {
-            cell.id == id && cell.workload == workload.name() && cell.args.ws == ws
+            !cell.peer && cell.id == id && cell.workload == workload.name() && cell.args.ws == ws
         };
         self.cells.iter().find(wanted)
     }
@@ -111,10 +115,24 @@ pub(super) fn plan(tree: &Tree, options: &Options) -> Result<Vec<Cell>> {
         };
         for ws in options.ws.map_or(own, |ws| vec![ws as usize]) {
             let args = Args { cycles: options.cycles(workload), ws, seed: options.seed };
-            plan.extend(ids.iter().map(|id| Cell { id: id.clone(), workload, args }));
+            plan.extend(ids.iter().map(|id| Cell { id: id.clone(), peer: false, workload, args }));
         }
     }
     Ok(plan)
+}
+
+/// The plan with every peer at the end of each of its rows.
+pub(super) fn with_peers<'a>(
+    plan: Vec<Cell>,
+    peers: impl Iterator<Item = &'a String> + Clone,
+) -> Vec<Cell> {
+    let mut whole: Vec<Cell> = Vec::new();
+    for row in plan.chunk_by(|a, b| a.workload == b.workload && a.args == b.args) {
+        whole.extend_from_slice(row);
+        let peer = |id: &String| Cell { id: id.clone(), peer: true, ..row[0].clone() };
+        whole.extend(peers.clone().map(peer));
+    }
+    whole
 }
 
 /// The ids asked for, or the matrix; the control always first.
@@ -153,7 +171,8 @@ fn depth_first(tree: &Tree, id: &str) -> Vec<(bool, String)> {
 /// Runs the plan, prints progress, and keeps what it can when a run fails.
 pub(super) fn measure(plan: &[Cell], programs: &Programs, options: &Options) -> Result<Matrix> {
     let rounds = options.rounds();
-    let controls: Vec<&Cell> = plan.iter().filter(|cell| cell.id == CONTROL).collect();
+    let controls: Vec<&Cell> =
+        plan.iter().filter(|cell| cell.id == CONTROL && !cell.peer).collect();
     let per_round = plan.len() + controls.len();
     let bar = progress((per_round * rounds as usize + plan.len()) as u64);
 
@@ -181,7 +200,7 @@ pub(super) fn measure(plan: &[Cell], programs: &Programs, options: &Options) -> 
         }
     }
     let mut events: Vec<Vec<Sample>> = vec![Vec::new(); plan.len()];
-    for (cell, into) in plan.iter().zip(&mut events) {
+    for (cell, into) in plan.iter().zip(&mut events).filter(|(cell, _)| !cell.peer) {
         take(cell, into, programs.count(cell));
     }
     bar.finish_and_clear();
@@ -228,18 +247,25 @@ fn summaries(plan: &[Cell], samples: Vec<Vec<Sample>>, events: Vec<Vec<Sample>>)
         .filter_map(|((cell, samples), events)| {
             let median = figures_median(&samples)?;
             let best = samples.iter().min_by(|a, b| a.cycles.total_cmp(&b.cycles))?;
-            let (min, variant) = (figures(best), tree.as_ref()?.variants.get(&cell.id)?);
-            let twin_of = variant.parent.as_ref().filter(|_| variant.is_hash_twin());
+            let min = figures(best);
+            let variant = tree.as_ref()?.variants.get(&cell.id).filter(|_| !cell.peer);
+            let twin_of = variant.filter(|v| v.is_hash_twin()).and_then(|v| v.parent.as_ref());
+            let events = match events.first() {
+                Some(counted) => counted.events.clone()?,
+                None if cell.peer => Events::default(),
+                None => return None,
+            };
             let Args { cycles, ws, seed } = cell.args;
             Some(Measured {
                 variant: twin_of.unwrap_or(&cell.id).clone(),
                 hash_lookup: twin_of.is_some(),
+                peer: cell.peer,
                 workload: cell.workload.name(),
                 args: MeasuredArgs { cycles, ws, seed },
                 median,
                 min,
                 against_parent_percent: None,
-                events: events.first()?.events.clone()?,
+                events,
                 id: cell.id.clone(),
                 samples,
             })
@@ -320,7 +346,7 @@ pub(super) fn sweep(tree: &Tree, programs: &Programs, options: &Options) -> Resu
                     ws: workload.default_ws(),
                     seed: options.seed,
                 };
-                let sample = programs.count(&Cell { id, workload, args })?;
+                let sample = programs.count(&Cell { id, peer: false, workload, args })?;
                 lines.push(SweepLine {
                     cap: cap.to_owned(),
                     recycles: base == "option-a",

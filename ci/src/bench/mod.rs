@@ -7,6 +7,7 @@
 mod cells;
 mod matrix;
 mod passport;
+mod peers;
 mod table;
 mod verdicts;
 
@@ -41,6 +42,10 @@ pub(crate) struct Options {
     /// Start of the random numbers
     #[arg(long, default_value_t = 42)]
     seed: u64,
+    /// Run other allocators in the same rounds: mimalloc 2 and 3, jemalloc, snmalloc, rpmalloc, the
+    /// system's. Builds them first, which takes minutes and needs a C++ compiler
+    #[arg(long)]
+    peers: bool,
     /// Also write the results to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -72,11 +77,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(file) = &options.json {
         std::fs::write(file, "").with_context(|| format!("--json {}", file.display()))?;
     }
-    let plan = matrix::plan(&tree, options)?;
-    let programs = cells::Programs::build()?;
+    let mut plan = matrix::plan(&tree, options)?;
+    let mut programs = cells::Programs::build()?;
+    if options.peers {
+        programs.peers = peers::build();
+        plan = matrix::with_peers(plan, programs.peers.keys());
+    }
     let matrix = matrix::measure(&plan, &programs, options)?;
 
     table::print(&matrix, &tree);
+    peers::print(&matrix);
     if let Some(file) = &options.json {
         let text = serde_json::to_string_pretty(&matrix)?;
         std::fs::write(file, text).with_context(|| format!("--json {}", file.display()))?;

@@ -33,8 +33,10 @@ pub(super) fn print(matrix: &Matrix, tree: &Tree) {
         println!("NOISY: the control cell moved within this run ({})", moved.join(", "));
     }
     for (workload, ws) in matrix.rows() {
-        let cells =
-            matrix.cells.iter().filter(|cell| cell.workload == workload && cell.args.ws == ws);
+        let cells = matrix
+            .cells
+            .iter()
+            .filter(|cell| !cell.peer && cell.workload == workload && cell.args.ws == ws);
         let mut table = Table::new();
         table.load_style(presets::ASCII_MARKDOWN).set_header(HEAD.iter().copied());
         for (index, column) in table.column_iter_mut().enumerate() {
