@@ -59,7 +59,8 @@ pub(crate) const KNOBS: &[Knob] = &[
     ),
     knob(
         "empty_scan_limit",
-        Kind::Number { min: 0, max: 1024 },
+        // Not 0: what a dead thread leaves would never be found again.
+        Kind::Number { min: 1, max: 1024 },
         "slabs that stage 0.5 looks at per acquisition",
     ),
     knob(

@@ -102,7 +102,7 @@ fn a_value_out_of_range() {
         ("superslab_lg = 30", ["`superslab_lg` = 30", "19 to 21"]),
         ("soft_cap = 0", ["`soft_cap` = 0", "1 to 1024, or \"none\""]),
         ("soft_cap = \"many\"", ["`soft_cap` = \"many\"", "or \"none\""]),
-        ("empty_scan_limit = -1", ["`empty_scan_limit` = -1", "0 to 1024"]),
+        ("empty_scan_limit = 0", ["`empty_scan_limit` = 0", "1 to 1024"]),
         ("recycle = \"maybe\"", ["`recycle` = \"maybe\"", "\"none\", \"freelist\""]),
         ("registry = 7", ["`registry` = 7", "\"linear\", \"hash\""]),
         ("batch = 300", ["`batch` = 300", "1 to 256"]),

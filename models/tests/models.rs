@@ -46,3 +46,13 @@ fn remote_no_free_is_lost_when_the_owner_goes() {
 fn remote_leaving_without_a_look_loses_frees() {
     remote::leaving_without_a_look_loses_frees();
 }
+
+#[test]
+fn remote_clearing_the_flag_last_loses_the_wake() {
+    remote::clearing_the_flag_last_loses_the_wake();
+}
+
+#[test]
+fn remote_an_orphan_is_adopted_once() {
+    remote::an_orphan_is_adopted_once();
+}

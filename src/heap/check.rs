@@ -16,6 +16,7 @@ pub(super) fn freed<V: Hosted>(heap: &Heap, slab: &'static Slab, class: ClassIdx
 }
 
 #[cold]
+#[inline(never)]
 fn freed_cold<V: Hosted>(heap: &Heap, slab: &'static Slab, class: ClassIdx, address: usize) {
     if slab.state() != State::Active {
         fatal("free of a block that is not in use:", address);

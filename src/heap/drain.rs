@@ -33,21 +33,27 @@ pub(super) fn drain_cold<V: Hosted>(heap: &'static Heap, class: ClassIdx, count:
 
 /// Drains the slabs of a class that other threads have freed into, if they have.
 pub(super) fn drain_pending<V: Hosted>(heap: &'static Heap, class: ClassIdx) {
-    let pending = &heap.remote_pending[class.index()];
+    let pending = &heap.shared.pending[class.index()];
     // ORDERING: relaxed look first, to leave the line alone; acquire, paired with the release in
     // `free_remote_cold`. Cleared before the slabs are looked at, so a later free sets it again.
     if !pending.load(Ordering::Relaxed) || !pending.swap(false, Ordering::Acquire) {
         return;
     }
     for slab in heap.slabs(class).iter() {
-        if slab.remote.count() > 0 {
-            heap.counters.count(Event::RemoteDrain);
-            slab.drain_remote::<V>();
-            if slab.used() == 0 {
-                retire::<V>(heap, slab);
-            }
+        if drain_slab::<V>(heap, slab) > 0 && slab.used() == 0 {
+            retire::<V>(heap, slab);
         }
     }
+}
+
+/// Brings home what other threads have freed into one slab; returns how many blocks.
+pub(super) fn drain_slab<V: Hosted>(heap: &'static Heap, slab: &'static Slab) -> u32 {
+    // A look first: the read-modify-write would take the line from those who free.
+    if slab.remote.count() == 0 {
+        return 0;
+    }
+    heap.counters.count(Event::RemoteDrain);
+    slab.drain_remote::<V>()
 }
 
 /// Looks at one other list per call, in turn, and drains it whole when it has not moved since its

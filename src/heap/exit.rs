@@ -5,8 +5,12 @@
 //! | placeholder *not yet* | first slow allocation | a heap: one that waits, or a new one |
 //! | a heap | the thread ends (pthread key) | placeholder *no more*; the heap waits |
 //! | placeholder *no more* | anything | stays: destructors that run later use the system's malloc, and free as other threads do |
+//!
+//! Two limits. A thread whose very first allocation happens in the last round of pthread destructors,
+//! behind ours, is not seen to end: its heap is lost. And a fork takes only the forking thread along:
+//! in the child, the other threads' heaps stay as they were, their slabs owned and not reused.
 
-use super::drain::drain_cold;
+use super::drain::{drain_cold, drain_slab};
 use super::{Heap, Hosted, NOT_YET};
 use crate::base::ClassIdx;
 use core::ffi::c_void;
@@ -29,8 +33,8 @@ fn first_heap<V: Hosted>() -> Option<&'static Heap> {
         return Some(heap);
     }
     // Nobody would tell us of the thread's end, and the heap would be lost with it.
-    give_up::<V>(heap);
     V::set_local(V::not_yet());
+    give_up::<V>(heap);
     None
 }
 
@@ -57,7 +61,7 @@ fn give_up<V: Hosted>(heap: &'static Heap) {
             // Out of the list first: from the moment it is left, the slab is another thread's.
             owned.unlink(slab);
             loop {
-                slab.drain_remote::<V>();
+                drain_slab::<V>(heap, slab);
                 if slab.used() == 0 {
                     pool.leave_empty::<V>(slab);
                     break;

@@ -4,12 +4,9 @@
 //! served when the pool refused.
 
 use super::drain::drain_cold;
-use super::{Heap, Hosted, check};
-use crate::base::ClassIdx;
-use crate::list::{Block, NO_OWNER};
-use crate::slab::Slab;
-use crate::stats::Event;
-use crate::sys::atomic::Ordering;
+use super::free_remote::free_remote_cold;
+use super::{Hosted, check};
+use crate::list::Block;
 use crate::sys::system;
 use crate::variant::Backend;
 use core::alloc::Layout;
@@ -49,30 +46,5 @@ pub(crate) unsafe fn free<V: Hosted>(block: *mut u8, layout: Layout) {
     let len = unsafe { heap.list(class).push(block) };
     if len > V::LIST_LIMIT {
         drain_cold::<V>(heap, class, V::BATCH);
-    }
-}
-
-/// Frees a block of a slab that is another heap's, or nobody's.
-///
-/// # Safety
-/// The block is of this slab, of this class, and the caller's to free.
-#[cold]
-#[inline(never)]
-unsafe fn free_remote_cold<V: Hosted>(
-    heap: &'static Heap,
-    slab: &'static Slab,
-    class: ClassIdx,
-    block: NonNull<Block>,
-) {
-    heap.counters.count(Event::RemoteFree);
-    // SAFETY: the caller's condition.
-    let owner = unsafe { slab.free_remote::<V>(block) };
-    let Some(owner) = owner.filter(|&owner| owner != NO_OWNER) else { return };
-    if let Some(owner) = V::heaps().get(owner) {
-        // ORDERING: release, paired with the acquire in `drain_pending`: an owner that sees the
-        // flag sees the push. If the slab changed hands in between, its old owner took the block
-        // (R2), and the flag costs one look in vain. A swap, like the owner's, so that both are in
-        // one order whatever a checker makes of plain stores.
-        owner.remote_pending[class.index()].swap(true, Ordering::Release);
     }
 }

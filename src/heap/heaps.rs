@@ -41,7 +41,7 @@ impl Heaps {
 
     /// The heap with this id; `None` for a placeholder's.
     pub(super) fn get(&self, id: u32) -> Option<&'static Heap> {
-        // ORDERING: acquire, paired with the release in `create`.
+        // ORDERING: acquire, paired with the release in `create_cold`.
         let heap = self.entries.get(id.checked_sub(1)? as usize)?.load(Ordering::Acquire);
         // SAFETY: an entry is null or a heap that is never unmapped (K3).
         unsafe { heap.as_ref() }
@@ -56,20 +56,22 @@ impl Heaps {
     /// A heap for this thread: one that waits, or a new one.
     pub(super) fn take(&self) -> Option<&'static Heap> {
         // ORDERING: relaxed; the stack's tag rejects a link that is not current (T2).
-        let link = |id| self.get(id).map_or(0, |heap| heap.next_idle.load(Ordering::Relaxed));
-        self.idle.pop(link).and_then(|id| self.get(id)).or_else(|| self.create())
+        let link =
+            |id| self.get(id).map_or(0, |heap| heap.shared.next_idle.load(Ordering::Relaxed));
+        self.idle.pop(link).and_then(|id| self.get(id)).or_else(|| self.create_cold())
     }
 
     /// Lets an empty heap wait for another thread (E2).
     pub(super) fn put(&self, heap: &'static Heap) {
         self.idle.push(heap.id, |next| {
             // ORDERING: relaxed; the push that follows is a release.
-            heap.next_idle.store(next, Ordering::Relaxed);
+            heap.shared.next_idle.store(next, Ordering::Relaxed);
         });
     }
 
     #[cold]
-    fn create(&self) -> Option<&'static Heap> {
+    #[inline(never)]
+    fn create_cold(&self) -> Option<&'static Heap> {
         let pages: NonNull<Heap> = pages::map(size_of::<Heap>())?.cast();
         let one_more = |len: u32| ((len as usize) < CAPACITY).then_some(len + 1);
         // ORDERING: relaxed; it takes a place, and publishes nothing.

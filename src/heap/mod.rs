@@ -30,6 +30,7 @@ mod check;
 mod drain;
 mod exit;
 mod free;
+mod free_remote;
 mod heaps;
 mod realloc;
 mod refill;
@@ -41,7 +42,7 @@ pub(crate) use free::free;
 pub(crate) use heaps::Heaps;
 pub(crate) use realloc::realloc;
 
-use crate::base::{ClassIdx, MAX_CLASSES};
+use crate::base::{CACHE_LINE, ClassIdx, MAX_CLASSES};
 use crate::list::{Block, LocalList};
 use crate::pool::{Pooled, Seeker};
 use crate::registry::Hint;
@@ -49,6 +50,7 @@ use crate::slab::Slab;
 use crate::stats::Counters;
 use crate::sys::atomic::{AtomicBool, AtomicU32};
 use core::cell::Cell;
+use core::mem::offset_of;
 
 /// One thread's heap.
 #[repr(C, align(64))]
@@ -67,12 +69,21 @@ pub(crate) struct Heap {
     scan_cursor: Cell<u32>,
     /// Slabs that this heap owns, per class. [owner]
     slabs: [OwnedSlabs; MAX_CLASSES],
-    /// Whether other threads have freed into a slab of the class since the last look. [shared]
-    remote_pending: [AtomicBool; MAX_CLASSES],
-    /// Link in the stack of idle heaps. [shared]
-    next_idle: AtomicU32,
     counters: Counters,
+    shared: Shared,
 }
+
+/// What other threads write, on cache lines of its own. [shared]
+#[repr(align(64))]
+struct Shared {
+    /// Whether other threads have freed into a slab of the class since the last look.
+    pending: [AtomicBool; MAX_CLASSES],
+    /// Link in the stack of idle heaps.
+    next_idle: AtomicU32,
+}
+
+const _: () = assert!(offset_of!(Heap, lists) == 0, "the hottest first");
+const _: () = assert!(offset_of!(Heap, shared) % CACHE_LINE == 0);
 
 // SAFETY: the [owner] fields are touched only by the thread whose slot names this heap, and heaps
 // change threads through the stack of idle heaps, which synchronises (K3). The placeholders' are
@@ -119,9 +130,11 @@ impl Heap {
             refusals: Cell::new(0),
             scan_cursor: Cell::new(0),
             slabs: [const { OwnedSlabs::new() }; MAX_CLASSES],
-            remote_pending: [const { AtomicBool::new(false) }; MAX_CLASSES],
-            next_idle: AtomicU32::new(0),
             counters: Counters::new(),
+            shared: Shared {
+                pending: [const { AtomicBool::new(false) }; MAX_CLASSES],
+                next_idle: AtomicU32::new(0),
+            },
         }
     }
 

@@ -24,13 +24,13 @@ pub(crate) unsafe fn realloc<V: Hosted>(
         return unsafe { system::realloc(block, layout, new_size) };
     }
     // SAFETY: the caller's conditions.
-    unsafe { realloc_cold::<V>(block, layout, new_size) }
+    unsafe { realloc_slab::<V>(block, layout, new_size) }
 }
 
 /// # Safety
 /// As for [`realloc`].
 #[inline(never)]
-unsafe fn realloc_cold<V: Hosted>(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+unsafe fn realloc_slab<V: Hosted>(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
     // SAFETY: the caller's condition on `new_size` is that of an unchecked layout.
     let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
     let (old_class, new_class) = (V::class_of(layout), V::class_of(new_layout));
@@ -52,6 +52,11 @@ unsafe fn realloc_cold<V: Hosted>(block: *mut u8, layout: Layout, new_size: usiz
     }
     // SAFETY: `new_size` is above 0.
     let new = unsafe { alloc::<V>(new_layout) };
+    if new.is_null() && ours.is_none() {
+        // The system may well shrink in place what it has no room to copy.
+        // SAFETY: as above.
+        return unsafe { system::realloc(block, layout, new_size) };
+    }
     if !new.is_null() {
         // SAFETY: both blocks hold the smaller size, and a new block overlaps no live one.
         unsafe { new.copy_from_nonoverlapping(block, layout.size().min(new_size)) };

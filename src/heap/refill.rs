@@ -1,10 +1,9 @@
 //! The slow half of allocation: fill the thread's list from its current slab, or from the next.
 
-use super::drain::{drain_idle, drain_pending};
+use super::drain::{drain_idle, drain_pending, drain_slab};
 use super::{Heap, Hosted, exit};
 use crate::base::ClassIdx;
 use crate::slab::Slab;
-use crate::stats::Event;
 use crate::sys::system;
 use core::alloc::Layout;
 
@@ -23,6 +22,10 @@ pub(super) unsafe fn refill_cold<V: Hosted>(
     layout: Layout,
 ) -> *mut u8 {
     if let Some(heap) = exit::heap_of_thread::<V>(heap) {
+        // Setting up a heap may allocate through it, and so have filled the list by now.
+        if let Some(block) = heap.list(class).pop() {
+            return block.as_ptr().cast();
+        }
         if let Some(slab) = slab_with_blocks::<V>(heap, class) {
             slab.give(heap.list(class), V::BATCH);
             drain_idle::<V>(heap, class);
@@ -44,18 +47,16 @@ pub(super) unsafe fn refill_cold<V: Hosted>(
 /// The heap's current slab of the class, or the next one, with at least one block at home.
 fn slab_with_blocks<V: Hosted>(heap: &'static Heap, class: ClassIdx) -> Option<&'static Slab> {
     let owned = heap.slabs(class);
-    if let Some(current) = owned.current.get() {
-        if current.has_free() {
-            return Some(current);
-        }
-        if current.remote.count() > 0 {
-            heap.counters.count(Event::RemoteDrain);
-            current.drain_remote::<V>();
-            return Some(current);
-        }
+    let has_blocks = |slab: &&'static Slab| slab.has_free() || drain_slab::<V>(heap, slab) > 0;
+    if let Some(current) = owned.current.get().filter(has_blocks) {
+        return Some(current);
     }
-    // Slabs that other threads have emptied go back to the pool before the pool is asked.
+    // Slabs that other threads have emptied go back to the pool before the pool is asked. What came
+    // home to the current one in the meantime must not be left behind with it.
     drain_pending::<V>(heap, class);
+    if let Some(current) = owned.current.get().filter(|current| current.has_free()) {
+        return Some(current);
+    }
     let slab = V::pool().acquire::<V>(class, &heap.seeker())?;
     owned.link(slab);
     owned.current.set(Some(slab));

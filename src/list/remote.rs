@@ -61,7 +61,7 @@ impl RemoteList {
     #[inline(always)]
     pub(crate) fn owner(&self) -> u32 {
         // ORDERING: relaxed; a thread that reads its own id wrote it itself, and one that reads
-        // another id goes on to `push`, which synchronises.
+        // another id goes on to `push`, which synchronises with whoever put it there.
         (self.word.load(Ordering::Relaxed) >> OWNER_SHIFT) as u32
     }
 
@@ -80,9 +80,9 @@ impl RemoteList {
             link(((seen & FIELD) as u16).checked_sub(1));
             let next = (seen & !FIELD) + (1 << COUNT_SHIFT) + u64::from(block) + 1;
             // ORDERING: release, paired with the acquire in `take` and `adopt`: the link, and
-            // whatever the freeing thread did to the block, come before its reuse.
-            match self.word.compare_exchange_weak(seen, next, Ordering::Release, Ordering::Relaxed)
-            {
+            // whatever the freeing thread did to the block, come before its reuse. Acquire, paired
+            // with the release in `adopt`: the owner's heap can be found by the id that was read.
+            match self.word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
                     return Pushed { owner: (seen >> OWNER_SHIFT) as u32, first: seen & LIST == 0 };
                 }
@@ -119,8 +119,8 @@ impl RemoteList {
             let mine = seen | u64::from(owner) << OWNER_SHIFT;
             // ORDERING: acquire, paired with the release in `abandon`, whose release sequence the
             // pushes since then continue.
-            match self.word.compare_exchange_weak(seen, mine, Ordering::Acquire, Ordering::Relaxed)
-            {
+            // Release, paired with the acquire in `push`: the owner's heap can be found by its id.
+            match self.word.compare_exchange_weak(seen, mine, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }
@@ -131,7 +131,8 @@ impl RemoteList {
     /// Names the owner of a slab of which no block is in use, so that no thread can push.
     pub(crate) fn assign(&self, owner: u32) {
         // ORDERING: relaxed; the slab is the caller's alone, and changes hands through the pool's
-        // lists or masks, which synchronise.
+        // lists or masks, which synchronise. Whoever pushes later holds a block of it, and so comes
+        // after this store and after the owner's heap was made.
         self.word.store(u64::from(owner) << OWNER_SHIFT, Ordering::Relaxed);
     }
 }

@@ -32,6 +32,9 @@ impl Pool {
 
     /// Maps and registers a SuperSlab; `None` when the kernel or the registry has no room.
     fn map_superslab<V: Pooled>(&self) -> Option<&'static SuperSlab> {
+        if self.registry.is_full() {
+            return None;
+        }
         let pages = pages::map_aligned(V::SUPERSLAB_BYTES, V::SUPERSLAB_BYTES)?;
         // SAFETY: fresh zeroed pages of that size and alignment, which nobody knows of, and which
         // are unmapped only below, where the registry did not take them.

@@ -82,8 +82,9 @@ fn adopt<V: Pooled>(
     if !slab.remote.adopt(seeker.heap) {
         return None;
     }
-    slab.drain_remote::<V>();
-    seeker.counters.count(Event::RemoteDrain);
+    if slab.drain_remote::<V>() > 0 {
+        seeker.counters.count(Event::RemoteDrain);
+    }
     let stage = if slab.used() == 0 { Event::AcquireEmptyScan } else { Event::Adopted };
     seeker.counters.count(stage);
     Some(slab)

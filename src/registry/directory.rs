@@ -48,7 +48,7 @@ impl Directory {
 
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&'static SuperSlab> {
-        // ORDERING: acquire, paired with the release in `insert`.
+        // ORDERING: acquire, paired with the release in `publish`.
         let entry = self.entries.get(index as usize)?.load(Ordering::Acquire);
         // SAFETY: an entry is null or came from a `&'static SuperSlab`.
         unsafe { entry.as_ref() }

@@ -32,20 +32,25 @@ pub(crate) struct Registry {
     table: HashTable,
 }
 
-/// The SuperSlab that a thread found last: an address, 0 for none.
+/// The SuperSlab that a thread found last: its address, or `usize::MAX`, which is no SuperSlab's.
 ///
 /// Atomic since threads without a heap share one.
 pub(crate) struct Hint(AtomicUsize);
 
 impl Hint {
     pub(crate) const fn new() -> Self {
-        Self(AtomicUsize::new(0))
+        Self(AtomicUsize::new(usize::MAX))
     }
 }
 
 impl Registry {
     pub(crate) const fn new() -> Self {
         Self { directory: Directory::new(), table: HashTable::new() }
+    }
+
+    /// Whether nothing more can be added.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() as usize >= CAPACITY
     }
 
     /// Adds a SuperSlab; false, and nothing added, when the registry is full.
@@ -101,7 +106,8 @@ impl Registry {
                 // ORDERING: relaxed; any value that was ever stored is the address of a SuperSlab,
                 // which lives forever (L1), so a stale one is no worse than a recent one.
                 if hint.0.load(Ordering::Relaxed) == base {
-                    // SAFETY: `base` is the address of a SuperSlab, since only those are stored.
+                    // SAFETY: `base` is aligned, so it is not the initial value; and whatever else is
+                    // stored is the address of a SuperSlab.
                     return Some(unsafe { SuperSlab::containing::<V>(base) });
                 }
                 let found = self.table.find::<V>(base, counters)?;

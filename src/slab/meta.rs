@@ -32,7 +32,8 @@ pub(crate) struct Slab {
     next_empty: AtomicU32,
     /// [shared]
     state: AtomicU8,
-    /// Class of the blocks; changes only while none is in use. [owner]
+    /// Class of the blocks; written only while none is in use. [owner] writes, and whoever holds a
+    /// block of the slab may read
     class: Cell<u8>,
 }
 
@@ -40,7 +41,9 @@ const _: () = assert!(size_of::<Slab>() == CACHE_LINE);
 
 // SAFETY: `remote`, `next_empty` and `state` are atomic; the other fields are touched only by the
 // thread that has the slab in its hands (L2), and it changes hands only through operations that
-// synchronise: `remote.abandon`/`adopt`, the pool's freelist, the claim masks.
+// synchronise: `remote.abandon`/`adopt`, the pool's freelist, the claim masks. `class` is also read by
+// a thread that frees a block it holds: it got the block after the class was written, and the class is
+// written again only after that block has come home, by the push that follows the read.
 unsafe impl Sync for Slab {}
 
 impl Slab {

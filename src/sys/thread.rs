@@ -1,7 +1,8 @@
 //! Notice of a thread's end.
 //!
-//! A pthread key, not a Rust destructor: Rust's thread-local destructors run before pthread's, so
-//! they may still allocate and free through a heap that is whole.
+//! A pthread key, not a Rust destructor: with glibc, Rust's thread-local destructors run before
+//! pthread's, so they may still allocate and free through a heap that is whole. Where they run later,
+//! they find the heap gone, which is served too.
 
 use super::atomic::{AtomicU32, Ordering};
 use core::ffi::c_void;
@@ -32,9 +33,9 @@ impl ExitHook {
 
     /// The key, created by the first thread that asks; the loser of a race deletes its own.
     fn key(&self, callback: unsafe extern "C" fn(*mut c_void)) -> Option<libc::pthread_key_t> {
-        // ORDERING: relaxed; the key is a number, valid in every thread once it was created, and
-        // publishes no memory of ours.
-        let known = self.key.load(Ordering::Relaxed);
+        // ORDERING: acquire, paired with the release below: what the C library wrote when it created
+        // the key comes before this thread's use of it.
+        let known = self.key.load(Ordering::Acquire);
         if known != 0 {
             return Some(known - 1);
         }
@@ -43,8 +44,8 @@ impl ExitHook {
         if unsafe { libc::pthread_key_create(&raw mut fresh, Some(callback)) } != 0 {
             return None;
         }
-        // ORDERING: relaxed, as above.
-        match self.key.compare_exchange(0, fresh + 1, Ordering::Relaxed, Ordering::Relaxed) {
+        // ORDERING: release on success and acquire on failure, as above.
+        match self.key.compare_exchange(0, fresh + 1, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Some(fresh),
             Err(winner) => {
                 // SAFETY: `fresh` was created above, and no thread has set a value for it.

@@ -55,7 +55,9 @@ pub fn looking_first_and_clearing_then_has_two_winners() {
     assert!(finds_a_fault(|| {
         contend(|_, plain| {
             let bits = plain.load(Ordering::Acquire);
-            plain.store(bits & !BIT, Ordering::Release);
+            if bits & BIT != 0 {
+                plain.store(bits & !BIT, Ordering::Release);
+            }
             bits & BIT != 0
         });
     }));

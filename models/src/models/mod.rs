@@ -12,7 +12,7 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// Whether the model checker finds a fault; its message goes to the panic hook, which is silenced.
+/// Whether the model checker finds a fault. It says which, on standard error.
 fn finds_a_fault(model: impl Fn() + Sync + Send + 'static) -> bool {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(model))).is_err()
 }

@@ -1,8 +1,9 @@
 //! Remote frees: none is lost, whoever owns the slab, and an owner that goes leaves none behind.
 
 use super::{check, finds_a_fault};
+use crate::claim::ClaimMask;
 use crate::remote::{NO_OWNER, RemoteList};
-use crate::sys::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sys::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -75,22 +76,35 @@ pub fn every_free_comes_home_once() {
     });
 }
 
-/// The owner looks only when it was told: it is told of every block that it has not taken.
+/// The owner looks only when it was told, by `look`; afterwards nothing may be waiting.
+fn told(look: fn(&Slab) -> u32) {
+    let slab = Slab::owned_by(1);
+    let threads = Slab::freed_by_two(&slab);
+    let early = look(&slab);
+    join(threads);
+    let late = look(&slab);
+    assert_eq!(early + late, BLOCKS as u32, "a free is waiting, and nobody knows");
+}
+
+/// It is told of every block that it has not taken.
 pub fn the_owner_is_told_of_every_free() {
     check(|| {
-        let slab = Slab::owned_by(1);
-        let threads = Slab::freed_by_two(&slab);
-        let mut home = 0;
-        let mut look = || {
-            if slab.pending.swap(false, Ordering::Acquire) {
-                home += slab.drain();
-            }
-        };
-        look();
-        join(threads);
-        look();
-        assert_eq!(home, BLOCKS as u32, "a free is waiting, and nobody knows");
+        told(|slab| if slab.pending.swap(false, Ordering::Acquire) { slab.drain() } else { 0 });
     });
+}
+
+/// The guard is that the flag is cleared before the slab is looked at.
+pub fn clearing_the_flag_last_loses_the_wake() {
+    assert!(finds_a_fault(|| {
+        told(|slab| {
+            if !slab.pending.load(Ordering::Acquire) {
+                return 0;
+            }
+            let home = slab.drain();
+            slab.pending.swap(false, Ordering::Acquire);
+            home
+        });
+    }));
 }
 
 /// The owner goes, and another adopts, while blocks are freed: whoever comes last has them all.
@@ -128,4 +142,50 @@ pub fn leaving_without_a_look_loses_frees() {
             true
         });
     }));
+}
+
+/// A thread ends: it leaves a slab in part-use on offer, and two threads that look for one claim it
+/// while a block of it is freed. One of them has it, with what its last owner did to it.
+pub fn an_orphan_is_adopted_once() {
+    struct Orphan {
+        slab: Arc<Slab>,
+        orphans: ClaimMask,
+        /// The slab's own fields, which only its owner touches.
+        owned: UnsafeCell<u32>,
+    }
+    check(|| {
+        let orphan = Arc::new(Orphan {
+            slab: Slab::owned_by(1),
+            orphans: ClaimMask::over(AtomicU32::new(0)),
+            owned: UnsafeCell::new(0),
+        });
+        let adopt = |orphan: &Orphan, me: u32| {
+            let won = orphan.orphans.claim(1);
+            if won {
+                assert!(orphan.slab.remote.adopt(me), "it has no owner");
+                // SAFETY: under test; loom reports a second thread in here.
+                orphan.owned.with_mut(|owned| unsafe { *owned += 1 });
+            }
+            u32::from(won)
+        };
+        let seeker = {
+            let orphan = Arc::clone(&orphan);
+            thread::spawn(move || adopt(&orphan, 2))
+        };
+        let freer = {
+            let slab = Arc::clone(&orphan.slab);
+            thread::spawn(move || slab.free(0))
+        };
+        // SAFETY: as above; it is this thread's until it is offered.
+        orphan.owned.with_mut(|owned| unsafe { *owned += 1 });
+        let mut home = orphan.slab.drain();
+        while !orphan.slab.remote.abandon(1) {
+            home += orphan.slab.drain();
+        }
+        orphan.orphans.offer(1);
+        let won = seeker.join().expect("it ends");
+        freer.join().expect("it ends");
+        assert_eq!(won + adopt(&orphan, 3), 1, "an orphan is adopted twice, or lost");
+        assert_eq!(home + orphan.slab.drain(), 1, "a free is lost");
+    });
 }
