@@ -9,7 +9,10 @@ use hakmem_workloads::{Args, Workload};
 
 /// What a variant did on `phase_shift` over 30 phases, five times down and back up.
 fn phase_shift<V: Observe>() -> Events {
-    let _alone = alone();
+    alone(phase_shift_alone::<V>)
+}
+
+fn phase_shift_alone<V: Observe>() -> Events {
     let before = V::events().expect("feature `stats`");
     let ws = Workload::PhaseShift.default_ws();
     let args = Args { cycles: 30 * 32 * ws as u64, ws, seed: 7 };
@@ -87,7 +90,10 @@ fn fill_and_empty<V: Observe>(rounds: usize) -> u32 {
 /// The report's risk "a leak through the freelist": every retired slab is found again.
 #[test]
 fn no_slab_is_lost_over_a_thousand_cycles() {
-    let _alone = alone();
+    alone(no_slab_is_lost);
+}
+
+fn no_slab_is_lost() {
     let first = fill_and_empty::<hakmem::OptionA>(20);
     assert_eq!(fill_and_empty::<hakmem::OptionA>(105), first, "105 rounds of 8 classes each");
     let events = hakmem::OptionA::events().expect("feature `stats`");
@@ -105,7 +111,10 @@ fn no_slab_is_lost_over_a_thousand_cycles() {
 /// EMPTY → ACTIVE → EMPTY by four threads at once, through one freelist.
 #[test]
 fn four_threads_share_the_freelist() {
-    let _alone = alone();
+    alone(four_threads_share);
+}
+
+fn four_threads_share() {
     std::thread::scope(|scope| {
         join_all((0..4).map(|_| {
             scope.spawn(|| {

@@ -4,16 +4,21 @@
 
 use hakmem::{Audit, Observe};
 use std::alloc::{GlobalAlloc, Layout};
+use std::panic::resume_unwind;
 use std::process::{Command, Output};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::ScopedJoinHandle;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 
-/// Keeps the tests of a file apart: a variant's heap is one per process, and an audit reads it
-/// while nobody else may be writing.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
+/// Runs a test while no other test of its file runs: a variant's heap is one per process, and an audit
+/// reads it while nobody else may be writing.
+///
+/// The test has a thread of its own, which is gone, its heap given up, before the next one starts. The
+/// thread that the test harness starts is not: it would end at its leisure.
+pub(crate) fn alone<T: Send>(test: impl FnOnce() -> T + Send) -> T {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     // A test that failed has poisoned it; the next one can run all the same.
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    thread::scope(|scope| scope.spawn(test).join()).unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// For `hakmem::for_each_variant!(stamp_tests, (name, …))`: a module per variant with a test
@@ -32,8 +37,7 @@ macro_rules! stamp_tests_of {
             mod [<$variant:snake>] {
                 $(#[test]
                 fn $name() {
-                    let _alone = super::common::alone();
-                    super::$name::<hakmem::$variant>();
+                    super::common::alone(super::$name::<hakmem::$variant>);
                 })*
             }
         }
