@@ -195,6 +195,62 @@ fn key_destructors_run_after_the_heap<V: Observe>() {
     assert_sound_and_empty::<V>();
 }
 
+/// A child of `fork` has one thread, whatever the others were doing: it allocates and frees at once.
+fn a_forked_child_allocates_and_frees<V: Observe>() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// No assertion in here: a child that unwinds would run the parent's tests.
+    fn works<V: Observe>() -> bool {
+        let allocator = V::default();
+        (0..2000).all(|n| {
+            let layout = Layout::from_size_align(size(n), 8).unwrap_or(Layout::new::<u64>());
+            // SAFETY: the size is not 0.
+            let block = unsafe { allocator.alloc(layout) };
+            if block.is_null() {
+                return false;
+            }
+            // SAFETY: the block has that many bytes, and is ours.
+            unsafe { block.write_bytes(1, layout.size()) };
+            // SAFETY: live, with this layout.
+            unsafe { allocator.dealloc(block, layout) };
+            true
+        })
+    }
+
+    let stop = &AtomicBool::new(false);
+    thread::scope(|scope| {
+        let busy: Vec<_> = (0..2)
+            .map(|n| {
+                scope.spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        drop(
+                            (0..300)
+                                .map(|k| Filled::<V>::new(size(k + n), 8, 1))
+                                .collect::<Vec<_>>(),
+                        );
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..30 {
+            // SAFETY: the child calls nothing but the allocator and `_exit`.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                let code = i32::from(!works::<V>());
+                // SAFETY: it ends the child, and runs nothing of the parent's.
+                unsafe { libc::_exit(code) };
+            }
+            let mut status = -1;
+            // SAFETY: `status` is writable, and the child is ours.
+            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+            assert_eq!(status, 0, "{}", V::ID);
+        }
+        stop.store(true, Ordering::Relaxed);
+        join_all(busy);
+    });
+    assert_sound_and_empty::<V>();
+}
+
 hakmem::for_each_variant!(
     stamp_tests,
     (
@@ -206,6 +262,7 @@ hakmem::for_each_variant!(
         destructors_allocate_and_free,
         key_destructors_run_after_the_heap,
         a_superslab_is_registered_before_it_is_shared,
+        a_forked_child_allocates_and_frees,
     )
 );
 
