@@ -11,7 +11,7 @@
 //! in the child, the other threads' heaps stay as they were, their slabs owned and not reused.
 
 use super::drain::{drain_cold, drain_slab};
-use super::{Heap, Hosted, NOT_YET};
+use super::{Heap, Hosted, NO_MORE, NOT_YET};
 use crate::base::ClassIdx;
 use core::ffi::c_void;
 use core::ptr;
@@ -20,7 +20,7 @@ use core::ptr;
 pub(super) fn heap_of_thread<V: Hosted>(heap: &'static Heap) -> Option<&'static Heap> {
     match heap.id {
         NOT_YET => first_heap::<V>(),
-        super::NO_MORE => None,
+        NO_MORE => None,
         _ => Some(heap),
     }
 }

@@ -32,11 +32,11 @@ impl<A: GlobalAlloc> Job for Batches<'_, A> {
             }
             if self.newest_first {
                 while let Some(block) = self.batch.pop() {
-                    self.wrong += block.free_if_any(self.allocator, self.batch.len());
+                    self.wrong += block.free_or_wrong(self.allocator, self.batch.len());
                 }
             } else {
                 for (tag, block) in self.batch.drain(..).enumerate() {
-                    self.wrong += block.free_if_any(self.allocator, tag);
+                    self.wrong += block.free_or_wrong(self.allocator, tag);
                 }
             }
         }

@@ -53,10 +53,10 @@ impl Block {
         wrong
     }
 
-    /// Like [`Block::free`]; nothing for a [`Block::NONE`].
+    /// Like [`Block::free`], where [`Block::NONE`] is a block that could not be had: that is wrong.
     #[inline(always)]
-    pub(crate) fn free_if_any<A: GlobalAlloc>(self, allocator: &A, tag: usize) -> u64 {
-        if self.is_none() { 0 } else { self.free(allocator, tag) }
+    pub(crate) fn free_or_wrong<A: GlobalAlloc>(self, allocator: &A, tag: usize) -> u64 {
+        if self.is_none() { 1 } else { self.free(allocator, tag) }
     }
 
     /// Writes the word again, for a workload that has overwritten it or changed the size.

@@ -19,24 +19,24 @@ pub(crate) struct Cache<'a, A: GlobalAlloc> {
     allocator: &'a A,
     args: Args,
     /// Neighbours, one for each thread to free first; none in the active case.
-    first: Vec<Block>,
+    first: Vec<Option<Block>>,
     wrong: u64,
 }
 
 impl<'a, A: GlobalAlloc> Cache<'a, A> {
     pub(crate) fn active(allocator: &'a A, args: Args) -> Self {
-        Self { allocator, args, first: vec![Block::NONE; THREADS as usize], wrong: 0 }
+        Self { allocator, args, first: vec![None; THREADS as usize], wrong: 0 }
     }
 
     pub(crate) fn passive(allocator: &'a A, args: Args) -> Self {
-        let first = (0..THREADS as usize).map(|_| Block::new(allocator, SIZE, 0)).collect();
+        let first = (0..THREADS).map(|_| Some(Block::new(allocator, SIZE, 0))).collect();
         Self { first, ..Self::active(allocator, args) }
     }
 }
 
 /// Allocates, writes, frees; how many blocks were not as written.
-fn scratch<A: GlobalAlloc>(allocator: &A, first: Block, times: u64) -> u64 {
-    let mut wrong = first.free_if_any(allocator, 0);
+fn scratch<A: GlobalAlloc>(allocator: &A, first: Option<Block>, times: u64) -> u64 {
+    let mut wrong = first.map_or(0, |block| block.free_or_wrong(allocator, 0));
     for n in 0..times {
         let block = Block::new(allocator, SIZE, 0);
         if block.is_none() {

@@ -4,7 +4,8 @@
 //! and faulted in again.
 
 use crate::block::Block;
-use crate::job::{Job, all_right};
+use crate::job::Job;
+use crate::slots::Slots;
 use crate::xorshift::XorShift;
 use crate::{Args, WrongAnswer};
 use std::alloc::GlobalAlloc;
@@ -12,34 +13,26 @@ use std::alloc::GlobalAlloc;
 const PAGE: usize = 4096;
 
 pub(crate) struct LargeMix<'a, A: GlobalAlloc> {
-    allocator: &'a A,
+    slots: Slots<'a, A>,
     args: Args,
-    slots: Vec<Block>,
-    wrong: u64,
 }
 
 impl<'a, A: GlobalAlloc> LargeMix<'a, A> {
     pub(crate) fn new(allocator: &'a A, args: Args) -> Self {
-        Self { allocator, args, slots: vec![Block::NONE; args.ws], wrong: 0 }
+        Self { slots: Slots::new(allocator, args.ws), args }
     }
+}
 
-    fn turn(&mut self, index: usize, size: usize) {
-        let block = self.slots[index];
-        if !block.is_none() {
-            self.slots[index] = Block::NONE;
-            self.wrong += block.free(self.allocator, index);
-            return;
+/// A block with all its pages touched.
+fn make<A: GlobalAlloc>(allocator: &A, size: usize, tag: usize) -> Block {
+    let block = Block::new(allocator, size, tag);
+    if !block.is_none() {
+        for offset in (PAGE..size).step_by(PAGE) {
+            // SAFETY: `offset` is inside the block, which is ours.
+            unsafe { block.start.wrapping_add(offset).write_volatile(1) };
         }
-        let block = Block::new(self.allocator, size, index);
-        self.wrong += u64::from(block.is_none());
-        if !block.is_none() {
-            for offset in (PAGE..size).step_by(PAGE) {
-                // SAFETY: `offset` is inside the block, which is ours.
-                unsafe { block.start.wrapping_add(offset).write_volatile(1) };
-            }
-        }
-        self.slots[index] = block;
     }
+    block
 }
 
 impl<A: GlobalAlloc> Job for LargeMix<'_, A> {
@@ -49,14 +42,11 @@ impl<A: GlobalAlloc> Job for LargeMix<'_, A> {
             let index = random.below(self.slots.len());
             let lg = random.below(18);
             let size = (16 << lg) + random.below(16 << lg);
-            self.turn(index, size);
+            self.slots.turn_with(index, |allocator, _| make(allocator, size, index));
         }
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), WrongAnswer> {
-        for (tag, block) in self.slots.iter().enumerate() {
-            self.wrong += block.free_if_any(self.allocator, tag);
-        }
-        all_right(self.wrong)
+    fn finish(self: Box<Self>) -> Result<(), WrongAnswer> {
+        self.slots.finish()
     }
 }

@@ -47,7 +47,7 @@ impl Share {
     fn replace<A: GlobalAlloc>(&mut self, allocator: &A, times: u64) {
         for _ in 0..times {
             let place = self.random.below(self.blocks.len());
-            self.wrong += self.blocks[place].free_if_any(allocator, place);
+            self.wrong += self.blocks[place].free_or_wrong(allocator, place);
             self.blocks[place] = Block::new(allocator, size(&mut self.random), place);
         }
     }
@@ -71,7 +71,7 @@ impl<A: GlobalAlloc + Sync> Job for Larson<'_, A> {
         for share in self.shares {
             wrong += share.wrong;
             for (tag, block) in share.blocks.into_iter().enumerate() {
-                wrong += block.free_if_any(self.allocator, tag);
+                wrong += block.free_or_wrong(self.allocator, tag);
             }
         }
         all_right(wrong)

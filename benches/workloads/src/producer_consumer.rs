@@ -12,6 +12,8 @@ use std::hint::spin_loop;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::{ptr, thread};
 
+/// Goes through the ring in place of a block that could not be had.
+const NOT_HAD: *mut u8 = ptr::dangling_mut();
 /// Tries before a thread that waits lets others run.
 const SPINS: u32 = 200;
 
@@ -58,13 +60,11 @@ impl<A: GlobalAlloc + Sync> Job for ProducerConsumer<'_, A> {
                 let mut size = sizes(args.seed);
                 for n in 0..blocks {
                     let place = &ring[n % ring.len()];
-                    // An allocator that is out of memory has the producer wait for the consumer.
-                    let size = size();
-                    let block =
-                        wait_for(|| Some(Block::new(allocator, size, n)).filter(|b| !b.is_none()));
+                    let block = Block::new(allocator, size(), n);
+                    let start = if block.is_none() { NOT_HAD } else { block.start };
                     // Acquire and release hand the place over, one way and the other.
                     wait_for(|| place.load(Ordering::Acquire).is_null().then_some(()));
-                    place.store(block.start, Ordering::Release);
+                    place.store(start, Ordering::Release);
                 }
             });
             let consumer = scope.spawn(move || {
@@ -76,7 +76,8 @@ impl<A: GlobalAlloc + Sync> Job for ProducerConsumer<'_, A> {
                             Some(place.load(Ordering::Acquire)).filter(|start| !start.is_null())
                         });
                         place.store(ptr::null_mut(), Ordering::Release);
-                        Block { start, size: size() }.free(allocator, n)
+                        let block = Block { start, size: size() };
+                        if start == NOT_HAD { 1 } else { block.free(allocator, n) }
                     })
                     .sum()
             });

@@ -25,9 +25,16 @@ impl<'a, A: GlobalAlloc> Slots<'a, A> {
     /// least 8) and touches it.
     #[inline(always)]
     pub(crate) fn turn(&mut self, index: usize, size: usize) {
+        self.turn_with(index, |allocator, _| Block::new(allocator, size, index));
+    }
+
+    /// Like [`turn`](Self::turn), with a block of the caller's making, whose tag is `index`. `make`
+    /// may count what it finds wrong.
+    #[inline(always)]
+    pub(crate) fn turn_with(&mut self, index: usize, make: impl FnOnce(&A, &mut u64) -> Block) {
         let slot = &mut self.slots[index];
         if slot.is_none() {
-            *slot = Block::new(self.allocator, size, index);
+            *slot = make(self.allocator, &mut self.wrong);
             self.wrong += u64::from(slot.is_none());
         } else {
             self.wrong += std::mem::replace(slot, Block::NONE).free(self.allocator, index);

@@ -26,7 +26,7 @@ fn live<A: GlobalAlloc>(allocator: &A, count: usize, seed: u64) -> u64 {
     let mut random = XorShift::new(seed);
     let blocks: Vec<Block> =
         (0..count).map(|tag| Block::new(allocator, 16 + random.below(1024), tag)).collect();
-    blocks.into_iter().enumerate().map(|(tag, block)| block.free_if_any(allocator, tag)).sum()
+    blocks.into_iter().enumerate().map(|(tag, block)| block.free_or_wrong(allocator, tag)).sum()
 }
 
 impl<A: GlobalAlloc + Sync> Job for ThreadStorm<'_, A> {

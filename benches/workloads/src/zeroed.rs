@@ -3,50 +3,43 @@
 //! What an allocator knows of fresh memory saves it the zeroing; what it forgets of used memory is found out.
 
 use crate::block::{Block, layout};
-use crate::job::{Job, all_right};
+use crate::job::Job;
+use crate::slots::Slots;
 use crate::xorshift::XorShift;
 use crate::{Args, WrongAnswer};
 use std::alloc::GlobalAlloc;
 
 pub(crate) struct Zeroed<'a, A: GlobalAlloc> {
-    allocator: &'a A,
+    slots: Slots<'a, A>,
     args: Args,
-    slots: Vec<Block>,
-    wrong: u64,
 }
 
 impl<'a, A: GlobalAlloc> Zeroed<'a, A> {
     pub(crate) fn new(allocator: &'a A, args: Args) -> Self {
-        Self { allocator, args, slots: vec![Block::NONE; args.ws], wrong: 0 }
+        Self { slots: Slots::new(allocator, args.ws), args }
     }
+}
 
-    fn turn(&mut self, index: usize, size: usize) {
-        let block = self.slots[index];
-        if !block.is_none() {
-            self.slots[index] = Block::NONE;
-            self.wrong += block.free(self.allocator, index);
-            return;
-        }
-        // SAFETY: the layout's size is not 0.
-        let start = unsafe { self.allocator.alloc_zeroed(layout(size)) };
-        if start.is_null() {
-            self.wrong += 1;
-            return;
-        }
-        let words = start.cast::<u64>();
-        let places = [0, size / 16, size / 8 - 1].map(|at| words.wrapping_add(at));
-        for word in places {
-            // SAFETY: the places are below the block's `size / 8` words, which are ours.
-            self.wrong += u64::from(unsafe { word.read() } != 0);
-        }
-        for word in places {
-            // SAFETY: as above.
-            unsafe { word.write(u64::MAX) };
-        }
-        let block = Block { start, size };
-        block.restore(index);
-        self.slots[index] = block;
+/// A zeroed block, checked and written to in three places.
+fn make<A: GlobalAlloc>(allocator: &A, size: usize, tag: usize, wrong: &mut u64) -> Block {
+    // SAFETY: the layout's size is not 0.
+    let start = unsafe { allocator.alloc_zeroed(layout(size)) };
+    if start.is_null() {
+        return Block::NONE;
     }
+    let words = start.cast::<u64>();
+    let places = [0, size / 16, size / 8 - 1].map(|at| words.wrapping_add(at));
+    for word in places {
+        // SAFETY: the places are below the block's `size / 8` words, which are ours.
+        *wrong += u64::from(unsafe { word.read() } != 0);
+    }
+    for word in places {
+        // SAFETY: as above.
+        unsafe { word.write(u64::MAX) };
+    }
+    let block = Block { start, size };
+    block.restore(tag);
+    block
 }
 
 impl<A: GlobalAlloc> Job for Zeroed<'_, A> {
@@ -56,14 +49,11 @@ impl<A: GlobalAlloc> Job for Zeroed<'_, A> {
             let index = random.below(self.slots.len());
             let lg = random.below(12);
             let size = (16 << lg) + random.below(16 << lg);
-            self.turn(index, size);
+            self.slots.turn_with(index, |allocator, wrong| make(allocator, size, index, wrong));
         }
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), WrongAnswer> {
-        for (tag, block) in self.slots.iter().enumerate() {
-            self.wrong += block.free_if_any(self.allocator, tag);
-        }
-        all_right(self.wrong)
+    fn finish(self: Box<Self>) -> Result<(), WrongAnswer> {
+        self.slots.finish()
     }
 }

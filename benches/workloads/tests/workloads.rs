@@ -98,6 +98,26 @@ fn a_block_that_is_handed_out_twice_is_found_out() {
     }
 }
 
+/// Out of memory from the start.
+struct Nothing;
+
+// SAFETY: it hands nothing out, so nothing can come back.
+unsafe impl GlobalAlloc for Nothing {
+    unsafe fn alloc(&self, _: Layout) -> *mut u8 {
+        std::ptr::null_mut()
+    }
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+}
+
+#[test]
+fn a_block_that_cannot_be_had_is_a_wrong_answer() {
+    for workload in Workload::ALL {
+        let mut prepared = workload.prepare(&Nothing, args(workload));
+        prepared.run();
+        assert!(prepared.finish().is_err(), "{workload}");
+    }
+}
+
 #[test]
 fn content_that_is_not_kept_or_not_zero_is_found_out() {
     for workload in [Workload::ReallocGrow, Workload::Zeroed] {

@@ -4,7 +4,7 @@ use super::Options;
 use super::cells::{Cell, Events, Programs, Sample};
 use super::passport::Passport;
 use crate::tree::{Group, Tree};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use hakmem_workloads::{Args, Workload};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -34,8 +34,7 @@ pub(super) struct Matrix {
 /// One place of the matrix, measured.
 #[derive(Debug, Serialize)]
 pub(super) struct Measured {
-    /// The variant, without its lookup.
-    /// Or a peer's name.
+    /// The variant, without its lookup; or a peer's name.
     pub(super) variant: String,
     pub(super) hash_lookup: bool,
     /// Whether this is another allocator, or ours as a peer is run: as a program's own.
@@ -72,24 +71,33 @@ pub(super) struct Figures {
     pub(super) peak_rss_kib: u64,
 }
 
+/// A workload with its slots.
+pub(super) type Row = (&'static str, usize);
+
 impl Matrix {
     pub(super) fn cell(&self, id: &str, workload: Workload, ws: usize) -> Option<&Measured> {
-        let wanted = |cell: &&Measured| {
-            !cell.peer && cell.id == id && cell.workload == workload.name() && cell.args.ws == ws
-        };
+        let wanted =
+            |cell: &&Measured| !cell.peer && cell.id == id && cell.is_in((workload.name(), ws));
         self.cells.iter().find(wanted)
     }
 
     /// The rows of the printed tables: each workload with its slots, in the order of the run.
-    pub(super) fn rows(&self) -> Vec<(&'static str, usize)> {
-        let mut rows: Vec<_> =
-            self.cells.iter().map(|cell| (cell.workload, cell.args.ws)).collect();
+    pub(super) fn rows(&self) -> Vec<Row> {
+        let mut rows: Vec<Row> = self.cells.iter().map(Measured::row).collect();
         rows.dedup();
         rows
     }
 }
 
 impl Measured {
+    fn row(&self) -> Row {
+        (self.workload, self.args.ws)
+    }
+
+    pub(super) fn is_in(&self, row: Row) -> bool {
+        self.row() == row
+    }
+
     /// Share of the processor time spent in the kernel, over all rounds, in percent.
     pub(super) fn kernel_percent(&self) -> f64 {
         let sum = |time: fn(&Sample) -> f64| self.samples.iter().map(time).sum::<f64>();
@@ -169,7 +177,12 @@ fn depth_first(tree: &Tree, id: &str) -> Vec<(bool, String)> {
 }
 
 /// Runs the plan, prints progress, and keeps what it can when a run fails.
-pub(super) fn measure(plan: &[Cell], programs: &Programs, options: &Options) -> Result<Matrix> {
+pub(super) fn measure(
+    tree: &Tree,
+    plan: &[Cell],
+    programs: &Programs,
+    options: &Options,
+) -> Result<Matrix> {
     let rounds = options.rounds();
     let controls: Vec<&Cell> =
         plan.iter().filter(|cell| cell.id == CONTROL && !cell.peer).collect();
@@ -226,7 +239,7 @@ pub(super) fn measure(plan: &[Cell], programs: &Programs, options: &Options) -> 
         rounds,
         noisy: control_moved_percent.values().any(|&moved| moved > NOISE_PERCENT),
         control_moved_percent,
-        cells: summaries(plan, samples, events),
+        cells: summaries(tree, plan, samples, events),
         failed,
     })
 }
@@ -240,15 +253,19 @@ fn cycles(samples: &[Sample]) -> Option<f64> {
     median(samples.iter().map(Sample::cycles_per_op).collect())
 }
 
-fn summaries(plan: &[Cell], samples: Vec<Vec<Sample>>, events: Vec<Vec<Sample>>) -> Vec<Measured> {
-    let tree = crate::workspace::variants().ok();
+fn summaries(
+    tree: &Tree,
+    plan: &[Cell],
+    samples: Vec<Vec<Sample>>,
+    events: Vec<Vec<Sample>>,
+) -> Vec<Measured> {
     let measured = plan.iter().zip(samples).zip(events);
     let mut cells: Vec<Measured> = measured
         .filter_map(|((cell, samples), events)| {
             let median = figures_median(&samples)?;
             let best = samples.iter().min_by(|a, b| a.cycles.total_cmp(&b.cycles))?;
             let min = figures(best);
-            let variant = tree.as_ref()?.variants.get(&cell.id).filter(|_| !cell.peer);
+            let variant = tree.variants.get(&cell.id).filter(|_| !cell.peer);
             let twin_of = variant.filter(|v| v.is_hash_twin()).and_then(|v| v.parent.as_ref());
             let events = match events.first() {
                 Some(counted) => counted.events.clone()?,
@@ -272,15 +289,11 @@ fn summaries(plan: &[Cell], samples: Vec<Vec<Sample>>, events: Vec<Vec<Sample>>)
         })
         .collect();
     for index in 0..cells.len() {
-        let parent =
-            tree.as_ref().and_then(|tree| tree.variants.get(&cells[index].id)?.parent.clone());
-        let same_row = |cell: &&Measured| {
-            Some(&cell.id) == parent.as_ref()
-                && cell.workload == cells[index].workload
-                && cell.args.ws == cells[index].args.ws
-        };
-        let ratios = cells.iter().find(same_row).map(|parent| {
-            let pairs = cells[index].samples.iter().zip(&parent.samples);
+        let own = &cells[index];
+        let parent = tree.variants.get(&own.id).and_then(|variant| variant.parent.as_ref());
+        let is_parent = |cell: &&Measured| Some(&cell.id) == parent && cell.is_in(own.row());
+        let ratios = cells.iter().find(is_parent).map(|parent| {
+            let pairs = own.samples.iter().zip(&parent.samples);
             pairs.map(|(own, parent)| own.cycles / parent.cycles).collect()
         });
         cells[index].against_parent_percent =
@@ -317,47 +330,6 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let (low, high) = (values.len().checked_sub(1)? / 2, values.len() / 2);
     Some((values[low] + values[high]) / 2.0)
-}
-
-/// One line of the soft cap's sweep.
-pub(super) struct SweepLine {
-    pub(super) cap: String,
-    pub(super) recycles: bool,
-    pub(super) workload: &'static str,
-    pub(super) events: Events,
-    pub(super) peak_rss_kib: u64,
-}
-
-/// Fallbacks by soft cap, with and without recycling, on both workloads: event runs only.
-pub(super) fn sweep(tree: &Tree, programs: &Programs, options: &Options) -> Result<Vec<SweepLine>> {
-    let mut lines = Vec::new();
-    for workload in Workload::REPORT {
-        for base in ["superslab", "option-a"] {
-            for cap in ["2", "4", "8", "16", "none"] {
-                let id = if cap == "2" { base.to_owned() } else { format!("{base}-cap-{cap}") };
-                let variant =
-                    tree.variants.get(&id).with_context(|| format!("no variants/{id}.toml"))?;
-                let set = variant.knobs.get("soft_cap").map(ToString::to_string);
-                if set.as_deref() != Some(cap) {
-                    bail!("variants/{id}.toml: soft_cap is not {cap}");
-                }
-                let args = Args {
-                    cycles: options.cycles(workload),
-                    ws: workload.default_ws(),
-                    seed: options.seed,
-                };
-                let sample = programs.count(&Cell { id, peer: false, workload, args })?;
-                lines.push(SweepLine {
-                    cap: cap.to_owned(),
-                    recycles: base == "option-a",
-                    workload: workload.name(),
-                    events: sample.events.unwrap_or_default(),
-                    peak_rss_kib: sample.peak_rss_kib,
-                });
-            }
-        }
-    }
-    Ok(lines)
 }
 
 #[cfg(test)]

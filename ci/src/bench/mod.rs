@@ -8,12 +8,14 @@ mod cells;
 mod matrix;
 mod passport;
 mod peers;
+mod sweep;
 mod table;
 mod verdicts;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use hakmem_workloads::Workload;
+use std::fs::OpenOptions;
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -73,9 +75,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "--verdicts judges the whole matrix; allowed with it: no --variants, --workloads, --ws"
         );
     }
-    // Before the minutes that the measuring takes, not after.
+    // Before the minutes that the measuring takes, not after; and what is in the file stays there
+    // until there is something to replace it.
     if let Some(file) = &options.json {
-        std::fs::write(file, "").with_context(|| format!("--json {}", file.display()))?;
+        let writable = OpenOptions::new().create(true).append(true).open(file);
+        writable.with_context(|| format!("--json {}", file.display()))?;
     }
     let mut plan = matrix::plan(&tree, options)?;
     let mut programs = cells::Programs::build()?;
@@ -83,7 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         programs.peers = peers::build();
         plan = matrix::with_peers(plan, programs.peers.keys());
     }
-    let matrix = matrix::measure(&plan, &programs, options)?;
+    let matrix = matrix::measure(&tree, &plan, &programs, options)?;
 
     table::print(&matrix, &tree);
     peers::print(&matrix);
@@ -92,7 +96,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         std::fs::write(file, text).with_context(|| format!("--json {}", file.display()))?;
     }
     if options.verdicts {
-        let sweep = matrix::sweep(&tree, &programs, options)?;
+        let sweep = sweep::run(&tree, &programs, options)?;
         verdicts::write(&matrix, &sweep, &tree)?;
     }
     match matrix.failed.as_slice() {

@@ -5,8 +5,8 @@
 
 use super::cells::install;
 use super::matrix::{Matrix, Measured};
+use super::table::{align_right, markdown};
 use crate::workspace;
-use comfy_table::{CellAlignment, Table, presets};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -19,6 +19,16 @@ const PEERS: [(&str, &str); 7] = [
     ("jemalloc", "jemalloc"),
     ("snmalloc", "snmalloc"),
     ("rpmalloc", "rpmalloc"),
+];
+
+const HEAD: &[&str] = &[
+    "allocator",
+    "M ops/s",
+    "cycles/op",
+    "best",
+    "against the best peer",
+    "RSS MiB",
+    "against the leanest",
 ];
 
 /// Us, in the table of the peers.
@@ -48,9 +58,8 @@ pub(super) fn build() -> BTreeMap<String, PathBuf> {
 /// A table per row of the matrix: everybody against the best of the others.
 pub(super) fn print(matrix: &Matrix) {
     for (workload, ws) in matrix.rows() {
-        let in_row =
-            |cell: &&Measured| cell.peer && cell.workload == workload && cell.args.ws == ws;
-        let mut cells: Vec<&Measured> = matrix.cells.iter().filter(in_row).collect();
+        let mut cells: Vec<&Measured> =
+            matrix.cells.iter().filter(|cell| cell.peer && cell.is_in((workload, ws))).collect();
         if cells.is_empty() {
             continue;
         }
@@ -58,21 +67,8 @@ pub(super) fn print(matrix: &Matrix) {
         let others = || cells.iter().filter(|cell| cell.variant != OURS);
         let fastest = others().map(|cell| cell.median.cycles_per_op).fold(f64::INFINITY, f64::min);
         let leanest = others().map(|cell| cell.median.peak_rss_kib).min().unwrap_or(1) as f64;
-        let mut table = Table::new();
-        let head = [
-            "allocator",
-            "M ops/s",
-            "cycles/op",
-            "best",
-            "against the best peer",
-            "RSS MiB",
-            "against the leanest",
-        ];
-        table.load_style(presets::ASCII_MARKDOWN).set_header(head);
-        table
-            .column_iter_mut()
-            .skip(1)
-            .for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+        let mut table = markdown(HEAD);
+        align_right(&mut table, 1..HEAD.len());
         for cell in &cells {
             let (cycles, rss) = (cell.median.cycles_per_op, cell.median.peak_rss_kib as f64);
             table.add_row([

@@ -4,6 +4,7 @@ use super::matrix::{Matrix, Measured};
 use crate::tree::{Report, Tree};
 use comfy_table::{CellAlignment, Table, presets};
 use hakmem_workloads::Workload;
+use std::ops::Range;
 
 const HEAD: &[&str] = &[
     "variant",
@@ -33,17 +34,9 @@ pub(super) fn print(matrix: &Matrix, tree: &Tree) {
         println!("NOISY: the control cell moved within this run ({})", moved.join(", "));
     }
     for (workload, ws) in matrix.rows() {
-        let cells = matrix
-            .cells
-            .iter()
-            .filter(|cell| !cell.peer && cell.workload == workload && cell.args.ws == ws);
-        let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN).set_header(HEAD.iter().copied());
-        for (index, column) in table.column_iter_mut().enumerate() {
-            if (2..HEAD.len() - 1).contains(&index) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
+        let cells = matrix.cells.iter().filter(|cell| !cell.peer && cell.is_in((workload, ws)));
+        let mut table = markdown(HEAD);
+        align_right(&mut table, 2..HEAD.len() - 1);
         let mut cycles = 0;
         for cell in cells {
             table.add_row(row(cell, tree));
@@ -98,4 +91,18 @@ fn said(report: &Report) -> String {
     let kernel = report.kernel_percent.map(|percent| format!("kernel {percent} %"));
     let stage1 = report.stage1_percent.map(|percent| format!("stage 1 {percent} %"));
     [speed, kernel, stage1].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// An empty table that is Markdown when it is printed.
+pub(super) fn markdown(head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(head.iter().copied());
+    table
+}
+
+/// Aligns columns of figures.
+pub(super) fn align_right(table: &mut Table, columns: Range<usize>) {
+    for column in table.column_iter_mut().skip(columns.start).take(columns.len()) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
 }

@@ -3,10 +3,12 @@
 mod arithmetic;
 mod claims;
 
-use super::matrix::{Matrix, SweepLine};
+use super::matrix::Matrix;
+use super::sweep::SweepLine;
+use super::table::markdown;
 use crate::tree::Tree;
 use anyhow::{Context, Result};
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 
 /// What became of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,10 +145,4 @@ fn sweep_reading(sweep: &[SweepLine]) -> String {
         sentence("random_mixed"),
         sentence("phase_shift")
     )
-}
-
-fn markdown(head: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header(head.iter().copied());
-    table
 }
