@@ -2,12 +2,14 @@
 //!
 //! Everything that is decided about a variant file is decided in `build/`:
 //! [`knobs`] says what can be set, [`tree`] reads and checks the files,
-//! [`select`] turns Cargo features into a selection, [`emit`] writes Rust.
+//! [`measures`] names what is limited, [`select`] turns Cargo features into a selection, [`emit`] writes Rust.
 
 #[path = "build/emit.rs"]
 mod emit;
 #[path = "build/knobs.rs"]
 mod knobs;
+#[path = "build/measures.rs"]
+mod measures;
 #[path = "build/select.rs"]
 mod select;
 #[path = "build/tree.rs"]

@@ -1,6 +1,6 @@
 //! Which variants a build stamps, and which of them is `hakmem::Hakmem`.
 
-use super::tree::{Tree, Variant};
+use super::tree::{Group, Tree, Variant};
 
 /// Features of the crate that are no variant.
 const OTHER_FEATURES: &[&str] = &["hash-lookup", "all-variants", "stats"];
@@ -26,7 +26,7 @@ pub(crate) fn select(tree: &Tree, on: impl Fn(&str) -> bool) -> Selection {
         .variants
         .values()
         .filter(named)
-        .max_by_key(|variant| (variant.depth, &variant.id))
+        .max_by_key(|variant| (variant.group == Group::Matrix, variant.depth, &variant.id))
         .unwrap_or_else(|| tree.default_variant());
     if on("hash-lookup") {
         selected = tree.hash_twin(&selected.id).unwrap_or(selected);

@@ -4,6 +4,7 @@
 //! there is one reading of a variant file.
 
 use super::knobs::{KNOBS, Knob, Value};
+use super::measures::Measure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -34,6 +35,8 @@ pub(crate) struct Variant {
     pub(crate) knobs: BTreeMap<&'static str, Value>,
     /// Change against the parent that the file expects, in percent: metric → (low, high).
     pub(crate) expect: BTreeMap<String, (f64, f64)>,
+    /// Instructions per operation, at most: measure → limit. `cargo ci bless` writes them.
+    pub(crate) instructions: BTreeMap<String, f64>,
     /// What the founding report says of this variant.
     pub(crate) report: Report,
 }
@@ -56,7 +59,8 @@ pub(crate) struct Report {
     pub(crate) stage1_percent: Option<f64>,
 }
 
-const TOP_KEYS: &[&str] = &["parent", "question", "group", "default", "set", "expect", "report"];
+const TOP_KEYS: &[&str] =
+    &["parent", "question", "group", "default", "set", "expect", "report", "instructions"];
 const EXPECT_KEYS: &[&str] = &["cycles_per_op", "peak_rss"];
 const REPORT_KEYS: &[&str] = &["m_ops_per_s", "kernel_percent", "stage1_percent"];
 /// Features that are not variants, and names that would collide with an item of the crate.
@@ -257,6 +261,7 @@ fn parse(id: &str, text: &str) -> Result<Variant, String> {
         own,
         knobs: BTreeMap::new(),
         expect: parse_expect(&file, &section(&file, &table, "expect")?)?,
+        instructions: parse_instructions(&file, &section(&file, &table, "instructions")?)?,
         report: parse_report(&file, &section(&file, &table, "report")?)?,
     })
 }
@@ -294,11 +299,24 @@ fn percent_range(text: &str) -> Option<(f64, f64)> {
     (low <= high).then_some((low, high))
 }
 
+fn parse_instructions(file: &str, table: &toml::Table) -> Result<BTreeMap<String, f64>, String> {
+    only(file, "[instructions] ", table, &Measure::names().collect::<Vec<_>>())?;
+    let mut limits = BTreeMap::new();
+    for (key, value) in table {
+        let limit = as_number(value).filter(|limit| *limit >= 0.0).ok_or_else(|| {
+            format!("{file}: [instructions] `{key}` = {value}; allowed: a number of instructions per operation")
+        })?;
+        limits.insert(key.clone(), limit);
+    }
+    Ok(limits)
+}
+
+fn as_number(value: &toml::Value) -> Option<f64> {
+    value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
+}
+
 fn parse_report(file: &str, table: &toml::Table) -> Result<Report, String> {
     only(file, "[report] ", table, REPORT_KEYS)?;
-    let as_number = |value: &toml::Value| {
-        value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
-    };
     let number = |key: &str| match table.get(key) {
         None => Ok(None),
         Some(value) => as_number(value)

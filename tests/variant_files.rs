@@ -4,6 +4,8 @@
 mod emit;
 #[path = "../build/knobs.rs"]
 mod knobs;
+#[path = "../build/measures.rs"]
+mod measures;
 #[path = "../build/select.rs"]
 mod select;
 #[path = "../build/tree.rs"]
@@ -162,6 +164,10 @@ fn what_is_not_toml_or_not_of_the_kind() {
     assert_says(&rejected("odd", &expect), &["[expect] `happiness`", "cycles_per_op"]);
     let report = format!("{text}[report]\nm_ops_per_s = 3\n");
     assert_says(&rejected("odd", &report), &["`m_ops_per_s` = 3", "[lowest, highest]"]);
+    let limit = format!("{text}[instructions]\nhti = 3\n");
+    assert_says(&rejected("odd", &limit), &["[instructions] `hti`", "allowed: hit, call"]);
+    let limit = format!("{text}[instructions]\nhit = \"few\"\n");
+    assert_says(&rejected("odd", &limit), &["[instructions] `hit` = \"few\"", "a number"]);
     let group = format!("group = \"b\"\n{text}");
     assert_says(&rejected("odd", &group), &["`group` = \"b\"", "\"matrix\", \"sweep\""]);
 }
@@ -170,8 +176,8 @@ fn what_is_not_toml_or_not_of_the_kind() {
 fn one_default() {
     let text = format!("default = true\n{}", child_of_option_a("soft_cap = 4"));
     assert_says(&rejected("odd", &text), &["default = true", "exactly one"]);
-    let files: Vec<_> =
-        real_files().into_iter().filter(|(_, text)| !text.contains("default = true")).collect();
+    let none = |text: String| text.replace("default = true", "default = false");
+    let files: Vec<_> = real_files().into_iter().map(|(id, text)| (id, none(text))).collect();
     assert_says(&Tree::resolve(&files).expect_err("none"), &["no file says `default = true`"]);
 }
 
@@ -217,7 +223,8 @@ fn features_select_a_variant() {
     assert_eq!(selected(&["option-a-hash", "hash-lookup"]), "option-a-hash");
     assert_eq!(selected(&["legacy", "hash-lookup"]), "legacy", "it has no lookup");
     assert_eq!(selected(&["all-variants"]), "option-abd-hash", "that names none");
-    assert_eq!(selected(&all), "option-abd-hash");
+    assert_eq!(selected(&all), "option-abd-hash", "a sweep's variant gives way");
+    assert_eq!(selected(&["option-bd-hash"]), "option-bd-hash", "unless it was named alone");
 }
 
 #[test]

@@ -1,13 +1,22 @@
 //! `cargo ci`: measures the matrix of variants, and checks everything.
 
 mod bench;
+mod instructions;
 #[path = "../../build/knobs.rs"]
 #[allow(dead_code, reason = "the library's build script reads all of it, this program some")]
 mod knobs;
+mod ledger;
+#[path = "../../build/measures.rs"]
+mod measures;
+mod page;
+mod report;
 mod test;
+mod tools;
 #[path = "../../build/tree.rs"]
 #[allow(dead_code, reason = "as for `knobs`")]
 mod tree;
+#[cfg(test)]
+mod workflow;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -24,6 +33,16 @@ struct Cli {
 enum Command {
     /// Measure every variant on every workload and print the matrix
     Bench(bench::Options),
+    /// Walk the tree of variants and print what each knob did, and the founding report's budget rebuilt
+    Ledger(ledger::LedgerOptions),
+    /// Write the page: the budget, the tree with its prices, the peers, the history
+    Report(report::ReportOptions),
+    /// Join the parts that several machines measured into one result
+    Merge(bench::MergeOptions),
+    /// Print the jobs of the matrix as JSON: a variant with one lookup each
+    Matrix,
+    /// Accept the instruction counts as they are: rewrites the limits in variants/ and docs/hot-paths.md
+    Bless,
     /// Run every check: format, lints, tests for every variant, docs, features, models
     Test(test::Options),
 }
@@ -31,6 +50,11 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::Ledger(options) => ledger::run(&options),
+        Command::Report(options) => report::run(&options),
+        Command::Merge(options) => bench::merge(&options),
+        Command::Matrix => matrix(),
+        Command::Bless => instructions::bless(),
         Command::Test(options) => test::run(&options),
     };
     match done {
@@ -40,4 +64,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// One line, as CI systems want it.
+fn matrix() -> anyhow::Result<()> {
+    let jobs = bench::plan::jobs(&workspace::variants()?)?;
+    println!("{}", serde_json::to_string(&jobs)?);
+    Ok(())
 }

@@ -1,7 +1,9 @@
 //! `cargo ci test`: every check, step by step.
 
 mod bench_smoke;
+mod page;
 
+use crate::instructions;
 use crate::workspace::{self, cargo, must_succeed};
 use anyhow::{Result, bail};
 use std::process::Command;
@@ -17,7 +19,7 @@ pub(crate) struct Options {
 /// A step's name, and what it does.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 10] = [
     ("format", format),
     ("lints", lints),
     ("tests", tests),
@@ -25,7 +27,9 @@ const STEPS: [Step; 8] = [
     ("features", features),
     ("models", models),
     ("docs", docs),
+    ("instructions", instructions::check),
     ("bench", bench_smoke::run),
+    ("page", page::run),
 ];
 
 pub(crate) fn run(options: &Options) -> Result<()> {

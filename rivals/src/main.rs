@@ -5,8 +5,11 @@
 mod cell;
 #[path = "../../benches/cell/src/meter.rs"]
 mod meter;
+mod null;
 
 use clap::Parser;
+use hakmem_workloads::Workload;
+use serde_json::Value;
 use std::alloc::{GlobalAlloc, Layout};
 use std::process::ExitCode;
 
@@ -59,10 +62,26 @@ unsafe impl GlobalAlloc for Global {
 /// Run one workload on this program's allocator and print what it took, as a line of JSON.
 #[derive(Parser)]
 struct Cli {
+    /// A workload's name
+    workload: Workload,
     #[command(flatten)]
-    cell: cell::Cell,
+    options: cell::Options,
 }
 
 fn main() -> ExitCode {
-    cell::print(Cli::parse().cell.run(&Global, || None))
+    let cli = Cli::parse();
+    cell::print(if cfg!(feature = "null") { on_null(&cli) } else { on_global(&cli) })
+}
+
+fn on_global(cli: &Cli) -> Result<Value, String> {
+    cli.options.run(cli.workload, &Global, || None)
+}
+
+/// The null allocator serves the workload alone; the rest of the program has the system's.
+fn on_null(cli: &Cli) -> Result<Value, String> {
+    if !cli.workload.is_small() {
+        return Err(format!("the null allocator cannot serve {}", cli.workload));
+    }
+    let slots = cli.options.ws.unwrap_or(cli.workload.default_ws());
+    cli.options.run(cli.workload, &null::Null::with_blocks(slots), || None)
 }

@@ -28,6 +28,17 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     /// SuperSlabs mapped since the process started.
     fn superslabs() -> u32;
 
+    /// Maps SuperSlabs until there are this many, as room for every class; returns how many there are.
+    /// For a benchmark of lookups among many; the soft cap does not count them.
+    fn map_superslabs(until: u32) -> u32;
+
+    /// Calls `visit` with the address of every SuperSlab, oldest first.
+    fn visit_superslabs(visit: impl FnMut(*const u8));
+
+    /// Looks an address up as freeing a block does, the thread's hint included; says whether it is in
+    /// a SuperSlab. For a benchmark of just that.
+    fn lookup(address: *const u8) -> bool;
+
     /// Whether an address lies in memory that this variant hands out blocks from. Blocks that the
     /// system's malloc served for it do not count.
     fn owns(address: *const u8) -> bool;
@@ -70,6 +81,23 @@ impl<V: Hosted + GlobalAlloc + Default> Observe for V {
 
     fn superslabs() -> u32 {
         V::pool().registry.len()
+    }
+
+    fn map_superslabs(until: u32) -> u32 {
+        let is_ours = V::BACKEND == Backend::SuperSlab;
+        while is_ours && Self::superslabs() < until && V::pool().map_spare::<V>() {}
+        Self::superslabs()
+    }
+
+    fn visit_superslabs(mut visit: impl FnMut(*const u8)) {
+        for superslab in V::pool().registry.all() {
+            visit(core::ptr::from_ref(superslab).cast());
+        }
+    }
+
+    #[inline]
+    fn lookup(address: *const u8) -> bool {
+        V::local().lookup::<V>(address.addr()).is_some()
     }
 
     fn owns(address: *const u8) -> bool {

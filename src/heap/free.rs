@@ -28,8 +28,7 @@ pub(crate) unsafe fn free<V: Hosted>(block: *mut u8, layout: Layout) {
     };
     let heap = V::local();
     let address = block.addr();
-    let Some(superslab) = V::pool().registry.lookup::<V>(address, &heap.hint, &heap.counters)
-    else {
+    let Some(superslab) = heap.lookup::<V>(address) else {
         // SAFETY: not in a SuperSlab (G2), so it came from the fallback, with this layout.
         return unsafe { system::free(block, layout) };
     };

@@ -46,7 +46,7 @@ use crate::base::{CACHE_LINE, ClassIdx, MAX_CLASSES};
 use crate::list::{Block, LocalList};
 use crate::pool::{Pooled, Seeker};
 use crate::registry::Hint;
-use crate::slab::Slab;
+use crate::slab::{Slab, SuperSlab};
 use crate::stats::Counters;
 use crate::sys::atomic::{AtomicBool, AtomicU32};
 use core::cell::Cell;
@@ -159,6 +159,12 @@ impl Heap {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// The SuperSlab that an address lies in, looked up as `free` does.
+    #[inline(always)]
+    pub(crate) fn lookup<V: Hosted>(&self, address: usize) -> Option<&'static SuperSlab> {
+        V::pool().registry.lookup::<V>(address, &self.hint, &self.counters)
     }
 
     fn seeker(&self) -> Seeker<'_> {

@@ -30,6 +30,16 @@ impl Pool {
         Some(activate(slab, State::Unused, seeker, Event::AcquireGrow))
     }
 
+    /// Maps a SuperSlab for no class, with every slot on offer; false when there is no room. The soft
+    /// caps do not count it.
+    pub(crate) fn map_spare<V: Pooled>(&self) -> bool {
+        let mapped = self.map_superslab::<V>();
+        if let Some(superslab) = mapped {
+            superslab.unused.offer(SlotIdx::FIRST.bit());
+        }
+        mapped.is_some()
+    }
+
     /// Maps and registers a SuperSlab; `None` when the kernel or the registry has no room.
     fn map_superslab<V: Pooled>(&self) -> Option<&'static SuperSlab> {
         if self.registry.is_full() {

@@ -7,53 +7,67 @@ use serde_json::{Value, json};
 use std::alloc::GlobalAlloc;
 use std::process::ExitCode;
 
-/// Which workload, how long, how wide.
+/// How long, how wide.
 #[derive(ClapArgs)]
-pub(crate) struct Cell {
-    /// A workload's name
-    workload: Workload,
+pub(crate) struct Options {
     /// Operations [default: the workload's share of 10000000]
     #[arg(long)]
-    cycles: Option<u64>,
+    pub(crate) cycles: Option<u64>,
     /// Slots: how many blocks can live at once [default: the workload's]
     #[arg(long)]
-    ws: Option<usize>,
+    pub(crate) ws: Option<usize>,
     /// Start of the random numbers
     #[arg(long, default_value_t = 42)]
     seed: u64,
 }
 
-impl Cell {
-    /// Runs the workload on an allocator; `events` is asked between its end and the clean-up.
+impl Options {
+    /// Runs a workload on an allocator; `events` is asked between its end and the clean-up.
     pub(crate) fn run<A: GlobalAlloc + Sync>(
         &self,
+        workload: Workload,
         allocator: &A,
         events: impl FnOnce() -> Option<Value>,
     ) -> Result<Value, String> {
-        let workload = self.workload;
         let args = Args {
             cycles: self.cycles.unwrap_or(workload.scaled(10_000_000)),
             ws: self.ws.unwrap_or(workload.default_ws()),
             seed: self.seed,
         };
         let mut prepared = workload.prepare(allocator, args);
-        let meter = Meter::start();
-        prepared.run();
-        let took = meter.stop();
-        let events = events();
+        let mut took = measured(workload.name(), args.cycles, || prepared.run());
+        took["events"] = json!(events());
         prepared.finish().map_err(|wrong| format!("{workload}: {wrong}"))?;
-        Ok(json!({
-            "workload": workload.name(),
-            "ops": args.cycles,
-            "counter": took.counter,
-            "cycles": took.cycles,
-            "wall_s": took.wall_s,
-            "user_s": took.user_s,
-            "sys_s": took.sys_s,
-            "peak_rss_kib": took.peak_rss_kib,
-            "events": events,
-        }))
+        Ok(took)
     }
+}
+
+/// Runs something, and says what it took.
+pub(crate) fn measured(name: &str, ops: u64, run: impl FnOnce()) -> Value {
+    let meter = Meter::start();
+    measured_region(run);
+    let took = meter.stop();
+    json!({
+        "workload": name,
+        "ops": ops,
+        "counter": took.counter,
+        "cycles": took.cycles,
+        "kernel_cycles": took.kernel_cycles,
+        "cache_misses": took.cache_misses,
+        "wall_s": took.wall_s,
+        "user_s": took.user_s,
+        "sys_s": took.sys_s,
+        "peak_rss_kib": took.peak_rss_kib,
+        "events": null,
+    })
+}
+
+/// The part that is measured: a symbol of its own, by which callgrind knows where to count.
+#[inline(never)]
+fn measured_region(run: impl FnOnce()) {
+    run();
+    // Something behind the call, or it would be a tail call, and the region would end with it.
+    std::hint::black_box(());
 }
 
 /// Prints a result as a line of JSON, or a message as a line on standard error.

@@ -2,43 +2,78 @@
 //! tables and huge pages are nobody else's. Prints one line of JSON.
 
 mod cell;
+mod chosen;
 mod meter;
+mod paths;
 
-use cell::Cell;
+use cell::Options;
+use chosen::Chosen;
 use clap::Parser;
 use hakmem::{Events, Observe};
+use hakmem_workloads::Workload;
+use paths::Path;
 use serde_json::{Value, json};
 use std::process::ExitCode;
+use std::str::FromStr;
 
-/// Run one workload on one variant and print what it took, as a line of JSON.
+#[global_allocator]
+static ALLOCATOR: Chosen = Chosen;
+
+/// Run one workload, or one path, on one variant and print what it took, as a line of JSON.
 #[derive(Parser)]
 struct Cli {
     /// A variant's id, as in variants/
     variant: String,
+    /// A workload's name, or a path's
+    what: String,
     #[command(flatten)]
-    cell: Cell,
+    options: Options,
+}
+
+enum What {
+    Workload(Workload),
+    Path(Path),
+}
+
+impl FromStr for What {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if let Ok(path) = name.parse() {
+            return Ok(Self::Path(path));
+        }
+        name.parse().map(Self::Workload).map_err(|message: String| {
+            let paths: Vec<String> = Path::names().collect();
+            format!("{message}; or one path of {}", paths.join(", "))
+        })
+    }
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    cell::print(run_named(&cli.variant, &cli.cell))
+    cell::print(run_named(&cli))
 }
 
 macro_rules! by_name {
     ($($variant:ident $id:literal,)*) => {
         /// Runs the variant with this id.
-        fn run_named(id: &str, cell: &Cell) -> Result<Value, String> {
-            match id {
-                $($id => run::<hakmem::$variant>(cell),)*
-                _ => Err(format!("no variant `{id}`; allowed: {}", [$($id),*].join(", "))),
+        fn run_named(cli: &Cli) -> Result<Value, String> {
+            match cli.variant.as_str() {
+                $($id => run::<hakmem::$variant>(cli),)*
+                id => Err(format!("no variant `{id}`; allowed: {}", [$($id),*].join(", "))),
             }
         }
     };
 }
 hakmem::for_each_variant!(by_name);
 
-fn run<V: Observe>(cell: &Cell) -> Result<Value, String> {
-    cell.run(&V::default(), || V::events().map(|events| events_json::<V>(&events)))
+fn run<V: Observe>(cli: &Cli) -> Result<Value, String> {
+    match cli.what.parse()? {
+        What::Workload(workload) => cli
+            .options
+            .run(workload, &V::default(), || V::events().map(|events| events_json::<V>(&events))),
+        What::Path(path) => path.run::<V>(&cli.what, cli.options.cycles),
+    }
 }
 
 fn events_json<V: Observe>(events: &Events) -> Value {

@@ -2,12 +2,20 @@
 
 use perf_event::Builder;
 use perf_event::Counter;
-use perf_event::events::Hardware;
+use perf_event::events::Hardware as Event;
 use std::time::Instant;
 
 pub(crate) struct Meter {
-    hardware: Option<Counter>,
+    hardware: Hardware,
     start: Reading,
+}
+
+/// The processor's own counters, of this thread and those that it starts; `None` where the machine
+/// does not count.
+struct Hardware {
+    cycles: Option<Counter>,
+    kernel_cycles: Option<Counter>,
+    cache_misses: Option<Counter>,
 }
 
 /// A point in time, by three clocks.
@@ -23,6 +31,10 @@ pub(crate) struct Took {
     /// Where `cycles` comes from.
     pub(crate) counter: &'static str,
     pub(crate) cycles: f64,
+    /// Of them in the kernel; only by the hardware's counter.
+    pub(crate) kernel_cycles: Option<f64>,
+    /// Of the last level, user and kernel; only by the hardware's counter.
+    pub(crate) cache_misses: Option<f64>,
     pub(crate) wall_s: f64,
     pub(crate) user_s: f64,
     pub(crate) sys_s: f64,
@@ -31,19 +43,23 @@ pub(crate) struct Took {
 
 impl Meter {
     pub(crate) fn start() -> Self {
-        let hardware = hardware_counter();
+        let hardware = Hardware {
+            cycles: counter(Event::CPU_CYCLES, false),
+            kernel_cycles: counter(Event::CPU_CYCLES, true),
+            cache_misses: counter(Event::CACHE_MISSES, false),
+        };
         Self { hardware, start: Reading::now() }
     }
 
     pub(crate) fn stop(mut self) -> Took {
-        let counted = self.hardware.as_mut().and_then(|counter| counter.read().ok());
+        let counted = read(&mut self.hardware.cycles);
         let (start, end) = (self.start, Reading::now());
         let wall_s = end.wall.duration_since(start.wall).as_secs_f64();
         let cpu_s = (end.cpu_ns - start.cpu_ns) as f64 / 1e9;
         // Processor time, not wall time: another program on this core takes none of it.
         let tsc_per_s = (end.tsc - start.tsc) as f64 / wall_s;
         let (counter, cycles) = match counted {
-            Some(cycles) => ("hardware", cycles as f64),
+            Some(cycles) => ("hardware", cycles),
             None => ("tsc", cpu_s * tsc_per_s),
         };
         // The kernel splits user from system time by sampling; its sum is exact.
@@ -53,6 +69,8 @@ impl Meter {
         Took {
             counter,
             cycles,
+            kernel_cycles: read(&mut self.hardware.kernel_cycles),
+            cache_misses: read(&mut self.hardware.cache_misses),
             wall_s,
             user_s: cpu_s * (1.0 - sys_share),
             sys_s: cpu_s * sys_share,
@@ -61,13 +79,17 @@ impl Meter {
     }
 }
 
-/// Core cycles, user and kernel, of this thread and those that it starts; `None` where the machine does not count them.
-fn hardware_counter() -> Option<Counter> {
-    let mut builder = Builder::new(Hardware::CPU_CYCLES);
-    builder.include_kernel().inherit(true);
+/// Counts in user and kernel, or in the kernel alone.
+fn counter(event: Event, only_kernel: bool) -> Option<Counter> {
+    let mut builder = Builder::new(event);
+    builder.include_kernel().exclude_user(only_kernel).inherit(true);
     let mut counter = builder.build().ok()?;
     counter.enable().ok()?;
     Some(counter)
+}
+
+fn read(counter: &mut Option<Counter>) -> Option<f64> {
+    Some(counter.as_mut()?.read().ok()? as f64)
 }
 
 impl Reading {

@@ -15,6 +15,8 @@ pub(crate) trait Job {
 pub(crate) fn all_right(wrong: u64) -> Result<(), WrongAnswer> {
     match wrong {
         0 => Ok(()),
-        wrong => Err(WrongAnswer(format!("{wrong} blocks were lost or overwritten"))),
+        wrong => {
+            Err(WrongAnswer(format!("{wrong} answers were wrong: blocks lost or overwritten")))
+        }
     }
 }

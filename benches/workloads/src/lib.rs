@@ -1,19 +1,23 @@
 //! What the benchmarks run: programs that name no allocator.
 //!
 //! A workload is prepared, run (the part that is timed), and finished, which checks its result. It
-//! allocates through the allocator it is given; what it needs for itself comes from the program's.
+//! allocates through the allocator it is given; what it needs for itself comes from the program's. Those
+//! that are real Rust code ([`Workload::is_of_program`]) know only the program's.
 
 mod batches;
 mod block;
 mod cache;
 mod job;
+mod json;
 mod large_mix;
 mod larson;
 mod phase_shift;
 mod producer_consumer;
 mod random_mixed;
 mod realloc_grow;
+mod regexes;
 mod slots;
+mod string_map;
 mod thread_storm;
 mod xorshift;
 mod zeroed;
@@ -27,7 +31,7 @@ use std::str::FromStr;
 const THREADS: u64 = 2;
 
 /// How long, how wide, and which random numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Args {
     /// Operations, each one allocation, one free, or one `realloc`.
     pub cycles: u64,
@@ -76,18 +80,46 @@ pub enum Workload {
     LargeMix,
     /// Short-lived threads.
     ThreadStorm,
+    /// Parsing and printing a large JSON document.
+    Json,
+    /// An ordered map of strings.
+    StringMap,
+    /// Compiling regular expressions.
+    Regexes,
 }
 
 /// A workload that is ready to run.
 pub struct Prepared<'a>(Box<dyn Job + 'a>);
 
-/// What is fixed for a workload: its name, the slots it has unless asked otherwise, and how many
-/// times fewer operations it gets than `random_mixed`, for a run of about the same length.
-struct Facts(&'static str, usize, u64);
+/// What is fixed for a workload.
+struct Facts {
+    name: &'static str,
+    /// Slots, unless asked otherwise.
+    ws: usize,
+    /// How many times fewer operations it gets than `random_mixed`, for a run of about the same length.
+    divisor: u64,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// One thread, and blocks of at most 2048 bytes.
+    Small,
+    /// One thread, and larger blocks too.
+    Sized,
+    /// More than one thread.
+    Threads,
+    /// Real Rust code, which allocates through the program's allocator.
+    Program,
+}
+
+const fn facts(name: &'static str, ws: usize, divisor: u64, kind: Kind) -> Facts {
+    Facts { name, ws, divisor, kind }
+}
 
 impl Workload {
     /// Every workload.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::RandomMixed,
         Self::PhaseShift,
         Self::Larson,
@@ -100,6 +132,9 @@ impl Workload {
         Self::Zeroed,
         Self::LargeMix,
         Self::ThreadStorm,
+        Self::Json,
+        Self::StringMap,
+        Self::Regexes,
     ];
 
     /// The founding report's, and the one where its fixes have something to fix.
@@ -110,34 +145,52 @@ impl Workload {
 
     const fn facts(self) -> Facts {
         match self {
-            Self::RandomMixed => Facts("random_mixed", 8192, 1),
-            Self::PhaseShift => Facts("phase_shift", phase_shift::DEFAULT_WS, 1),
-            Self::Larson => Facts("larson", 1000, 1),
-            Self::CacheThrash => Facts("cache_thrash", 1, 2),
-            Self::CacheScratch => Facts("cache_scratch", 1, 2),
-            Self::ProducerConsumer => Facts("producer_consumer", 1024, 2),
-            Self::Lifo => Facts("lifo", 1000, 1),
-            Self::Fifo => Facts("fifo", 1000, 1),
-            Self::ReallocGrow => Facts("realloc_grow", 64, 50),
-            Self::Zeroed => Facts("zeroed", 256, 5),
-            Self::LargeMix => Facts("large_mix", 64, 200),
-            Self::ThreadStorm => Facts("thread_storm", 100, 5),
+            Self::RandomMixed => facts("random_mixed", 8192, 1, Kind::Small),
+            Self::PhaseShift => facts("phase_shift", phase_shift::DEFAULT_WS, 1, Kind::Small),
+            Self::Larson => facts("larson", 1000, 1, Kind::Threads),
+            Self::CacheThrash => facts("cache_thrash", 1, 2, Kind::Threads),
+            Self::CacheScratch => facts("cache_scratch", 1, 2, Kind::Threads),
+            Self::ProducerConsumer => facts("producer_consumer", 1024, 2, Kind::Threads),
+            Self::Lifo => facts("lifo", 1000, 1, Kind::Small),
+            Self::Fifo => facts("fifo", 1000, 1, Kind::Small),
+            Self::ReallocGrow => facts("realloc_grow", 64, 50, Kind::Sized),
+            Self::Zeroed => facts("zeroed", 256, 5, Kind::Sized),
+            Self::LargeMix => facts("large_mix", 64, 200, Kind::Sized),
+            Self::ThreadStorm => facts("thread_storm", 100, 5, Kind::Threads),
+            Self::Json => facts("json", 2000, 100, Kind::Program),
+            Self::StringMap => facts("string_map", 10_000, 10, Kind::Program),
+            Self::Regexes => facts("regexes", 1, 20_000, Kind::Program),
         }
     }
 
     /// The name on command lines and in results.
     pub const fn name(self) -> &'static str {
-        self.facts().0
+        self.facts().name
     }
 
     /// Slots unless asked otherwise.
     pub const fn default_ws(self) -> usize {
-        self.facts().1
+        self.facts().ws
     }
 
     /// Operations for a run about as long as `random_mixed` takes for `cycles`.
     pub const fn scaled(self, cycles: u64) -> u64 {
-        cycles / self.facts().2
+        cycles / self.facts().divisor
+    }
+
+    /// Whether it has more than one thread, so that what it does differs from run to run.
+    pub fn has_threads(self) -> bool {
+        self.facts().kind == Kind::Threads
+    }
+
+    /// Whether it is real Rust code, which allocates through the program's own allocator.
+    pub fn is_of_program(self) -> bool {
+        self.facts().kind == Kind::Program
+    }
+
+    /// Whether it has one thread, takes its allocator as given, and asks for no more than 2048 bytes.
+    pub fn is_small(self) -> bool {
+        self.facts().kind == Kind::Small
     }
 
     /// Does everything that is not to be timed.
@@ -157,6 +210,9 @@ impl Workload {
             Self::Zeroed => Box::new(zeroed::Zeroed::new(allocator, args)),
             Self::LargeMix => Box::new(large_mix::LargeMix::new(allocator, args)),
             Self::ThreadStorm => Box::new(thread_storm::ThreadStorm::new(allocator, args)),
+            Self::Json => Box::new(json::Json::new(args)),
+            Self::StringMap => Box::new(string_map::StringMap::new(args)),
+            Self::Regexes => Box::new(regexes::Regexes::new(args)),
         })
     }
 }

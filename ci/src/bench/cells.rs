@@ -1,6 +1,7 @@
 //! The program that runs one cell: building it, and running it.
 
-use crate::workspace;
+use super::peers::NULL;
+use crate::workspace::{self, shown};
 use anyhow::{Context, Result, bail};
 use hakmem_workloads::{Args, Workload};
 use serde::{Deserialize, Serialize};
@@ -9,66 +10,79 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The two builds of `hakmem-cell`, and the peers' programs.
-pub(super) struct Programs {
+pub(crate) struct Programs {
     speed: PathBuf,
     events: PathBuf,
-    pub(super) peers: BTreeMap<String, PathBuf>,
+    pub(crate) peers: BTreeMap<String, PathBuf>,
 }
 
 /// One place of the matrix.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cell {
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Cell {
     /// The variant's id, its lookup included; or a peer's name.
-    pub(super) id: String,
-    pub(super) peer: bool,
-    pub(super) workload: Workload,
-    pub(super) args: Args,
+    pub(crate) id: String,
+    pub(crate) peer: bool,
+    pub(crate) workload: Workload,
+    pub(crate) args: Args,
 }
 
 /// What one run took.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Sample {
-    pub(super) ops: u64,
-    pub(super) counter: String,
-    pub(super) cycles: f64,
-    pub(super) wall_s: f64,
-    pub(super) user_s: f64,
-    pub(super) sys_s: f64,
-    pub(super) peak_rss_kib: u64,
-    pub(super) events: Option<Events>,
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Sample {
+    pub(crate) ops: u64,
+    pub(crate) counter: String,
+    pub(crate) cycles: f64,
+    pub(crate) wall_s: f64,
+    pub(crate) user_s: f64,
+    pub(crate) sys_s: f64,
+    pub(crate) peak_rss_kib: u64,
+    /// Cycles in the kernel, and last-level cache misses: by the hardware's counters, or not at all.
+    #[serde(default)]
+    pub(crate) kernel_cycles: Option<f64>,
+    #[serde(default)]
+    pub(crate) cache_misses: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) events: Option<Events>,
 }
 
 /// What the allocator did, in numbers of events.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub(super) struct Events {
-    pub(super) acquire: Acquire,
+pub(crate) struct Events {
+    pub(crate) acquire: Acquire,
     /// Per size class.
-    pub(super) fallbacks: Vec<u64>,
-    pub(super) retired: u64,
-    pub(super) adopted: u64,
-    pub(super) drains: u64,
-    pub(super) remote_frees: u64,
-    pub(super) lookups: u64,
-    pub(super) probes: u64,
-    pub(super) superslabs: u64,
+    pub(crate) fallbacks: Vec<u64>,
+    pub(crate) retired: u64,
+    pub(crate) adopted: u64,
+    pub(crate) drains: u64,
+    pub(crate) remote_frees: u64,
+    pub(crate) lookups: u64,
+    pub(crate) probes: u64,
+    pub(crate) superslabs: u64,
 }
 
 /// Slabs acquired, by stage.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub(super) struct Acquire {
-    pub(super) empty_scan: u64,
-    pub(super) freelist: u64,
-    pub(super) unused: u64,
-    pub(super) grow: u64,
+pub(crate) struct Acquire {
+    pub(crate) empty_scan: u64,
+    pub(crate) freelist: u64,
+    pub(crate) unused: u64,
+    pub(crate) grow: u64,
+}
+
+impl Cell {
+    /// Whether there is anything to run: the null allocator can serve small blocks to one thread only.
+    pub(crate) fn can_run(&self) -> bool {
+        !self.peer || self.id != NULL || self.workload.is_small()
+    }
 }
 
 impl Events {
-    pub(super) fn all_fallbacks(&self) -> u64 {
+    pub(crate) fn all_fallbacks(&self) -> u64 {
         self.fallbacks.iter().sum()
     }
 
     /// Share of the acquisitions that stage 1 served, in percent; `None` without any.
-    pub(super) fn stage1_percent(&self) -> Option<f64> {
+    pub(crate) fn stage1_percent(&self) -> Option<f64> {
         let Acquire { empty_scan, freelist, unused, grow } = self.acquire;
         let all = empty_scan + freelist + unused + grow;
         (all > 0).then(|| 100.0 * freelist as f64 / all as f64)
@@ -76,14 +90,14 @@ impl Events {
 }
 
 impl Sample {
-    pub(super) fn cycles_per_op(&self) -> f64 {
+    pub(crate) fn cycles_per_op(&self) -> f64 {
         self.cycles / self.ops as f64
     }
 }
 
 impl Programs {
     /// Builds both; the peers come from [`super::peers::build`], where they are asked for.
-    pub(super) fn build() -> Result<Self> {
+    pub(crate) fn build() -> Result<Self> {
         Ok(Self {
             speed: build("speed", &[])?,
             events: build("events", &["--features", "stats"])?,
@@ -91,16 +105,28 @@ impl Programs {
         })
     }
 
+    /// The files of all of them.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        [&self.speed, &self.events].into_iter().chain(self.peers.values()).cloned().collect()
+    }
+
     /// One run of the build that is for speed.
-    pub(super) fn time(&self, cell: &Cell) -> Result<Sample> {
+    pub(crate) fn time(&self, cell: &Cell) -> Result<Sample> {
         match self.peers.get(&cell.id).filter(|_| cell.peer) {
             Some(program) => run(program, cell),
             None => run(&self.speed, cell),
         }
     }
 
+    /// One run of a path through a variant, of so many operations.
+    pub(crate) fn path(&self, variant: &str, path: &str, ops: u64) -> Result<Sample> {
+        let mut command = Command::new(&self.speed);
+        sample(command.args([variant, path, "--cycles", &ops.to_string()]))
+            .with_context(|| format!("{path} of {variant}"))
+    }
+
     /// One run of the build that counts events.
-    pub(super) fn count(&self, cell: &Cell) -> Result<Sample> {
+    pub(crate) fn count(&self, cell: &Cell) -> Result<Sample> {
         run(&self.events, cell)
     }
 }
@@ -114,7 +140,7 @@ fn build(name: &str, features: &[&str]) -> Result<PathBuf> {
 }
 
 /// Puts a program where the next build does not overwrite it.
-pub(super) fn install(built: &Path, name: &str) -> Result<PathBuf> {
+pub(crate) fn install(built: &Path, name: &str) -> Result<PathBuf> {
     let folder = workspace::target().join("cells");
     let program = folder.join(name);
     let copy = || {
@@ -138,12 +164,15 @@ fn run(program: &PathBuf, cell: &Cell) -> Result<Sample> {
     command.arg("--cycles").arg(args.cycles.to_string());
     command.arg("--ws").arg(args.ws.to_string());
     command.arg("--seed").arg(args.seed.to_string());
-    let output =
-        command.output().with_context(|| format!("{} does not start", program.display()))?;
+    sample(&mut command).with_context(|| format!("{id} on {workload}"))
+}
+
+/// Runs a program that prints a sample.
+fn sample(command: &mut Command) -> Result<Sample> {
+    let output = command.output().with_context(|| format!("{} does not start", shown(command)))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{id} on {workload} ended with {}: {}", output.status, said.trim());
+        bail!("ended with {}: {}", output.status, said.trim());
     }
-    serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("{id} on {workload}: the cell's output is not as expected"))
+    serde_json::from_slice(&output.stdout).context("the program's output is not as expected")
 }

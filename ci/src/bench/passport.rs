@@ -1,25 +1,25 @@
 //! Where a result comes from.
 
 use crate::workspace::output_of;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Passport {
-    pub(super) commit: String,
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Passport {
+    pub(crate) commit: String,
     /// Whether files differed from the commit.
-    pub(super) dirty: bool,
-    pub(super) cpu: String,
-    pub(super) cores: usize,
-    pub(super) kernel: String,
-    pub(super) rustc: String,
+    pub(crate) dirty: bool,
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) kernel: String,
+    pub(crate) rustc: String,
     /// Where cycles come from: `hardware`, or `tsc` for processor time at the time-stamp counter's
     /// rate.
-    pub(super) counter: String,
-    pub(super) date: String,
+    pub(crate) counter: String,
+    pub(crate) date: String,
 }
 
 impl Passport {
-    pub(super) fn here(counter: &str) -> Self {
+    pub(crate) fn here(counter: &str) -> Self {
         let unknown = || "unknown".to_owned();
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model =
@@ -38,8 +38,21 @@ impl Passport {
         }
     }
 
+    /// Everything but the date: runs with the same can go into one result.
+    pub(crate) fn identity(&self) -> [(&'static str, String); 7] {
+        [
+            ("commit", self.commit.clone()),
+            ("dirty", self.dirty.to_string()),
+            ("cpu", self.cpu.clone()),
+            ("cores", self.cores.to_string()),
+            ("kernel", self.kernel.clone()),
+            ("rustc", self.rustc.clone()),
+            ("counter", self.counter.clone()),
+        ]
+    }
+
     /// One line for people.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let Self { commit, dirty, cpu, cores, kernel, rustc, counter, date } = self;
         let short = commit.get(..12).unwrap_or(commit);
         let dirty = if *dirty { " (dirty)" } else { "" };

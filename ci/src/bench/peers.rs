@@ -4,14 +4,15 @@
 //! `#[global_allocator]`, `hakmem` (the default variant) included.
 
 use super::cells::install;
-use super::matrix::{Matrix, Measured};
-use super::table::{align_right, markdown};
+use super::result::{Matrix, Measured};
+use super::table::{align_right, interval, markdown};
 use crate::workspace;
+use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Name, and feature of `rivals/`; the system's malloc needs none.
-const PEERS: [(&str, &str); 7] = [
+const PEERS: [(&str, &str); 8] = [
     ("hakmem", "hakmem"),
     ("system", ""),
     ("mimalloc3", "mimalloc3"),
@@ -19,40 +20,54 @@ const PEERS: [(&str, &str); 7] = [
     ("jemalloc", "jemalloc"),
     ("snmalloc", "snmalloc"),
     ("rpmalloc", "rpmalloc"),
+    (NULL, "null"),
 ];
 
 const HEAD: &[&str] = &[
     "allocator",
     "M ops/s",
     "cycles/op",
+    "95 %",
     "best",
     "against the best peer",
     "RSS MiB",
     "against the leanest",
 ];
 
+/// The null allocator: what the workload costs by itself, with memory that takes nothing to get. A floor, no
+/// peer, so nothing is held against it.
+pub(crate) const NULL: &str = "null";
+
 /// Us, in the table of the peers.
-const OURS: &str = "hakmem";
+pub(crate) const OURS: &str = "hakmem";
 
 /// Builds what builds. A peer that does not is named in one line, and the others run.
 pub(super) fn build() -> BTreeMap<String, PathBuf> {
     let mut programs = BTreeMap::new();
     for (name, feature) in PEERS {
-        eprintln!("building the program of a peer ({name})");
-        let mut cargo = workspace::cargo();
-        cargo.current_dir(workspace::root().join("rivals"));
-        let target = workspace::target().join("rivals");
-        cargo
-            .args(["build", "--quiet", "--release", "--features", feature])
-            .env("CARGO_TARGET_DIR", &target);
-        let installed = workspace::must_succeed_quietly(&mut cargo)
-            .and_then(|()| install(&target.join("release/hakmem-rivals"), &format!("peer-{name}")));
-        match installed {
+        match build_one(name, feature) {
             Ok(program) => drop(programs.insert(name.to_owned(), program)),
             Err(error) => eprintln!("peer {name} is left out: {error:#}"),
         }
     }
     programs
+}
+
+/// Builds the program of the null allocator.
+pub(crate) fn null_program() -> Result<(String, PathBuf)> {
+    Ok((NULL.to_owned(), build_one(NULL, NULL)?))
+}
+
+fn build_one(name: &str, feature: &str) -> Result<PathBuf> {
+    eprintln!("building the program of a peer ({name})");
+    let mut cargo = workspace::cargo();
+    cargo.current_dir(workspace::root().join("rivals"));
+    let target = workspace::target().join("rivals");
+    cargo
+        .args(["build", "--quiet", "--release", "--features", feature])
+        .env("CARGO_TARGET_DIR", &target);
+    workspace::must_succeed_quietly(&mut cargo)?;
+    install(&target.join("release/hakmem-rivals"), &format!("peer-{name}"))
 }
 
 /// A table per row of the matrix: everybody against the best of the others.
@@ -64,7 +79,7 @@ pub(super) fn print(matrix: &Matrix) {
             continue;
         }
         cells.sort_by(|a, b| a.median.cycles_per_op.total_cmp(&b.median.cycles_per_op));
-        let others = || cells.iter().filter(|cell| cell.variant != OURS);
+        let others = || cells.iter().filter(|cell| ![OURS, NULL].contains(&cell.id.as_str()));
         let fastest = others().map(|cell| cell.median.cycles_per_op).fold(f64::INFINITY, f64::min);
         let leanest = others().map(|cell| cell.median.peak_rss_kib).min().unwrap_or(1) as f64;
         let mut table = markdown(HEAD);
@@ -75,6 +90,7 @@ pub(super) fn print(matrix: &Matrix) {
                 cell.variant.clone(),
                 format!("{:.1}", cell.median.ops_per_s / 1e6),
                 format!("{cycles:.1}"),
+                interval(cell.cycles_interval),
                 format!("{:.1}", cell.min.cycles_per_op),
                 format!("{:.2}", cycles / fastest),
                 format!("{:.1}", rss / 1024.0),

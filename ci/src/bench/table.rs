@@ -1,6 +1,6 @@
 //! The matrix as a table per workload.
 
-use super::matrix::{Matrix, Measured};
+use super::result::{Control, Matrix, Measured};
 use crate::tree::{Report, Tree};
 use comfy_table::{CellAlignment, Table, presets};
 use hakmem_workloads::Workload;
@@ -11,6 +11,7 @@ const HEAD: &[&str] = &[
     "lookup",
     "M ops/s",
     "cycles/op",
+    "95 %",
     "best",
     "vs parent",
     "user %",
@@ -23,15 +24,10 @@ const HEAD: &[&str] = &[
     "the report said",
 ];
 
-pub(super) fn print(matrix: &Matrix, tree: &Tree) {
+pub(crate) fn print(matrix: &Matrix, tree: &Tree) {
     println!("{}", matrix.passport.line());
     if matrix.noisy {
-        let moved: Vec<String> = matrix
-            .control_moved_percent
-            .iter()
-            .map(|(row, percent)| format!("{row}: {percent:.0} %"))
-            .collect();
-        println!("NOISY: the control cell moved within this run ({})", moved.join(", "));
+        println!("NOISY: the control cell moved by more than its interval ({})", movement(matrix));
     }
     for (workload, ws) in matrix.rows() {
         let cells = matrix.cells.iter().filter(|cell| !cell.peer && cell.is_in((workload, ws)));
@@ -49,20 +45,30 @@ pub(super) fn print(matrix: &Matrix, tree: &Tree) {
     }
 }
 
+/// Where the control moved by more than its interval, and how far.
+pub(crate) fn movement(matrix: &Matrix) -> String {
+    let noisy = matrix.control.iter().filter(|(_, control)| control.is_noisy());
+    let moved = noisy.map(|(row, Control { moved_percent, interval_percent })| {
+        format!("{row}: {moved_percent:.1} %, interval ±{interval_percent:.1} %")
+    });
+    moved.collect::<Vec<_>>().join("; ")
+}
+
 fn row(cell: &Measured, tree: &Tree) -> Vec<String> {
     let backend_is_ours = cell.id != "legacy";
     let ours = |text: String| if backend_is_ours { text } else { "–".to_owned() };
     let events = &cell.events;
     let acquire = &events.acquire;
-    let kernel = cell.kernel_percent();
+    let kernel = cell.kernel_percent;
     let lookup = if cell.hash_lookup { "hash" } else { "linear" };
     vec![
         cell.variant.clone(),
         ours(lookup.to_owned()),
         format!("{:.1}", cell.median.ops_per_s / 1e6),
         format!("{:.1}", cell.median.cycles_per_op),
+        interval(cell.cycles_interval),
         format!("{:.1}", cell.min.cycles_per_op),
-        cell.against_parent_percent.map_or("–".to_owned(), |percent| format!("{percent:+.1} %")),
+        cell.against_parent.map_or("–".to_owned(), |parent| format!("{:+.1} %", parent.percent)),
         format!("{:.0}", 100.0 - kernel),
         format!("{kernel:.0}"),
         format!("{:.1}", cell.median.peak_rss_kib as f64 / 1024.0),
@@ -77,9 +83,14 @@ fn row(cell: &Measured, tree: &Tree) -> Vec<String> {
     ]
 }
 
+/// The interval of a median, from and to.
+pub(crate) fn interval(interval: Option<[f64; 2]>) -> String {
+    interval.map_or("–".to_owned(), |[low, high]| format!("{low:.1}–{high:.1}"))
+}
+
 /// What the founding report says of a variant; it knows one workload.
 fn said_of(cell: &Measured, tree: &Tree) -> String {
-    let is_its_own = cell.workload == Workload::RandomMixed.name() && cell.args.ws == 8192;
+    let is_its_own = cell.is_in((Workload::RandomMixed.name(), 8192));
     let variant = tree.variants.get(&cell.id).filter(|_| is_its_own);
     variant.map_or_else(String::new, |variant| said(&variant.report))
 }
@@ -94,14 +105,14 @@ fn said(report: &Report) -> String {
 }
 
 /// An empty table that is Markdown when it is printed.
-pub(super) fn markdown(head: &[&str]) -> Table {
+pub(crate) fn markdown(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header(head.iter().copied());
     table
 }
 
 /// Aligns columns of figures.
-pub(super) fn align_right(table: &mut Table, columns: Range<usize>) {
+pub(crate) fn align_right(table: &mut Table, columns: Range<usize>) {
     for column in table.column_iter_mut().skip(columns.start).take(columns.len()) {
         column.set_cell_alignment(CellAlignment::Right);
     }

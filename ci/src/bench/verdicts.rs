@@ -3,9 +3,9 @@
 mod arithmetic;
 mod claims;
 
-use super::matrix::Matrix;
+use super::result::Matrix;
 use super::sweep::SweepLine;
-use super::table::markdown;
+use super::table::{markdown, movement};
 use crate::tree::Tree;
 use anyhow::{Context, Result};
 use comfy_table::Table;
@@ -50,9 +50,9 @@ pub(super) fn write(matrix: &Matrix, sweep: &[SweepLine], tree: &Tree) -> Result
 
 fn text(matrix: &Matrix, sweep: &[SweepLine], tree: &Tree) -> Result<String> {
     let noise = if matrix.noisy {
-        let moved = matrix.control_moved_percent.values().copied().fold(0.0, f64::max);
         format!(
-            "\n**Noisy**: the control cell moved by up to {moved:.0} % within this run. Event counts, shares and\nmemory repeat exactly or nearly so; trust differences in time only where they are larger than that.\n"
+            "\n**Noisy**: the control cell moved by more than its interval ({}). Event counts, shares and\nmemory repeat exactly or nearly so; trust differences in time only where they are larger than that.\n",
+            movement(matrix)
         )
     } else {
         String::new()

@@ -55,6 +55,7 @@ fn refuses() -> Result<()> {
         (["--variants", "option-z"], "option-abd-hash"),
         (["--workloads", "nonesuch"], "phase_shift"),
         (["--rounds", "0"], "1..=1000"),
+        (["--shard", "4/3"], "allowed: I/N"),
         (["--cycles", "some"], "some"),
         (["--json", "/nonexistent/x.json"], "/nonexistent/x.json"),
     ] {

@@ -1,6 +1,6 @@
 //! Where the report contradicts itself: the arithmetic, from its own numbers.
 
-use super::super::matrix::Matrix;
+use super::super::result::Matrix;
 use anyhow::{Context, Result};
 use hakmem_workloads::Workload;
 

@@ -1,6 +1,6 @@
 //! Every prediction, success criterion and risk of the report.
 
-use super::super::matrix::{Matrix, Measured};
+use super::super::result::{Matrix, Measured};
 use super::{Claim, Verdict};
 use crate::tree::Tree;
 use anyhow::{Context, Result};
@@ -53,7 +53,7 @@ impl Bench<'_> {
         let (off, on) = (self.cell("legacy", REPORT)?, self.cell("superslab", REPORT)?);
         let change = self.faster("superslab", "legacy", REPORT)?;
         let class7 = on.events.fallbacks.last().copied().unwrap_or(0);
-        let kernel = on.kernel_percent();
+        let kernel = on.kernel_percent;
         Ok(vec![
             Claim {
                 claim: "SuperSlab on is no faster than off: 16.15 against 16.23 M ops/s, −0.51 %".into(),
@@ -108,7 +108,7 @@ impl Bench<'_> {
         }
         if let Some(kernel) = variant.report.kernel_percent {
             let (before, now) =
-                (self.cell("superslab", REPORT)?.kernel_percent(), own.kernel_percent());
+                (self.cell("superslab", REPORT)?.kernel_percent, own.kernel_percent);
             claims.push(Claim {
                 claim: format!("{id}: the kernel's share falls to {kernel} %"),
                 measured: format!("{now:.1} %, from {before:.1} % in `superslab`"),

@@ -1,0 +1,77 @@
+//! Instructions of every variant: the paths through it, and whole workloads.
+//!
+//! Each run is a process of its own under callgrind, which counts in `cell::measured_region` only, and
+//! simulates the caches. `cargo ci test` holds the figures against the limits in the variants' files.
+
+#![allow(missing_docs, reason = "of what the macros write")]
+
+extern crate iai_callgrind as gungraun;
+
+#[path = "../../../build/measures.rs"]
+#[allow(dead_code, reason = "the build script needs the names, this program the rest")]
+mod measures;
+
+use gungraun::{
+    Bench, BinaryBenchmark, BinaryBenchmarkConfig, BinaryBenchmarkGroup, Callgrind, Command,
+    OutputFormat, binary_benchmark_group, main,
+};
+use measures::{How, MEASURES, Measure};
+
+const CELL: &str = env!("CARGO_BIN_EXE_hakmem-cell");
+
+macro_rules! ids {
+    ($($variant:ident $id:literal,)*) => { &[$($id),*] };
+}
+
+/// The lengths of a measure's runs, each with the name that it has in the output.
+fn runs(measure: &Measure) -> Vec<(String, u64)> {
+    let name = |end: &str| format!("{}{end}", measure.name);
+    match measure.how {
+        How::Region { ops } => vec![(name(""), ops)],
+        How::Slope { ops, .. } => vec![(name("_short"), ops), (name("_long"), 2 * ops)],
+    }
+}
+
+fn command(variant: &str, measure: &Measure, ops: u64) -> Command {
+    let mut command = Command::new(CELL);
+    command.args([variant, measure.what, "--cycles", &ops.to_string()]);
+    if let How::Slope { ws, .. } = measure.how {
+        command.args(["--ws", &ws.to_string()]);
+    }
+    command.build()
+}
+
+fn all(group: &mut BinaryBenchmarkGroup) {
+    let ids: &[&str] = hakmem::for_each_variant!(ids);
+    for id in ids {
+        let mut benchmark = BinaryBenchmark::new(id.replace('-', "_"));
+        for measure in MEASURES {
+            // The system's malloc has no SuperSlabs.
+            if *id == "legacy" && measure.name.starts_with("lookup") {
+                continue;
+            }
+            for (name, ops) in runs(measure) {
+                benchmark.bench(Bench::new(name).command(command(id, measure, ops)));
+            }
+        }
+        group.binary_benchmark(benchmark);
+    }
+}
+
+binary_benchmark_group!(
+    name = variants;
+    benchmarks = |group: &mut BinaryBenchmarkGroup| all(group)
+);
+
+main!(
+    config = BinaryBenchmarkConfig::default()
+        .tool(Callgrind::with_args([
+            "--toggle-collect=*measured_region*",
+            // A middling machine, the same wherever this runs.
+            "--I1=32768,8,64",
+            "--D1=32768,8,64",
+            "--LL=8388608,16,64",
+        ]))
+        .output_format(OutputFormat::default().truncate_description(None));
+    binary_benchmark_groups = variants
+);

@@ -1,0 +1,88 @@
+//! The program's own allocator: the variant that the command line names, for workloads that allocate
+//! through the program; the system's malloc for all others, whose own tables are then nobody's cost.
+//!
+//! One program for all variants, since a build of each would take minutes. The choice costs every
+//! variant the same few instructions per call, and the folding of constant sizes; `cargo ci bench
+//! --peers` runs programs that have one allocator and no choice.
+
+use hakmem_workloads::Workload;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ffi::{CStr, c_char, c_int};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub(crate) struct Chosen;
+
+/// A [`Choice`].
+static CHOICE: AtomicUsize = AtomicUsize::new(Choice::System as usize);
+
+/// Runs before `main`, so before the first allocation of the program: a block is freed where it was
+/// allocated.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CHOOSE: extern "C" fn(c_int, *const *const c_char) = choose;
+
+extern "C" fn choose(count: c_int, words: *const *const c_char) {
+    let word = |index: usize| {
+        if index >= count as usize {
+            return None;
+        }
+        // SAFETY: the C library passes `main`'s arguments to initialisers: `count` pointers.
+        let word = unsafe { *words.wrapping_add(index) };
+        // SAFETY: each is a string that ends with a zero and lives as long as the program.
+        unsafe { CStr::from_ptr(word) }.to_str().ok()
+    };
+    let (Some(variant), Some(workload)) = (word(1), word(2)) else { return };
+    if workload.parse().is_ok_and(Workload::is_of_program) {
+        // ORDERING: relaxed; there is one thread yet.
+        CHOICE.store(place_of(variant), Ordering::Relaxed);
+    }
+}
+
+macro_rules! choices {
+    ($($variant:ident $id:literal,)*) => {
+        /// The program's allocator, as a number.
+        enum Choice {
+            System,
+            $($variant),*
+        }
+
+        fn place_of(id: &str) -> usize {
+            match id {
+                $($id => Choice::$variant as usize,)*
+                _ => Choice::System as usize,
+            }
+        }
+
+        /// Calls a method of the allocator that was chosen.
+        macro_rules! chosen {
+            ($method:ident $args:tt) => {{
+                // ORDERING: relaxed; it is written before there is a second thread.
+                let choice = CHOICE.load(Ordering::Relaxed);
+                $(if choice == Choice::$variant as usize {
+                    // SAFETY: the caller's conditions; and a block goes back to where it is from, since
+                    // the choice is made before the first.
+                    return unsafe { hakmem::$variant.$method $args };
+                })*
+                // SAFETY: as above.
+                unsafe { System.$method $args }
+            }};
+        }
+    };
+}
+hakmem::for_each_variant!(choices);
+
+// SAFETY: each method is that of one allocator, the same one for the whole life of the program.
+unsafe impl GlobalAlloc for Chosen {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        chosen!(alloc(layout))
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        chosen!(alloc_zeroed(layout))
+    }
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        chosen!(dealloc(block, layout));
+    }
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        chosen!(realloc(block, layout, new_size))
+    }
+}

@@ -1,0 +1,70 @@
+//! What is counted in instructions for every variant, and limited in its file under `[instructions]`.
+//!
+//! One list for the build script, which knows the keys, for the benchmark, which runs them, and for
+//! `cargo ci`, which reads what came out.
+
+/// One figure of a variant: instructions per operation.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "the build script needs the names only")]
+pub(crate) struct Measure {
+    /// The key in the variant's file.
+    pub(crate) name: &'static str,
+    /// What `hakmem-cell` is asked to run.
+    pub(crate) what: &'static str,
+    pub(crate) how: How,
+}
+
+/// How many operations, and how the figure is made of them.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "as for `Measure`")]
+pub(crate) enum How {
+    /// One run: all instructions of the measured region, by its operations.
+    Region { ops: u64 },
+    /// Two runs, one twice as long: what the longer one takes more, by the operations that it has
+    /// more. What a workload needs to fill its slots is in both, and so in neither.
+    Slope { ops: u64, ws: u32 },
+}
+
+const fn path(name: &'static str, ops: u64) -> Measure {
+    Measure { name, what: name, how: How::Region { ops } }
+}
+
+const fn workload(name: &'static str, what: &'static str, ops: u64, ws: u32) -> Measure {
+    Measure { name, what, how: How::Slope { ops, ws } }
+}
+
+/// Workloads with threads are not here, nor `regexes`, whose maps hash with a random seed: their figures
+/// would not repeat.
+pub(crate) const MEASURES: &[Measure] = &[
+    path("hit", 1000),
+    path("call", 1000),
+    path("refill", 64),
+    path("drain", 64),
+    path("turnover", 20),
+    path("remote_free", 1000),
+    path("remote_reuse", 1000),
+    path("retire_reuse", 20),
+    path("lookup_hit_1", 1000),
+    path("lookup_hit_16", 1024),
+    path("lookup_hit_256", 1024),
+    path("lookup_miss_1", 1000),
+    path("lookup_miss_16", 1000),
+    path("lookup_miss_256", 1000),
+    workload("random_mixed_8192", "random_mixed", 100_000, 8192),
+    workload("random_mixed_256", "random_mixed", 50_000, 256),
+    workload("phase_shift_512", "phase_shift", 98_304, 512),
+    workload("lifo_1000", "lifo", 20_000, 1000),
+    workload("fifo_1000", "fifo", 20_000, 1000),
+    workload("realloc_grow_64", "realloc_grow", 4000, 64),
+    workload("zeroed_256", "zeroed", 4000, 256),
+    workload("large_mix_64", "large_mix", 2000, 64),
+    workload("json_100", "json", 200, 100),
+    workload("string_map_1000", "string_map", 4000, 1000),
+];
+
+impl Measure {
+    /// The keys of `[instructions]`.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        MEASURES.iter().map(|measure| measure.name)
+    }
+}

@@ -1,0 +1,231 @@
+//! The founding report's cycle budget, rebuilt: each of its lines by a method of its own, in cycles per
+//! operation of its workload.
+//!
+//! The lines are measured apart from each other, so they need not add up to the total; what is left is
+//! shown as not separated.
+
+use super::model::{Part, Stage};
+use crate::bench::cells::{Cell, Programs};
+use crate::bench::peers::{NULL, null_program};
+use crate::bench::result::{Matrix, Measured};
+use crate::bench::stats;
+use anyhow::{Context, Result};
+use hakmem_workloads::{Args, Workload};
+
+/// The baseline without its soft cap: what it takes where nothing falls back.
+pub(super) const WITHOUT_CAP: &str = "superslab-cap-none";
+const BASELINE: &str = "superslab";
+
+const WORKLOAD: Workload = Workload::RandomMixed;
+const WS: usize = 8192;
+/// A working set that the first-level cache nearly holds.
+const SMALL_WS: usize = 256;
+
+/// Repetitions of a path, of which the median counts.
+const REPEATS: usize = 9;
+
+/// Blocks and slabs of a turn of the path `retire_reuse`: 320 blocks of 2048 bytes, 32 to a slab, and 320 of
+/// 512 bytes, 128 to a slab.
+const TURN_BLOCKS: f64 = 640.0;
+const TURN_SLABS: f64 = 12.5;
+
+/// A line of the report: its name, and what it says of the three stages; `None` is a dash.
+type Said = (&'static str, [Option<[f64; 2]>; 3]);
+
+const SAID: [Said; 6] = [
+    ("SuperSlab lookup", [Some([50.0, 80.0]), Some([8.0, 12.0]), Some([8.0, 12.0])]),
+    ("legacy fallback", [Some([30.0, 50.0]), Some([30.0, 50.0]), Some([0.0, 0.0])]),
+    ("SuperSlab backend", [None, None, Some([15.0, 20.0])]),
+    ("fragmentation", [Some([30.0, 50.0]), Some([30.0, 50.0]), Some([20.0, 30.0])]),
+    ("TLS drain", [Some([10.0, 15.0]); 3]),
+    ("actual work", [Some([30.0, 40.0]); 3]),
+];
+
+/// What the report calls the stages, the variants that are them, and its totals.
+const STAGES: [(&str, &str, f64); 3] = [
+    ("now", BASELINE, 212.0),
+    ("after 9-1", "superslab-hash", 152.0),
+    ("after 9-1 + 9-2", "option-abd-hash", 95.0),
+];
+
+/// What a path or a floor takes, in cycles.
+struct Prices<'a> {
+    matrix: &'a Matrix,
+    programs: Programs,
+    /// Cycles per operation of the workload with the null allocator, at both working sets.
+    null: [f64; 2],
+}
+
+/// How often things happen, per operation of a cell.
+struct Rates {
+    hits: f64,
+    misses: f64,
+    fallbacks: f64,
+    drains: f64,
+    acquisitions: f64,
+    superslabs: u64,
+}
+
+pub(super) fn take(matrix: &Matrix) -> Result<Vec<Stage>> {
+    let mut programs = Programs::build()?;
+    programs.peers.extend([null_program()?]);
+    let prices =
+        Prices { matrix, null: [null(&programs, WS)?, null(&programs, SMALL_WS)?], programs };
+    let per_fallback = prices.fallback()?;
+    STAGES
+        .iter()
+        .enumerate()
+        .map(|(index, stage)| prices.stage(index, *stage, per_fallback))
+        .collect()
+}
+
+/// Median cycles per operation of the workload on the null allocator.
+fn null(programs: &Programs, ws: usize) -> Result<f64> {
+    let args = Args { cycles: 2_000_000, ws, seed: 42 };
+    let cell = Cell { id: NULL.to_owned(), peer: true, workload: WORKLOAD, args };
+    let run = |_| programs.time(&cell).map(|sample| sample.cycles_per_op());
+    let cycles = (0..REPEATS).map(run).collect::<Result<Vec<_>>>()?;
+    stats::median(cycles).context("no run of the null allocator")
+}
+
+impl Rates {
+    fn of(cell: &Measured) -> Self {
+        let events = &cell.events;
+        let per_op = |count: u64| count as f64 / cell.args.cycles as f64;
+        let acquire = &events.acquire;
+        let fallbacks = per_op(events.all_fallbacks());
+        Self {
+            // Half of the operations free, and look up; what fell back is not found.
+            hits: per_op(events.lookups) - fallbacks,
+            misses: fallbacks,
+            fallbacks,
+            drains: per_op(events.drains),
+            acquisitions: per_op(
+                acquire.empty_scan + acquire.freelist + acquire.unused + acquire.grow,
+            ),
+            superslabs: events.superslabs,
+        }
+    }
+}
+
+impl Prices<'_> {
+    fn cell(&self, id: &str, ws: usize) -> Result<&Measured> {
+        let cell = self.matrix.cell(id, WORKLOAD, ws);
+        cell.with_context(|| format!("the result has no {id} on {WORKLOAD} {ws}"))
+    }
+
+    /// Median cycles of an operation of a path.
+    fn path(&self, variant: &str, path: &str, ops: u64) -> Result<f64> {
+        let run = |_| self.programs.path(variant, path, ops).map(|sample| sample.cycles_per_op());
+        let cycles = (0..REPEATS).map(run).collect::<Result<Vec<_>>>()?;
+        stats::median(cycles).with_context(|| format!("no run of {path}"))
+    }
+
+    fn lookup(&self, variant: &str, rates: &Rates) -> Result<f64> {
+        let n = rates.superslabs;
+        let price = |kind: &str| self.path(variant, &format!("lookup_{kind}_{n}"), 1_000_000);
+        let misses = if rates.misses > 0.0 { rates.misses * price("miss")? } else { 0.0 };
+        Ok(rates.hits * price("hit")? + misses)
+    }
+
+    /// What the slow halves cost beyond hits: a refill and a drain, each of 32 blocks.
+    fn refill_and_drain(&self, variant: &str) -> Result<f64> {
+        let pairs = 2048.0;
+        let turnover = self.path(variant, "turnover", 1000)? / pairs;
+        Ok(32.0 * (turnover - self.path(variant, "hit", 2_000_000)?))
+    }
+
+    /// The price of one fallback, by ablation: the soft cap lifted, and the longer walk that it then
+    /// takes to find a SuperSlab taken out again.
+    fn fallback(&self) -> Result<f64> {
+        let (with, without) = (self.cell(BASELINE, WS)?, self.cell(WITHOUT_CAP, WS)?);
+        let (rates, rates_without) = (Rates::of(with), Rates::of(without));
+        let saved = with.median.cycles_per_op - without.median.cycles_per_op;
+        let walk = self.lookup(WITHOUT_CAP, &rates_without)? - self.lookup(BASELINE, &rates)?;
+        Ok((saved + walk) / rates.fallbacks)
+    }
+
+    fn stage(
+        &self,
+        index: usize,
+        (name, variant, said): (&str, &str, f64),
+        per_fallback: f64,
+    ) -> Result<Stage> {
+        let (large, small) = (self.cell(variant, WS)?, self.cell(variant, SMALL_WS)?);
+        let (rates, rates_small) = (Rates::of(large), Rates::of(small));
+        let lookup = self.lookup(variant, &rates)?;
+        let lookup_small = self.lookup(variant, &rates_small)?;
+        let slow = self.refill_and_drain(variant)?;
+        let best = STAGES[2].1;
+        let pair = self.path(best, "turnover", 1000)? / 2048.0;
+        let slab = (self.path(best, "retire_reuse", 1000)? - TURN_BLOCKS * pair) / TURN_SLABS;
+        let hit = self.path(variant, "hit", 2_000_000)?
+            - self.path(variant, "lookup_hit_1", 1_000_000)?;
+
+        let fallback = rates.fallbacks * per_fallback;
+        let drain = rates.drains * slow;
+        let grown = large.median.cycles_per_op - small.median.cycles_per_op;
+        let of_parts =
+            (lookup - lookup_small) + fallback + (rates.drains - rates_small.drains) * slow;
+        let of_workload = self.null[0] - self.null[1];
+        let figures = [
+            (
+                lookup,
+                format!(
+                    "bench of the part: lookups per operation ({:.2} found, {:.2} not) × the paths lookup_hit_{n} and lookup_miss_{n}",
+                    rates.hits,
+                    rates.misses,
+                    n = rates.superslabs
+                ),
+            ),
+            (
+                fallback,
+                format!(
+                    "ablation: {:.4} fallbacks per operation × {per_fallback:.0} cycles, which is `{BASELINE}` against `{WITHOUT_CAP}`, the walk past its additional SuperSlabs taken out",
+                    rates.fallbacks
+                ),
+            ),
+            (
+                rates.acquisitions * slab,
+                format!(
+                    "bench of the part: {:.6} slabs acquired per operation × {slab:.0} cycles for the life of a slab (path retire_reuse of `{best}`, its allocations and frees taken out)",
+                    rates.acquisitions
+                ),
+            ),
+            (
+                grown - of_parts - of_workload,
+                format!(
+                    "difference: what {WS} slots take more than {SMALL_WS}, without what the lines above and below take more, and without the {of_workload:.1} that the null allocator takes more",
+                ),
+            ),
+            (
+                drain,
+                format!(
+                    "bench of the part: {:.4} drains per operation × {slow:.0} cycles for one and the refill that goes with it (path turnover, its hits taken out)",
+                    rates.drains
+                ),
+            ),
+            (
+                self.null[0] + hit / 2.0,
+                format!(
+                    "the workload on the null allocator ({:.1}), and half a hit pair without its lookup ({:.1})",
+                    self.null[0],
+                    hit / 2.0
+                ),
+            ),
+        ];
+        let parts = SAID.iter().zip(figures).map(|((name, said), (cycles, method))| Part {
+            name: (*name).to_owned(),
+            said: said[index],
+            cycles: Some(cycles),
+            method,
+        });
+        Ok(Stage {
+            name: name.to_owned(),
+            variant: variant.to_owned(),
+            said,
+            measured: large.median.cycles_per_op,
+            parts: parts.collect(),
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! The edges of the tree: each variant against its parent, and against the best with a knob left out.
+
+use super::code_size::Sizes;
+use super::model::{Change, Edge, EdgeRow, Expectation};
+use crate::bench::plan::depth_first;
+use crate::bench::result::{Figures, Matrix, Measured};
+use crate::instructions::{Count, Counts};
+use crate::tree::{Group, Tree, Variant};
+use hakmem_workloads::Workload;
+
+/// The row that the report's predictions are about.
+const REPORT: (Workload, usize) = (Workload::RandomMixed, 8192);
+
+/// Where the figures come from.
+struct Sources<'a> {
+    matrix: &'a Matrix,
+    counts: Option<&'a Counts>,
+    sizes: Option<&'a Sizes>,
+}
+
+/// The variants of the matrix that have a parent, parents first.
+pub(super) fn all(
+    tree: &Tree,
+    matrix: &Matrix,
+    counts: Option<&Counts>,
+    sizes: Option<&Sizes>,
+) -> Vec<Edge> {
+    let sources = Sources { matrix, counts, sizes };
+    let mut children: Vec<(&Variant, &Variant)> = tree
+        .variants
+        .values()
+        .filter(|variant| variant.group == Group::Matrix)
+        .filter_map(|variant| Some((variant, tree.variants.get(variant.parent.as_ref()?)?)))
+        .collect();
+    children.sort_by_key(|(variant, _)| depth_first(tree, &variant.id));
+    children.into_iter().map(|(variant, parent)| sources.edge(variant, parent, true)).collect()
+}
+
+/// The best variant with one knob set back to what the tree's root has.
+pub(super) fn leave_one_out(
+    tree: &Tree,
+    matrix: &Matrix,
+    counts: Option<&Counts>,
+    sizes: Option<&Sizes>,
+) -> Vec<Edge> {
+    let sources = Sources { matrix, counts, sizes };
+    let best = tree.default_variant();
+    left_out(tree).map(|(variant, _)| sources.edge(variant, best, false)).collect()
+}
+
+/// Variants that differ from the best in one knob, which they have as the root has it; and the knob.
+pub(super) fn left_out(tree: &Tree) -> impl Iterator<Item = (&Variant, &'static str)> {
+    let best = tree.default_variant();
+    let root =
+        std::iter::successors(Some(best), |variant| tree.variants.get(variant.parent.as_ref()?))
+            .last()
+            .unwrap_or(best);
+    let changed = best.knobs.iter().filter(|(key, value)| root.knobs.get(*key) != Some(value));
+    changed.filter_map(move |(key, _)| {
+        let mut knobs = best.knobs.clone();
+        knobs.insert(key, root.knobs.get(key)?.clone());
+        let variant = tree.variants.values().find(|variant| variant.knobs == knobs)?;
+        Some((variant, *key))
+    })
+}
+
+/// The one knob in which two variants differ, as the first has it.
+fn knob(variant: &Variant, other: &Variant) -> String {
+    let own = variant.knobs.iter().find(|(key, value)| other.knobs.get(*key) != Some(value));
+    own.map_or_else(String::new, |(key, value)| format!("{key} = {value}"))
+}
+
+impl Sources<'_> {
+    fn edge(&self, variant: &Variant, against: &Variant, judge: bool) -> Edge {
+        let size = |id: &str| self.sizes.and_then(|sizes| sizes.get(id)).copied();
+        let rows = self.matrix.rows().into_iter().filter_map(|row| {
+            let to = self.matrix.in_row(&variant.id, row)?;
+            let from = self.matrix.in_row(&against.id, row)?;
+            Some(self.row(variant, from, to, judge))
+        });
+        Edge {
+            variant: variant.id.clone(),
+            against: against.id.clone(),
+            knob: knob(variant, against),
+            question: variant.question.clone(),
+            code_bytes: change(size(&against.id), size(&variant.id)),
+            rows: rows.collect(),
+        }
+    }
+
+    fn row(&self, variant: &Variant, from: &Measured, to: &Measured, judge: bool) -> EdgeRow {
+        let measure = format!("{}_{}", to.workload, to.args.ws);
+        let count = |id: &str| self.counts.and_then(|counts| counts.get(id, &measure));
+        let counted = |figure: fn(Count) -> f64| {
+            change(count(&from.id).map(figure), count(&to.id).map(figure))
+        };
+        let median = |figure: fn(&Figures) -> f64| {
+            Some(Change { from: figure(&from.median), to: figure(&to.median) })
+        };
+        let against = self.matrix.against(to, from);
+        let mut row = EdgeRow {
+            workload: to.workload.clone(),
+            ws: to.args.ws,
+            instructions: counted(|count| count.instructions),
+            l1_misses_simulated: counted(|count| count.l1_misses),
+            ll_misses_simulated: counted(|count| count.ll_misses),
+            cycles: median(|figures| figures.cycles_per_op),
+            cycles_percent: against.map(|against| against.percent),
+            cycles_percent_interval: against.and_then(|against| against.interval),
+            peak_rss_kib: median(|figures| figures.peak_rss_kib as f64),
+            kernel_percent: Some(Change { from: from.kernel_percent, to: to.kernel_percent }),
+            expected: Vec::new(),
+        };
+        if judge && to.is_in((REPORT.0.name(), REPORT.1)) {
+            row.expected = expected(variant, &row);
+        }
+        row
+    }
+}
+
+fn change(from: Option<f64>, to: Option<f64>) -> Option<Change> {
+    Some(Change { from: from?, to: to? })
+}
+
+/// What a variant's file expects of a row, and what came of it.
+fn expected(variant: &Variant, row: &EdgeRow) -> Vec<Expectation> {
+    let measured = |metric: &str| match metric {
+        "cycles_per_op" => row.cycles_percent,
+        _ => row.peak_rss_kib.and_then(Change::percent),
+    };
+    let lines = variant.expect.iter().filter_map(|(metric, &(low, high))| {
+        let measured_percent = measured(metric)?;
+        Some(Expectation {
+            metric: metric.clone(),
+            range: [low, high],
+            measured_percent,
+            met: (low..=high).contains(&measured_percent),
+        })
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_knob_of_the_best_is_left_out_once() {
+        let tree = crate::workspace::variants().expect("the variants");
+        let out: Vec<_> =
+            left_out(&tree).map(|(variant, key)| (variant.id.as_str(), key)).collect();
+        let expected = [
+            ("option-ab-hash", "empty_scan_limit"),
+            ("option-bd-hash", "recycle"),
+            ("option-abd", "registry"),
+            ("option-ad-hash", "superslab_lg"),
+        ];
+        assert_eq!(out, expected);
+        let best = tree.default_variant();
+        assert_eq!(knob(&tree.variants["option-bd-hash"], best), "recycle = none");
+    }
+}

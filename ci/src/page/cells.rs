@@ -1,0 +1,88 @@
+//! Every figure of every cell, a table per row.
+
+use super::number::{NONE, count, mib, or_none, percent, percent_range, plain, range, share};
+use super::rows::title;
+use super::table::{self, Column};
+use crate::bench::result::{AgainstParent, CONTROL, Matrix, Measured};
+use maud::{Markup, html};
+
+/// The columns; each with what it shows of a cell.
+type Figure = (&'static str, fn(&Measured) -> String);
+
+const TIME: [Figure; 10] = [
+    ("M ops/s", |cell| plain(cell.median.ops_per_s / 1e6)),
+    ("cycles/op, median", |cell| plain(cell.median.cycles_per_op)),
+    ("95 % interval", |cell| or_none(cell.cycles_interval, range)),
+    ("best", |cell| plain(cell.min.cycles_per_op)),
+    ("against the parent", |cell| or_none(cell.against_parent, against)),
+    ("user, s", |cell| plain(cell.median.user_s)),
+    ("kernel, % of time", |cell| share(cell.kernel_percent)),
+    ("kernel cycles/op", |cell| or_none(cell.median.kernel_cycles_per_op, plain)),
+    ("last-level misses/op", |cell| or_none(cell.median.misses_per_op, plain)),
+    ("peak RSS, MiB", |cell| mib(cell.median.peak_rss_kib as f64)),
+];
+
+/// Of the allocator itself: only our own variants count these.
+const EVENTS: [Figure; 9] = [
+    ("SuperSlabs", |cell| count(cell.events.superslabs)),
+    ("slabs acquired, stage 0.5/1/2/3", acquired),
+    ("stage 1", |cell| or_none(cell.events.stage1_percent(), share)),
+    ("fallbacks", |cell| count(cell.events.all_fallbacks())),
+    ("slabs retired", |cell| count(cell.events.retired)),
+    ("drains", |cell| count(cell.events.drains)),
+    ("remote frees", |cell| count(cell.events.remote_frees)),
+    ("lookups", |cell| count(cell.events.lookups)),
+    ("probes", |cell| count(cell.events.probes)),
+];
+
+pub(super) fn section(run: &Matrix) -> Markup {
+    let names = ["variant", "lookup"].map(Column::text);
+    let figures = TIME.iter().chain(&EVENTS).map(|(head, _)| Column::number(head));
+    let columns: Vec<Column<'_>> = names.into_iter().chain(figures).collect();
+    html! {
+        p {
+            "Times are medians over " (run.rounds) " rounds; “best” is the round with the fewest \
+             cycles. Events come from one more run of a build that counts them. “" (NONE) "” is \
+             where there is nothing to measure."
+        }
+        @for row in run.rows() {
+            @let cells: Vec<&Measured> = run.cells.iter().filter(|cell| cell.is_in(row)).collect();
+            @let lines: Vec<Vec<Markup>> = cells.iter().map(|cell| line(cell)).collect();
+            @let operations = cells.first().map_or(0, |cell| cell.args.cycles);
+            @let inside = html! {
+                p.small { (count(operations)) " operations" }
+                (table::table(&format!("all figures, {}", title(row)), &columns, &lines))
+            };
+            (table::folded(&title(row), &inside))
+        }
+    }
+}
+
+fn line(cell: &Measured) -> Vec<Markup> {
+    let has_events = !cell.peer && cell.id != CONTROL;
+    let lookup = match (has_events, cell.hash_lookup) {
+        (false, _) => NONE,
+        (true, true) => "hash",
+        (true, false) => "linear",
+    };
+    let mut line = vec![
+        html! { (cell.variant) @if cell.peer { span.small { "global allocator" } } },
+        html! { (lookup) },
+    ];
+    line.extend(TIME.iter().map(|(_, figure)| html! { (figure(cell)) }));
+    line.extend(EVENTS.iter().map(|(_, figure)| match has_events {
+        true => html! { (figure(cell)) },
+        false => html! { (NONE) },
+    }));
+    line
+}
+
+fn against(change: AgainstParent) -> String {
+    let interval = change.interval.map(|ends| format!(" ({})", percent_range(ends)));
+    format!("{}{}", percent(change.percent), interval.unwrap_or_default())
+}
+
+fn acquired(cell: &Measured) -> String {
+    let acquire = &cell.events.acquire;
+    [acquire.empty_scan, acquire.freelist, acquire.unused, acquire.grow].map(count).join("/")
+}
