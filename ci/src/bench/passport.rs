@@ -19,7 +19,8 @@ pub(crate) struct Passport {
 }
 
 impl Passport {
-    pub(crate) fn here(counter: &str) -> Self {
+    /// Of a run that starts now, here; who counts is known when it has.
+    pub(crate) fn here() -> Self {
         let unknown = || "unknown".to_owned();
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model =
@@ -33,9 +34,13 @@ impl Passport {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: kernel.map_or_else(|_| unknown(), |kernel| kernel.trim().to_owned()),
             rustc: output_of("rustc", &["--version"]).unwrap_or_else(unknown),
-            counter: counter.to_owned(),
+            counter: String::new(),
             date: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
         }
+    }
+
+    pub(crate) fn counted_by(self, counter: &str) -> Self {
+        Self { counter: counter.to_owned(), ..self }
     }
 
     /// Everything but the date: runs with the same can go into one result.

@@ -33,7 +33,9 @@ pub(super) fn measure(
     options: &Options,
 ) -> Result<Matrix> {
     let rounds = options.rounds();
-    let identity = (plan, rounds, Passport::here("").identity());
+    // Taken now: what is edited while this runs is not what it measures.
+    let passport = Passport::here();
+    let identity = (plan, rounds, passport.identity());
     let folder = workspace::target().join("bench");
     let journal = Journal::open(&folder, &identity, &programs.files(), options.fresh)?;
     if journal.len() > 0 {
@@ -47,7 +49,7 @@ pub(super) fn measure(
         taken.round(programs, round);
     }
     taken.count_events(programs);
-    taken.into_matrix(tree, rounds)
+    taken.into_matrix(tree, rounds, passport)
 }
 
 impl<'a> Taken<'a> {
@@ -112,7 +114,7 @@ impl<'a> Taken<'a> {
         sample.map_err(|error| self.failed.insert(place, format!("{error:#}"))).ok()
     }
 
-    fn into_matrix(self, tree: &Tree, rounds: u32) -> Result<Matrix> {
+    fn into_matrix(self, tree: &Tree, rounds: u32, passport: Passport) -> Result<Matrix> {
         self.bar.finish_and_clear();
         let failed: Vec<String> = self.failed.into_values().collect();
         let Some(first) = self.samples.iter().flatten().next() else {
@@ -120,7 +122,7 @@ impl<'a> Taken<'a> {
             bail!("no run gave a result: {why}");
         };
         let mut matrix = Matrix {
-            passport: Passport::here(&first.counter),
+            passport: passport.counted_by(&first.counter),
             parts: Vec::new(),
             rounds,
             control: BTreeMap::new(),
