@@ -163,6 +163,12 @@ impl Variant {
     pub(crate) fn is_hash_twin(&self) -> bool {
         self.parent.is_some() && self.own.get("registry") == Some(&Value::Word("hash".into()))
     }
+
+    /// Whether its registry is the hash table, of its own or its parents' choice.
+    #[allow(dead_code, reason = "`cargo ci` asks, the build script does not")]
+    pub(crate) fn looks_up_by_hash(&self) -> bool {
+        self.knobs.get("registry") == Some(&Value::Word("hash".into()))
+    }
 }
 
 /// Checks what no single key can: knobs that a backend needs, and knobs that limit each other.

@@ -109,8 +109,12 @@ impl Options {
         self.rounds.unwrap_or(if self.quick { 3 } else { 13 })
     }
 
-    fn cycles(&self, workload: Workload) -> u64 {
-        let share = || workload.scaled(if self.quick { 2_000_000 } else { 10_000_000 });
+    /// Operations of a run; a quarter where no cache holds the blocks, since each takes that much longer.
+    fn cycles(&self, workload: Workload, ws: usize) -> u64 {
+        let share = || {
+            let share = workload.scaled(if self.quick { 2_000_000 } else { 10_000_000 });
+            if ws >= plan::LARGE_WS { share / 4 } else { share }
+        };
         self.cycles.unwrap_or_else(share)
     }
 }
@@ -150,13 +154,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Builds the programs and runs the plan.
 pub(crate) fn measured(tree: &Tree, options: &Options) -> Result<(Matrix, Programs)> {
     plan::plan(tree, options, &[])?;
+    // Taken now: what is edited while this builds and runs is not what it measures.
+    let passport = Passport::here();
     let mut programs = Programs::build()?;
     if options.peers {
         programs.peers = peers::build();
     }
     let peers: Vec<&str> = programs.peers.keys().map(String::as_str).collect();
     let plan = plan::plan(tree, options, &peers)?;
-    let matrix = rounds::measure(tree, &plan, &programs, options)?;
+    let matrix = rounds::measure(tree, &plan, &programs, options, passport)?;
     Ok((matrix, programs))
 }
 
@@ -182,8 +188,10 @@ pub(crate) fn records() -> PathBuf {
     crate::workspace::root().join("docs/results")
 }
 
-/// Keeps a result, without its single rounds: the medians and their intervals are enough for a history.
+/// Keeps what a history needs of a result: medians and intervals of the founding report's workloads.
 fn record(mut matrix: Matrix) -> Result<()> {
+    let kept = Workload::REPORT.map(Workload::name);
+    matrix.cells.retain(|cell| kept.contains(&cell.workload.as_str()));
     for cell in &mut matrix.cells {
         cell.samples.clear();
     }
@@ -191,7 +199,8 @@ fn record(mut matrix: Matrix) -> Result<()> {
     let day = date.get(..10).unwrap_or(date);
     let file = records().join(format!("{day}-{}.json", commit.get(..12).unwrap_or(commit)));
     std::fs::create_dir_all(records()).with_context(|| records().display().to_string())?;
-    save(&matrix, &file)?;
+    std::fs::write(&file, serde_json::to_string(&matrix)?)
+        .with_context(|| file.display().to_string())?;
     println!("\nwritten: docs/results/{}", file.file_name().unwrap_or_default().display());
     Ok(())
 }

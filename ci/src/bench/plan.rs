@@ -12,7 +12,7 @@ use std::str::FromStr;
 /// The small working set that the report names as the suite to guard against regressions.
 const SMALL_WS: usize = 256;
 /// One that no cache holds: half of it is about 70 MB of blocks.
-const LARGE_WS: usize = 1 << 18;
+pub(super) const LARGE_WS: usize = 1 << 18;
 
 /// One of several parts of a run, each for a machine of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(super) fn plan(tree: &Tree, options: &Options, peers: &[&str]) -> Result<Vec
     let mut plan = Vec::new();
     for workload in workloads(options) {
         for ws in widths(workload, options) {
-            let args = Args { cycles: options.cycles(workload), ws, seed: options.seed };
+            let args = Args { cycles: options.cycles(workload, ws), ws, seed: options.seed };
             let cell =
                 |&(id, peer): &(&str, bool)| Cell { id: id.to_owned(), peer, workload, args };
             plan.extend(places.iter().map(cell).filter(Cell::can_run));

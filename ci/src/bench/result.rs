@@ -3,7 +3,7 @@
 use super::cells::{Cell, Events, Sample};
 use super::passport::Passport;
 use super::stats::{median, median_interval};
-use crate::tree::Tree;
+use crate::tree::{Tree, Variant};
 use hakmem_workloads::{Args, Workload};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -188,7 +188,7 @@ impl Measured {
         Some(Self {
             id: cell.id.clone(),
             variant: twin_of.unwrap_or(&cell.id).clone(),
-            hash_lookup: twin_of.is_some(),
+            hash_lookup: variant.is_some_and(Variant::looks_up_by_hash),
             peer: cell.peer,
             workload: cell.workload.name().to_owned(),
             args: MeasuredArgs { cycles, ws, seed },

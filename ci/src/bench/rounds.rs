@@ -31,10 +31,9 @@ pub(super) fn measure(
     plan: &[Cell],
     programs: &Programs,
     options: &Options,
+    passport: Passport,
 ) -> Result<Matrix> {
     let rounds = options.rounds();
-    // Taken now: what is edited while this runs is not what it measures.
-    let passport = Passport::here();
     let identity = (plan, rounds, passport.identity());
     let folder = workspace::target().join("bench");
     let journal = Journal::open(&folder, &identity, &programs.files(), options.fresh)?;

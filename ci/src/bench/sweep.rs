@@ -28,11 +28,8 @@ pub(super) fn run(tree: &Tree, programs: &Programs, options: &Options) -> Result
                 if set.as_deref() != Some(cap) {
                     bail!("variants/{id}.toml: soft_cap is not {cap}");
                 }
-                let args = Args {
-                    cycles: options.cycles(workload),
-                    ws: workload.default_ws(),
-                    seed: options.seed,
-                };
+                let ws = workload.default_ws();
+                let args = Args { cycles: options.cycles(workload, ws), ws, seed: options.seed };
                 let sample = programs.count(&Cell { id, peer: false, workload, args })?;
                 lines.push(SweepLine {
                     cap: cap.to_owned(),

@@ -5,6 +5,7 @@
 use crate::workspace::{cargo, must_succeed, target};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use std::process::Stdio;
 
 pub(super) fn run() -> Result<()> {
     let file = target().join("bench-smoke.json");
@@ -20,7 +21,47 @@ pub(super) fn run() -> Result<()> {
     let cells = result["cells"].as_array().context("cells is no list")?;
     ensure!(cells.len() == 33, "{} cells, not 11 variants on 3 rows", cells.len());
     cells.iter().try_for_each(|cell| check(cell).with_context(|| cell.to_string()))?;
+    joins()?;
+    criterion()?;
     refuses()
+}
+
+/// Two parts are the whole: real code and all.
+fn joins() -> Result<()> {
+    let parts = ["1/2", "2/2"].map(|shard| {
+        let file = target().join(format!("bench-smoke-{}.json", &shard[..1]));
+        let mut bench = cargo();
+        bench.args(["ci", "bench", "--suite", "--variants", "option-a", "--rounds", "1"]);
+        bench.args(["--cycles", "2000", "--ws", "100", "--shard", shard, "--json"]).arg(&file);
+        must_succeed(bench.stdout(Stdio::null())).map(|()| file)
+    });
+    let whole = target().join("bench-smoke-merged.json");
+    let mut merge = cargo();
+    merge
+        .args(["ci", "merge", "--json"])
+        .arg(&whole)
+        .args(parts.into_iter().collect::<Result<Vec<_>>>()?);
+    must_succeed(merge.stdout(Stdio::null()))?;
+    let result: Value = serde_json::from_str(&std::fs::read_to_string(&whole)?)?;
+    let cells = result["cells"].as_array().context("cells is no list")?;
+    let of = |id: &str| cells.iter().filter(|cell| cell["id"] == id).count();
+    let workloads = hakmem_workloads::Workload::ALL.len();
+    let counts = [of("legacy"), of("option-a"), of("option-a-hash")];
+    ensure!(counts == [2 * workloads, workloads, workloads], "merged: {counts:?} cells");
+    Ok(())
+}
+
+/// Criterion finds a cell by its name, and runs it.
+fn criterion() -> Result<()> {
+    let mut bench = cargo();
+    bench.args(["bench", "--quiet", "--package", "hakmem-cell", "--bench", "criterion", "--"]);
+    let output = bench.args(["--test", "phase_shift_512/option-a/"]).output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    for figure in ["time", "cycles"] {
+        let line = format!("Testing phase_shift_512/option-a/{figure}\nSuccess");
+        ensure!(said.contains(&line), "no `{line}` in: {said}");
+    }
+    Ok(())
 }
 
 fn check(cell: &Value) -> Result<()> {
