@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// Runs benchmarks under valgrind; its version is that of the library.
 const RUNNER: &str = "gungraun-runner";
-const RUNNER_VERSION: &str = "0.20.0";
+pub(crate) const RUNNER_VERSION: &str = "0.20.0";
 
 /// Makes sure that there is a program of Debian's: finds it by asking its version, or installs its
 /// package where we may.
@@ -38,7 +38,7 @@ pub(crate) fn debian(program: &str, package: &str) -> Result<()> {
 /// The program that runs the instruction benchmarks; builds it once, which takes minutes.
 pub(crate) fn runner() -> Result<PathBuf> {
     debian("valgrind", "valgrind")?;
-    let root = workspace::target().join("tools");
+    let root = workspace::target().join(format!("tools/{RUNNER_VERSION}"));
     let program = root.join("bin").join(RUNNER);
     if !program.exists() {
         eprintln!("building {RUNNER}, once: some minutes");

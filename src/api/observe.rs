@@ -5,7 +5,8 @@ use crate::stats::Events;
 use crate::variant::{Backend, STATS};
 use core::alloc::GlobalAlloc;
 
-/// What every variant tells about itself. Observation only: nothing here changes what it does.
+/// What every variant tells about itself. Observation only, but for
+/// [`map_superslabs`](Self::map_superslabs).
 ///
 /// ```
 /// use hakmem::Observe;
@@ -29,7 +30,8 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     fn superslabs() -> u32;
 
     /// Maps SuperSlabs until there are this many, as room for every class; returns how many there are.
-    /// For a benchmark of lookups among many; the soft cap does not count them.
+    /// For a benchmark of lookups among many: they stay mapped, the soft cap does not count them, and
+    /// threads that call this at once may map more.
     fn map_superslabs(until: u32) -> u32;
 
     /// Calls `visit` with the address of every SuperSlab, oldest first.

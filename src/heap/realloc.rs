@@ -37,7 +37,7 @@ unsafe fn realloc_slab<V: Hosted>(block: *mut u8, layout: Layout, new_size: usiz
     let heap = V::local();
     let ours = old_class.and_then(|class| {
         let address = block.addr();
-        let superslab = V::pool().registry.lookup::<V>(address, &heap.hint, &heap.counters)?;
+        let superslab = heap.lookup::<V>(address)?;
         check::freed::<V>(heap, superslab.slab_at::<V>(address), class, address);
         Some(class)
     });

@@ -61,7 +61,8 @@ impl Directory {
         for (probed, entry) in self.entries.iter().take(len).enumerate() {
             // ORDERING: relaxed. Whoever asks for a block of ours got it through a chain of
             // synchronisation that starts behind the SuperSlab's registration (G1), so `len` and
-            // the entry are visible; for any other address every answer read here is "no".
+            // the entry are visible; for any other address either answer may be read here while its
+            // SuperSlab is being registered, and nobody reads through it.
             let entry = entry.load(Ordering::Relaxed);
             if entry.addr() == base {
                 counters.count_many(Event::Probe, probed as u64 + 1);

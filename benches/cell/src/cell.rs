@@ -29,11 +29,9 @@ impl Options {
         allocator: &A,
         events: impl FnOnce() -> Option<Value>,
     ) -> Result<Value, String> {
-        let args = Args {
-            cycles: self.cycles.unwrap_or(workload.scaled(10_000_000)),
-            ws: self.ws.unwrap_or(workload.default_ws()),
-            seed: self.seed,
-        };
+        let ws = self.ws.unwrap_or(workload.default_ws());
+        let cycles = self.cycles.unwrap_or(workload.scaled(10_000_000));
+        let args = Args { cycles: workload.whole(cycles, ws), ws, seed: self.seed };
         let mut prepared = workload.prepare(allocator, args);
         let mut took = measured(workload.name(), args.cycles, || prepared.run());
         took["events"] = json!(events());

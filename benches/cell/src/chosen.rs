@@ -21,12 +21,21 @@ static CHOICE: AtomicUsize = AtomicUsize::new(Choice::System as usize);
 #[unsafe(link_section = ".init_array")]
 static CHOOSE: extern "C" fn(c_int, *const *const c_char) = choose;
 
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+compile_error!("only the GNU C library passes the command line to initialisers");
+
+/// Whether the program's allocator is this variant.
+pub(crate) fn is(id: &str) -> bool {
+    // ORDERING: relaxed; it was written before `main`.
+    CHOICE.load(Ordering::Relaxed) == place_of(id)
+}
+
 extern "C" fn choose(count: c_int, words: *const *const c_char) {
     let word = |index: usize| {
         if index >= count as usize {
             return None;
         }
-        // SAFETY: the C library passes `main`'s arguments to initialisers: `count` pointers.
+        // SAFETY: the GNU C library passes `main`'s arguments to initialisers: `count` pointers.
         let word = unsafe { *words.wrapping_add(index) };
         // SAFETY: each is a string that ends with a zero and lives as long as the program.
         unsafe { CStr::from_ptr(word) }.to_str().ok()

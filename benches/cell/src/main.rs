@@ -69,10 +69,20 @@ hakmem::for_each_variant!(by_name);
 
 fn run<V: Observe>(cli: &Cli) -> Result<Value, String> {
     match cli.what.parse()? {
+        What::Workload(workload) if workload.is_of_program() && !chosen::is(V::ID) => {
+            Err(format!("{workload} needs the variant and the workload before any option"))
+        }
         What::Workload(workload) => cli
             .options
             .run(workload, &V::default(), || V::events().map(|events| events_json::<V>(&events))),
-        What::Path(path) => path.run::<V>(&cli.what, cli.options.cycles),
+        What::Path(_) if cli.options.ws.is_some() => {
+            Err("--ws means nothing for a path".to_owned())
+        }
+        What::Path(path) => {
+            let mut took = path.run::<V>(&cli.what, cli.options.cycles)?;
+            took["events"] = json!(V::events().map(|events| events_json::<V>(&events)));
+            Ok(took)
+        }
     }
 }
 

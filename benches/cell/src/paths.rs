@@ -2,13 +2,14 @@
 //! `variants/` hold down.
 //!
 //! An operation's instructions are those of the measured region divided by the operations; the loop's
-//! own (three to six an operation) are among them, the same for every variant.
+//! own (three to six a block) are among them, the same for every variant.
 
 use crate::cell::measured;
 use hakmem::Observe;
 use serde_json::Value;
 use std::alloc::Layout;
 use std::hint::black_box;
+use std::panic::resume_unwind;
 use std::str::FromStr;
 use std::thread;
 
@@ -26,6 +27,8 @@ pub(crate) enum Path {
     Drain,
     /// 2048 blocks of 16 bytes allocated and freed.
     Turnover,
+    /// 256 blocks of 16 bytes allocated and freed: what a thread's list holds, so nothing is drained.
+    ListTurnover,
     /// A block of 16 bytes freed that belongs to another thread's slab.
     RemoteFree,
     /// A block of 16 bytes allocated that another thread has freed: brought home, and handed out.
@@ -40,12 +43,13 @@ pub(crate) enum Path {
 }
 
 /// Names of the paths that are one each.
-const NAMES: [(&str, Path); 8] = [
+const NAMES: [(&str, Path); 9] = [
     ("hit", Path::Hit),
     ("call", Path::Call),
     ("refill", Path::Refill),
     ("drain", Path::Drain),
     ("turnover", Path::Turnover),
+    ("list_turnover", Path::ListTurnover),
     ("remote_free", Path::RemoteFree),
     ("remote_reuse", Path::RemoteReuse),
     ("retire_reuse", Path::RetireReuse),
@@ -108,7 +112,8 @@ impl Path {
                 })
             }
             Self::Call => {
-                call_free::<V>(call_alloc::<V>());
+                // From here on the list has this block, and an allocation cannot fail.
+                free::<V>(alloc::<V>(MEDIUM), MEDIUM);
                 measured(&mut || (0..count).for_each(|_| call_free::<V>(call_alloc::<V>())))
             }
             Self::Refill => {
@@ -122,8 +127,9 @@ impl Path {
                 blocks.free(LIST);
                 measured(&mut || blocks.free(BATCH * count))
             }
-            Self::Turnover => {
-                let mut blocks = Blocks::<V>::with_room(2048, SMALL);
+            Self::Turnover | Self::ListTurnover => {
+                let room = if self == Self::Turnover { 2048 } else { LIST };
+                let mut blocks = Blocks::<V>::with_room(room, SMALL);
                 blocks.turn();
                 measured(&mut || (0..count).for_each(|_| blocks.turn()))
             }
@@ -136,7 +142,7 @@ impl Path {
                         free::<V>(alloc::<V>(MEDIUM), MEDIUM);
                         measured(&mut || blocks.free(count))
                     });
-                    freed.join().unwrap_or(Value::Null)
+                    freed.join().unwrap_or_else(|panic| resume_unwind(panic))
                 })
             }
             Self::RemoteReuse => {
@@ -265,7 +271,8 @@ fn call_alloc<V: Observe>() -> *mut u8 {
 /// Freeing by a call.
 #[inline(never)]
 fn call_free<V: Observe>(block: *mut u8) {
-    // SAFETY: the callers pass what `call_alloc` returned, once.
+    // SAFETY: the caller passes what `call_alloc` returned, once; not null, since it has allocated and freed
+    // a block of this layout before, which is in its list.
     unsafe { V::default().dealloc(block, MEDIUM) };
 }
 

@@ -178,6 +178,17 @@ impl Workload {
         cycles / self.facts().divisor
     }
 
+    /// The nearest number of operations that it can do, and no fewer than one round of them: batches and
+    /// documents are done whole.
+    pub fn whole(self, cycles: u64, ws: usize) -> u64 {
+        let unit = match self {
+            Self::Lifo | Self::Fifo => 2 * ws as u64,
+            Self::Json => ws as u64,
+            _ => 1,
+        };
+        cycles.next_multiple_of(unit.max(1))
+    }
+
     /// Whether it has more than one thread, so that what it does differs from run to run.
     pub fn has_threads(self) -> bool {
         self.facts().kind == Kind::Threads

@@ -120,9 +120,12 @@ impl Programs {
 
     /// One run of a path through a variant, of so many operations.
     pub(crate) fn path(&self, variant: &str, path: &str, ops: u64) -> Result<Sample> {
-        let mut command = Command::new(&self.speed);
-        sample(command.args([variant, path, "--cycles", &ops.to_string()]))
-            .with_context(|| format!("{path} of {variant}"))
+        run_path(&self.speed, variant, path, ops)
+    }
+
+    /// The same in the build that counts events.
+    pub(crate) fn count_path(&self, variant: &str, path: &str, ops: u64) -> Result<Sample> {
+        run_path(&self.events, variant, path, ops)
     }
 
     /// One run of the build that counts events.
@@ -165,6 +168,11 @@ fn run(program: &PathBuf, cell: &Cell) -> Result<Sample> {
     command.arg("--ws").arg(args.ws.to_string());
     command.arg("--seed").arg(args.seed.to_string());
     sample(&mut command).with_context(|| format!("{id} on {workload}"))
+}
+
+fn run_path(program: &Path, variant: &str, path: &str, ops: u64) -> Result<Sample> {
+    sample(Command::new(program).args([variant, path, "--cycles", &ops.to_string()]))
+        .with_context(|| format!("{path} of {variant}"))
 }
 
 /// Runs a program that prints a sample.

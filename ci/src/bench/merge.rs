@@ -40,6 +40,19 @@ fn joined(tree: &Tree, names: &[String], parts: Vec<Matrix>, mixed: bool) -> Res
                 names[0]
             );
         }
+        if !part.parts.is_empty() {
+            bail!("{name} is a merged result; allowed: results of `cargo ci bench --json`");
+        }
+        let differs = |cell: &&Measured| {
+            parts[0].cells.iter().any(|first| first.is_in(cell.row()) && first.args != cell.args)
+        };
+        if let Some(cell) = part.cells.iter().find(differs) {
+            bail!(
+                "{} and {name} ran {} with different --cycles or --seed; allowed: parts of the same measurement",
+                names[0],
+                cell.workload
+            );
+        }
         if part.rounds != parts[0].rounds {
             bail!(
                 "{} has {} rounds and {name} has {}; allowed: parts of the same measurement",

@@ -127,12 +127,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "--verdicts judges the whole matrix; allowed with it: no --variants, --workloads, --ws"
         );
     }
-    // Before the minutes that the measuring takes, not after; and what is in the file stays there
-    // until there is something to replace it.
-    if let Some(file) = &options.json {
-        let writable = OpenOptions::new().create(true).append(true).open(file);
-        writable.with_context(|| format!("--json {}", file.display()))?;
-    }
     let (matrix, programs) = measured(&tree, options)?;
     print(&matrix, &tree);
     if let Some(file) = &options.json {
@@ -156,6 +150,12 @@ pub(crate) fn measured(tree: &Tree, options: &Options) -> Result<(Matrix, Progra
     plan::plan(tree, options, &[])?;
     // Taken now: what is edited while this builds and runs is not what it measures.
     let passport = Passport::here();
+    // Before the minutes that the measuring takes, not after; and what is in the file stays there
+    // until there is something to replace it.
+    if let Some(file) = &options.json {
+        let writable = OpenOptions::new().create(true).append(true).open(file);
+        writable.with_context(|| format!("--json {}", file.display()))?;
+    }
     let mut programs = Programs::build()?;
     if options.peers {
         programs.peers = peers::build();
@@ -188,13 +188,10 @@ pub(crate) fn records() -> PathBuf {
     crate::workspace::root().join("docs/results")
 }
 
-/// Keeps what a history needs of a result: medians and intervals of the founding report's workloads.
+/// Keeps what a history needs of a result: the founding report's workloads.
 fn record(mut matrix: Matrix) -> Result<()> {
     let kept = Workload::REPORT.map(Workload::name);
     matrix.cells.retain(|cell| kept.contains(&cell.workload.as_str()));
-    for cell in &mut matrix.cells {
-        cell.samples.clear();
-    }
     let Passport { commit, date, .. } = &matrix.passport;
     let day = date.get(..10).unwrap_or(date);
     let file = records().join(format!("{day}-{}.json", commit.get(..12).unwrap_or(commit)));

@@ -41,6 +41,11 @@ pub(crate) const NULL: &str = "null";
 /// Us, in the table of the peers.
 pub(crate) const OURS: &str = "hakmem";
 
+/// Every peer there could be.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    PEERS.into_iter().map(|(name, _)| name)
+}
+
 /// Builds what builds. A peer that does not is named in one line, and the others run.
 pub(super) fn build() -> BTreeMap<String, PathBuf> {
     let mut programs = BTreeMap::new();

@@ -2,6 +2,7 @@
 
 use super::Options;
 use super::cells::Cell;
+use super::peers;
 use super::result::CONTROL;
 use crate::tree::{Group, Tree};
 use anyhow::{Result, bail};
@@ -45,16 +46,18 @@ impl FromStr for Shard {
 }
 
 /// The cells to measure, workload by workload, with every peer at the end of each of its rows.
-pub(super) fn plan(tree: &Tree, options: &Options, peers: &[&str]) -> Result<Vec<Cell>> {
+pub(super) fn plan(tree: &Tree, options: &Options, built: &[&str]) -> Result<Vec<Cell>> {
     let ids = match options.ledger {
         true => in_order(tree, crate::ledger::ids(tree)),
         false => chosen_variants(tree, &options.variants)?,
     };
     let in_shard = |index: usize| options.shard.is_none_or(|shard| shard.takes(index));
     let places = ids.iter().map(|id| (id.as_str(), false));
+    // By the place among all peers, also those that did not build: a shard is the same everywhere.
     let places: Vec<(&str, bool)> = places
-        .chain(peers.iter().map(|&id| (id, true)))
+        .chain(peers::names().map(|id| (id, true)))
         .enumerate()
+        .filter(|&(_, (id, peer))| !peer || built.contains(&id))
         .filter(|&(index, (id, peer))| in_shard(index) || (id == CONTROL && !peer))
         .map(|(_, place)| place)
         .collect();
@@ -128,9 +131,10 @@ pub(crate) fn depth_first(tree: &Tree, id: &str) -> Vec<(bool, String)> {
     path
 }
 
-/// A job of the matrix, for a machine of its own: a variant with one lookup.
-pub(crate) fn jobs(tree: &Tree) -> Result<Vec<BTreeMap<&'static str, String>>> {
-    let ids = chosen_variants(tree, &[])?;
+/// The jobs of the matrix and of what the ledger holds it against, each for a machine of its own: a
+/// variant with one lookup, and its shard of `cargo ci bench --ledger`.
+pub(crate) fn jobs(tree: &Tree) -> Vec<BTreeMap<&'static str, String>> {
+    let ids = in_order(tree, crate::ledger::ids(tree));
     let job = |(index, id): (usize, &String)| {
         let variant = &tree.variants[id];
         let twin_of = variant.parent.as_ref().filter(|_| variant.is_hash_twin());
@@ -147,7 +151,7 @@ pub(crate) fn jobs(tree: &Tree) -> Result<Vec<BTreeMap<&'static str, String>>> {
             ("shard", format!("{}/{}", index + 1, ids.len())),
         ])
     };
-    Ok(ids.iter().enumerate().map(job).collect())
+    ids.iter().enumerate().map(job).collect()
 }
 
 #[cfg(test)]
@@ -229,8 +233,16 @@ mod tests {
     #[test]
     fn a_job_for_every_variant_with_the_features_that_select_it() {
         let tree = crate::workspace::variants().expect("the variants");
-        let jobs = jobs(&tree).expect("jobs");
-        assert_eq!(jobs.len(), 11);
+        let jobs = jobs(&tree);
+        assert_eq!(jobs.len(), 13);
+        for job in &jobs {
+            let part = planned(&["--ledger", "--shard", &job["shard"]], &[]);
+            let mut ids: Vec<&str> = part.iter().map(|cell| cell.id.as_str()).collect();
+            ids.sort_by_key(|id| *id != CONTROL);
+            ids.dedup();
+            let own = job["id"].as_str();
+            assert_eq!(ids, if own == CONTROL { vec![own] } else { vec![CONTROL, own] });
+        }
         let hash = jobs.iter().find(|job| job["id"] == "option-a-hash").expect("a job");
         assert_eq!(hash["features"], "option-a,hash-lookup");
         assert_eq!((hash["variant"].as_str(), hash["lookup"].as_str()), ("option-a", "hash"));

@@ -28,9 +28,9 @@ pub(crate) struct Matrix {
 /// The control cell, run twice per round: what the machine did to one and the same thing.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Control {
-    /// Between the medians of the two, in percent of the smaller.
+    /// From the one to the other: median of the rounds' ratios, in percent.
     pub(crate) moved_percent: f64,
-    /// Half the 95 % interval of the first one's median, in percent of it.
+    /// Half the 95 % interval of that median, in percent.
     pub(crate) interval_percent: f64,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Measured {
     pub(crate) args: MeasuredArgs,
     /// Each figure's median over the rounds.
     pub(crate) median: Figures,
-    /// The 95 % interval of the median of cycles per operation; null for fewer than three rounds.
+    /// The 95 % interval of the median of cycles per operation; null for fewer than six rounds.
     pub(crate) cycles_interval: Option<[f64; 2]>,
     /// The figures of the round that took the fewest cycles.
     pub(crate) min: Figures,
@@ -69,7 +69,7 @@ pub(crate) struct Measured {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct AgainstParent {
     pub(crate) percent: f64,
-    /// The 95 % interval; null for fewer than three rounds.
+    /// The 95 % interval; null for fewer than six rounds.
     pub(crate) interval: Option<[f64; 2]>,
     /// Whether it is the median of the rounds' ratios. Otherwise the two ran on different machines, or
     /// at different times, and each was held against its own control cell.
@@ -141,6 +141,19 @@ impl Matrix {
         }
     }
 
+    /// The processor that a cell ran on.
+    pub(crate) fn machine_of(&self, cell: &Measured) -> &str {
+        &self.parts.get(cell.part).unwrap_or(&self.passport).cpu
+    }
+
+    /// The control cell that ran where and when this one did.
+    pub(crate) fn control_for(&self, cell: &Measured) -> Option<&Measured> {
+        let same = |c: &&Measured| {
+            c.id == CONTROL && !c.peer && c.part == cell.part && c.is_in(cell.row())
+        };
+        self.cells.iter().find(same)
+    }
+
     /// One cell against another of its row.
     pub(crate) fn against(&self, own: &Measured, other: &Measured) -> Option<AgainstParent> {
         let percent = |ratio: f64| 100.0 * (ratio - 1.0);
@@ -152,12 +165,7 @@ impl Matrix {
             let ratio = median(ratios)?;
             return Some(AgainstParent { percent: percent(ratio), interval, paired: true });
         }
-        let control = |cell: &Measured| {
-            let same = |c: &&Measured| {
-                c.id == CONTROL && !c.peer && c.part == cell.part && c.row() == cell.row()
-            };
-            Some(self.cells.iter().find(same)?.median.cycles_per_op)
-        };
+        let control = |cell| Some(self.control_for(cell)?.median.cycles_per_op);
         let own_share = own.median.cycles_per_op / control(own)?;
         let other_share = other.median.cycles_per_op / control(other)?;
         let percent = percent(own_share / other_share);
@@ -213,18 +221,15 @@ impl Measured {
 }
 
 impl Control {
-    /// What the two runs of the control cell say; `None` if one of them gave nothing.
+    /// What the two runs of the control cell say; `None` if there are too few rounds to say it.
     pub(crate) fn of(own: &[Sample], repeat: &[Sample]) -> Option<Self> {
-        let cycles = |samples: &[Sample]| -> Vec<f64> {
-            samples.iter().map(Sample::cycles_per_op).collect()
-        };
-        let (own, repeat) = (cycles(own), cycles(repeat));
-        let interval = median_interval(&own);
-        let (own, repeat) = (median(own)?, median(repeat)?);
-        let half = interval.map_or(0.0, |[low, high]| (high - low) / 2.0);
+        let pairs = own.iter().zip(repeat);
+        let ratios: Vec<f64> =
+            pairs.map(|(own, repeat)| repeat.cycles_per_op() / own.cycles_per_op()).collect();
+        let [low, high] = median_interval(&ratios)?;
         Some(Self {
-            moved_percent: 100.0 * (repeat - own).abs() / own.min(repeat),
-            interval_percent: 100.0 * half / own,
+            moved_percent: 100.0 * (median(ratios)? - 1.0).abs(),
+            interval_percent: 100.0 * (high - low) / 2.0,
         })
     }
 

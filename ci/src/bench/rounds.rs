@@ -143,9 +143,7 @@ impl<'a> Taken<'a> {
             })
             .collect();
         matrix.compare(tree);
-        if matrix.failed.is_empty() {
-            self.journal.close()?;
-        }
+        self.journal.close()?;
         Ok(matrix)
     }
 }

@@ -4,6 +4,9 @@
 //! replacement from the values, have a median; of 2000 such medians the middle 95 % are the interval.
 //! The draws are the same in every run, so a result is a function of its samples.
 
+/// Values that an interval takes.
+const FEWEST: usize = 6;
+
 /// Sets of values drawn for one interval.
 const DRAWS: usize = 2000;
 
@@ -14,10 +17,10 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     Some((values[low] + values[high]) / 2.0)
 }
 
-/// The 95 % interval of the median of these values; `None` for fewer than three, which say nothing
-/// of how they scatter.
+/// The 95 % interval of the median of these values; `None` for fewer than six: their range
+/// itself holds the median with less than 95 %.
 pub(crate) fn median_interval(values: &[f64]) -> Option<[f64; 2]> {
-    if values.len() < 3 {
+    if values.len() < FEWEST {
         return None;
     }
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
@@ -55,7 +58,7 @@ mod tests {
         let [lower, higher] = median_interval(&many).expect("seventy are enough");
         assert!(higher - lower < high - low);
         assert_eq!(median_interval(&few), Some([low, high]), "the same in every run");
-        assert_eq!(median_interval(&[1.0, 2.0]), None);
+        assert_eq!(median_interval(&[1.0, 2.0, 3.0, 4.0, 5.0]), None);
         assert_eq!(median_interval(&[5.0; 9]), Some([5.0, 5.0]));
     }
 }

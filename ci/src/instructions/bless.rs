@@ -13,9 +13,15 @@ pub(crate) fn bless() -> Result<()> {
     for variant in limited(&tree) {
         let file = workspace::root().join(format!("variants/{}.toml", variant.id));
         let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        let figures = Measure::names()
-            .filter_map(|name| Some((name, counts.get(&variant.id, name)?.instructions)));
-        let blessed = rewritten(&text, figures).with_context(|| file.display().to_string())?;
+        let figure = |name| {
+            let count = counts.get(&variant.id, name);
+            let count =
+                count.with_context(|| format!("{}: `{name}` was not measured", variant.id))?;
+            Ok((name, count.instructions))
+        };
+        let figures = Measure::names().map(figure).collect::<Result<Vec<_>>>()?;
+        let blessed =
+            rewritten(&text, figures.into_iter()).with_context(|| file.display().to_string())?;
         if blessed != text {
             std::fs::write(&file, blessed).with_context(|| file.display().to_string())?;
             println!("written: variants/{}.toml", variant.id);

@@ -12,6 +12,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// The benchmark, with the caches that it has simulated.
+const BENCHMARK: &str = include_str!("../../../benches/cell/benches/instructions.rs");
+
 /// What an operation takes.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Count {
@@ -125,7 +128,7 @@ fn key(program: &Path) -> Result<String> {
     for segment in object::File::parse(&*bytes)?.segments() {
         segment.data()?.hash(&mut hasher);
     }
-    format!("{MEASURES:?}").hash(&mut hasher);
+    (format!("{MEASURES:?}"), BENCHMARK, tools::RUNNER_VERSION).hash(&mut hasher);
     workspace::output_of("valgrind", &["--version"]).hash(&mut hasher);
     workspace::output_of("ldd", &["--version"]).hash(&mut hasher);
     Ok(format!("{:016x}", hasher.finish()))

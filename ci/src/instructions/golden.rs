@@ -151,8 +151,19 @@ fn text(golden: &Golden) -> String {
         "# The hot paths, instruction by kind\n\n\
          Written by `cargo ci bless`, checked by `cargo ci test`; do not edit. What one hit executes: 64 bytes, the layout\n\
          known at compile time, from and to the thread's list, as a function that is called (its return included). Inlined, a\n\
-         program saves the call. An instruction that loads and stores is counted as both.\n\n{table}\n"
+         program saves the call. An instruction that loads and stores is counted as both.\n\n\
+         The limits in `variants/` and this table are those of {}.\n\n{table}\n",
+        toolchain()
     )
+}
+
+/// What the figures depend on besides the source.
+fn toolchain() -> String {
+    let first = |program: &str| {
+        let text = workspace::output_of(program, &["--version"]).unwrap_or_default();
+        text.lines().next().unwrap_or("an unknown version").to_owned()
+    };
+    format!("{}, {}", first("rustc"), first("ldd"))
 }
 
 pub(super) fn write(golden: &Golden) -> Result<()> {

@@ -5,7 +5,7 @@
 //! shown as not separated.
 
 use super::model::{Part, Stage};
-use crate::bench::cells::{Cell, Programs};
+use crate::bench::cells::{Acquire, Cell, Events, Programs};
 use crate::bench::peers::{NULL, null_program};
 use crate::bench::result::{Matrix, Measured};
 use crate::bench::stats;
@@ -21,13 +21,14 @@ const WS: usize = 8192;
 /// A working set that the first-level cache nearly holds.
 const SMALL_WS: usize = 256;
 
+/// Operations of a run of a path that turns over many blocks.
+const SHIFTS: u64 = 1000;
+
 /// Repetitions of a path, of which the median counts.
 const REPEATS: usize = 9;
 
-/// Blocks and slabs of a turn of the path `retire_reuse`: 320 blocks of 2048 bytes, 32 to a slab, and 320 of
-/// 512 bytes, 128 to a slab.
-const TURN_BLOCKS: f64 = 640.0;
-const TURN_SLABS: f64 = 12.5;
+/// Allocations and frees in a turn of the path `retire_reuse`.
+const SHIFT_PAIRS: f64 = 640.0;
 
 /// A line of the report: its name, and what it says of the three stages; `None` is a dash.
 type Said = (&'static str, [Option<[f64; 2]>; 3]);
@@ -69,8 +70,8 @@ struct Rates {
 pub(super) fn take(matrix: &Matrix) -> Result<Vec<Stage>> {
     let mut programs = Programs::build()?;
     programs.peers.extend([null_program()?]);
-    let prices =
-        Prices { matrix, null: [null(&programs, WS)?, null(&programs, SMALL_WS)?], programs };
+    let null = [null(matrix, &programs, WS)?, null(matrix, &programs, SMALL_WS)?];
+    let prices = Prices { matrix, null, programs };
     let per_fallback = prices.fallback()?;
     STAGES
         .iter()
@@ -79,9 +80,16 @@ pub(super) fn take(matrix: &Matrix) -> Result<Vec<Stage>> {
         .collect()
 }
 
-/// Median cycles per operation of the workload on the null allocator.
-fn null(programs: &Programs, ws: usize) -> Result<f64> {
-    let args = Args { cycles: 2_000_000, ws, seed: 42 };
+/// Median cycles per operation of the workload on the null allocator: the result's own, or of runs as
+/// long as those of the result.
+fn null(matrix: &Matrix, programs: &Programs, ws: usize) -> Result<f64> {
+    let is_it =
+        |cell: &&Measured| cell.peer && cell.id == NULL && cell.is_in((WORKLOAD.name(), ws));
+    if let Some(cell) = matrix.cells.iter().find(is_it) {
+        return Ok(cell.median.cycles_per_op);
+    }
+    let like = matrix.cell(BASELINE, WORKLOAD, ws).context("the result has no baseline")?.args;
+    let args = Args { cycles: like.cycles, ws, seed: like.seed };
     let cell = Cell { id: NULL.to_owned(), peer: true, workload: WORKLOAD, args };
     let run = |_| programs.time(&cell).map(|sample| sample.cycles_per_op());
     let cycles = (0..REPEATS).map(run).collect::<Result<Vec<_>>>()?;
@@ -128,11 +136,33 @@ impl Prices<'_> {
         Ok(rates.hits * price("hit")? + misses)
     }
 
-    /// What the slow halves cost beyond hits: a refill and a drain, each of 32 blocks.
+    /// Events of an operation of a path.
+    fn events(&self, variant: &str, path: &str, count: fn(&Events) -> u64) -> Result<f64> {
+        let sample = self.programs.count_path(variant, path, SHIFTS)?;
+        let events = sample.events.with_context(|| format!("{path} counted nothing"))?;
+        Ok(count(&events) as f64 / SHIFTS as f64)
+    }
+
+    /// A block allocated and freed in a loop over many, without a drain.
+    fn pair(&self, variant: &str) -> Result<f64> {
+        Ok(self.path(variant, "list_turnover", 8 * SHIFTS)? / 256.0)
+    }
+
+    /// What a drain costs, and the refill that goes with it: a turn over 2048 blocks, which drains, against
+    /// one over as many as the list holds.
     fn refill_and_drain(&self, variant: &str) -> Result<f64> {
-        let pairs = 2048.0;
-        let turnover = self.path(variant, "turnover", 1000)? / pairs;
-        Ok(32.0 * (turnover - self.path(variant, "hit", 2_000_000)?))
+        let drains = self.events(variant, "turnover", |events| events.drains)?;
+        Ok((self.path(variant, "turnover", SHIFTS)? - 2048.0 * self.pair(variant)?) / drains)
+    }
+
+    /// What a slab costs from its acquisition to the next.
+    fn slab(&self, variant: &str) -> Result<f64> {
+        let acquired = self.events(variant, "retire_reuse", |events| {
+            let Acquire { empty_scan, freelist, unused, grow } = events.acquire;
+            empty_scan + freelist + unused + grow
+        })?;
+        let turn = self.path(variant, "retire_reuse", SHIFTS)?;
+        Ok((turn - SHIFT_PAIRS * self.pair(variant)?) / acquired)
     }
 
     /// The price of one fallback, by ablation: the soft cap lifted, and the longer walk that it then
@@ -157,8 +187,7 @@ impl Prices<'_> {
         let lookup_small = self.lookup(variant, &rates_small)?;
         let slow = self.refill_and_drain(variant)?;
         let best = STAGES[2].1;
-        let pair = self.path(best, "turnover", 1000)? / 2048.0;
-        let slab = (self.path(best, "retire_reuse", 1000)? - TURN_BLOCKS * pair) / TURN_SLABS;
+        let slab = self.slab(best)?;
         let hit = self.path(variant, "hit", 2_000_000)?
             - self.path(variant, "lookup_hit_1", 1_000_000)?;
 
@@ -188,7 +217,7 @@ impl Prices<'_> {
             (
                 rates.acquisitions * slab,
                 format!(
-                    "bench of the part: {:.6} slabs acquired per operation × {slab:.0} cycles for the life of a slab (path retire_reuse of `{best}`, its allocations and frees taken out)",
+                    "bench of the part: {:.6} slabs acquired per operation × {slab:.0} cycles for the life of a slab (path retire_reuse of `{best}`, without its allocations and frees by list_turnover; drains are in it)",
                     rates.acquisitions
                 ),
             ),
@@ -201,7 +230,7 @@ impl Prices<'_> {
             (
                 drain,
                 format!(
-                    "bench of the part: {:.4} drains per operation × {slow:.0} cycles for one and the refill that goes with it (path turnover, its hits taken out)",
+                    "bench of the part: {:.4} drains per operation × {slow:.0} cycles for one and the refill that goes with it (path turnover against list_turnover)",
                     rates.drains
                 ),
             ),

@@ -94,8 +94,10 @@ impl Sources<'_> {
         let counted = |figure: fn(Count) -> f64| {
             change(count(&from.id).map(figure), count(&to.id).map(figure))
         };
+        // Of one machine, or not side by side.
         let median = |figure: fn(&Figures) -> f64| {
-            Some(Change { from: figure(&from.median), to: figure(&to.median) })
+            let is_one = self.matrix.machine_of(from) == self.matrix.machine_of(to);
+            is_one.then(|| Change { from: figure(&from.median), to: figure(&to.median) })
         };
         let against = self.matrix.against(to, from);
         let mut row = EdgeRow {

@@ -9,12 +9,13 @@ mod edges;
 pub(crate) mod model;
 mod print;
 
+use crate::bench::passport::Passport;
 use crate::bench::result::Matrix;
 use crate::bench::{self, Options};
 use crate::instructions::Counts;
 use crate::tree::{Group, Tree};
 use crate::workspace;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use model::Ledger;
 use std::path::PathBuf;
 
@@ -66,10 +67,31 @@ pub(crate) fn ids(tree: &Tree) -> Vec<String> {
 
 /// What can be had: where a tool is missing, one line says so, and its columns stay empty.
 pub(crate) fn take(tree: &Tree, matrix: &Matrix) -> Result<Ledger> {
-    let or_line = |what: &str, error: anyhow::Error| eprintln!("{what} are left out: {error:#}");
-    let counts = Counts::take().map_err(|error| or_line("instructions", error)).ok();
-    let sizes = code_size::take(tree).map_err(|error| or_line("code sizes", error)).ok();
-    let budget = budget::take(matrix).map_err(|error| or_line("the report's budget", error));
+    let or_line = |what: &str, error: anyhow::Error| eprintln!("left out, {what}: {error:#}");
+    let here = Passport::here();
+    // Counts and prices are taken now, so they go with a result of this commit, and of this machine.
+    let same = if here.commit == matrix.passport.commit {
+        Ok(())
+    } else {
+        Err(anyhow!(
+            "the result is of commit {}, and this is {}",
+            matrix.passport.commit,
+            here.commit
+        ))
+    };
+    let one_machine = match matrix.cells.iter().find(|cell| matrix.machine_of(cell) != here.cpu) {
+        None => Ok(()),
+        Some(cell) => {
+            Err(anyhow!("the result is of {}, and this is {}", matrix.machine_of(cell), here.cpu))
+        }
+    };
+    let known = |same: &Result<()>| same.as_ref().map_err(|error| anyhow!("{error}")).copied();
+    let counts = known(&same).and_then(|()| Counts::take());
+    let counts = counts.map_err(|error| or_line("instructions", error)).ok();
+    let sizes = known(&same).and_then(|()| code_size::take(tree));
+    let sizes = sizes.map_err(|error| or_line("code sizes", error)).ok();
+    let budget = same.and(one_machine).and_then(|()| budget::take(matrix));
+    let budget = budget.map_err(|error| or_line("the report's budget", error));
     Ok(Ledger {
         passport: matrix.passport.clone(),
         noisy: matrix.noisy,

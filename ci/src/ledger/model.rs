@@ -98,6 +98,13 @@ pub(crate) struct Stage {
     pub(crate) parts: Vec<Part>,
 }
 
+impl Stage {
+    /// The total without the parts, in cycles per operation; below 0 where they overlap.
+    pub(crate) fn not_separated(&self) -> f64 {
+        self.measured - self.parts.iter().filter_map(|part| part.cycles).sum::<f64>()
+    }
+}
+
 /// One line of the report's budget.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Part {

@@ -113,8 +113,7 @@ fn print_budget(budget: &[Stage]) {
             let cycles = part.cycles.map_or("–".to_owned(), |cycles| format!("{cycles:.1}"));
             table.add_row([part.name.clone(), said, cycles, part.method.clone()]);
         }
-        let sum: f64 = stage.parts.iter().filter_map(|part| part.cycles).sum();
-        let rest = format!("{:.1}", stage.measured - sum);
+        let rest = format!("{:.1}", stage.not_separated());
         let why = "the total without the lines: they are measured apart, and their costs overlap in the processor";
         table.add_row(["not separated", "–", &rest, why]);
         let (said, measured) = (format!("{:.0}", stage.said), format!("{:.1}", stage.measured));

@@ -65,7 +65,7 @@ fn in_short(run: &Matrix, ledger: Option<&Ledger>, best: &str) -> Markup {
 
 fn against_control(run: &Matrix, row: Row<'_>, best: &str) -> Option<Markup> {
     let cell = run.in_row(best, row)?;
-    let change = run.against(cell, run.in_row(CONTROL, row)?)?;
+    let change = run.against(cell, run.control_for(cell)?)?;
     Some(html! {
         "The best variant, " code { (best) } ", takes "
         strong { (plain(cell.median.cycles_per_op)) " cycles" } " per operation: "

@@ -30,8 +30,8 @@ pub(super) fn section(run: &Matrix, history: &[Matrix], best: &str) -> Result<Ma
         }
         (key("whisker", "95 % interval"))
         p {
-            "100 % is the system's malloc in the same run, so that another machine or a busy one \
-             does not move the points by itself; below it is faster."
+            "100 % is the system's malloc in the same run, so that a busy machine moves the points \
+             little; another processor can. Below it is faster."
         }
     };
     let chart = History { entries: &entries, best };
@@ -82,7 +82,8 @@ fn entries<'a>(run: &'a Matrix, history: &'a [Matrix], best: &str) -> Vec<Entry<
 }
 
 fn share(run: &Matrix, row: Row<'_>, best: &str) -> Option<Share> {
-    let change = run.against(run.in_row(best, row)?, run.in_row(CONTROL, row)?)?;
+    let cell = run.in_row(best, row)?;
+    let change = run.against(cell, run.control_for(cell)?)?;
     let share = |percent: f64| 100.0 + percent;
     let interval = change.interval.filter(|ends| ends.iter().all(|end| end.is_finite()));
     let share =

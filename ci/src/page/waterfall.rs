@@ -17,8 +17,8 @@ pub(super) fn section(ledger: Option<&Ledger>) -> Result<Markup> {
     Ok(html! {
         p {
             "The founding report gives a budget: how many cycles of an operation go where, now and \
-             after each of its fixes. Here each line of it is measured by taking out, or changing, \
-             just that part."
+             after each of its fixes. Here each line of it is measured by a method of its own, which \
+             the tables state: a part taken out, a price times how often it is paid, or a difference."
         }
         @if stages.is_empty() {
             p.empty {
@@ -38,7 +38,7 @@ pub(super) fn section(ledger: Option<&Ledger>) -> Result<Markup> {
 fn stage(stage: &Stage) -> Result<Markup> {
     let caption = html! {
         (key("variant", "measured, a part")) (key("ours", "measured, all of it"))
-        @if not_separated(stage) < 0.0 { (key("peer", "below zero")) }
+        @if stage.not_separated() < 0.0 { (key("peer", "below zero")) }
         (key("box", "what the report said (the middle of its range)"))
     };
     Ok(html! {
@@ -71,7 +71,7 @@ fn parts(stage: &Stage) -> Markup {
     rows.push(vec![
         html! { "not separated" },
         html! { (NONE) },
-        html! { (plain(not_separated(stage))) },
+        html! { (plain(stage.not_separated())) },
         html! { "the measured total less the parts above" },
     ]);
     rows.push(vec![
@@ -81,10 +81,6 @@ fn parts(stage: &Stage) -> Markup {
         html! { "median of the rounds" },
     ]);
     table::table(&format!("the budget {}", stage.name), &columns, &rows)
-}
-
-fn not_separated(stage: &Stage) -> f64 {
-    stage.measured - stage.parts.iter().filter_map(|part| part.cycles).sum::<f64>()
 }
 
 struct Waterfall<'a> {
@@ -111,7 +107,7 @@ impl Waterfall<'_> {
                 said: middle.map(|cycles| advance(&mut said_so_far, cycles)),
             });
         }
-        let rest = not_separated(self.stage);
+        let rest = self.stage.not_separated();
         steps.push(Step {
             lane: Lane {
                 name: ["not separated".to_owned(), String::new()],

@@ -13,7 +13,7 @@ pub(super) fn run() -> Result<()> {
     let (run, ledger, page) = (file("run.json"), file("ledger.json"), file("report.html"));
     must_succeed(
         cargo()
-            .args(["ci", "bench", "--ledger", "--rounds", "3", "--cycles", "20000", "--json"])
+            .args(["ci", "bench", "--ledger", "--rounds", "6", "--cycles", "20000", "--json"])
             .arg(&run),
     )?;
     must_succeed(cargo().args(["ci", "ledger", "--from"]).arg(&run).arg("--json").arg(&ledger))?;
@@ -21,7 +21,9 @@ pub(super) fn run() -> Result<()> {
     report.args(["ci", "report", "--from"]).arg(&run).arg("--ledger").arg(&ledger);
     must_succeed(report.arg("--out").arg(&page))?;
 
-    tools::debian("chromium", "chromium")?;
+    if browser::chromium().is_none() {
+        tools::debian("chromium", "chromium")?;
+    }
     let browser = browser::chromium().context("chromium is missing")?;
     browser::check(&browser, &page)?;
     for (name, width, dark) in [("desk", 1280, false), ("phone", 390, true)] {
