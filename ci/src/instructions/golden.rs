@@ -34,6 +34,8 @@ pub(super) struct Mix {
 /// By variant: alloc, and free.
 pub(super) type Golden = BTreeMap<String, [Mix; 2]>;
 
+const BLESSED_WITH: &str = "The limits in `variants/` and this table are those of";
+
 const HEAD: &[&str] =
     &["variant", "", "instructions", "loads", "stores", "branches", "calls", "atomic"];
 
@@ -152,7 +154,7 @@ fn text(golden: &Golden) -> String {
          Written by `cargo ci bless`, checked by `cargo ci test`; do not edit. What one hit executes: 64 bytes, the layout\n\
          known at compile time, from and to the thread's list, as a function that is called (its return included). Inlined, a\n\
          program saves the call. An instruction that loads and stores is counted as both.\n\n\
-         The limits in `variants/` and this table are those of {}.\n\n{table}\n",
+         {BLESSED_WITH} {}.\n\n{table}\n",
         toolchain()
     )
 }
@@ -163,7 +165,8 @@ fn toolchain() -> String {
         let text = workspace::output_of(program, &["--version"]).unwrap_or_default();
         text.lines().next().unwrap_or("an unknown version").to_owned()
     };
-    format!("{}, {}", first("rustc"), first("ldd"))
+    let (rustc, ldd) = (first("rustc"), first("ldd"));
+    format!("{rustc}, C library {}", ldd.rsplit(' ').next().unwrap_or_default())
 }
 
 pub(super) fn write(golden: &Golden) -> Result<()> {
@@ -178,14 +181,26 @@ pub(super) fn write(golden: &Golden) -> Result<()> {
 /// A line for each line of the table that is not as written down.
 pub(super) fn differences(golden: &Golden) -> Result<Vec<String>> {
     let (now, then) = (text(golden), read(&file())?);
-    let stays = |line: &&str| then.lines().any(|old| old == *line);
-    let changed = now.lines().filter(|line| !stays(line));
+    // Another compiler or C library is no difference by itself, but may explain one.
+    let table = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.starts_with(BLESSED_WITH)).map(str::to_owned).collect()
+    };
+    let (now_table, then_table) = (table(&now), table(&then));
+    let changed = now_table.iter().filter(|line| !then_table.contains(line));
     let mut lines: Vec<String> =
         changed.map(|line| format!("docs/hot-paths.md: now: {line}")).collect();
-    if lines.is_empty() && now != then {
+    if lines.is_empty() && now_table != then_table {
         lines.push("docs/hot-paths.md has lines that are no longer so".to_owned());
     }
     Ok(lines)
+}
+
+/// A line where another compiler or C library than those blessed with may be why figures differ.
+pub(super) fn other_toolchain() -> Option<String> {
+    let line = format!("{BLESSED_WITH} {}.", toolchain());
+    let then = read(&file()).ok()?;
+    let blessed = then.lines().find(|line| line.starts_with(BLESSED_WITH))?;
+    (blessed != line).then(|| format!("{blessed} Here it is {}.", toolchain()))
 }
 
 fn read(file: &Path) -> Result<String> {

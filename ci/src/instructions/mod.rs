@@ -23,7 +23,7 @@ pub(crate) fn check() -> Result<()> {
     if wrong.is_empty() {
         return Ok(());
     }
-    for line in &wrong {
+    for line in wrong.iter().chain(&golden::other_toolchain()) {
         eprintln!("{line}");
     }
     bail!("{} figures are not as blessed; `cargo ci bless` accepts what was measured", wrong.len())
