@@ -67,10 +67,11 @@ pub(crate) fn screenshot(
     Ok(())
 }
 
-/// Fails, in one line, if the page is not as it should be on a phone or on a desk.
-pub(crate) fn check(browser: &Path, page: &Path) -> Result<()> {
+/// Fails, in one line, if the page is not as it should be on a phone or on a desk; `labels` says whether to
+/// look at the places of the charts' labels too.
+pub(crate) fn check(browser: &Path, page: &Path, labels: bool) -> Result<()> {
     WIDTHS.into_iter().try_for_each(|width| {
-        let findings = look(browser, page, width)
+        let findings = look(browser, page, width, labels)
             .with_context(|| format!("{} at {width} pixels", page.display()))?;
         ensure!(
             findings.width == width,
@@ -87,9 +88,10 @@ pub(crate) fn check(browser: &Path, page: &Path) -> Result<()> {
     })
 }
 
-fn look(browser: &Path, page: &Path, width: u32) -> Result<Findings> {
+fn look(browser: &Path, page: &Path, width: u32, labels: bool) -> Result<Findings> {
     let sections = serde_json::to_string(&SECTIONS.map(|(id, _)| id))?;
-    let script = format!("const SECTIONS = {sections};\n{}", include_str!("check.js"));
+    let script =
+        format!("const SECTIONS = {sections}, LABELS = {labels};\n{}", include_str!("check.js"));
     let outer = outer_page(page, width, 800, &format!("<pre></pre><script>{script}</script>"))?;
     let window = format!("--window-size={},900", width.max(500));
     let dump = run(browser, &outer, &[&window, "--virtual-time-budget=5000", "--dump-dom"])?;

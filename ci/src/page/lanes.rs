@@ -70,8 +70,8 @@ impl Lanes<'_> {
         let stacked = self.is_stacked(size);
         let mut plot = ChartBuilder::on(area)
             .margin_top(HEAD)
-            .margin_left(if stacked { 8 } else { 0 })
-            .margin_right(if stacked { 12 } else { right })
+            .margin_left(if stacked { 22 } else { 0 })
+            .margin_right(if stacked { 22 } else { right })
             .set_label_area_size(LabelAreaPosition::Left, if stacked { 0 } else { left })
             .set_label_area_size(LabelAreaPosition::Bottom, FOOT)
             .build_cartesian_2d(self.axis.clone(), self.lanes.len() as f64..0.0)?;

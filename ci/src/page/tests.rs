@@ -80,7 +80,7 @@ fn a_browser_finds_what_is_wrong() {
     let file = std::env::temp_dir().join(format!("hakmem-page-{}.html", std::process::id()));
     let check = |text: &str| {
         std::fs::write(&file, text).expect("a file");
-        browser::check(&browser, &file).map_err(|error| format!("{error:#}"))
+        browser::check(&browser, &file, true).map_err(|error| format!("{error:#}"))
     };
     assert_eq!(check(&page), Ok(()));
     let broken = page
