@@ -42,7 +42,7 @@ pub(crate) fn run(options: &ReportOptions) -> Result<()> {
     ensure!(!matrix.cells.is_empty(), "the result has no cells");
     let ledger = match &options.ledger {
         Some(file) => read_ledger(file)?,
-        None => ledger::take(&tree, &matrix)?,
+        None => ledger::take(&tree, &matrix),
     };
     let default = || workspace::target().join("report.html");
     let out = options.out.clone().unwrap_or_else(default);

@@ -76,6 +76,13 @@ impl Cell {
     }
 }
 
+impl Acquire {
+    pub(crate) fn all(&self) -> u64 {
+        let Self { empty_scan, freelist, unused, grow } = self;
+        empty_scan + freelist + unused + grow
+    }
+}
+
 impl Events {
     pub(crate) fn all_fallbacks(&self) -> u64 {
         self.fallbacks.iter().sum()
@@ -83,9 +90,8 @@ impl Events {
 
     /// Share of the acquisitions that stage 1 served, in percent; `None` without any.
     pub(crate) fn stage1_percent(&self) -> Option<f64> {
-        let Acquire { empty_scan, freelist, unused, grow } = self.acquire;
-        let all = empty_scan + freelist + unused + grow;
-        (all > 0).then(|| 100.0 * freelist as f64 / all as f64)
+        let all = self.acquire.all();
+        (all > 0).then(|| 100.0 * self.acquire.freelist as f64 / all as f64)
     }
 }
 

@@ -1,8 +1,8 @@
 //! `cargo ci bench`: the main job. Measures the matrix and prints it.
 //!
 //! Each cell runs in a process of its own (`hakmem-cell`), round by round, each round in the reverse
-//! order of the one before (A B B A), and each run is written down as it ends. Speed comes from a build without event counters, the events
-//! from a second run of a build with them.
+//! order of the one before (A B B A), and each run is written down as it ends. Speed comes from a build
+//! without event counters, the events from a second run of a build with them.
 
 pub(crate) mod cells;
 mod journal;

@@ -4,7 +4,7 @@ use super::Options;
 use super::cells::Cell;
 use super::peers;
 use super::result::CONTROL;
-use crate::tree::{Group, Tree};
+use crate::tree::{Group, Tree, Variant};
 use anyhow::{Result, bail};
 use hakmem_workloads::{Args, Workload};
 use std::collections::BTreeMap;
@@ -93,12 +93,16 @@ fn widths(workload: Workload, options: &Options) -> Vec<usize> {
     }
 }
 
+/// The variants of the matrix.
+pub(crate) fn matrix(tree: &Tree) -> impl Iterator<Item = &Variant> {
+    tree.variants.values().filter(|variant| variant.group == Group::Matrix)
+}
+
 /// The ids asked for, or the matrix; the control always first.
 pub(crate) fn chosen_variants(tree: &Tree, asked: &[String]) -> Result<Vec<String>> {
     let mut ids: Vec<String> = Vec::new();
     if asked.is_empty() {
-        let matrix = tree.variants.values().filter(|variant| variant.group == Group::Matrix);
-        ids.extend(matrix.map(|variant| variant.id.clone()));
+        ids.extend(matrix(tree).map(|variant| variant.id.clone()));
     }
     for id in asked {
         let Some(variant) = tree.variants.get(id) else {

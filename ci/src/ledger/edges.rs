@@ -2,50 +2,20 @@
 
 use super::code_size::Sizes;
 use super::model::{Change, Edge, EdgeRow, Expectation};
-use crate::bench::plan::depth_first;
+use crate::bench::plan::{depth_first, matrix};
 use crate::bench::result::{Figures, Matrix, Measured};
 use crate::instructions::{Count, Counts};
-use crate::tree::{Group, Tree, Variant};
+use crate::tree::{Tree, Variant};
 use hakmem_workloads::Workload;
 
 /// The row that the report's predictions are about.
 const REPORT: (Workload, usize) = (Workload::RandomMixed, 8192);
 
 /// Where the figures come from.
-struct Sources<'a> {
-    matrix: &'a Matrix,
-    counts: Option<&'a Counts>,
-    sizes: Option<&'a Sizes>,
-}
-
-/// The variants of the matrix that have a parent, parents first.
-pub(super) fn all(
-    tree: &Tree,
-    matrix: &Matrix,
-    counts: Option<&Counts>,
-    sizes: Option<&Sizes>,
-) -> Vec<Edge> {
-    let sources = Sources { matrix, counts, sizes };
-    let mut children: Vec<(&Variant, &Variant)> = tree
-        .variants
-        .values()
-        .filter(|variant| variant.group == Group::Matrix)
-        .filter_map(|variant| Some((variant, tree.variants.get(variant.parent.as_ref()?)?)))
-        .collect();
-    children.sort_by_key(|(variant, _)| depth_first(tree, &variant.id));
-    children.into_iter().map(|(variant, parent)| sources.edge(variant, parent, true)).collect()
-}
-
-/// The best variant with one knob set back to what the tree's root has.
-pub(super) fn leave_one_out(
-    tree: &Tree,
-    matrix: &Matrix,
-    counts: Option<&Counts>,
-    sizes: Option<&Sizes>,
-) -> Vec<Edge> {
-    let sources = Sources { matrix, counts, sizes };
-    let best = tree.default_variant();
-    left_out(tree).map(|(variant, _)| sources.edge(variant, best, false)).collect()
+pub(super) struct Sources<'a> {
+    pub(super) matrix: &'a Matrix,
+    pub(super) counts: Option<&'a Counts>,
+    pub(super) sizes: Option<&'a Sizes>,
 }
 
 /// Variants that differ from the best in one knob, which they have as the root has it; and the knob.
@@ -71,6 +41,21 @@ fn knob(variant: &Variant, other: &Variant) -> String {
 }
 
 impl Sources<'_> {
+    /// The variants of the matrix that have a parent, parents first.
+    pub(super) fn edges(&self, tree: &Tree) -> Vec<Edge> {
+        let parent_of = |variant: &Variant| tree.variants.get(variant.parent.as_ref()?);
+        let mut children: Vec<(&Variant, &Variant)> =
+            matrix(tree).filter_map(|variant| Some((variant, parent_of(variant)?))).collect();
+        children.sort_by_key(|(variant, _)| depth_first(tree, &variant.id));
+        children.into_iter().map(|(variant, parent)| self.edge(variant, parent, true)).collect()
+    }
+
+    /// The best variant with one knob set back to what the tree's root has.
+    pub(super) fn leave_one_out(&self, tree: &Tree) -> Vec<Edge> {
+        let best = tree.default_variant();
+        left_out(tree).map(|(variant, _)| self.edge(variant, best, false)).collect()
+    }
+
     fn edge(&self, variant: &Variant, against: &Variant, judge: bool) -> Edge {
         let size = |id: &str| self.sizes.and_then(|sizes| sizes.get(id)).copied();
         let rows = self.matrix.rows().into_iter().filter_map(|row| {

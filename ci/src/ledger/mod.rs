@@ -10,12 +10,14 @@ pub(crate) mod model;
 mod print;
 
 use crate::bench::passport::Passport;
+use crate::bench::plan::matrix;
 use crate::bench::result::Matrix;
 use crate::bench::{self, Options};
 use crate::instructions::Counts;
-use crate::tree::{Group, Tree};
+use crate::tree::Tree;
 use crate::workspace;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, bail, ensure};
+use edges::Sources;
 use model::Ledger;
 use std::path::PathBuf;
 
@@ -47,7 +49,7 @@ pub(crate) fn run(options: &LedgerOptions) -> Result<()> {
             bench::measured(&tree, &bench)?.0
         }
     };
-    let ledger = take(&tree, &matrix)?;
+    let ledger = take(&tree, &matrix);
     print::print(&ledger);
     if let Some(file) = &options.json {
         let text = serde_json::to_string_pretty(&ledger)?;
@@ -58,45 +60,47 @@ pub(crate) fn run(options: &LedgerOptions) -> Result<()> {
 
 /// The matrix, and the variants that leave one knob of the best out.
 pub(crate) fn ids(tree: &Tree) -> Vec<String> {
-    let matrix = tree.variants.values().filter(|variant| variant.group == Group::Matrix);
-    let mut ids: Vec<String> = matrix.map(|variant| variant.id.clone()).collect();
+    let mut ids: Vec<String> = matrix(tree).map(|variant| variant.id.clone()).collect();
     ids.extend(edges::left_out(tree).map(|(variant, _)| variant.id.clone()));
     ids.push(budget::WITHOUT_CAP.to_owned());
     ids
 }
 
 /// What can be had: where a tool is missing, one line says so, and its columns stay empty.
-pub(crate) fn take(tree: &Tree, matrix: &Matrix) -> Result<Ledger> {
-    let or_line = |what: &str, error: anyhow::Error| eprintln!("left out, {what}: {error:#}");
+///
+/// Counts and prices are taken now, so they go with a result of this commit, and of this machine.
+pub(crate) fn take(tree: &Tree, matrix: &Matrix) -> Ledger {
     let here = Passport::here();
-    // Counts and prices are taken now, so they go with a result of this commit, and of this machine.
-    let same = if here.commit == matrix.passport.commit {
-        Ok(())
-    } else {
-        Err(anyhow!(
-            "the result is of commit {}, and this is {}",
-            matrix.passport.commit,
-            here.commit
-        ))
-    };
-    let one_machine = match matrix.cells.iter().find(|cell| matrix.machine_of(cell) != here.cpu) {
-        None => Ok(()),
-        Some(cell) => {
-            Err(anyhow!("the result is of {}, and this is {}", matrix.machine_of(cell), here.cpu))
-        }
-    };
-    let known = |same: &Result<()>| same.as_ref().map_err(|error| anyhow!("{error}")).copied();
-    let counts = known(&same).and_then(|()| Counts::take());
-    let counts = counts.map_err(|error| or_line("instructions", error)).ok();
-    let sizes = known(&same).and_then(|()| code_size::take(tree));
-    let sizes = sizes.map_err(|error| or_line("code sizes", error)).ok();
-    let budget = same.and(one_machine).and_then(|()| budget::take(matrix));
-    let budget = budget.map_err(|error| or_line("the report's budget", error));
-    Ok(Ledger {
+    let counts = or_line("instructions", same_commit(matrix, &here).and_then(|()| Counts::take()));
+    let sizes =
+        or_line("code sizes", same_commit(matrix, &here).and_then(|()| code_size::take(tree)));
+    let same = same_commit(matrix, &here).and_then(|()| same_machine(matrix, &here));
+    let budget = or_line("the report's budget", same.and_then(|()| budget::take(matrix)));
+    let sources = Sources { matrix, counts: counts.as_ref(), sizes: sizes.as_ref() };
+    Ledger {
         passport: matrix.passport.clone(),
         noisy: matrix.noisy,
-        edges: edges::all(tree, matrix, counts.as_ref(), sizes.as_ref()),
-        leave_one_out: edges::leave_one_out(tree, matrix, counts.as_ref(), sizes.as_ref()),
+        edges: sources.edges(tree),
+        leave_one_out: sources.leave_one_out(tree),
         budget: budget.unwrap_or_default(),
-    })
+    }
+}
+
+fn or_line<T>(what: &str, result: Result<T>) -> Option<T> {
+    result.map_err(|error| eprintln!("left out, {what}: {error:#}")).ok()
+}
+
+fn same_commit(matrix: &Matrix, here: &Passport) -> Result<()> {
+    let measured = &matrix.passport.commit;
+    let is_same = *measured == here.commit;
+    ensure!(is_same, "the result is of commit {measured}, and this is {}", here.commit);
+    Ok(())
+}
+
+fn same_machine(matrix: &Matrix, here: &Passport) -> Result<()> {
+    let mut machines = matrix.cells.iter().map(|cell| matrix.machine_of(cell));
+    match machines.find(|cpu| *cpu != here.cpu) {
+        None => Ok(()),
+        Some(cpu) => bail!("the result is of {cpu}, and this is {}", here.cpu),
+    }
 }
