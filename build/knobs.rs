@@ -14,32 +14,52 @@ pub(crate) enum Kind {
     NumberOrNone { min: u32, max: u32 },
 }
 
+/// The backends that read a knob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Every backend: the knob that chooses it.
+    All,
+    /// `superslab` and `central`; a variant of these has it set, itself or by a parent.
+    Slabs,
+    /// `central` only. Where nobody sets it, the default in `src/variant/` holds: the way of its
+    /// parents.
+    Central,
+}
+
 /// One knob.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Knob {
     /// The key under `[set]`.
     pub(crate) key: &'static str,
     pub(crate) kind: Kind,
-    /// Whether a variant of the system backend leaves it unset.
-    pub(crate) superslab_only: bool,
+    /// Which backends read it.
+    pub(crate) scope: Scope,
     /// Unit and meaning, for messages.
     pub(crate) meaning: &'static str,
 }
 
 const fn knob(key: &'static str, kind: Kind, meaning: &'static str) -> Knob {
-    Knob { key, kind, superslab_only: true, meaning }
+    Knob { key, kind, scope: Scope::Slabs, meaning }
+}
+
+const fn central(key: &'static str, kind: Kind, meaning: &'static str) -> Knob {
+    Knob { key, kind, scope: Scope::Central, meaning }
+}
+
+const fn choice(rust_enum: &'static str, words: &'static [&'static str]) -> Kind {
+    Kind::Choice { rust_enum, words }
 }
 
 pub(crate) const KNOBS: &[Knob] = &[
     Knob {
         key: "backend",
-        kind: Kind::Choice { rust_enum: "Backend", words: &["system", "superslab"] },
-        superslab_only: false,
+        kind: choice("Backend", &["system", "superslab", "central"]),
+        scope: Scope::All,
         meaning: "who serves the size classes",
     },
     knob(
         "size_classes",
-        Kind::Choice { rust_enum: "Table", words: &["report"] },
+        choice("Table", &["report", "quarters", "eighths"]),
         "table of block sizes",
     ),
     knob(
@@ -49,12 +69,12 @@ pub(crate) const KNOBS: &[Knob] = &[
     ),
     knob(
         "registry",
-        Kind::Choice { rust_enum: "Registry", words: &["linear", "hash"] },
+        choice("Registry", &["linear", "hash", "map"]),
         "how an address is turned into its SuperSlab",
     ),
     knob(
         "recycle",
-        Kind::Choice { rust_enum: "Recycle", words: &["none", "freelist"] },
+        choice("Recycle", &["none", "freelist"]),
         "what a drain does with a slab that it emptied",
     ),
     knob(
@@ -74,6 +94,55 @@ pub(crate) const KNOBS: &[Knob] = &[
         "blocks that a thread keeps per class before it drains",
     ),
     knob("batch", Kind::Number { min: 1, max: 4096 }, "blocks moved by one refill or drain"),
+    central(
+        "free_by",
+        choice("FreeBy", &["lookup", "layout"]),
+        "what tells a freed block's class and home",
+    ),
+    central("large", choice("Large", &["system", "own"]), "who serves sizes above the classes"),
+    central("keep_mib", Kind::Number { min: 0, max: 4096 }, "MiB of freed mappings kept for reuse"),
+    central(
+        "list_bound",
+        choice("Bound", &["blocks", "bytes"]),
+        "what bounds a thread's list: `list_limit`, or bytes, by demand",
+    ),
+    central("transfer_kib", Kind::Number { min: 0, max: 4096 }, "KiB of batches kept per class between threads"),
+    central(
+        "partial",
+        choice("Partial", &["latest", "fullest"]),
+        "which slab with free blocks is taken from first",
+    ),
+    central(
+        "fresh",
+        choice("Fresh", &["forgotten", "known"]),
+        "whether memory that is still zero from the kernel is known to be",
+    ),
+    central(
+        "purge_ms",
+        Kind::NumberOrNone { min: 10, max: 60_000 },
+        "milliseconds after which unused memory goes back to the kernel",
+    ),
+    central(
+        "purge_unit",
+        choice("Unit", &["slots", "pages"]),
+        "what is purged: whole free slots, or free pages of slabs in part-use too",
+    ),
+    central(
+        "thread_slot",
+        choice("Slot", &["pointer", "inline"]),
+        "what the thread-local slot holds: where the thread's lists are, or the lists",
+    ),
+    central(
+        "spread",
+        choice("Spread", &["adjacent", "apart"]),
+        "whether blocks that share a cache line are handed out one after the other",
+    ),
+    central("prefetch", choice("Prefetch", &["off", "next"]), "what an allocation prefetches"),
+    central(
+        "huge_pages",
+        choice("HugePages", &["never", "used"]),
+        "where huge pages are asked for: nowhere, or in SuperSlabs that are mostly used",
+    ),
 ];
 
 /// The value a file gave to a knob, already known to be allowed.

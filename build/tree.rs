@@ -3,7 +3,7 @@
 //! Shared by the build script and by `cargo ci` (as a `#[path]` module), so that
 //! there is one reading of a variant file.
 
-use super::knobs::{KNOBS, Knob, Value};
+use super::knobs::{KNOBS, Knob, Scope, Value};
 use super::measures::Measure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -173,24 +173,33 @@ impl Variant {
 
 /// Checks what no single key can: knobs that a backend needs, and knobs that limit each other.
 fn check_together(id: &str, knobs: &BTreeMap<&'static str, Value>) -> Result<(), String> {
-    let superslab = knobs.get("backend") == Some(&Value::Word("superslab".into()));
+    let backend = knobs.get("backend").map(Value::to_string).unwrap_or_default();
     for knob in KNOBS {
-        match (knobs.contains_key(knob.key), knob.superslab_only) {
-            (false, required) if superslab || !required => {
-                return Err(format!(
-                    "variants/{id}.toml: [set] `{}` is missing and no parent sets it; allowed: {}",
-                    knob.key,
-                    knob.allowed()
-                ));
-            }
-            (true, true) if !superslab => {
-                return Err(format!(
-                    "variants/{id}.toml: [set] `{}` means nothing with backend = \"system\"; allowed: backend = \"superslab\"",
-                    knob.key
-                ));
-            }
-            _ => {}
+        let allowed: &[&str] = match knob.scope {
+            Scope::All => &["system", "superslab", "central"],
+            Scope::Slabs => &["superslab", "central"],
+            Scope::Central => &["central"],
+        };
+        let means_something = allowed.contains(&backend.as_str());
+        let is_set = knobs.contains_key(knob.key);
+        let must_be_set = knob.scope == Scope::All || knob.scope == Scope::Slabs && means_something;
+        if must_be_set && !is_set {
+            return Err(format!(
+                "variants/{id}.toml: [set] `{}` is missing and no parent sets it; allowed: {}",
+                knob.key,
+                knob.allowed()
+            ));
         }
+        if is_set && !means_something && knob.scope != Scope::All {
+            return Err(format!(
+                "variants/{id}.toml: [set] `{}` means nothing with backend = \"{backend}\"; allowed: backend = {}",
+                knob.key,
+                allowed.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+            ));
+        }
+    }
+    if backend == "central" {
+        check_central(id, knobs)?;
     }
     if let (Some(Value::Number(limit)), Some(Value::Number(batch))) =
         (knobs.get("list_limit"), knobs.get("batch"))
@@ -198,6 +207,34 @@ fn check_together(id: &str, knobs: &BTreeMap<&'static str, Value>) -> Result<(),
     {
         return Err(format!(
             "variants/{id}.toml: [set] `batch` = {batch} is more than `list_limit` = {limit}; allowed: 1 to {limit}"
+        ));
+    }
+    Ok(())
+}
+
+/// What knobs of the central backend ask of others: knob and value, and what they need.
+const NEEDS: &[(&str, &str, &str, &str)] = &[
+    ("backend", "central", "superslab_lg", "21"),
+    ("backend", "central", "recycle", "freelist"),
+    ("free_by", "layout", "soft_cap", "none"),
+    ("free_by", "layout", "registry", "map"),
+    ("large", "own", "soft_cap", "none"),
+];
+
+fn check_central(id: &str, knobs: &BTreeMap<&'static str, Value>) -> Result<(), String> {
+    let is = |key: &str, value: &str| knobs.get(key).is_some_and(|v| v.to_string() == value);
+    for (key, value, other, needed) in NEEDS {
+        if is(key, value) && !is(other, needed) {
+            return Err(format!(
+                "variants/{id}.toml: [set] `{key}` = {value} needs `{other}` = {needed}; allowed: only together"
+            ));
+        }
+    }
+    // A batch that waits between threads is linked through its first block's second word.
+    let keeps = matches!(knobs.get("transfer_kib"), Some(Value::Number(1..)));
+    if keeps && is("size_classes", "report") {
+        return Err(format!(
+            "variants/{id}.toml: [set] `transfer_kib` needs blocks of 16 bytes or more; allowed: `size_classes` other than \"report\""
         ));
     }
     Ok(())

@@ -36,6 +36,9 @@
 
 mod api;
 mod base;
+mod cache;
+mod central;
+mod chunk;
 mod heap;
 mod list;
 mod pool;
@@ -46,3 +49,8 @@ mod sys;
 mod variant;
 
 pub use api::*;
+
+/// Gives back to the kernel, at once, what [`Hakmem`] holds and nobody uses; see [`Observe::purge`].
+pub fn purge() {
+    <Hakmem as Observe>::purge();
+}

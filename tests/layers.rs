@@ -10,9 +10,12 @@ const LAYERS: &[&[&str]] = &[
     &["variant"],
     &["list", "stats"],
     &["slab"],
+    &["chunk"],
     &["registry"],
     &["pool"],
+    &["central"],
     &["heap"],
+    &["cache"],
     &["api"],
 ];
 

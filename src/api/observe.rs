@@ -1,6 +1,8 @@
 //! A look inside a variant, for benchmarks and tests.
 
-use crate::heap::{self, Audit, Hosted, Unsound};
+use super::dispatch::Served;
+use crate::cache;
+use crate::heap::{self, Audit, Unsound};
 use crate::stats::Events;
 use crate::variant::{Backend, STATS};
 use core::alloc::GlobalAlloc;
@@ -45,6 +47,12 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     /// system's malloc served for it do not count.
     fn owns(address: *const u8) -> bool;
 
+    /// Gives back to the kernel, at once, what nobody uses: what this thread's lists and the central ones
+    /// hold, free slots, and pages of slabs that no block touches. Other threads' lists stay as they are.
+    ///
+    /// Nothing where the variant keeps its memory for good, as the founding report's do.
+    fn purge();
+
     /// Checks the whole heap against its invariants.
     ///
     /// # Safety
@@ -58,15 +66,15 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
 
 mod sealed {
     pub trait Sealed {}
-    impl<V: crate::heap::Hosted> Sealed for V {}
+    impl<V: super::Served> Sealed for V {}
 }
 
-impl<V: Hosted + GlobalAlloc + Default> Observe for V {
+impl<V: Served + GlobalAlloc + Default> Observe for V {
     const ID: &'static str = V::ID;
     const PARENT: Option<&'static str> = V::PARENT;
     const CLASSES: usize = match V::BACKEND {
         Backend::System => 0,
-        Backend::SuperSlab => V::CLASSES.count(),
+        Backend::SuperSlab | Backend::Central => V::CLASSES.count(),
     };
 
     fn events() -> Option<Events> {
@@ -82,16 +90,27 @@ impl<V: Hosted + GlobalAlloc + Default> Observe for V {
     }
 
     fn superslabs() -> u32 {
-        V::pool().registry.len()
+        match V::BACKEND {
+            Backend::Central => V::spans().chunks(),
+            Backend::System | Backend::SuperSlab => V::pool().registry.len(),
+        }
     }
 
     fn map_superslabs(until: u32) -> u32 {
-        let is_ours = V::BACKEND == Backend::SuperSlab;
-        while is_ours && Self::superslabs() < until && V::pool().map_spare::<V>() {}
+        let one_more = || match V::BACKEND {
+            Backend::System => false,
+            Backend::SuperSlab => V::pool().map_spare::<V>(),
+            Backend::Central => V::spans().map_spare::<V>(),
+        };
+        while Self::superslabs() < until && one_more() {}
         Self::superslabs()
     }
 
     fn visit_superslabs(mut visit: impl FnMut(*const u8)) {
+        if V::BACKEND == Backend::Central {
+            V::spans().visit(|chunk| visit(core::ptr::from_ref(chunk).cast()));
+            return;
+        }
         for superslab in V::pool().registry.all() {
             visit(core::ptr::from_ref(superslab).cast());
         }
@@ -99,7 +118,12 @@ impl<V: Hosted + GlobalAlloc + Default> Observe for V {
 
     #[inline]
     fn lookup(address: *const u8) -> bool {
-        V::local().lookup::<V>(address.addr()).is_some()
+        match V::BACKEND {
+            Backend::Central => V::cache().finds::<V>(address.addr()),
+            Backend::System | Backend::SuperSlab => {
+                V::local().lookup::<V>(address.addr()).is_some()
+            }
+        }
     }
 
     fn owns(address: *const u8) -> bool {
@@ -107,7 +131,17 @@ impl<V: Hosted + GlobalAlloc + Default> Observe for V {
     }
 
     unsafe fn audit() -> Result<Audit, Unsound> {
-        // SAFETY: the caller's condition.
-        unsafe { heap::audit::<V>() }
+        match V::BACKEND {
+            // SAFETY: the caller's condition.
+            Backend::Central => unsafe { cache::audit::<V>() },
+            // SAFETY: as above.
+            Backend::System | Backend::SuperSlab => unsafe { heap::audit::<V>() },
+        }
+    }
+
+    fn purge() {
+        if V::BACKEND == Backend::Central {
+            cache::purge::<V>();
+        }
     }
 }

@@ -3,10 +3,16 @@
 //! A `static` in a generic function would be one static for all variants, and `thread_local!` cannot
 //! be generic, so these are stamped; everything else is generic over the type.
 
-use crate::heap::{self, Heap, Heaps, Hosted};
+use super::dispatch;
+use crate::base::MAX_CLASSES;
+use crate::cache::{Cache, Cached, Idle};
+use crate::central::{Central, Shared, Spans};
+use crate::heap::{Heap, Heaps, Hosted};
 use crate::pool::{Pool, Pooled};
-use crate::sys::tls::thread_slot;
-use crate::variant::{self, Variant, with_variants};
+use crate::stats::Counters;
+use crate::sys::thread::ExitHook;
+use crate::sys::tls::{thread_place, thread_slot};
+use crate::variant::{self, Slot, Variant, with_variants};
 use core::alloc::{GlobalAlloc, Layout};
 
 macro_rules! stamp {
@@ -38,6 +44,15 @@ macro_rules! stamp {
             static [<$type:snake:upper _NO_MORE>]: Heap = Heap::placeholder_no_more();
             thread_slot!([<$type:snake:upper _LOCAL>]: &'static Heap = &[<$type:snake:upper _NOT_YET>]);
 
+            // The central backend's. What a variant does not use, no program has.
+            static [<$type:snake:upper _CENTRALS>]: [Central; MAX_CLASSES] = [const { Central::new() }; MAX_CLASSES];
+            static [<$type:snake:upper _SPANS>]: Spans = Spans::new();
+            static [<$type:snake:upper _IDLE>]: Idle = Idle::new();
+            static [<$type:snake:upper _CLOSED>]: Cache = Cache::not_yet();
+            static [<$type:snake:upper _GONE>]: Cache = Cache::gone();
+            thread_slot!([<$type:snake:upper _CACHE>]: &'static Cache = &[<$type:snake:upper _CLOSED>]);
+            thread_place!([<$type:snake:upper _INLINE>], [<$type:snake _inline>]: Cache = Cache::not_yet());
+
             impl Pooled for $type {
                 #[inline(always)]
                 fn pool() -> &'static Pool {
@@ -65,19 +80,58 @@ macro_rules! stamp {
                 }
             }
 
-            // SAFETY: `heap` keeps the trait's promises: a block fits its layout and stays the
+            impl Shared for $type {
+                #[inline(always)]
+                fn centrals() -> &'static [Central; MAX_CLASSES] {
+                    &[<$type:snake:upper _CENTRALS>]
+                }
+                #[inline(always)]
+                fn spans() -> &'static Spans {
+                    &[<$type:snake:upper _SPANS>]
+                }
+                #[inline(always)]
+                fn counters() -> &'static Counters {
+                    [<$type:snake:upper _NOT_YET>].counters()
+                }
+            }
+
+            impl Cached for $type {
+                #[inline(always)]
+                fn cache() -> &'static Cache {
+                    match Self::THREAD_SLOT {
+                        Slot::Inline => [<$type:snake _inline>](),
+                        Slot::Pointer => [<$type:snake:upper _CACHE>].get(),
+                    }
+                }
+                fn set_cache(cache: &'static Cache) {
+                    if Self::THREAD_SLOT == Slot::Pointer {
+                        [<$type:snake:upper _CACHE>].set(cache);
+                    }
+                }
+                fn gone() -> &'static Cache {
+                    &[<$type:snake:upper _GONE>]
+                }
+                fn idle() -> &'static Idle {
+                    &[<$type:snake:upper _IDLE>]
+                }
+                fn hook() -> &'static ExitHook {
+                    <Self as Hosted>::heaps().hook()
+                }
+            }
+
+            // SAFETY: the backends keep the trait's promises: a block fits its layout and stays the
             // caller's until it is freed, and nothing unwinds (no panic on any path of a release
             // build, and every callback is our own).
             unsafe impl GlobalAlloc for $type {
                 #[inline]
                 unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
                     // SAFETY: the caller's condition.
-                    unsafe { heap::alloc::<Self>(layout) }
+                    unsafe { dispatch::alloc::<Self>(layout) }
                 }
                 #[inline]
                 unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
                     // SAFETY: the caller's condition.
-                    unsafe { heap::alloc_zeroed::<Self>(layout) }
+                    unsafe { dispatch::alloc_zeroed::<Self>(layout) }
                 }
                 #[inline]
                 unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -85,7 +139,7 @@ macro_rules! stamp {
                         freed_through::<Self>(block);
                     }
                     // SAFETY: the caller's conditions.
-                    unsafe { heap::free::<Self>(block, layout) }
+                    unsafe { dispatch::free::<Self>(block, layout) }
                 }
                 #[inline]
                 unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
@@ -93,7 +147,7 @@ macro_rules! stamp {
                         freed_through::<Self>(block);
                     }
                     // SAFETY: the caller's conditions.
-                    unsafe { heap::realloc::<Self>(block, layout, new_size) }
+                    unsafe { dispatch::realloc::<Self>(block, layout, new_size) }
                 }
             }
         })*
@@ -119,6 +173,19 @@ macro_rules! knob_type {
     (SIZE_CLASSES) => { variant::Table };
     (REGISTRY) => { variant::Registry };
     (RECYCLE) => { variant::Recycle };
+    (FREE_BY) => { variant::FreeBy };
+    (LARGE) => { variant::Large };
+    (LIST_BOUND) => { variant::Bound };
+    (PARTIAL) => { variant::Partial };
+    (FRESH) => { variant::Fresh };
+    (PURGE_UNIT) => { variant::Unit };
+    (THREAD_SLOT) => { variant::Slot };
+    (SPREAD) => { variant::Spread };
+    (PREFETCH) => { variant::Prefetch };
+    (HUGE_PAGES) => { variant::HugePages };
+    (PURGE_MS) => { Option<u32> };
+    (KEEP_MIB) => { usize };
+    (TRANSFER_KIB) => { usize };
     (EMPTY_SCAN_LIMIT) => { usize };
     (SOFT_CAP) => { Option<u32> };
     ($other:ident) => { u32 };

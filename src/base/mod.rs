@@ -10,11 +10,19 @@ pub(crate) const SLOT_LG: u32 = 16;
 /// Size of a slot, the part of a SuperSlab that is claimed for one class: 64 KiB.
 pub(crate) const SLOT_BYTES: usize = 1 << SLOT_LG;
 
+/// Binary logarithm of a SuperSlab's size where the central backend has it: 2 MiB, as much as a huge page.
+pub(crate) const CHUNK_LG: u32 = 21;
+pub(crate) const CHUNK_BYTES: usize = 1 << CHUNK_LG;
+
 /// Upper bound of slots in a SuperSlab: what a claim mask can hold.
 pub(crate) const MAX_SLOTS: usize = 32;
 
 /// Upper bound of size classes; a power of two, so that [`ClassIdx::index`] needs no check.
-pub(crate) const MAX_CLASSES: usize = 8;
+pub(crate) const MAX_CLASSES: usize = 64;
+
+/// Size of a page, the least that the kernel gives or takes back: 4 KiB.
+pub(crate) const PAGE_LG: u32 = 12;
+pub(crate) const PAGE_BYTES: usize = 1 << PAGE_LG;
 
 /// Size of a cache line, the unit of sharing between cores.
 pub(crate) const CACHE_LINE: usize = 64;

@@ -3,7 +3,6 @@
 use super::Hosted;
 use super::refill::refill_cold;
 use crate::sys::system;
-use crate::variant::Backend;
 use core::alloc::Layout;
 
 /// A block for `layout`, or null when memory is exhausted.
@@ -12,11 +11,7 @@ use core::alloc::Layout;
 /// `layout` has a size above 0.
 #[inline]
 pub(crate) unsafe fn alloc<V: Hosted>(layout: Layout) -> *mut u8 {
-    let class = match V::BACKEND {
-        Backend::System => None,
-        Backend::SuperSlab => V::class_of(layout),
-    };
-    let Some(class) = class else {
+    let Some(class) = V::class_of(layout) else {
         // SAFETY: the caller's condition.
         return unsafe { system::alloc(layout) };
     };
@@ -34,7 +29,7 @@ pub(crate) unsafe fn alloc<V: Hosted>(layout: Layout) -> *mut u8 {
 /// `layout` has a size above 0.
 #[inline]
 pub(crate) unsafe fn alloc_zeroed<V: Hosted>(layout: Layout) -> *mut u8 {
-    if V::BACKEND == Backend::System || V::class_of(layout).is_none() {
+    if V::class_of(layout).is_none() {
         // SAFETY: the caller's condition.
         return unsafe { system::alloc_zeroed(layout) };
     }

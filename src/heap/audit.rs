@@ -19,12 +19,14 @@ pub struct Audit {
     pub active: usize,
     /// Slabs with all blocks home that nobody owns.
     pub empty: usize,
+    /// Large blocks in spans of slots; central backend only.
+    pub spans: usize,
     /// Blocks that have left their slabs: in the program's hands, in threads' lists, or freed by
     /// other threads and waiting in a slab.
     pub used: usize,
     /// Of these, blocks in threads' lists.
     pub listed: usize,
-    /// Of these, blocks that other threads freed and that wait in their slab.
+    /// Of these, blocks that other threads freed and that wait in their slab, or in a batch.
     pub waiting: usize,
 }
 
@@ -38,6 +40,12 @@ impl Audit {
 /// The invariant that does not hold, by its number in the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsound(&'static str);
+
+impl Unsound {
+    pub(crate) fn because(invariant: &'static str) -> Self {
+        Self(invariant)
+    }
+}
 
 impl fmt::Display for Unsound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,6 @@ use super::free_remote::free_remote_cold;
 use super::{Hosted, check};
 use crate::list::Block;
 use crate::sys::system;
-use crate::variant::Backend;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -18,11 +17,7 @@ use core::ptr::NonNull;
 /// `block` is live, and this variant allocated it with `layout`.
 #[inline]
 pub(crate) unsafe fn free<V: Hosted>(block: *mut u8, layout: Layout) {
-    let class = match V::BACKEND {
-        Backend::System => None,
-        Backend::SuperSlab => V::class_of(layout),
-    };
-    let Some(class) = class else {
+    let Some(class) = V::class_of(layout) else {
         // SAFETY: above the classes every block is the system's; the rest is the caller's word.
         return unsafe { system::free(block, layout) };
     };

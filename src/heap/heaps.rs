@@ -35,7 +35,7 @@ impl Heaps {
         }
     }
 
-    pub(super) fn hook(&self) -> &ExitHook {
+    pub(crate) fn hook(&self) -> &ExitHook {
         &self.hook
     }
 

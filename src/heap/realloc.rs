@@ -4,7 +4,6 @@ use super::alloc::alloc;
 use super::free::free;
 use super::{Hosted, check};
 use crate::sys::system;
-use crate::variant::Backend;
 use core::alloc::Layout;
 
 /// Moves a block to a size, in place within its class; null, and the old block intact, when memory
@@ -13,24 +12,8 @@ use core::alloc::Layout;
 /// # Safety
 /// `block` is live, and this variant allocated it with `layout`; `new_size` is above 0 and fits a
 /// layout of the same alignment.
-#[inline]
-pub(crate) unsafe fn realloc<V: Hosted>(
-    block: *mut u8,
-    layout: Layout,
-    new_size: usize,
-) -> *mut u8 {
-    if V::BACKEND == Backend::System {
-        // SAFETY: the caller's conditions; every block of this backend is the system's.
-        return unsafe { system::realloc(block, layout, new_size) };
-    }
-    // SAFETY: the caller's conditions.
-    unsafe { realloc_slab::<V>(block, layout, new_size) }
-}
-
-/// # Safety
-/// As for [`realloc`].
 #[inline(never)]
-unsafe fn realloc_slab<V: Hosted>(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+pub(crate) unsafe fn realloc<V: Hosted>(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
     // SAFETY: the caller's condition on `new_size` is that of an unchecked layout.
     let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
     let (old_class, new_class) = (V::class_of(layout), V::class_of(new_layout));

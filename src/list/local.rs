@@ -16,7 +16,7 @@ use core::ptr::{self, NonNull};
 /// The head of a free block; the rest of the block is nobody's.
 #[repr(C)]
 pub(crate) struct Block {
-    next: *mut Block,
+    pub(super) next: *mut Block,
 }
 
 /// A singly linked list of free blocks; the newest comes out first.

@@ -4,9 +4,10 @@
 //! |---|---|---|
 //! | `linear` | every SuperSlab in the directory, oldest first | `directory` |
 //! | `hash` | the thread's hint (its last answer), then a hash table | `hash` |
+//! | `map` | a byte per SuperSlab's worth of address space, in two levels | `map` |
 //!
 //! G1  A SuperSlab is registered, for lookups first and then for the pool, before any of its blocks
-//!     is handed out; and for good (L1).
+//!     is handed out; and for good (L1), or, where the registry is a map, until its last block is back.
 //! G2  An address is found exactly if it lies in a registered SuperSlab: foreign addresses, the
 //!     system malloc's among them, are not.
 //!
@@ -14,6 +15,7 @@
 
 mod directory;
 mod hash;
+mod map;
 
 use crate::slab::SuperSlab;
 use crate::stats::{Counters, Event};
@@ -21,6 +23,7 @@ use crate::sys::atomic::{AtomicUsize, Ordering};
 use crate::variant::{self, Variant};
 use directory::Directory;
 use hash::HashTable;
+use map::Map;
 
 /// SuperSlabs that a variant can have: 2 to 8 GiB of them, by their size.
 const CAPACITY: usize = 4096;
@@ -30,6 +33,8 @@ pub(crate) struct Registry {
     directory: Directory,
     /// Empty, and no more than untouched zero pages, unless the variant's knob is `hash`.
     table: HashTable,
+    /// As empty, unless the knob is `map`; then it is all there is.
+    map: Map,
 }
 
 /// The SuperSlab that a thread found last: its address, or `usize::MAX`, which is no SuperSlab's.
@@ -45,7 +50,7 @@ impl Hint {
 
 impl Registry {
     pub(crate) const fn new() -> Self {
-        Self { directory: Directory::new(), table: HashTable::new() }
+        Self { directory: Directory::new(), table: HashTable::new(), map: Map::new() }
     }
 
     /// Whether nothing more can be added.
@@ -55,6 +60,9 @@ impl Registry {
 
     /// Adds a SuperSlab; false, and nothing added, when the registry is full.
     pub(crate) fn insert<V: Variant>(&self, superslab: &'static SuperSlab) -> bool {
+        if V::REGISTRY == variant::Registry::Map {
+            return self.map.insert::<V>(superslab.address());
+        }
         let Some(index) = self.directory.reserve() else { return false };
         superslab.set_index(index);
         // The table first: the pool hands out slots of what it finds in the directory, and their
@@ -66,7 +74,12 @@ impl Registry {
         true
     }
 
-    /// SuperSlabs registered, oldest first. Some at the end may not be visible yet.
+    /// Takes a SuperSlab out that is about to be unmapped; false where that cannot be.
+    pub(crate) fn remove<V: Variant>(&self, superslab: &'static SuperSlab) -> bool {
+        V::REGISTRY == variant::Registry::Map && self.map.remove::<V>(superslab.address())
+    }
+
+    /// SuperSlabs registered in the directory, which a map goes without, oldest first. Some at the end may not be visible yet.
     pub(crate) fn all(&self) -> impl Iterator<Item = &'static SuperSlab> {
         (0..self.len()).filter_map(|index| self.get(index))
     }
@@ -86,6 +99,10 @@ impl Registry {
     /// Like [`lookup`](Self::lookup), by a walk that counts nothing and needs no thread; for checks.
     pub(crate) fn find<V: Variant>(&self, address: usize) -> Option<&'static SuperSlab> {
         let base = address & !(V::SUPERSLAB_BYTES - 1);
+        if V::REGISTRY == variant::Registry::Map {
+            // SAFETY: what the map has is a SuperSlab's.
+            return self.map.has::<V>(base).then(|| unsafe { SuperSlab::containing::<V>(base) });
+        }
         self.all().find(|superslab| superslab.address() == base)
     }
 
@@ -100,6 +117,11 @@ impl Registry {
         counters.count(Event::Lookup);
         let base = address & !(V::SUPERSLAB_BYTES - 1);
         match V::REGISTRY {
+            variant::Registry::Map => {
+                counters.count(Event::Probe);
+                // SAFETY: what the map has is a SuperSlab's.
+                self.map.has::<V>(base).then(|| unsafe { SuperSlab::containing::<V>(base) })
+            }
             variant::Registry::Linear => self.directory.find(base, counters),
             variant::Registry::Hash => {
                 counters.count(Event::Probe);

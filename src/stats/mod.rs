@@ -38,9 +38,19 @@ pub(crate) enum Event {
     Lookup,
     /// A registry entry was compared, the thread-local hint included.
     Probe,
+    /// A thread's list was filled from slabs.
+    Refill,
+    /// A thread's list was filled with a batch that another had given.
+    Transfer,
+    /// An atomic read-modify-write on a line that threads share.
+    Atomic,
+    /// Unused memory was looked for.
+    Purge,
+    /// A page went back to the kernel.
+    PurgedPage,
 }
 
-const EVENTS: usize = Event::Probe as usize + 1;
+const EVENTS: usize = Event::PurgedPage as usize + 1;
 const COUNTERS: usize = if STATS { EVENTS + MAX_CLASSES } else { 0 };
 
 /// One heap's counters: the events, then the fallbacks of each class.
@@ -99,7 +109,12 @@ impl Counters {
         sum.remote_frees += event(Event::RemoteFree);
         sum.lookups += event(Event::Lookup);
         sum.probes += event(Event::Probe);
-        for (class, fallbacks) in sum.fallbacks.iter_mut().enumerate() {
+        sum.refills += event(Event::Refill);
+        sum.transfers += event(Event::Transfer);
+        sum.atomics += event(Event::Atomic);
+        sum.purges += event(Event::Purge);
+        sum.purged_pages += event(Event::PurgedPage);
+        for (class, fallbacks) in sum.fallbacks.0.iter_mut().enumerate() {
             *fallbacks += read(EVENTS + class);
         }
     }
@@ -115,7 +130,8 @@ pub struct Events {
     /// Slabs acquired from the shared pool, by stage.
     pub acquire: Acquisitions,
     /// Requests that the pool refused and the system's malloc served, per size class.
-    pub fallbacks: [u64; MAX_CLASSES],
+    /// Entries past the variant's classes are 0.
+    pub fallbacks: PerClass,
     /// Slabs that a drain emptied and gave to the pool's freelist.
     pub retired: u64,
     /// Slabs in part-use that were taken over from a thread that had ended.
@@ -130,8 +146,42 @@ pub struct Events {
     pub lookups: u64,
     /// Registry entries compared in those lookups, the thread-local hint included.
     pub probes: u64,
+    /// Times that a thread's list was filled from slabs; central backend only.
+    pub refills: u64,
+    /// Times that a thread's list was filled with a batch that another had given; central backend only.
+    pub transfers: u64,
+    /// Atomic read-modify-writes on lines that threads share; central backend only.
+    pub atomics: u64,
+    /// Times that unused memory was looked for, to give it back.
+    pub purges: u64,
+    /// Pages of 4 KiB given back to the kernel.
+    pub purged_pages: u64,
     /// SuperSlabs mapped.
     pub superslabs: u64,
+}
+
+/// A number per size class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PerClass([u64; MAX_CLASSES]);
+
+impl Default for PerClass {
+    fn default() -> Self {
+        Self([0; MAX_CLASSES])
+    }
+}
+
+impl core::ops::Deref for PerClass {
+    type Target = [u64];
+
+    fn deref(&self) -> &[u64] {
+        &self.0
+    }
+}
+
+impl core::ops::DerefMut for PerClass {
+    fn deref_mut(&mut self) -> &mut [u64] {
+        &mut self.0
+    }
 }
 
 /// Slabs acquired, by the stage of the founding report's pool that served them.

@@ -4,3 +4,4 @@
 pub(crate) use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
+pub(crate) use core::hint::spin_loop;

@@ -17,9 +17,16 @@ pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
 
 /// Maps `bytes`, zeroed, at a multiple of `align`; both are powers of two of at least a page.
 ///
-/// Maps twice as much as asked for and gives the rest back, so the kernel must have that much
-/// address space; `None` when it refuses.
+/// Where the kernel's first answer is not aligned, maps twice as much and gives the rest back, so it
+/// must have that much address space; `None` when it refuses.
 pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
+    // New mappings mostly lie side by side, so behind an aligned one the next is aligned as it comes.
+    let first = map(bytes)?;
+    if first.addr().get().is_multiple_of(align) {
+        return Some(first);
+    }
+    // SAFETY: mapped above, and nobody knows of it.
+    unsafe { unmap(first, bytes) };
     let whole = map(bytes.checked_add(align)?)?;
     let lead = whole.as_ptr().align_offset(align);
     let tail = align - lead;
@@ -45,6 +52,40 @@ pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
 pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
     // SAFETY: the range is mapped and unreferenced, by the caller's condition.
     let _ = unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
+}
+
+/// Lets the kernel have the memory of whole pages, which stay mapped and read as zero from here on.
+/// False if it kept it.
+///
+/// # Safety
+/// The range is mapped by this module, and nobody needs what it holds.
+pub(crate) unsafe fn purge(start: NonNull<u8>, bytes: usize) -> bool {
+    // SAFETY: the range is mapped, private and anonymous, and its content is nobody's, by the caller's
+    // condition.
+    unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_DONTNEED) == 0 }
+}
+
+/// Asks for huge pages in a range; the kernel may do as it likes.
+///
+/// # Safety
+/// The range is mapped by this module.
+pub(crate) unsafe fn ask_for_huge_pages(start: NonNull<u8>, bytes: usize) {
+    // SAFETY: the range is mapped, by the caller's condition; the advice changes no content.
+    let _ = unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
+}
+
+/// Changes the size of a mapping, which may move; `None`, and nothing changed, when the kernel refuses.
+///
+/// # Safety
+/// The range is mapped by this module, and where it moves, nobody refers to it but the caller.
+pub(crate) unsafe fn resize(start: NonNull<u8>, bytes: usize, new: usize) -> Option<NonNull<u8>> {
+    // SAFETY: the range is the caller's to move, by its condition.
+    let moved =
+        unsafe { libc::mremap(start.as_ptr().cast(), bytes, new, libc::MREMAP_MAYMOVE) };
+    if moved == libc::MAP_FAILED {
+        return None;
+    }
+    NonNull::new(moved.cast())
 }
 
 #[cfg(test)]

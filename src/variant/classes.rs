@@ -1,26 +1,40 @@
 //! Size classes: which block size serves a request, from a table built at compile time.
 //!
-//! C1  Block sizes rise, and each is a power of two of at least 8 bytes.
-//! C2  The class of a size is the smallest whose blocks hold it.
-//! C3  A block is aligned to its own size: slots are aligned to 64 KiB and blocks are laid out at
-//!     multiples of their size, so C1 gives it.
+//! | table | block sizes |
+//! |---|---|
+//! | `report` | the founding report's eight: 8, 16, 32, 64, 128, 256, 512, 2048 |
+//! | `quarters` | steps of 16 to 128, then four per doubling, to 32 KiB |
+//! | `eighths` | steps of 16 to 256, then eight per doubling to 2 KiB and four to 32 KiB |
 //!
-//! C1 and C2 are proven for every size by the constants at the end. Never: looks at memory.
+//! C1  Block sizes rise, and each is a multiple of 8 bytes, or of 16 from 16 on; every power of two
+//!     from the smallest to the largest block is among them.
+//! C2  The class of a size is the smallest whose blocks hold it.
+//! C3  A block is aligned to every power of two that divides its size: slots are aligned to 64 KiB and
+//!     blocks are laid out at multiples of their size.
+//! C4  A block above 128 bytes wastes less than a fifth of itself; in `report`, less than all of it.
+//!
+//! All four are proven for every size by the constants at the end. Never: looks at memory.
 
 use crate::base::{ClassIdx, MAX_CLASSES, SLOT_BYTES};
-use seq_macro::seq;
 
-/// Step of the lookup table: sizes in one step have one class.
-const STEP: usize = 8;
-/// The largest size that the lookup table reaches.
-const REACH: usize = 2048;
-const ENTRIES: usize = REACH / STEP + 1;
+/// The largest size that any table reaches.
+const MAX_REACH: usize = 32 * 1024;
+/// Entries of the lookup table: one per 16 bytes.
+const ENTRIES: usize = MAX_REACH / 16 + 1;
 
 /// A set of block sizes with its lookup table.
 pub(crate) struct SizeClasses {
     /// Bytes of a block, per class; 0 past `count`.
     blocks: [u16; MAX_CLASSES],
+    /// 2^32 divided by the bytes of a block, rounded up: to divide by multiplying.
+    inverse: [u32; MAX_CLASSES],
     count: usize,
+    /// Binary logarithm of the sizes that share an entry of the table.
+    step_lg: u32,
+    /// The largest size.
+    reach: usize,
+    /// A block above 128 bytes wastes less than this part of itself (C4): one in so many.
+    waste: usize,
     /// Class of the sizes in each step.
     table: [u8; ENTRIES],
 }
@@ -28,31 +42,94 @@ pub(crate) struct SizeClasses {
 /// The founding report's classes. 1041 to 2048 bytes, of which the report says nothing, fit the
 /// blocks of class 7 and are served by them.
 pub(crate) static REPORT: SizeClasses = {
-    const BLOCKS: [u16; MAX_CLASSES] = [8, 16, 32, 64, 128, 256, 512, 2048];
-    SizeClasses {
-        blocks: BLOCKS,
-        count: MAX_CLASSES,
-        table: seq!(N in 0..257 { [#(smallest(&BLOCKS, N),)*] }),
-    }
-};
-
-/// The smallest class whose blocks hold every size of a step.
-const fn smallest(blocks: &[u16], step: usize) -> u8 {
+    let mut blocks = [0; MAX_CLASSES];
+    let sizes = [8, 16, 32, 64, 128, 256, 512, 2048];
     let mut class = 0;
-    while (blocks[class] as usize) < step * STEP {
+    while class < sizes.len() {
+        blocks[class] = sizes[class];
         class += 1;
     }
-    class as u8
+    SizeClasses::new(blocks, 3, 1)
+};
+
+/// Steps of 16 bytes, then four per doubling.
+pub(crate) static QUARTERS: SizeClasses = SizeClasses::new(geometric(128, MAX_REACH, 4, 4), 4, 5);
+
+/// Steps of 16 bytes, then eight per doubling, then four.
+pub(crate) static EIGHTHS: SizeClasses = SizeClasses::new(geometric(256, 2048, 8, 4), 4, 5);
+
+/// Steps of 16 bytes up to `linear`, then so many sizes per doubling up to `fine`, then `coarse` ones.
+const fn geometric(linear: usize, fine: usize, per_fine: usize, coarse: usize) -> [u16; MAX_CLASSES] {
+    let mut blocks = [0; MAX_CLASSES];
+    let (mut class, mut bytes) = (0, 16);
+    while bytes <= MAX_REACH {
+        blocks[class] = bytes as u16;
+        class += 1;
+        let doubling = 1 << bytes.ilog2();
+        bytes += match bytes {
+            _ if bytes < linear => 16,
+            _ if bytes < fine => doubling / per_fine,
+            _ => doubling / coarse,
+        };
+    }
+    blocks
 }
 
 impl SizeClasses {
+    const fn new(blocks: [u16; MAX_CLASSES], step_lg: u32, waste: usize) -> Self {
+        let mut classes = Self {
+            blocks,
+            inverse: [0; MAX_CLASSES],
+            count: 0,
+            step_lg,
+            reach: 0,
+            waste,
+            table: [0; ENTRIES],
+        };
+        while classes.count < MAX_CLASSES && blocks[classes.count] > 0 {
+            let bytes = blocks[classes.count] as u64;
+            classes.inverse[classes.count] = (1_u64 << 32).div_ceil(bytes) as u32;
+            classes.reach = bytes as usize;
+            classes.count += 1;
+        }
+        let (mut step, mut class) = (0, 0);
+        while step << step_lg <= classes.reach {
+            if blocks[class] as usize >= step << step_lg {
+                classes.table[step] = class as u8;
+                step += 1;
+            } else {
+                class += 1;
+            }
+        }
+        classes.prove();
+        classes
+    }
+
     /// The class that serves `bytes`; `None` is above the classes.
     #[inline(always)]
     pub(crate) const fn class_of(&self, bytes: usize) -> Option<ClassIdx> {
-        if bytes > REACH {
+        if bytes > self.reach {
             return None;
         }
-        Some(ClassIdx::from_table(self.table[bytes.div_ceil(STEP)]))
+        Some(ClassIdx::from_table(self.table[bytes.div_ceil(1 << self.step_lg)]))
+    }
+
+    /// The class that serves `bytes` at a multiple of `align`, a power of two; `None` is above the
+    /// classes.
+    #[inline(always)]
+    pub(crate) const fn class_aligned(&self, bytes: usize, align: usize) -> Option<ClassIdx> {
+        if align <= 1 << self.step_lg {
+            return self.class_of(bytes);
+        }
+        // A power of two of at least both is a class, or too large; so the search ends.
+        let bytes = if bytes > align { bytes } else { align };
+        let Some(first) = self.class_of(bytes) else { return None };
+        let mut class = first.index();
+        // Where every block is a power of two, the first is aligned already.
+        while self.step_lg > 3 && !(self.blocks[class] as usize).is_multiple_of(align) {
+            class += 1;
+        }
+        Some(ClassIdx::new(class))
     }
 
     /// Bytes of a block of this class.
@@ -61,32 +138,48 @@ impl SizeClasses {
         self.blocks[class.index()] as usize
     }
 
+    /// Number of the block of this class that an offset below [`SLOT_BYTES`] from the start of its slot
+    /// lies in.
+    #[inline(always)]
+    pub(crate) const fn index_at(&self, class: ClassIdx, offset: usize) -> usize {
+        ((offset as u64 * self.inverse[class.index()] as u64) >> 32) as usize
+    }
+
     /// How many classes there are.
     pub(crate) const fn count(&self) -> usize {
         self.count
     }
 
-    /// Panics, at compile time, unless C1 and C2 hold for every size up to the largest block.
+    /// Panics, at compile time, unless C1, C2 and C4 hold for every size up to the largest block.
     const fn prove(&self) {
         let mut class = 0;
+        let mut power = self.blocks[0] as usize;
         while class < self.count {
             let bytes = self.blocks[class] as usize;
-            assert!(bytes >= STEP && bytes.is_power_of_two() && bytes <= SLOT_BYTES, "C1");
+            let unit = if bytes < 16 { 8 } else { 16 };
+            assert!(bytes.is_multiple_of(unit) && bytes <= SLOT_BYTES / 2, "C1");
             assert!(class == 0 || bytes > self.blocks[class - 1] as usize, "C1");
+            if self.step_lg > 3 {
+                assert!(bytes <= power, "C1: every power of two");
+                power = if bytes == power { 2 * power } else { power };
+            }
+            // The division by multiplying is exact at the block's first and last byte, so between.
+            let last = SLOT_BYTES / bytes - 1;
+            assert!(self.index_at(ClassIdx::new(class), last * bytes) == last, "index_at");
+            assert!(self.index_at(ClassIdx::new(class), last * bytes + bytes - 1) == last, "index_at");
             class += 1;
         }
-        assert!(self.blocks[self.count - 1] as usize == REACH, "C1: the table ends at the largest");
-        let mut bytes = 0;
-        while bytes <= REACH {
-            let class = self.table[bytes.div_ceil(STEP)] as usize;
-            assert!(class < self.count && self.blocks[class] as usize >= bytes, "C2: it fits");
+        let mut bytes = 1;
+        while bytes <= self.reach {
+            let class = self.table[bytes.div_ceil(1 << self.step_lg)] as usize;
+            let block = self.blocks[class] as usize;
+            assert!(class < self.count && block >= bytes, "C2: it fits");
             assert!(class == 0 || (self.blocks[class - 1] as usize) < bytes, "C2: none smaller");
+            assert!(block <= 128 || (block - bytes) * self.waste < block, "C4");
             bytes += 1;
         }
     }
 }
-
-const _: () = REPORT.prove();
 
 #[cfg(test)]
 mod tests {
@@ -99,5 +192,34 @@ mod tests {
         assert_eq!(class(16), Some(1));
         assert_eq!((class(512), class(513), class(1040)), (Some(6), Some(7), Some(7)));
         assert_eq!((class(2048), class(2049)), (Some(7), None));
+    }
+
+    #[test]
+    fn fine_tables() {
+        assert_eq!((QUARTERS.count(), EIGHTHS.count()), (40, 56));
+        let bytes = |classes: &SizeClasses, size| {
+            classes.class_of(size).map(|class| classes.block_bytes(class))
+        };
+        assert_eq!(bytes(&QUARTERS, 129), Some(160));
+        assert_eq!(bytes(&EIGHTHS, 129), Some(144));
+        assert_eq!(bytes(&EIGHTHS, 1025), Some(1152));
+        assert_eq!((bytes(&EIGHTHS, 32768), bytes(&EIGHTHS, 32769)), (Some(32768), None));
+    }
+
+    #[test]
+    fn an_aligned_class_has_aligned_blocks() {
+        for classes in [&REPORT, &QUARTERS, &EIGHTHS] {
+            for lg in 0..=15 {
+                for size in (1..40_000).step_by(37) {
+                    let Some(class) = classes.class_aligned(size, 1 << lg) else {
+                        assert!(size.max(1 << lg) > classes.reach);
+                        continue;
+                    };
+                    assert!(classes.block_bytes(class).is_multiple_of(1 << lg.min(3)));
+                    assert!(classes.block_bytes(class) >= size);
+                    assert!(lg < 4 || classes.block_bytes(class).is_multiple_of(1 << lg));
+                }
+            }
+        }
     }
 }

@@ -7,10 +7,12 @@
 #![forbid(unsafe_code)]
 
 mod classes;
+mod limits;
 
 pub(crate) use classes::SizeClasses;
+pub(crate) use limits::{list_bytes_limit, window};
 
-use crate::base::{ClassIdx, MAX_SLOTS, SLOT_LG};
+use crate::base::{CHUNK_LG, ClassIdx, MAX_CLASSES, MAX_SLOTS, SLOT_LG};
 use core::alloc::Layout;
 
 // The one place that Cargo features reach: the build script has read them.
@@ -22,8 +24,10 @@ include!(concat!(env!("OUT_DIR"), "/variants.rs"));
 pub(crate) enum Backend {
     /// The system's malloc, for everything: the control group.
     System,
-    /// Thread lists over slabs over the shared pool.
+    /// Thread lists over slabs that the thread owns, over the shared pool: the founding report's.
     SuperSlab,
+    /// Thread lists over slabs that nobody owns, in central lists per class.
+    Central,
 }
 
 /// Which table of block sizes.
@@ -31,6 +35,10 @@ pub(crate) enum Backend {
 pub(crate) enum Table {
     /// The founding report's eight: 8, 16, 32, 64, 128, 256, 512, 2048 bytes.
     Report,
+    /// Steps of 16 bytes to 128, then four per doubling, to 32 KiB.
+    Quarters,
+    /// Steps of 16 bytes to 256, then eight per doubling to 2 KiB and four to 32 KiB.
+    Eighths,
 }
 
 /// How an address is turned into its SuperSlab.
@@ -41,6 +49,8 @@ pub(crate) enum Registry {
     Linear,
     /// A hash table, behind a thread-local hint: the last one found.
     Hash,
+    /// A two-level map with a byte per SuperSlab of the address space.
+    Map,
 }
 
 /// What a drain does with a slab that it emptied.
@@ -51,6 +61,106 @@ pub(crate) enum Recycle {
     None,
     /// It is retired to the pool's freelist of EMPTY slabs (the report's option A).
     Freelist,
+}
+
+/// What tells the class of a freed block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum FreeBy {
+    /// A lookup, which tells our blocks from the system's too.
+    Lookup,
+    /// The layout alone.
+    Layout,
+}
+
+/// Who serves sizes above the classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum Large {
+    /// The system's malloc.
+    System,
+    /// Spans of slots, and mappings of their own.
+    Own,
+}
+
+/// What bounds a thread's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum Bound {
+    /// `LIST_LIMIT` blocks, whatever their size; `BATCH` of them are moved at a time.
+    Blocks,
+    /// Bytes; a list's bound starts low and rises each time it was too low.
+    Bytes,
+}
+
+/// Which slab with free blocks is taken from first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum Partial {
+    /// The one that came to have some last.
+    Latest,
+    /// One of the fullest, so that the emptiest become EMPTY.
+    Fullest,
+}
+
+/// Whether memory that is still zero from the kernel is known to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum Fresh {
+    /// All memory is taken for used.
+    Forgotten,
+    /// Slots that were never touched, or purged since, are zero.
+    Known,
+}
+
+/// What is given back to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum Unit {
+    /// Whole free slots.
+    Slots,
+    /// Free pages of slabs in part-use too.
+    Pages,
+}
+
+/// What the thread-local slot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum Slot {
+    /// The address of the thread's lists.
+    Pointer,
+    /// The lists themselves.
+    Inline,
+}
+
+/// In which order the blocks of a refill are handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum Spread {
+    /// By address.
+    Adjacent,
+    /// So that neighbours in a cache line are not handed out one after the other.
+    Apart,
+}
+
+/// What an allocation prefetches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum Prefetch {
+    /// Nothing.
+    Off,
+    /// The block that the next allocation will hand out.
+    Next,
+}
+
+/// Where huge pages are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum HugePages {
+    /// Nowhere.
+    Never,
+    /// In SuperSlabs whose slots are all in use.
+    Used,
 }
 
 /// One point of the design space. The defaults are what a variant of the system backend leaves
@@ -75,23 +185,48 @@ pub(crate) trait Variant: Copy + Send + Sync + 'static {
     /// Blocks moved by one refill or drain.
     const BATCH: u32 = 1;
 
+    // ---- what only the central backend reads; the defaults are its parents' ways ----------------
+
+    const FREE_BY: FreeBy = FreeBy::Lookup;
+    const LARGE: Large = Large::System;
+    /// MiB of freed mappings that are kept for reuse.
+    const KEEP_MIB: usize = 0;
+    const LIST_BOUND: Bound = Bound::Blocks;
+    /// KiB of batches that wait, per class, to be taken by whichever thread comes next.
+    const TRANSFER_KIB: usize = 0;
+    const PARTIAL: Partial = Partial::Latest;
+    const FRESH: Fresh = Fresh::Forgotten;
+    /// Milliseconds after which unused memory goes back to the kernel.
+    const PURGE_MS: Option<u32> = None;
+    const PURGE_UNIT: Unit = Unit::Slots;
+    const THREAD_SLOT: Slot = Slot::Pointer;
+    const SPREAD: Spread = Spread::Adjacent;
+    const PREFETCH: Prefetch = Prefetch::Off;
+    const HUGE_PAGES: HugePages = HugePages::Never;
+
+    // ---- what follows ---------------------------------------------------------------------------
+
     /// The block sizes.
     const CLASSES: &'static SizeClasses = match Self::SIZE_CLASSES {
         Table::Report => &classes::REPORT,
+        Table::Quarters => &classes::QUARTERS,
+        Table::Eighths => &classes::EIGHTHS,
     };
     /// Bytes of a SuperSlab; also its alignment.
     const SUPERSLAB_BYTES: usize = 1 << Self::SUPERSLAB_LG;
     /// Slots of a SuperSlab.
     const SLOTS: usize = Self::SUPERSLAB_BYTES >> SLOT_LG;
+    /// Blocks moved at a time, per class, between a thread's list and the central one.
+    const BATCHES: &'static [u16; MAX_CLASSES] = &limits::batches::<Self>();
+    /// What a block counts for in a thread's list, per class: so many reach 2^31.
+    const STEPS: &'static [i32; MAX_CLASSES] = &limits::steps::<Self>();
 
     /// The class that serves a layout; `None` is above the classes.
     ///
-    /// A block of a class is aligned to its own size (the size classes prove it), so the larger of
-    /// size and alignment decides. Folds to a constant where the layout is one.
+    /// Folds to a constant where the layout is one.
     #[inline(always)]
     fn class_of(layout: Layout) -> Option<ClassIdx> {
-        let (size, align) = (layout.size(), layout.align());
-        Self::CLASSES.class_of(if size > align { size } else { align })
+        Self::CLASSES.class_aligned(layout.size(), layout.align())
     }
 }
 
@@ -101,4 +236,9 @@ pub(crate) const fn check<V: Variant>() {
     assert!(V::SUPERSLAB_LG >= SLOT_LG, "`superslab_lg`: a SuperSlab holds at least one slot");
     assert!(V::SLOTS <= MAX_SLOTS, "`superslab_lg`: a claim mask holds at most 32 slots");
     assert!(V::BATCH >= 1 && V::BATCH <= V::LIST_LIMIT, "`batch`: from 1 to `list_limit`");
+    if matches!(V::BACKEND, Backend::Central) {
+        assert!(V::SUPERSLAB_LG == CHUNK_LG, "`superslab_lg`: the central backend's are 2 MiB");
+        // A closed list must stay closed for a pop and a push: see `list::WindowList`.
+        assert!(V::BATCH >= 2 && V::BATCH <= 4096, "`batch`: the central backend moves 2 at least");
+    }
 }

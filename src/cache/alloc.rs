@@ -1,0 +1,48 @@
+//! Allocation: class → the thread's list → pop.
+
+use super::large::{large, large_zeroed};
+use super::refill::refill_cold;
+use super::{Cached, step};
+use crate::variant::Prefetch;
+use core::alloc::Layout;
+
+/// A block for `layout`, or null when memory is exhausted.
+///
+/// # Safety
+/// `layout` has a size above 0.
+#[inline]
+pub(crate) unsafe fn alloc<V: Cached>(layout: Layout) -> *mut u8 {
+    let Some(class) = V::class_of(layout) else {
+        // SAFETY: the caller's condition.
+        return unsafe { large::<V>(layout) };
+    };
+    let list = V::cache().list(class);
+    let Some(block) = list.pop(step::<V>(class), V::KEEPS) else {
+        // SAFETY: the caller's condition.
+        return unsafe { refill_cold::<V>(class, layout) };
+    };
+    if V::PREFETCH == Prefetch::Next {
+        crate::sys::prefetch(list.newest());
+    }
+    block.as_ptr().cast()
+}
+
+/// A block for `layout` that is all zero, or null when memory is exhausted.
+///
+/// # Safety
+/// `layout` has a size above 0.
+#[inline]
+pub(crate) unsafe fn alloc_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
+    if V::class_of(layout).is_none() {
+        // SAFETY: the caller's condition.
+        return unsafe { large_zeroed::<V>(layout) };
+    }
+    // SAFETY: the caller's condition.
+    let block = unsafe { alloc::<V>(layout) };
+    if !block.is_null() {
+        // A class's blocks are recycled: never known to be zero.
+        // SAFETY: the block has `layout.size()` bytes, which are the caller's of `alloc`: us.
+        unsafe { block.write_bytes(0, layout.size()) };
+    }
+    block
+}

@@ -1,0 +1,109 @@
+//! A check of the whole heap, for tests, and of each block that is freed, in checked builds.
+
+use super::{Cache, Cached, State, step};
+use crate::base::{ClassIdx, slots_in};
+use crate::chunk::{ALL_SLOTS, Chunk};
+use crate::heap::{Audit, Unsound};
+use crate::sys::fatal::fatal;
+use crate::variant::window;
+
+/// Nodes of a list that a checked build looks at for a block that is freed twice.
+const LOOKS: u32 = 256;
+
+/// In checked builds: a block that is being freed must be a whole block, of the layout's class, and in use.
+#[inline(always)]
+pub(super) fn freed<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
+    if cfg!(debug_assertions) {
+        freed_cold::<V>(cache, class, address);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn freed_cold<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
+    if V::pool().registry.find::<V>(address).is_none() {
+        fatal("free of a block that is not in use:", address);
+    }
+    // SAFETY: a registered SuperSlab is a chunk, which is mapped.
+    let slab = unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address));
+    // The lock, since other threads take from and give to the same slab.
+    let what = V::central(class).lock.with(|| match () {
+        () if slab.capacity() == 0 => Some("free of a block that is not in use:"),
+        () if slab.class() != class => Some("free with a layout of another size class:"),
+        () if !slab.is_start::<V>(address) => Some("free of an address inside a block:"),
+        () if !slab.has_out::<V>(address) => Some("double free:"),
+        () => None,
+    });
+    if let Some(what) = what {
+        fatal(what, address);
+    }
+    let is_open = cache.state.get() == State::Open;
+    if is_open && cache.list(class).has(address, LOOKS.max(window::<V>(class)), step::<V>(class)) {
+        fatal("double free:", address);
+    }
+}
+
+/// Checks every slab, and this thread's lists.
+///
+/// # Safety
+/// No other thread touches this variant's heap.
+pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
+    let mut sum = Audit::default();
+    for chunk in V::spans().all() {
+        let mut taken = chunk.free.get();
+        if chunk.dirty.get() & !taken != 0 {
+            return Err(Unsound::because("X2, dirty slots are free"));
+        }
+        sum.unused += taken.count_ones() as usize;
+        for slot in slots_in(ALL_SLOTS & !chunk.free.get()) {
+            let span = usize::from(chunk.span[slot.index()].get());
+            if span > 0 {
+                let slots = crate::base::bit_range(slot.index(), slot.index() + span);
+                if taken & slots != 0 {
+                    return Err(Unsound::because("X1, a slot is in one place"));
+                }
+                taken |= slots;
+                sum.spans += 1;
+            }
+        }
+        for slot in slots_in(ALL_SLOTS & !taken) {
+            let slab = chunk.slab(slot);
+            if slab.capacity() == 0 || !slab.is_sound() {
+                return Err(Unsound::because("Y1-Y3, a slab's blocks"));
+            }
+            if (slab.bin.get() > 0) != slab.has_blocks() {
+                return Err(Unsound::because("N2, a slab is listed while it has blocks"));
+            }
+            match slab.used() {
+                0 => sum.empty += 1,
+                used => {
+                    sum.active += 1;
+                    sum.used += used as usize;
+                }
+            }
+        }
+    }
+    let cache = V::cache();
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        sum.waiting += V::central(class).waiting_blocks::<V>(class);
+        let (list, step) = (cache.list(class), step::<V>(class));
+        let is_ours = |address: usize| {
+            V::pool().registry.find::<V>(address).is_some() && {
+                // SAFETY: a registered SuperSlab is a chunk, which is mapped.
+                let chunk = unsafe { Chunk::containing(address) };
+                let slab = chunk.slab(Chunk::slot_at(address));
+                slab.capacity() > 0 && slab.class() == class && slab.has_out::<V>(address)
+            }
+        };
+        if !list.is_sound(step, |block| is_ours(block.addr().get())) {
+            return Err(Unsound::because("W1 or W2, a thread's list"));
+        }
+        if cache.state.get() == State::Open {
+            sum.listed += list.len(step) as usize;
+        }
+    }
+    if sum.used < sum.listed + sum.waiting {
+        return Err(Unsound::because("N1, more blocks are on their way home than have left"));
+    }
+    Ok(sum)
+}

@@ -1,0 +1,90 @@
+//! The slow half of freeing, and what a thread does now and then: its lists back to bounds.
+
+use super::exit::open;
+use super::{Cache, Cached, State, step};
+use crate::base::ClassIdx;
+use crate::central;
+use crate::list::{Block, Chain};
+use crate::variant::{list_bytes_limit, window};
+use core::ptr::NonNull;
+
+/// Slow paths between two looks at the clock.
+const TEND_EVERY: u8 = 32;
+
+/// Frees a block when the list's window is full, or closed.
+///
+/// # Safety
+/// `block` is a free block of this class, in the caller's hands alone and in no list.
+#[cold]
+#[inline(never)]
+pub(super) unsafe fn overflow_cold<V: Cached>(block: NonNull<Block>, class: ClassIdx) {
+    let mut cache = V::cache();
+    if !V::KEEPS {
+        cache.list(class).undo_push(step::<V>(class));
+    }
+    if cache.state.get() == State::NotYet {
+        cache = open::<V>().unwrap_or(cache);
+    }
+    if cache.state.get() != State::Open {
+        let mut chain = Chain::new();
+        // SAFETY: the caller's condition.
+        unsafe { chain.append(block) };
+        return V::central(class).give::<V>(class, chain);
+    }
+    make_room::<V>(cache, class);
+    // SAFETY: the caller's condition.
+    let pushed = unsafe { cache.list(class).push(block, step::<V>(class), true) };
+    debug_assert!(pushed, "there is room");
+}
+
+/// Makes room in a window for at least one block.
+fn make_room<V: Cached>(cache: &'static Cache, class: ClassIdx) {
+    let (list, step) = (cache.list(class), step::<V>(class));
+    let batch = u32::from(V::BATCHES[class.index()]);
+    if list.window_len(step) + 1 < window::<V>(class) {
+        return;
+    }
+    let demand = cache.demand(class);
+    if list.len(step) < demand.limit.get() {
+        return list.set_aside(batch, step);
+    }
+    // It was too low once more: next time it may hold a batch more.
+    demand.limit.set((demand.limit.get() + batch).min(list_bytes_limit::<V>(class)));
+    V::central(class).give::<V>(class, list.split(batch, step));
+    look_around::<V>(cache, class);
+}
+
+/// Now and then: whether another list lies idle, and whether memory can go back to the kernel.
+pub(super) fn look_around<V: Cached>(cache: &'static Cache, active: ClassIdx) {
+    let left = cache.until_tend.get();
+    cache.until_tend.set(left.checked_sub(1).unwrap_or(TEND_EVERY));
+    if left == 0 {
+        central::tend::<V>();
+    }
+    drain_idle::<V>(cache, active);
+}
+
+/// Looks at one other list per call, in turn, and drains it whole when it has not moved since its last
+/// turn: blocks that lie idle in a list keep their slabs from becoming EMPTY.
+fn drain_idle<V: Cached>(cache: &'static Cache, active: ClassIdx) {
+    let turn = usize::from(cache.idle_turn.get()) % V::CLASSES.count();
+    cache.idle_turn.set(turn as u8 + 1);
+    let class = ClassIdx::new(turn);
+    let list = cache.list(class);
+    let seen = cache.demand(class).newest_seen.replace(list.newest());
+    if class != active && seen == list.newest() && !seen.is_null() {
+        drain_list::<V>(cache, class);
+    }
+}
+
+/// Gives back every block of a list.
+pub(super) fn drain_list<V: Cached>(cache: &'static Cache, class: ClassIdx) {
+    let (list, step) = (cache.list(class), step::<V>(class));
+    let demand = cache.demand(class);
+    demand.refill.set(0);
+    demand.limit.set(0);
+    demand.newest_seen.set(core::ptr::null());
+    if list.len(step) > 0 {
+        V::central(class).give::<V>(class, list.take_all(step));
+    }
+}

@@ -1,0 +1,140 @@
+//! How a thread comes by its cache, and what becomes of it when the thread ends.
+//!
+//! One limit: a thread whose very first allocation happens in the last round of pthread destructors,
+//! behind ours, is not seen to end, and what its lists hold is lost.
+
+use super::drain::drain_list;
+use super::{Cache, Cached, State};
+use crate::base::ClassIdx;
+use crate::central::{self, lock_all, unlock_all};
+use crate::sys::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::sys::lock::Lock;
+use crate::sys::{fork, pages};
+use crate::variant::Slot;
+use core::cell::Cell;
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+
+/// Caches that wait for a thread, and what is done once per process.
+pub(crate) struct Idle {
+    lock: Lock,
+    /// The last one that was left. [lock]
+    first: Cell<*const Cache>,
+    /// Whether forks are prepared for. [shared]
+    forks: AtomicBool,
+}
+
+// SAFETY: `first`, and the links of the caches that it leads to, are touched with the lock held.
+unsafe impl Sync for Idle {}
+
+impl Idle {
+    pub(crate) const fn new() -> Self {
+        Self {
+            lock: Lock::over(AtomicU32::new(0)),
+            first: Cell::new(ptr::null()),
+            forks: AtomicBool::new(false),
+        }
+    }
+
+    /// A cache that waits, or a new one; `None` when memory is exhausted.
+    fn take(&self) -> Option<&'static Cache> {
+        let waiting = self.lock.with(|| {
+            // SAFETY: null, or a cache that `put` was given, which is never unmapped.
+            let cache = unsafe { self.first.get().as_ref() }?;
+            self.first.set(cache.next_idle.get());
+            Some(cache)
+        });
+        waiting.or_else(|| {
+            let fresh: NonNull<Cache> = pages::map(size_of::<Cache>())?.cast();
+            // SAFETY: fresh pages, large enough and aligned to a page, which nobody else knows of.
+            unsafe { fresh.write(Cache::not_yet()) };
+            // SAFETY: written above; never unmapped.
+            Some(unsafe { fresh.as_ref() })
+        })
+    }
+
+    /// Lets a cache wait, which is empty and closed.
+    fn put(&self, cache: &'static Cache) {
+        self.lock.with(|| cache.next_idle.set(self.first.replace(cache)));
+    }
+}
+
+/// Opens this thread's cache; `None` if it can have none: the system has no room to tell of its end, or
+/// memory is exhausted.
+#[cold]
+pub(super) fn open<V: Cached>() -> Option<&'static Cache> {
+    prepare_for_forks::<V>();
+    let cache = match V::THREAD_SLOT {
+        Slot::Inline => V::cache(),
+        Slot::Pointer => V::idle().take()?,
+    };
+    V::set_cache(cache);
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        cache.list(class).open();
+    }
+    // Before the hook: arming it may allocate, with this very variant as the program's allocator.
+    cache.state.set(State::Open);
+    if V::hook().arm(on_exit::<V>, ptr::from_ref(cache).cast()) {
+        return Some(cache);
+    }
+    close::<V>(cache);
+    None
+}
+
+/// Runs when a thread ends, after Rust's thread-local destructors.
+///
+/// # Safety
+/// `cache` is what [`open`] armed the hook with.
+unsafe extern "C" fn on_exit<V: Cached>(cache: *mut c_void) {
+    // SAFETY: it came from a `&'static Cache`, and this is the thread that had it.
+    let cache: &'static Cache = unsafe { &*cache.cast::<Cache>() };
+    close::<V>(cache);
+}
+
+/// Gives back all blocks, and closes the cache for good; where it can, another thread will open it.
+fn close<V: Cached>(cache: &'static Cache) {
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        drain_list::<V>(cache, class);
+        cache.list(class).close();
+    }
+    match V::THREAD_SLOT {
+        Slot::Inline => cache.state.set(State::Gone),
+        Slot::Pointer => {
+            cache.state.set(State::NotYet);
+            V::set_cache(V::gone());
+            V::idle().put(cache);
+        }
+    }
+    central::tend::<V>();
+}
+
+/// Gives back all that this thread and the central lists hold and nobody uses.
+pub(crate) fn purge<V: Cached>() {
+    let cache = V::cache();
+    if cache.state.get() == State::Open {
+        for class in ClassIdx::all(V::CLASSES.count()) {
+            drain_list::<V>(cache, class);
+        }
+    }
+    central::purge_all::<V>();
+}
+
+fn prepare_for_forks<V: Cached>() {
+    let forks = &V::idle().forks;
+    // ORDERING: relaxed; it says whose task this is. A fork that happens in between finds the locks as any
+    // fork without handlers does.
+    if !forks.load(Ordering::Relaxed) && !forks.swap(true, Ordering::Relaxed) {
+        // Where the system has no room, forks are what they would be without.
+        let _ = fork::around(before_fork::<V>, after_fork::<V>);
+    }
+}
+
+extern "C" fn before_fork<V: Cached>() {
+    V::idle().lock.lock();
+    lock_all::<V>();
+}
+
+extern "C" fn after_fork<V: Cached>() {
+    unlock_all::<V>();
+    V::idle().lock.unlock();
+}

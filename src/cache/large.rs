@@ -1,0 +1,95 @@
+//! Sizes above the classes: spans of slots, mappings of their own, or the system's malloc.
+//!
+//! | bytes | alignment | served by |
+//! |---|---|---|
+//! | up to 1 MiB | up to a slot's, 64 KiB | a span |
+//! | more | more | a mapping |
+
+use super::Cached;
+use super::drain::look_around;
+use crate::base::{ClassIdx, SLOT_BYTES};
+use crate::central::{own_alloc, own_free};
+use crate::sys::system;
+use crate::variant::{Fresh, Large};
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
+
+/// Bytes of the largest span.
+const SPAN_MOST: usize = 1 << 20;
+
+/// Slots that a layout's span has; `None` where it has a mapping.
+pub(super) const fn span_slots(layout: Layout) -> Option<usize> {
+    if layout.size() > SPAN_MOST || layout.align() > SLOT_BYTES {
+        return None;
+    }
+    Some(layout.size().div_ceil(SLOT_BYTES))
+}
+
+/// A block for a layout above the classes, or null.
+///
+/// # Safety
+/// `layout` has a size above 0.
+#[inline(never)]
+pub(super) unsafe fn large<V: Cached>(layout: Layout) -> *mut u8 {
+    match V::LARGE {
+        // SAFETY: the caller's condition.
+        Large::System => unsafe { system::alloc(layout) },
+        Large::Own => find::<V>(layout).map_or(ptr::null_mut(), |(start, _)| start.as_ptr()),
+    }
+}
+
+/// The same, all zero.
+///
+/// # Safety
+/// As for [`large`].
+#[inline(never)]
+pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
+    if V::LARGE == Large::System {
+        // SAFETY: the caller's condition.
+        return unsafe { system::alloc_zeroed(layout) };
+    }
+    let Some((start, zero)) = find::<V>(layout) else { return ptr::null_mut() };
+    if !zero || V::FRESH == Fresh::Forgotten {
+        // SAFETY: the block has `layout.size()` bytes, and is nobody's yet.
+        unsafe { start.write_bytes(0, layout.size()) };
+    }
+    start.as_ptr()
+}
+
+fn find<V: Cached>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    tend::<V>();
+    match span_slots(layout) {
+        Some(count) => V::spans().claim_span::<V>(count),
+        None => own_alloc::<V>(layout),
+    }
+}
+
+/// Gives a block above the classes back.
+///
+/// # Safety
+/// `block` is live, and this variant allocated it with `layout`.
+#[inline(never)]
+pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
+    if V::LARGE == Large::System {
+        // SAFETY: above the classes every block is the system's; the rest is the caller's word.
+        return unsafe { system::free(block, layout) };
+    }
+    // SAFETY: a live block is not null.
+    let start = unsafe { NonNull::new_unchecked(block) };
+    match span_slots(layout) {
+        Some(count) => V::spans().give_span(start, count),
+        // SAFETY: the caller's condition.
+        None => unsafe { own_free::<V>(start, layout.size()) },
+    }
+    tend::<V>();
+}
+
+/// Large blocks alone must drive purging too.
+fn tend<V: Cached>() {
+    let cache = V::cache();
+    if cache.state.get() == super::State::Open {
+        look_around::<V>(cache, ClassIdx::new(0));
+    } else {
+        crate::central::tend::<V>();
+    }
+}

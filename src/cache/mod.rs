@@ -1,0 +1,161 @@
+//! Layer 7: the thread's front end over the central lists.
+//!
+//! ```text
+//!            alloc: pop        free: push, whichever thread the block came from
+//!                ▲                  │
+//!         ┌──────┴──────────────────▼──────┐
+//!         │ lists[class] of this thread    │   in the thread-local slot itself, or where it points
+//!         └──────▲──────────────────┬──────┘
+//!         refill │ a batch    drain │ a batch
+//!         ┌──────┴──────────────────▼──────┐
+//!         │ central, per class             │
+//!         └────────────────────────────────┘
+//! ```
+//!
+//! | a thread's state | lists | event | becomes |
+//! |---|---|---|---|
+//! | `NotYet` | closed | first allocation or free | `Open`, or `Gone` where the system cannot tell of its end |
+//! | `Open` | open | the thread ends (pthread key) | `Gone`, all blocks given back |
+//! | `Gone` | closed | anything | stays: one block at a time, from and to the central lists |
+//!
+//! Z1  A closed list is empty, and every pop from it and push to it goes the slow way: that is all the
+//!     checking there is.
+//! Z2  No slab belongs to a thread, so nothing of a thread stays behind but what its lists hold.
+//!
+//! Never: locks on a hot path, or asks whether the thread is set up.
+
+mod alloc;
+mod audit;
+mod drain;
+mod exit;
+mod free;
+mod large;
+mod realloc;
+mod refill;
+
+pub(crate) use alloc::{alloc, alloc_zeroed};
+pub(crate) use audit::audit;
+pub(crate) use exit::{Idle, purge};
+pub(crate) use free::free;
+pub(crate) use realloc::realloc;
+
+use crate::base::{ClassIdx, MAX_CLASSES};
+use crate::central::Shared;
+use crate::list::{Block, WindowList};
+use crate::registry::Hint;
+use crate::sys::thread::ExitHook;
+use crate::variant::Slot;
+use core::cell::Cell;
+use core::mem::offset_of;
+use core::ptr;
+
+/// What of a thread's life the allocator has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    NotYet,
+    Open,
+    Gone,
+}
+
+/// One thread's lists. [owner], all of it; placeholders are shared, and only read.
+#[repr(C, align(64))]
+pub(crate) struct Cache {
+    /// Hot.
+    lists: [WindowList; MAX_CLASSES],
+    /// What a list may hold, and how it fared, for the slow paths.
+    demands: [Demand; MAX_CLASSES],
+    state: Cell<State>,
+    /// Slow paths until the clock is looked at.
+    until_tend: Cell<u8>,
+    /// The list that is looked at for idleness next.
+    idle_turn: Cell<u8>,
+    /// The SuperSlab found last, for the registries that look for it.
+    hint: Hint,
+    /// Link in the stack of caches that wait for a thread.
+    next_idle: Cell<*const Cache>,
+}
+
+/// How much a list is asked for.
+struct Demand {
+    /// Blocks that it may hold; 0 before the first refill.
+    limit: Cell<u32>,
+    /// Blocks that the next refill asks for, less one.
+    refill: Cell<u32>,
+    /// Its newest block when it was last looked at for idleness.
+    newest_seen: Cell<*const Block>,
+}
+
+const _: () = assert!(offset_of!(Cache, lists) == 0, "the hottest first");
+
+// SAFETY: a cache is touched by its thread only, and changes threads through the stack of idle ones,
+// under a lock. The placeholders' lists are closed, and a list that is closed is not written to where it is
+// shared (`keeps`), nor is anything else of a placeholder, but the hint, which is atomic.
+unsafe impl Sync for Cache {}
+
+/// A variant with its threads' caches.
+pub(crate) trait Cached: Shared {
+    /// This thread's cache, or the placeholder that stands for one.
+    fn cache() -> &'static Cache;
+    /// Makes the slot point elsewhere, where it points.
+    fn set_cache(cache: &'static Cache);
+    /// The placeholder of threads that have had theirs, where the slot points.
+    fn gone() -> &'static Cache;
+    /// Caches that wait for a thread, where the slot points.
+    fn idle() -> &'static Idle;
+    /// Tells of a thread's end.
+    fn hook() -> &'static ExitHook;
+
+    /// Whether a closed list may be shared, and so must not be written to.
+    const KEEPS: bool = matches!(Self::THREAD_SLOT, Slot::Pointer);
+}
+
+impl Cache {
+    const fn new(state: State) -> Self {
+        Self {
+            lists: [const { WindowList::closed() }; MAX_CLASSES],
+            demands: [const { Demand::new() }; MAX_CLASSES],
+            state: Cell::new(state),
+            until_tend: Cell::new(0),
+            idle_turn: Cell::new(0),
+            hint: Hint::new(),
+            next_idle: Cell::new(ptr::null()),
+        }
+    }
+
+    /// What a thread starts out with.
+    pub(crate) const fn not_yet() -> Self {
+        Self::new(State::NotYet)
+    }
+
+    /// Stands for the cache of a thread whose end has been seen.
+    pub(crate) const fn gone() -> Self {
+        Self::new(State::Gone)
+    }
+
+    #[inline(always)]
+    fn list(&self, class: ClassIdx) -> &WindowList {
+        &self.lists[class.index()]
+    }
+
+    fn demand(&self, class: ClassIdx) -> &Demand {
+        &self.demands[class.index()]
+    }
+
+    /// Whether an address lies in a SuperSlab, looked up as `free` does.
+    #[inline(always)]
+    pub(crate) fn finds<V: Shared>(&self, address: usize) -> bool {
+        V::pool().registry.lookup::<V>(address, &self.hint, V::counters()).is_some()
+    }
+}
+
+impl Demand {
+    const fn new() -> Self {
+        Self { limit: Cell::new(0), refill: Cell::new(0), newest_seen: Cell::new(ptr::null()) }
+    }
+}
+
+/// What a block of this class counts for in a list's window.
+#[inline(always)]
+fn step<V: Cached>(class: ClassIdx) -> i32 {
+    V::STEPS[class.index()]
+}

@@ -1,0 +1,90 @@
+//! Changing a block's size: where it is, if that can be; by moving its pages, if it has its own.
+
+use super::alloc::alloc;
+use super::free::free;
+use super::large::span_slots;
+use super::{Cached, audit};
+use crate::central::{Moved, own_resize};
+use crate::sys::system;
+use crate::variant::{FreeBy, Large};
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
+
+/// Moves a block to a size; null, and the old block intact, when memory is exhausted.
+///
+/// # Safety
+/// `block` is live, and this variant allocated it with `layout`; `new_size` is above 0 and fits a
+/// layout of the same alignment.
+#[inline(never)]
+pub(crate) unsafe fn realloc<V: Cached>(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+    // SAFETY: the caller's condition on `new_size` is that of an unchecked layout.
+    let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+    let (old_class, new_class) = (V::class_of(layout), V::class_of(new_layout));
+    let ours = match old_class {
+        Some(_) => V::FREE_BY == FreeBy::Layout || V::cache().finds::<V>(block.addr()),
+        None => V::LARGE == Large::Own,
+    };
+    if !ours && (old_class.is_some() || new_class.is_none()) {
+        // SAFETY: not ours, so it is the system's; the rest is the caller's word.
+        return unsafe { system::realloc(block, layout, new_size) };
+    }
+    if ours && old_class.is_some() {
+        if let Some(class) = old_class {
+            audit::freed::<V>(V::cache(), class, block.addr());
+        }
+        if old_class == new_class {
+            return block;
+        }
+    }
+    if ours && old_class.is_none() && new_class.is_none() {
+        // SAFETY: a live block is not null.
+        let start = unsafe { NonNull::new_unchecked(block) };
+        // SAFETY: the caller's conditions; both layouts are above the classes.
+        if let Some(moved) = unsafe { resize::<V>(start, layout, new_layout) } {
+            return moved.as_ptr();
+        }
+    }
+    // SAFETY: the caller's conditions.
+    unsafe { copy::<V>(block, layout, new_layout, ours) }
+}
+
+/// Resizes a large block without copying it, where that can be.
+///
+/// # Safety
+/// The block is live, with `layout`.
+unsafe fn resize<V: Cached>(start: NonNull<u8>, layout: Layout, new: Layout) -> Option<NonNull<u8>> {
+    match (span_slots(layout), span_slots(new)) {
+        (Some(old_slots), Some(new_slots)) if old_slots == new_slots => Some(start),
+        (Some(old_slots), Some(new_slots)) => {
+            V::spans().resize_span::<V>(start, old_slots, new_slots).then_some(start)
+        }
+        // SAFETY: the caller's condition.
+        (None, None) => match unsafe { own_resize::<V>(start, layout, new.size()) } {
+            Moved::To(start) => Some(start),
+            Moved::No => None,
+        },
+        _ => None,
+    }
+}
+
+/// Allocates, copies and frees.
+///
+/// # Safety
+/// As for [`realloc`]; `ours` says whether the block is not the system's.
+unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: bool) -> *mut u8 {
+    // SAFETY: the new size is above 0.
+    let moved = unsafe { alloc::<V>(new) };
+    if moved.is_null() {
+        if !ours {
+            // The system may well shrink in place what it has no room to copy.
+            // SAFETY: the block is the system's.
+            return unsafe { system::realloc(block, layout, new.size()) };
+        }
+        return ptr::null_mut();
+    }
+    // SAFETY: both blocks hold the smaller size, and a new block overlaps no live one.
+    unsafe { moved.copy_from_nonoverlapping(block, layout.size().min(new.size())) };
+    // SAFETY: the caller gave the block up, and its content has been copied.
+    unsafe { free::<V>(block, layout) };
+    moved
+}

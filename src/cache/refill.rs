@@ -1,0 +1,68 @@
+//! The slow half of allocation: blocks from beyond the window, or from the central list.
+
+use super::drain::look_around;
+use super::exit::open;
+use super::{Cache, Cached, State, step};
+use crate::base::ClassIdx;
+use crate::list::Block;
+use crate::sys::system;
+use crate::variant::{Bound, list_bytes_limit};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+/// Bytes of a list's first refill.
+const FIRST_BYTES: usize = 1024;
+
+/// Allocates when the list's window is empty, or closed.
+///
+/// # Safety
+/// `layout` has a size above 0, and `class` serves it.
+#[cold]
+#[inline(never)]
+pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> *mut u8 {
+    let cache = V::cache();
+    if !V::KEEPS {
+        cache.list(class).undo_pop(step::<V>(class));
+    }
+    let block = match cache.state.get() {
+        State::Open => refill::<V>(cache, class),
+        State::NotYet => match open::<V>() {
+            Some(cache) => refill::<V>(cache, class),
+            None => V::central(class).take::<V>(class, 1).pop(),
+        },
+        State::Gone => V::central(class).take::<V>(class, 1).pop(),
+    };
+    if let Some(block) = block {
+        return block.as_ptr().cast();
+    }
+    if V::SOFT_CAP.is_some() {
+        V::counters().count_fallback(class);
+        // SAFETY: the caller's condition.
+        return unsafe { system::alloc(layout) };
+    }
+    core::ptr::null_mut()
+}
+
+fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<Block>> {
+    let (list, step) = (cache.list(class), step::<V>(class));
+    let batch = u32::from(V::BATCHES[class.index()]);
+    // Opening the cache may have allocated, and so have filled the window by now.
+    if list.window_len(step) == 0 && list.draw(batch, step) == 0 {
+        let demand = cache.demand(class);
+        let want = match V::LIST_BOUND {
+            Bound::Blocks => batch,
+            // Little at first, and twice as much each time: most classes of most threads stay small.
+            Bound::Bytes => {
+                let first = (FIRST_BYTES / V::CLASSES.block_bytes(class)).max(1) as u32;
+                (demand.refill.get() * 2).clamp(first, batch)
+            }
+        };
+        demand.refill.set(want);
+        let most = list_bytes_limit::<V>(class);
+        demand.limit.set((demand.limit.get() + want).min(most));
+        let chain = V::central(class).take::<V>(class, want);
+        list.fill(&chain, step);
+        look_around::<V>(cache, class);
+    }
+    list.pop(step, true)
+}

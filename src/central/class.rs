@@ -1,0 +1,246 @@
+//! The central list of one class: batches that wait, and the slabs that have blocks.
+
+use super::Shared;
+use crate::base::ClassIdx;
+use crate::chunk::{BitSlab, Chunk};
+use crate::list::{Block, Chain};
+use crate::stats::Event;
+use crate::sys::atomic::AtomicU32;
+use crate::sys::lock::Lock;
+use crate::variant::{Partial, Variant};
+use core::cell::Cell;
+use core::ptr::{self, NonNull};
+
+/// Lists of slabs by fullness, the fullest first.
+const BINS: usize = 4;
+
+/// See the module. All bytes zero is an empty one.
+#[repr(C, align(64))]
+pub(crate) struct Central {
+    /// Guards all that follows, and the class's slabs.
+    pub(crate) lock: Lock,
+    /// Batches that wait, each of exactly the class's batch length.
+    waiting: Cell<*mut Block>,
+    batches: Cell<u32>,
+    /// The fewest batches that waited since the last purge: so many were not needed.
+    least: Cell<u32>,
+    /// Chunks mapped for this class, where a soft cap counts them.
+    mapped: Cell<u32>,
+    /// Heads of the lists of slabs that have blocks.
+    bins: [Cell<Option<&'static BitSlab>>; BINS],
+}
+
+// SAFETY: all fields but the lock are touched with the lock held.
+unsafe impl Sync for Central {}
+
+impl Central {
+    pub(crate) const fn new() -> Self {
+        Self {
+            lock: Lock::over(AtomicU32::new(0)),
+            waiting: Cell::new(ptr::null_mut()),
+            batches: Cell::new(0),
+            least: Cell::new(0),
+            mapped: Cell::new(0),
+            bins: [const { Cell::new(None) }; BINS],
+        }
+    }
+
+    /// Up to `want` blocks, at most a batch; fewer where memory runs out, and more where a whole batch
+    /// waits.
+    pub(crate) fn take<V: Shared>(&self, class: ClassIdx, want: u32) -> Chain {
+        V::counters().count_many(Event::Atomic, 2);
+        self.lock.with(|| match self.take_batch::<V>(class) {
+            Some(batch) if want > 1 => batch,
+            // One block for a thread without lists: what is left of the batch goes home.
+            Some(mut batch) => {
+                let mut one = Chain::new();
+                if let Some(block) = batch.pop() {
+                    // SAFETY: just taken off its chain, so in no list, and the caller's.
+                    unsafe { one.append(block) };
+                }
+                self.bring_home::<V>(class, batch);
+                one
+            }
+            None => self.take_from_slabs::<V>(class, want),
+        })
+    }
+
+    /// Takes blocks back: as a batch that waits, if it is one and there is room, or home to their slabs.
+    pub(crate) fn give<V: Shared>(&self, class: ClassIdx, chain: Chain) {
+        V::counters().count_many(Event::Atomic, 2);
+        V::counters().count(Event::ListDrain);
+        self.lock.with(|| {
+            let is_batch = chain.len() == u32::from(V::BATCHES[class.index()]);
+            if is_batch && self.batches.get() < room::<V>(class) {
+                // SAFETY: a batch is not empty, and `transfer_kib` is for classes of 16 bytes or more.
+                self.waiting.set(unsafe { chain.stack_on(self.waiting.get()) });
+                self.batches.set(self.batches.get() + 1);
+            } else {
+                self.bring_home::<V>(class, chain);
+            }
+        });
+    }
+
+    fn take_batch<V: Shared>(&self, class: ClassIdx) -> Option<Chain> {
+        if V::TRANSFER_KIB == 0 {
+            return None;
+        }
+        let top = NonNull::new(self.waiting.get())?;
+        // SAFETY: `give` stacked it, a batch of the class's length.
+        let (batch, below) =
+            unsafe { Chain::unstack(top, u32::from(V::BATCHES[class.index()])) };
+        self.waiting.set(below);
+        self.batches.set(self.batches.get() - 1);
+        self.least.set(self.least.get().min(self.batches.get()));
+        V::counters().count(Event::Transfer);
+        Some(batch)
+    }
+
+    fn take_from_slabs<V: Shared>(&self, class: ClassIdx, want: u32) -> Chain {
+        let mut chain = Chain::new();
+        while chain.len() < want {
+            let Some(slab) = self.first_slab().or_else(|| self.claim::<V>(class)) else { break };
+            slab.take::<V>(&mut chain, want);
+            self.rebin::<V>(slab);
+        }
+        V::counters().count(Event::Refill);
+        chain
+    }
+
+    /// A slot made a slab of this class.
+    fn claim<V: Shared>(&self, class: ClassIdx) -> Option<&'static BitSlab> {
+        V::counters().count_many(Event::Atomic, 2);
+        let may_map = V::SOFT_CAP.is_none_or(|cap| self.mapped.get() < cap);
+        let (chunk, slot, mapped) = V::spans().claim_slot::<V>(may_map)?;
+        self.mapped.set(self.mapped.get() + u32::from(mapped));
+        let slab = chunk.slab(slot);
+        slab.set_up::<V>(class);
+        V::counters().count(Event::AcquireUnused);
+        Some(slab)
+    }
+
+    /// Brings blocks home to their slabs.
+    fn bring_home<V: Shared>(&self, class: ClassIdx, mut chain: Chain) {
+        let now = V::spans().now();
+        while let Some(block) = chain.pop() {
+            let address = block.addr().get();
+            // SAFETY: the block is out, so its chunk is mapped.
+            let slab = unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address));
+            slab.put::<V>(class, block, now);
+            if slab.used() == 0 && self.has_others(slab) {
+                self.unbin(slab);
+                slab.take_down();
+                V::counters().count_many(Event::Atomic, 2);
+                V::counters().count(Event::Retired);
+                V::spans().give::<V>(slab.slot(), address, 1);
+            } else {
+                self.rebin::<V>(slab);
+            }
+        }
+    }
+
+    /// Whether a refill would find blocks in another slab: the last one stays, or a class at its
+    /// boundary would claim and retire in turn.
+    fn has_others(&self, slab: &BitSlab) -> bool {
+        let is_other = |other: &'static BitSlab| !ptr::eq(other, slab);
+        self.bins.iter().any(|bin| {
+            bin.get().is_some_and(|first| is_other(first) || first.next.get().is_some())
+        })
+    }
+
+    // ---- slabs by fullness (N2) ------------------------------------------------------------------
+
+    fn first_slab(&self) -> Option<&'static BitSlab> {
+        self.bins.iter().find_map(Cell::get)
+    }
+
+    /// Which list a slab belongs in; `None` for one without blocks.
+    fn bin_of<V: Variant>(slab: &BitSlab) -> Option<usize> {
+        if !slab.has_blocks() {
+            return None;
+        }
+        let (used, capacity) = (slab.used() as usize, slab.capacity() as usize);
+        match V::PARTIAL {
+            Partial::Latest => Some(0),
+            // By quarters; the emptiest last.
+            Partial::Fullest => Some(BINS - 1 - used * BINS / capacity),
+        }
+    }
+
+    fn rebin<V: Variant>(&self, slab: &'static BitSlab) {
+        let bin = Self::bin_of::<V>(slab);
+        if bin.map_or(0, |bin| bin as u8 + 1) == slab.bin.get() {
+            return;
+        }
+        self.unbin(slab);
+        if let Some(bin) = bin {
+            let next = self.bins[bin].replace(Some(slab));
+            slab.next.set(next);
+            if let Some(next) = next {
+                next.previous.set(Some(slab));
+            }
+            slab.bin.set(bin as u8 + 1);
+        }
+    }
+
+    fn unbin(&self, slab: &'static BitSlab) {
+        let Some(bin) = usize::from(slab.bin.replace(0)).checked_sub(1) else { return };
+        let (previous, next) = (slab.previous.take(), slab.next.take());
+        match previous {
+            Some(previous) => previous.next.set(next),
+            None => self.bins[bin].set(next),
+        }
+        if let Some(next) = next {
+            next.previous.set(previous);
+        }
+    }
+
+    // ---- for purging: with the lock held ---------------------------------------------------------
+
+    /// Brings home the batches that nobody took since the last time, or `all` of them.
+    pub(super) fn send_home<V: Shared>(&self, class: ClassIdx, all: bool) {
+        let count = if all { self.batches.get() } else { self.least.get() };
+        for _ in 0..count {
+            let Some(batch) = self.take_batch::<V>(class) else { break };
+            self.bring_home::<V>(class, batch);
+        }
+        self.least.set(self.batches.get());
+    }
+
+    /// The slabs that have blocks; none may be moved while they are looked at.
+    pub(super) fn slabs(&self) -> impl Iterator<Item = &'static BitSlab> {
+        self.bins.iter().flat_map(|bin| {
+            let mut at = bin.get();
+            core::iter::from_fn(move || {
+                let slab = at?;
+                at = slab.next.get();
+                Some(slab)
+            })
+        })
+    }
+
+    /// Gives the slab that stays without a block in use back to the spans, if that is what it was for
+    /// `delay` milliseconds.
+    pub(super) fn retire_last<V: Shared>(&self, now: u32, delay: u32) {
+        let is_idle = |slab: &&BitSlab| slab.used() == 0 && slab.idle_ms(now) >= delay;
+        while let Some(slab) = self.slabs().find(is_idle) {
+            self.unbin(slab);
+            slab.take_down();
+            V::spans().give::<V>(slab.slot(), ptr::from_ref(slab).addr(), 1);
+        }
+    }
+
+    /// Blocks in the batches that wait; for audits.
+    pub(crate) fn waiting_blocks<V: Shared>(&self, class: ClassIdx) -> usize {
+        self.batches.get() as usize * usize::from(V::BATCHES[class.index()])
+    }
+}
+
+/// Batches of a class that may wait.
+fn room<V: Variant>(class: ClassIdx) -> u32 {
+    let batch = usize::from(V::BATCHES[class.index()]) * V::CLASSES.block_bytes(class);
+    match V::TRANSFER_KIB {
+        0 => 0,
+        kib => (kib * 1024 / batch).clamp(2, 64) as u32,
+    }
+}

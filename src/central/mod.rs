@@ -1,0 +1,68 @@
+//! Layer 6: what the threads of a variant of the central backend share.
+//!
+//! ```text
+//!         refill: a batch ▲            │ drain: a batch
+//!        ┌────────────────┴────────────▼────────────────┐
+//!        │ class: batches that wait ("transfer")        │  one lock per class
+//!        │        slabs with blocks, by fullness        │
+//!        └────────────────▲────────────┬────────────────┘
+//!          a free slot    │            │ a slab with every block home
+//!        ┌────────────────┴────────────▼────────────────┐   spans of slots for large blocks
+//!        │ spans: chunks with free slots                │ ◀──────────────────────────────────
+//!        └────────────────▲────────────┬────────────────┘   mappings of their own for larger ones
+//!                    map  │            │ purge, unmap
+//! ```
+//!
+//! N1  A block of a class is in exactly one place: its slab (a bit), a batch that waits, a thread's list,
+//!     or the program's hands.
+//! N2  A slab is in its class's list of slabs of its fullness exactly while it has blocks.
+//! N3  Locks are taken in the order: classes from the first to the last, then the spans. A thread holds
+//!     more than one only to get or give a slot, and around a fork.
+//!
+//! Never: touches a thread's lists.
+
+mod class;
+mod kept;
+mod own;
+mod purge;
+mod spans;
+
+pub(crate) use class::Central;
+pub(crate) use own::{Moved, own_alloc, own_free, own_resize};
+pub(crate) use purge::{purge_all, tend};
+pub(crate) use spans::Spans;
+
+use crate::base::{ClassIdx, MAX_CLASSES};
+use crate::pool::Pooled;
+use crate::stats::Counters;
+
+/// A variant with what its threads share.
+pub(crate) trait Shared: Pooled {
+    /// The central lists, by class.
+    fn centrals() -> &'static [Central; MAX_CLASSES];
+    /// The slots.
+    fn spans() -> &'static Spans;
+    /// What is counted for all threads at once: nothing on a hot path.
+    fn counters() -> &'static Counters;
+
+    /// The central list of a class.
+    fn central(class: ClassIdx) -> &'static Central {
+        &Self::centrals()[class.index()]
+    }
+}
+
+/// Takes every lock, for a fork: nobody else is in the middle of anything then.
+pub(crate) extern "C" fn lock_all<V: Shared>() {
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        V::central(class).lock.lock();
+    }
+    V::spans().lock.lock();
+}
+
+/// Gives every lock up, in the parent and in the child.
+pub(crate) extern "C" fn unlock_all<V: Shared>() {
+    V::spans().lock.unlock();
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        V::central(class).lock.unlock();
+    }
+}

@@ -1,0 +1,104 @@
+//! Blocks with a mapping of their own: the largest.
+//!
+//! The layout says how long a block's mapping is, whole pages, so no header is needed. Freed ones are
+//! kept for a while (`kept`); growing one moves its pages, not its bytes.
+
+use super::Shared;
+use crate::base::{PAGE_BYTES, round_up};
+use crate::sys::pages;
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+/// What became of a block that was to change its size.
+pub(crate) enum Moved {
+    /// It has the new size, here.
+    To(NonNull<u8>),
+    /// The kernel refuses, or cannot keep the alignment: the block is as it was.
+    No,
+}
+
+/// Bytes of the mapping of a block of so many.
+fn mapping_bytes(size: usize) -> usize {
+    round_up(size, PAGE_BYTES)
+}
+
+const fn bound<V: Shared>() -> usize {
+    V::KEEP_MIB << 20
+}
+
+/// A mapping for a layout: start, and whether it is zero. `None` when memory is exhausted.
+pub(crate) fn own_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    let bytes = mapping_bytes(layout.size());
+    if layout.align() > PAGE_BYTES {
+        return Some((pages::map_aligned(bytes, layout.align())?, true));
+    }
+    if V::KEEP_MIB > 0 {
+        let spans = V::spans();
+        let (found, largest) = spans.lock.with(|| match spans.kept.take(bytes) {
+            None => (None, spans.kept.take_largest()),
+            found => (found, None),
+        });
+        if let Some(start) = found {
+            return Some((start, false));
+        }
+        if let Some((start, kept)) = largest {
+            // Its pages are in memory already, and those that are missing come with it.
+            // SAFETY: taken out of what is kept, so nobody refers to it.
+            if let Some(start) = unsafe { pages::resize(start, kept, bytes) } {
+                return Some((start, false));
+            }
+            // SAFETY: as above; it is as it was.
+            unsafe { pages::unmap(start, kept) };
+        }
+    }
+    Some((pages::map(bytes)?, true))
+}
+
+/// Takes back a mapping.
+///
+/// # Safety
+/// The block came from [`own_alloc`] or [`own_resize`] with a layout of this size, and nobody refers to it.
+pub(crate) unsafe fn own_free<V: Shared>(start: NonNull<u8>, size: usize) {
+    // SAFETY: the caller's condition.
+    unsafe { give_up::<V>(start, mapping_bytes(size)) };
+}
+
+/// # Safety
+/// The range is whole pages of mappings, and nobody refers to it.
+unsafe fn give_up<V: Shared>(start: NonNull<u8>, bytes: usize) {
+    if V::KEEP_MIB == 0 {
+        // SAFETY: the caller's condition.
+        return unsafe { pages::unmap(start, bytes) };
+    }
+    let spans = V::spans();
+    spans.lock.with(|| {
+        // SAFETY: the caller's condition.
+        unsafe { spans.kept.put(start, bytes, spans.now(), bound::<V>()) };
+    });
+}
+
+/// Changes a block's size, by moving its pages where it must move.
+///
+/// # Safety
+/// As for [`own_free`]; `layout` is the block's.
+pub(crate) unsafe fn own_resize<V: Shared>(start: NonNull<u8>, layout: Layout, new: usize) -> Moved {
+    let (old, new) = (mapping_bytes(layout.size()), mapping_bytes(new));
+    if new == old {
+        return Moved::To(start);
+    }
+    if new < old {
+        // SAFETY: `new` is inside the mapping.
+        let tail = unsafe { start.add(new) };
+        // SAFETY: the block ends there from here on.
+        unsafe { give_up::<V>(tail, old - new) };
+        return Moved::To(start);
+    }
+    if layout.align() > PAGE_BYTES {
+        return Moved::No;
+    }
+    // SAFETY: the caller's condition: nobody else refers to the block.
+    match unsafe { pages::resize(start, old, new) } {
+        Some(start) => Moved::To(start),
+        None => Moved::No,
+    }
+}

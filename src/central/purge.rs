@@ -1,0 +1,122 @@
+//! Memory back to the kernel: what nobody has used for a while, looked for by the slow paths themselves.
+//!
+//! | memory | goes back when |
+//! |---|---|
+//! | a batch that waits | nobody needed it between two purges: home to its slabs |
+//! | a free slot | it has been free for `purge_ms` |
+//! | a page of a slab that no block in use touches | nothing came home to the slab for `purge_ms` |
+//! | a mapping that was kept | it has been kept for `purge_ms` |
+//! | a chunk | all of it is free and without memory, and it is not the only one such |
+//!
+//! Never: waits for a lock of a class that is taken; that class is busy, and its turn comes again.
+
+use super::Shared;
+use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, slots_in};
+use crate::chunk::{ALL_SLOTS, Chunk};
+use crate::stats::Event;
+use crate::sys::atomic::Ordering;
+use crate::sys::{clock, pages};
+use crate::variant::Unit;
+
+/// Purges in the time of `purge_ms`.
+const PURGES_PER_DELAY: u32 = 4;
+
+/// Purges, if that is due; true if it is some while since the last call that said so.
+#[cold]
+#[inline(never)]
+pub(crate) fn tend<V: Shared>() {
+    let Some(delay) = V::PURGE_MS else { return };
+    let spans = V::spans();
+    let now = clock::now_ms();
+    spans.set_now(now);
+    // ORDERING: relaxed; it says whose turn it is, and publishes nothing.
+    let due = spans.due.load(Ordering::Relaxed);
+    if (now.wrapping_sub(due) as i32) < 0 {
+        return;
+    }
+    let next = now.wrapping_add(delay / PURGES_PER_DELAY);
+    // ORDERING: relaxed, as above.
+    if spans.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        purge::<V>(now, delay, false);
+    }
+}
+
+/// Gives back all that can be, at once.
+pub(crate) fn purge_all<V: Shared>() {
+    purge::<V>(clock::now_ms(), 0, true);
+}
+
+fn purge<V: Shared>(now: u32, delay: u32, all: bool) {
+    V::counters().count(Event::Purge);
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        let central = V::central(class);
+        if all {
+            central.lock.lock();
+        } else if !central.lock.try_lock() {
+            continue;
+        }
+        central.send_home::<V>(class, all);
+        central.retire_last::<V>(now, delay);
+        if V::PURGE_UNIT == Unit::Pages || all {
+            purge_pages::<V>(class, now, delay);
+        }
+        central.lock.unlock();
+    }
+    let spans = V::spans();
+    spans.lock.with(|| {
+        spans.kept.drop_older(now, delay);
+        let mut spare = 0;
+        let mut next = spans.all().next();
+        while let Some(chunk) = next {
+            next = chunk.next_of_all.get();
+            purge_slots::<V>(chunk, now, delay);
+            if chunk.free.get() == ALL_SLOTS && chunk.dirty.get() == 0 && !chunk.pinned.get() {
+                spare += 1;
+                if spare > 1 || all {
+                    spans.unmap::<V>(chunk);
+                }
+            }
+        }
+    });
+}
+
+/// Pages of the class's slabs that no block in use touches. With the class's lock held.
+fn purge_pages<V: Shared>(class: ClassIdx, now: u32, delay: u32) {
+    for slab in V::central(class).slabs() {
+        for (from, to) in runs(slab.pages_to_purge::<V>(now, delay)) {
+            // SAFETY: no block that is out touches these pages (Y1), and none gets out while the lock is
+            // held; they are mapped.
+            unsafe { pages::purge(slab.page(from), (to - from) * PAGE_BYTES) };
+            V::counters().count_many(Event::PurgedPage, (to - from) as u64);
+        }
+    }
+}
+
+/// Free slots of a chunk. With the lock of the spans held.
+fn purge_slots<V: Shared>(chunk: &'static Chunk, now: u32, delay: u32) {
+    let age = |slot: SlotIdx| now.wrapping_sub(chunk.freed_at[slot.index()].get());
+    let old = slots_in(chunk.dirty.get())
+        .filter(|&slot| age(slot) >= delay)
+        .fold(0, |mask, slot| mask | slot.bit());
+    for (from, to) in runs(old) {
+        let bytes = (to - from) * SLOT_BYTES;
+        // SAFETY: the slots are free (X1, X2), and mapped.
+        if unsafe { pages::purge(chunk.slot_start(SlotIdx::new(from)), bytes) } {
+            chunk.dirty.set(chunk.dirty.get() & !bit_range(from, to));
+            V::counters().count_many(Event::PurgedPage, (bytes / PAGE_BYTES) as u64);
+        }
+    }
+}
+
+/// The runs of set bits, as ranges.
+fn runs(mut mask: u32) -> impl Iterator<Item = (usize, usize)> {
+    core::iter::from_fn(move || {
+        if mask == 0 {
+            return None;
+        }
+        let from = mask.trailing_zeros() as usize;
+        let to = from + (mask >> from).trailing_ones() as usize;
+        mask &= !bit_range(from, to);
+        Some((from, to))
+    })
+}

@@ -1,0 +1,288 @@
+//! Slots of chunks, one at a time for slabs and in runs for large blocks.
+//!
+//! Dirty slots are reused before clean ones, and a hole that just fits before a larger one.
+//!
+//! V1  A chunk is in the list of those with free slots exactly while it has any.
+
+use super::Shared;
+use super::kept::Kept;
+use crate::base::{CHUNK_BYTES, MAX_SLOTS, SlotIdx, bit_range, slots_in};
+use crate::chunk::{ALL_SLOTS, Chunk};
+use crate::stats::Event;
+use crate::sys::atomic::{AtomicU32, Ordering};
+use crate::sys::fatal::fatal;
+use crate::sys::lock::Lock;
+use crate::sys::pages;
+use crate::variant::{Fresh, HugePages};
+use core::cell::Cell;
+use core::ptr::NonNull;
+
+/// Chunks that are looked at for dirty slots before clean ones are taken.
+const DIRTY_LOOKS: usize = 8;
+
+/// See the module.
+#[repr(C, align(64))]
+pub(crate) struct Spans {
+    /// Guards all that follows but the atomics, and the chunks' own fields.
+    pub(crate) lock: Lock,
+    /// Chunks with free slots, the one that came to have some last first (V1).
+    available: Cell<Option<&'static Chunk>>,
+    all: Cell<Option<&'static Chunk>>,
+    chunks: Cell<u32>,
+    /// Mappings that were freed and wait to be used again.
+    pub(super) kept: Kept,
+    /// Milliseconds, as last looked at. [shared]
+    now: AtomicU32,
+    /// When the next purge is due. [shared]
+    pub(super) due: AtomicU32,
+}
+
+// SAFETY: all fields but the lock and the atomics are touched with the lock held.
+unsafe impl Sync for Spans {}
+
+impl Spans {
+    pub(crate) const fn new() -> Self {
+        Self {
+            lock: Lock::over(AtomicU32::new(0)),
+            available: Cell::new(None),
+            all: Cell::new(None),
+            chunks: Cell::new(0),
+            kept: Kept::new(),
+            now: AtomicU32::new(0),
+            due: AtomicU32::new(0),
+        }
+    }
+
+    /// Milliseconds, as [`tend`](super::tend) last saw them.
+    pub(crate) fn now(&self) -> u32 {
+        // ORDERING: relaxed; a number that says when, and publishes nothing.
+        self.now.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_now(&self, now: u32) {
+        // ORDERING: relaxed, as above.
+        self.now.store(now, Ordering::Relaxed);
+    }
+
+    /// Claims a slot for a slab. Maps a chunk where there is none and `may_map` says so; says whether it did.
+    /// `None` when memory is exhausted.
+    pub(crate) fn claim_slot<V: Shared>(
+        &self,
+        may_map: bool,
+    ) -> Option<(&'static Chunk, SlotIdx, bool)> {
+        self.lock.with(|| {
+            let (chunk, slot, mapped) = self.find_or_map::<V>(1, may_map)?;
+            self.mark_used::<V>(chunk, slot, 1);
+            Some((chunk, slot, mapped))
+        })
+    }
+
+    /// Claims the slots of a large block: its start, and whether they are zero.
+    pub(crate) fn claim_span<V: Shared>(&self, count: usize) -> Option<(NonNull<u8>, bool)> {
+        self.lock.with(|| {
+            let (chunk, slot, _) = self.find_or_map::<V>(count, true)?;
+            let zero = self.mark_used::<V>(chunk, slot, count);
+            chunk.span[slot.index()].set(count as u8);
+            Some((chunk.slot_start(slot), zero))
+        })
+    }
+
+    fn find_or_map<V: Shared>(
+        &self,
+        count: usize,
+        may_map: bool,
+    ) -> Option<(&'static Chunk, SlotIdx, bool)> {
+        if let Some((chunk, slot)) = self.find(count) {
+            return Some((chunk, slot, false));
+        }
+        let chunk = if may_map { self.map::<V>()? } else { return None };
+        Some((chunk, Chunk::find_run(chunk.free.get(), count)?, true))
+    }
+
+    fn find(&self, count: usize) -> Option<(&'static Chunk, SlotIdx)> {
+        let mut clean = None;
+        let mut at = self.available.get();
+        let mut looks = 0;
+        while let Some(chunk) = at {
+            if let Some(slot) = Chunk::find_run(chunk.dirty.get(), count) {
+                return Some((chunk, slot));
+            }
+            clean = clean.or_else(|| Some((chunk, Chunk::find_run(chunk.free.get(), count)?)));
+            looks += 1;
+            if clean.is_some() && looks >= DIRTY_LOOKS {
+                break;
+            }
+            at = chunk.next.get();
+        }
+        clean
+    }
+
+    /// Takes slots out of a chunk's free ones (X1); says whether they are zero (X2).
+    fn mark_used<V: Shared>(&self, chunk: &'static Chunk, slot: SlotIdx, count: usize) -> bool {
+        let run = bit_range(slot.index(), slot.index() + count);
+        debug_assert_eq!(chunk.free.get() & run, run);
+        let zero = V::FRESH == Fresh::Known && chunk.dirty.get() & run == 0;
+        chunk.free.set(chunk.free.get() & !run);
+        chunk.dirty.set(chunk.dirty.get() & !run);
+        if chunk.free.get() == 0 {
+            self.unlink(chunk);
+            if V::HUGE_PAGES == HugePages::Used && !chunk.huge.replace(true) {
+                // SAFETY: a chunk's pages are mapped.
+                unsafe { pages::ask_for_huge_pages(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
+            }
+        }
+        zero
+    }
+
+    /// Takes back a run of slots from `slot` of the chunk that `address` lies in.
+    pub(crate) fn give<V: Shared>(&self, slot: SlotIdx, address: usize, count: usize) {
+        // SAFETY: slots of the chunk are in use, so it is mapped.
+        let chunk = unsafe { Chunk::containing(address) };
+        self.lock.with(|| self.mark_free(chunk, slot, count));
+    }
+
+    /// Takes back a large block's slots. What was no span of that size is misuse.
+    pub(crate) fn give_span(&self, start: NonNull<u8>, count: usize) {
+        let address = start.addr().get();
+        let slot = Chunk::slot_at(address);
+        // SAFETY: the span is in use, so its chunk is mapped.
+        let chunk = unsafe { Chunk::containing(address) };
+        self.lock.with(|| {
+            if usize::from(chunk.span[slot.index()].replace(0)) != count {
+                fatal("double free, or free with a layout of another size:", address);
+            }
+            self.mark_free(chunk, slot, count);
+        });
+    }
+
+    fn mark_free(&self, chunk: &'static Chunk, slot: SlotIdx, count: usize) {
+        let run = bit_range(slot.index(), slot.index() + count);
+        debug_assert_eq!(chunk.free.get() & run, 0);
+        if chunk.free.get() == 0 {
+            self.link(chunk);
+        }
+        chunk.free.set(chunk.free.get() | run);
+        chunk.dirty.set(chunk.dirty.get() | run);
+        for slot in slots_in(run) {
+            chunk.freed_at[slot.index()].set(self.now());
+        }
+    }
+
+    /// Makes a span longer or shorter where it is; false, and nothing changed, where it cannot grow.
+    pub(crate) fn resize_span<V: Shared>(&self, start: NonNull<u8>, old: usize, new: usize) -> bool {
+        let address = start.addr().get();
+        let slot = Chunk::slot_at(address);
+        // SAFETY: the span is in use, so its chunk is mapped.
+        let chunk = unsafe { Chunk::containing(address) };
+        self.lock.with(|| {
+            if usize::from(chunk.span[slot.index()].get()) != old {
+                fatal("realloc with a layout of another size:", address);
+            }
+            let end = slot.index() + old;
+            if new < old {
+                self.mark_free(chunk, SlotIdx::new(slot.index() + new), old - new);
+            } else {
+                let wanted = end..slot.index() + new;
+                let fits = wanted.end <= MAX_SLOTS
+                    && chunk.free.get() & bit_range(wanted.start, wanted.end)
+                        == bit_range(wanted.start, wanted.end);
+                if !fits {
+                    return false;
+                }
+                self.mark_used::<V>(chunk, SlotIdx::new(end), new - old);
+            }
+            chunk.span[slot.index()].set(new as u8);
+            true
+        })
+    }
+
+    // ---- chunks ----------------------------------------------------------------------------------
+
+    /// Maps a chunk and registers it; `None` when memory, or the registry, is exhausted.
+    fn map<V: Shared>(&self) -> Option<&'static Chunk> {
+        let pages = pages::map_aligned(CHUNK_BYTES, CHUNK_BYTES)?;
+        // SAFETY: fresh pages of that size, aligned so, which nobody else knows of; they are unmapped
+        // only when nobody can find them any more.
+        let chunk = unsafe { Chunk::create(pages) };
+        if !V::pool().registry.insert::<V>(&chunk.superslab) {
+            // SAFETY: nobody has found the chunk, since it is not registered.
+            unsafe { pages::unmap(pages, CHUNK_BYTES) };
+            return None;
+        }
+        V::counters().count(Event::AcquireGrow);
+        let next = self.all.replace(Some(chunk));
+        chunk.next_of_all.set(next);
+        if let Some(next) = next {
+            next.previous_of_all.set(Some(chunk));
+        }
+        self.chunks.set(self.chunks.get() + 1);
+        self.link(chunk);
+        Some(chunk)
+    }
+
+    /// Maps a chunk that nobody needs yet, for good.
+    pub(crate) fn map_spare<V: Shared>(&self) -> bool {
+        self.lock.with(|| self.map::<V>().map(|chunk| chunk.pinned.set(true)).is_some())
+    }
+
+    /// Unmaps a chunk whose slots are all free; false where the registry keeps it. With the lock held.
+    pub(super) fn unmap<V: Shared>(&self, chunk: &'static Chunk) -> bool {
+        debug_assert_eq!(chunk.free.get(), ALL_SLOTS);
+        if !V::pool().registry.remove::<V>(&chunk.superslab) {
+            return false;
+        }
+        self.unlink(chunk);
+        let (previous, next) = (chunk.previous_of_all.take(), chunk.next_of_all.take());
+        match previous {
+            Some(previous) => previous.next_of_all.set(next),
+            None => self.all.set(next),
+        }
+        if let Some(next) = next {
+            next.previous_of_all.set(previous);
+        }
+        self.chunks.set(self.chunks.get() - 1);
+        // SAFETY: no block of the chunk is out, it is in no list, and no lookup finds it (X4).
+        unsafe { pages::unmap(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
+        true
+    }
+
+    /// Chunks mapped now.
+    pub(crate) fn chunks(&self) -> u32 {
+        self.lock.with(|| self.chunks.get())
+    }
+
+    /// Calls `visit` with every chunk.
+    pub(crate) fn visit(&self, visit: impl FnMut(&'static Chunk)) {
+        self.lock.with(|| self.all().for_each(visit));
+    }
+
+    /// All chunks; with the lock held, or when no other thread is at work.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'static Chunk> {
+        let mut at = self.all.get();
+        core::iter::from_fn(move || {
+            let chunk = at?;
+            at = chunk.next_of_all.get();
+            Some(chunk)
+        })
+    }
+
+    fn link(&self, chunk: &'static Chunk) {
+        let next = self.available.replace(Some(chunk));
+        chunk.previous.set(None);
+        chunk.next.set(next);
+        if let Some(next) = next {
+            next.previous.set(Some(chunk));
+        }
+    }
+
+    fn unlink(&self, chunk: &'static Chunk) {
+        let (previous, next) = (chunk.previous.take(), chunk.next.take());
+        match previous {
+            Some(previous) => previous.next.set(next),
+            None => self.available.set(next),
+        }
+        if let Some(next) = next {
+            next.previous.set(previous);
+        }
+    }
+}

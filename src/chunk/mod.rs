@@ -1,0 +1,155 @@
+//! Layer 4: the memory layout of the central backend.
+//!
+//! ```text
+//! chunk, 2 MiB, aligned to its size: the SuperSlab of the central backend
+//! ┌───────────────────────────────────────┬────────────────┬────────────────┬───
+//! │ slot 0: header │ 32 slabs │ 32 bitmaps │ slot 1: blocks │ slot 2: blocks │ …
+//! └───────────────────────────────────────┴────────────────┴────────────────┴───
+//!    each page of it touched when needed      a slab, or a part of a span
+//! ```
+//!
+//! A slot is free, a slab of one class, or one of the slots of a *span*, which is a large block. All
+//! metadata lies in slot 0, away from the blocks: looking at a slab touches none of its pages.
+//!
+//! X1  A slot is in exactly one of: the chunk's `free`, a slab, a span.
+//! X2  What a slot's bit in `dirty` is: free, and perhaps not zero. A free slot without it is zero, and
+//!     has no memory.
+//! X3  A chunk's own fields are touched with the lock of the spans held; a slab's with the lock of its
+//!     class, and where the slot is free or changes hands, with that of the spans.
+//! X4  A reference to a chunk or a slab is not kept past the lock it was found under, unless a block of
+//!     it is out: so nobody has one when the chunk is unmapped.
+//!
+//! Never: locks, or decides who gets a slot.
+
+mod slab;
+
+pub(crate) use slab::BitSlab;
+
+use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SLOT_LG, SlotIdx, bit_range};
+use crate::slab::SuperSlab;
+use core::cell::Cell;
+use core::mem::offset_of;
+use core::ptr::{self, NonNull};
+
+/// Words of a slab's bitmap; so many times 64 blocks are the most that a slab has.
+pub(crate) const WORDS: usize = 64;
+
+/// Bits of the slots that can be had: all but the header's.
+pub(crate) const ALL_SLOTS: u32 = bit_range(1, MAX_SLOTS);
+
+/// See the drawing in the module. All bytes zero but for `free` is a fresh chunk.
+#[repr(C, align(64))]
+pub(crate) struct Chunk {
+    /// What the registry knows the chunk by. Its masks stay 0: nothing is on offer.
+    pub(crate) superslab: SuperSlab,
+    /// Neighbours among the chunks with free slots. [spans]
+    pub(crate) next: Cell<Option<&'static Chunk>>,
+    pub(crate) previous: Cell<Option<&'static Chunk>>,
+    /// Neighbours among all chunks. [spans]
+    pub(crate) next_of_all: Cell<Option<&'static Chunk>>,
+    pub(crate) previous_of_all: Cell<Option<&'static Chunk>>,
+    /// Slots that are free (X1). [spans]
+    pub(crate) free: Cell<u32>,
+    /// Of these, the ones that may have memory (X2). [spans]
+    pub(crate) dirty: Cell<u32>,
+    /// Whether huge pages were asked for. [spans]
+    pub(crate) huge: Cell<bool>,
+    /// Whether it was mapped ahead of need, and so stays mapped. [spans]
+    pub(crate) pinned: Cell<bool>,
+    /// When a dirty slot became free, in milliseconds. [spans]
+    pub(crate) freed_at: [Cell<u32>; MAX_SLOTS],
+    /// Slots of the span that starts here; 0 where none does. [spans]
+    pub(crate) span: [Cell<u8>; MAX_SLOTS],
+    slabs: [BitSlab; MAX_SLOTS],
+    /// A bit per block of a slab: whether it is home and free. [class]
+    bits: [[Cell<u64>; WORDS]; MAX_SLOTS],
+}
+
+const _: () = assert!(offset_of!(Chunk, superslab) == 0, "the registry's header comes first");
+const _: () = assert!(size_of::<Chunk>() <= SLOT_BYTES, "the header fits slot 0");
+
+// SAFETY: all fields but the atomics of `superslab` are touched with a lock held (X3).
+unsafe impl Sync for Chunk {}
+
+impl Chunk {
+    /// Makes a chunk of fresh pages, with every slot free.
+    ///
+    /// # Safety
+    /// `pages` are [`CHUNK_BYTES`] of zeroed memory, aligned to their size, that nobody else knows of and
+    /// that stay mapped while anyone can find them.
+    pub(crate) unsafe fn create(pages: NonNull<u8>) -> &'static Self {
+        // Everything in the chunk is reached by address from here on.
+        let chunk = ptr::with_exposed_provenance::<Self>(pages.expose_provenance().get());
+        // SAFETY: zeroed pages are a valid chunk (numbers, atomics, `None`s), aligned and large enough, by the
+        // caller's condition.
+        let chunk = unsafe { &*chunk };
+        chunk.free.set(ALL_SLOTS);
+        chunk
+    }
+
+    /// The chunk that an address lies in.
+    ///
+    /// # Safety
+    /// The address lies in a chunk, which stays mapped while the reference is in use (X4).
+    #[inline(always)]
+    pub(crate) unsafe fn containing(address: usize) -> &'static Self {
+        let base = address & !(CHUNK_BYTES - 1);
+        // SAFETY: chunks are aligned to their size, so the header is at `base`; its provenance was
+        // exposed by `create`, and it is mapped, by the caller's condition.
+        unsafe { &*ptr::with_exposed_provenance::<Self>(base) }
+    }
+
+    pub(crate) fn address(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+
+    pub(crate) fn slab(&'static self, slot: SlotIdx) -> &'static BitSlab {
+        &self.slabs[slot.index()]
+    }
+
+    fn words(&self, slot: SlotIdx) -> &[Cell<u64>; WORDS] {
+        &self.bits[slot.index()]
+    }
+
+    /// Start of a slot's memory.
+    pub(crate) fn slot_start(&self, slot: SlotIdx) -> NonNull<u8> {
+        let address = self.address() + slot.index() * SLOT_BYTES;
+        NonNull::new(ptr::with_exposed_provenance_mut(address)).unwrap_or(NonNull::dangling())
+    }
+
+    /// The slot that an address of this chunk lies in.
+    #[inline(always)]
+    pub(crate) fn slot_at(address: usize) -> SlotIdx {
+        SlotIdx::new(address >> SLOT_LG)
+    }
+
+    /// Where in the smallest hole of `mask` that has them `count` slots start.
+    pub(crate) fn find_run(mask: u32, count: usize) -> Option<SlotIdx> {
+        let mut best: Option<(usize, usize)> = None;
+        let mut rest = mask;
+        while rest != 0 {
+            let start = rest.trailing_zeros() as usize;
+            let len = (rest >> start).trailing_ones() as usize;
+            if len >= count && best.is_none_or(|(_, least)| len < least) {
+                best = Some((start, len));
+            }
+            rest &= !bit_range(start, start + len);
+        }
+        best.map(|(start, _)| SlotIdx::new(start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_hole_that_fits() {
+        let find = |mask, count| Chunk::find_run(mask, count).map(SlotIdx::index);
+        assert_eq!(find(0b1110_0110, 2), Some(1));
+        assert_eq!(find(0b1110_0110, 3), Some(5));
+        assert_eq!(find(0b1110_0110, 4), None);
+        assert_eq!((find(u32::MAX, 32), find(ALL_SLOTS, 31)), (Some(0), Some(1)));
+        assert_eq!((find(ALL_SLOTS, 32), find(0, 1)), (None, None));
+    }
+}

@@ -1,0 +1,244 @@
+//! A slab of the central backend: a slot cut into blocks of one class, and a bit for each.
+//!
+//! ```text
+//! block    0    1    2   …   carved − 1 │ carved        …      capacity − 1
+//! bit      1    0    1   …        0     │ never handed out: untouched memory
+//!          └ home ┘ └ out                 of the slot
+//! ```
+//!
+//! Y1  A block below `carved` is home exactly if its bit is set; `used` is how many are not.
+//! Y2  Blocks from `carved` on have never been handed out since the slot became a slab.
+//! Y3  No bit at or past `carved` is set, and no word below `lowest` has any.
+//!
+//! The blocks' memory is not touched here, but for the link of a block that is taken. Never: locks.
+
+use super::{Chunk, WORDS};
+use crate::base::{
+    CACHE_LINE, CHUNK_BYTES, ClassIdx, PAGE_BYTES, PAGE_LG, SLOT_BYTES, SlotIdx, bit_range,
+};
+use crate::list::{Block, Chain};
+use crate::sys::fatal::fatal;
+use crate::variant::{Spread, Variant};
+use core::cell::Cell;
+use core::mem::offset_of;
+use core::ptr::{self, NonNull};
+
+/// See the module. Touched with the lock of the class held (X3).
+#[repr(C, align(64))]
+pub(crate) struct BitSlab {
+    /// Neighbours among the class's slabs of about the same fullness that have blocks.
+    pub(crate) next: Cell<Option<&'static BitSlab>>,
+    pub(crate) previous: Cell<Option<&'static BitSlab>>,
+    /// Blocks that are out.
+    used: Cell<u16>,
+    /// Blocks that the slot has room for; 0 where it is no slab.
+    capacity: Cell<u16>,
+    /// Blocks that have been handed out at least once.
+    carved: Cell<u16>,
+    /// First word that may have a bit set.
+    lowest: Cell<u8>,
+    class: Cell<u8>,
+    /// The list that the slab is in, plus one; 0 for none.
+    pub(crate) bin: Cell<u8>,
+    /// Whether blocks have come home since its free pages were purged.
+    untidy: Cell<bool>,
+    /// When a block last came home, in milliseconds.
+    touched_at: Cell<u32>,
+}
+
+const _: () = assert!(size_of::<BitSlab>() == CACHE_LINE);
+
+impl BitSlab {
+    fn chunk(&self) -> &'static Chunk {
+        // SAFETY: a slab's metadata lies in its chunk, which is mapped as long as the slab's is.
+        unsafe { Chunk::containing(ptr::from_ref(self).addr()) }
+    }
+
+    pub(crate) fn slot(&self) -> SlotIdx {
+        let offset = ptr::from_ref(self).addr() % CHUNK_BYTES - offset_of!(Chunk, slabs);
+        SlotIdx::new(offset / size_of::<Self>())
+    }
+
+    fn words(&self) -> &'static [Cell<u64>; WORDS] {
+        self.chunk().words(self.slot())
+    }
+
+    pub(crate) fn class(&self) -> ClassIdx {
+        ClassIdx::from_table(self.class.get())
+    }
+
+    /// Blocks that are out.
+    pub(crate) fn used(&self) -> u32 {
+        u32::from(self.used.get())
+    }
+
+    /// Blocks that the slab has room for; 0 where the slot is none.
+    pub(crate) fn capacity(&self) -> u32 {
+        u32::from(self.capacity.get())
+    }
+
+    pub(crate) fn has_blocks(&self) -> bool {
+        self.used.get() < self.capacity.get()
+    }
+
+    /// Makes a free slot a slab, with all blocks at home and none handed out yet.
+    pub(crate) fn set_up<V: Variant>(&self, class: ClassIdx) {
+        let capacity = (SLOT_BYTES / V::CLASSES.block_bytes(class)).min(WORDS * 64);
+        for word in &self.words()[..capacity.div_ceil(64)] {
+            word.set(0);
+        }
+        self.class.set(class.index() as u8);
+        self.capacity.set(capacity as u16);
+        self.carved.set(0);
+        self.used.set(0);
+        self.lowest.set(WORDS as u8);
+        self.bin.set(0);
+        self.untidy.set(false);
+    }
+
+    /// Makes a slab of which every block is home a slot again.
+    pub(crate) fn take_down(&self) {
+        debug_assert_eq!(self.used.get(), 0);
+        self.capacity.set(0);
+    }
+
+    fn block_at(&self, start: NonNull<u8>, bytes: usize, index: usize) -> NonNull<Block> {
+        let address = start.addr().get() + index * bytes;
+        NonNull::new(ptr::with_exposed_provenance_mut(address)).unwrap_or(NonNull::dangling())
+    }
+
+    /// Takes blocks until the chain has `want`, or none is left: used ones first, by address.
+    pub(crate) fn take<V: Variant>(&self, chain: &mut Chain, want: u32) {
+        let bytes = V::CLASSES.block_bytes(self.class());
+        let start = self.chunk().slot_start(self.slot());
+        let before = chain.len();
+        let mut append = |index: usize| {
+            // SAFETY: the block lies in this slot and was home (Y1) or never out (Y2); its bit is
+            // cleared, or `carved` passes it, so it is handed out once, and is the caller's.
+            unsafe { chain.append(self.block_at(start, bytes, index)) };
+            chain.len() < want
+        };
+        let mut more = before < want;
+        let words = self.words();
+        let mut at = usize::from(self.lowest.get());
+        while more && at < usize::from(self.carved.get()).div_ceil(64) {
+            let mut bits = words[at].get();
+            while more && bits != 0 {
+                more = append(at * 64 + bits.trailing_zeros() as usize);
+                bits &= bits - 1;
+            }
+            words[at].set(bits);
+            at += usize::from(bits == 0);
+        }
+        self.lowest.set(at as u8);
+        let room = u32::from(self.capacity.get() - self.carved.get());
+        let fresh = if more { room.min(want - chain.len()) as usize } else { 0 };
+        self.carve::<V>(chain, start, bytes, fresh);
+        self.used.set(self.used.get() + (chain.len() - before) as u16);
+    }
+
+    /// Takes `count` blocks that were never handed out.
+    fn carve<V: Variant>(&self, chain: &mut Chain, start: NonNull<u8>, bytes: usize, count: usize) {
+        let first = usize::from(self.carved.get());
+        let stride = match V::SPREAD {
+            Spread::Adjacent => 1,
+            // As many as share a line, and one stride more for the rest that does not fill one.
+            Spread::Apart => (CACHE_LINE / bytes).clamp(1, count.max(1)),
+        };
+        // Every `stride`th block, from the first, then from the second: each comes once.
+        let lines = count.div_ceil(stride);
+        for column in 0..stride {
+            for line in 0..lines {
+                let index = line * stride + column;
+                if index < count {
+                    // SAFETY: below `capacity` and from `carved` on: never out (Y2).
+                    unsafe { chain.append(self.block_at(start, bytes, first + index)) };
+                }
+            }
+        }
+        self.carved.set((first + count) as u16);
+    }
+
+    /// Brings a block home. What cannot be one that is out is misuse gone too far to contain.
+    #[inline]
+    pub(crate) fn put<V: Variant>(&self, class: ClassIdx, block: NonNull<Block>, now: u32) {
+        let address = block.addr().get();
+        let offset = address % SLOT_BYTES;
+        let index = V::CLASSES.index_at(class, offset);
+        if self.class() != class || index >= usize::from(self.carved.get()) {
+            fatal("free with a layout of another size class:", address);
+        }
+        if index * V::CLASSES.block_bytes(class) != offset {
+            fatal("free of an address inside a block:", address);
+        }
+        let word = &self.words()[index / 64];
+        let bit = 1 << (index % 64);
+        if word.get() & bit != 0 {
+            fatal("double free:", address);
+        }
+        word.set(word.get() | bit);
+        self.lowest.set(self.lowest.get().min((index / 64) as u8));
+        self.used.set(self.used.get() - 1);
+        self.untidy.set(true);
+        self.touched_at.set(now);
+    }
+
+    /// Whether an address is where a block starts that has been handed out.
+    pub(crate) fn is_start<V: Variant>(&self, address: usize) -> bool {
+        let offset = address % SLOT_BYTES;
+        let index = V::CLASSES.index_at(self.class(), offset);
+        index < usize::from(self.carved.get())
+            && index * V::CLASSES.block_bytes(self.class()) == offset
+    }
+
+    /// Whether an address is where a block that is out starts.
+    pub(crate) fn has_out<V: Variant>(&self, address: usize) -> bool {
+        let index = V::CLASSES.index_at(self.class(), address % SLOT_BYTES);
+        self.is_start::<V>(address) && self.words()[index / 64].get() & (1 << (index % 64)) == 0
+    }
+
+    /// Milliseconds since a block last came home.
+    pub(crate) fn idle_ms(&self, now: u32) -> u32 {
+        now.wrapping_sub(self.touched_at.get())
+    }
+
+    /// The slab's pages that no block in use touches, as a mask; empty where nothing has come home
+    /// since the last time, or the last block came less than `delay` milliseconds ago.
+    pub(crate) fn pages_to_purge<V: Variant>(&self, now: u32, delay: u32) -> u32 {
+        if !self.untidy.get() || self.idle_ms(now) < delay {
+            return 0;
+        }
+        self.untidy.set(false);
+        let bytes = V::CLASSES.block_bytes(self.class());
+        let carved = usize::from(self.carved.get());
+        let mut in_use = 0;
+        for (at, word) in self.words()[..carved.div_ceil(64)].iter().enumerate() {
+            let valid = if carved - at * 64 >= 64 { u64::MAX } else { (1 << (carved % 64)) - 1 };
+            let mut out = !word.get() & valid;
+            while out != 0 {
+                let first = (at * 64 + out.trailing_zeros() as usize) * bytes;
+                out &= out - 1;
+                in_use |= bit_range(first >> PAGE_LG, ((first + bytes - 1) >> PAGE_LG) + 1);
+            }
+        }
+        // Pages past the last carved block have no memory yet, unless the slot had: ask for all.
+        !in_use & bit_range(0, SLOT_BYTES / PAGE_BYTES)
+    }
+
+    /// Start of a page of the slab.
+    pub(crate) fn page(&self, index: usize) -> NonNull<u8> {
+        // SAFETY: the slot has 16 pages, in the chunk's mapping.
+        unsafe { self.chunk().slot_start(self.slot()).add(index << PAGE_LG) }
+    }
+
+    /// Checks Y1 to Y3; for audits.
+    pub(crate) fn is_sound(&self) -> bool {
+        let words = &self.words()[..usize::from(self.capacity.get()).div_ceil(64)];
+        let home: u32 = words.iter().map(|word| word.get().count_ones()).sum();
+        let past = (usize::from(self.carved.get())..usize::from(self.capacity.get()))
+            .any(|index| words[index / 64].get() & (1 << (index % 64)) != 0);
+        let low = words[..usize::from(self.lowest.get()).min(words.len())].iter();
+        let nothing_below = low.fold(0, |all, word| all | word.get()) == 0;
+        !past && nothing_below && u32::from(self.carved.get()) == home + self.used()
+    }
+}
