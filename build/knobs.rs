@@ -106,7 +106,11 @@ pub(crate) const KNOBS: &[Knob] = &[
         choice("Bound", &["blocks", "bytes"]),
         "what bounds a thread's list: `list_limit`, or bytes, by demand",
     ),
-    central("transfer_kib", Kind::Number { min: 0, max: 4096 }, "KiB of batches kept per class between threads"),
+    central(
+        "transfer_kib",
+        Kind::Number { min: 0, max: 4096 },
+        "KiB of batches kept per class between threads",
+    ),
     central(
         "partial",
         choice("Partial", &["latest", "fullest"]),
@@ -140,8 +144,8 @@ pub(crate) const KNOBS: &[Knob] = &[
     central("prefetch", choice("Prefetch", &["off", "next"]), "what an allocation prefetches"),
     central(
         "huge_pages",
-        choice("HugePages", &["never", "used"]),
-        "where huge pages are asked for: nowhere, or in SuperSlabs that are mostly used",
+        choice("HugePages", &["never", "large", "used"]),
+        "where huge pages are asked for: nowhere, in blocks that cover some whole, or in SuperSlabs that are all in use too",
     ),
 ];
 

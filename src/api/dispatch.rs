@@ -64,7 +64,11 @@ pub(super) unsafe fn free<V: Served>(block: *mut u8, layout: Layout) {
 /// `block` is live, and this variant allocated it with `layout`; `new_size` is above 0 and fits a
 /// layout of the same alignment.
 #[inline]
-pub(super) unsafe fn realloc<V: Served>(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+pub(super) unsafe fn realloc<V: Served>(
+    block: *mut u8,
+    layout: Layout,
+    new_size: usize,
+) -> *mut u8 {
     match V::BACKEND {
         // SAFETY: the caller's condition, here and below.
         Backend::System => unsafe { system::realloc(block, layout, new_size) },

@@ -5,7 +5,7 @@ use super::{Cache, Cached, State, step};
 use crate::base::ClassIdx;
 use crate::central;
 use crate::list::{Block, Chain};
-use crate::variant::{list_bytes_limit, window};
+use crate::variant::window;
 use core::ptr::NonNull;
 
 /// Slow paths between two looks at the clock.
@@ -48,8 +48,6 @@ fn make_room<V: Cached>(cache: &'static Cache, class: ClassIdx) {
     if list.len(step) < demand.limit.get() {
         return list.set_aside(batch, step);
     }
-    // It was too low once more: next time it may hold a batch more.
-    demand.limit.set((demand.limit.get() + batch).min(list_bytes_limit::<V>(class)));
     V::central(class).give::<V>(class, list.split(batch, step));
     look_around::<V>(cache, class);
 }

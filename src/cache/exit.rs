@@ -20,8 +20,10 @@ pub(crate) struct Idle {
     lock: Lock,
     /// The last one that was left. [lock]
     first: Cell<*const Cache>,
-    /// Whether forks are prepared for. [shared]
-    forks: AtomicBool,
+    /// Held while forks are being prepared for.
+    preparing: Lock,
+    /// Whether they are. [shared], [const] once set
+    prepared: AtomicBool,
 }
 
 // SAFETY: `first`, and the links of the caches that it leads to, are touched with the lock held.
@@ -32,7 +34,8 @@ impl Idle {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
             first: Cell::new(ptr::null()),
-            forks: AtomicBool::new(false),
+            preparing: Lock::over(AtomicU32::new(0)),
+            prepared: AtomicBool::new(false),
         }
     }
 
@@ -119,14 +122,23 @@ pub(crate) fn purge<V: Cached>() {
     central::purge_all::<V>();
 }
 
+/// Sees to it, before this thread takes any lock, that a fork finds none taken. What is left is a process
+/// whose first allocation and a fork, in two threads, fall into the same microsecond.
 fn prepare_for_forks<V: Cached>() {
-    let forks = &V::idle().forks;
-    // ORDERING: relaxed; it says whose task this is. A fork that happens in between finds the locks as any
-    // fork without handlers does.
-    if !forks.load(Ordering::Relaxed) && !forks.swap(true, Ordering::Relaxed) {
-        // Where the system has no room, forks are what they would be without.
-        let _ = fork::around(before_fork::<V>, after_fork::<V>);
+    let Idle { preparing, prepared, .. } = V::idle();
+    // ORDERING: acquire, paired with the release below: the handlers are there.
+    if prepared.load(Ordering::Acquire) {
+        return;
     }
+    preparing.with(|| {
+        // ORDERING: relaxed; the lock orders it.
+        if !prepared.load(Ordering::Relaxed) {
+            // Where the system has no room, forks are what they would be without.
+            let _ = fork::around(before_fork::<V>, after_fork::<V>);
+            // ORDERING: release, as above.
+            prepared.store(true, Ordering::Release);
+        }
+    });
 }
 
 extern "C" fn before_fork<V: Cached>() {

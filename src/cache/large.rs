@@ -15,7 +15,7 @@ use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
 /// Bytes of the largest span.
-const SPAN_MOST: usize = 1 << 20;
+const SPAN_MOST: usize = 512 << 10;
 
 /// Slots that a layout's span has; `None` where it has a mapping.
 pub(super) const fn span_slots(layout: Layout) -> Option<usize> {

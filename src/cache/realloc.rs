@@ -16,7 +16,11 @@ use core::ptr::{self, NonNull};
 /// `block` is live, and this variant allocated it with `layout`; `new_size` is above 0 and fits a
 /// layout of the same alignment.
 #[inline(never)]
-pub(crate) unsafe fn realloc<V: Cached>(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+pub(crate) unsafe fn realloc<V: Cached>(
+    block: *mut u8,
+    layout: Layout,
+    new_size: usize,
+) -> *mut u8 {
     // SAFETY: the caller's condition on `new_size` is that of an unchecked layout.
     let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
     let (old_class, new_class) = (V::class_of(layout), V::class_of(new_layout));
@@ -52,7 +56,11 @@ pub(crate) unsafe fn realloc<V: Cached>(block: *mut u8, layout: Layout, new_size
 ///
 /// # Safety
 /// The block is live, with `layout`.
-unsafe fn resize<V: Cached>(start: NonNull<u8>, layout: Layout, new: Layout) -> Option<NonNull<u8>> {
+unsafe fn resize<V: Cached>(
+    start: NonNull<u8>,
+    layout: Layout,
+    new: Layout,
+) -> Option<NonNull<u8>> {
     match (span_slots(layout), span_slots(new)) {
         (Some(old_slots), Some(new_slots)) if old_slots == new_slots => Some(start),
         (Some(old_slots), Some(new_slots)) => {

@@ -54,7 +54,7 @@ fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<B
             // Little at first, and twice as much each time: most classes of most threads stay small.
             Bound::Bytes => {
                 let first = (FIRST_BYTES / V::CLASSES.block_bytes(class)).max(1) as u32;
-                (demand.refill.get() * 2).clamp(first, batch)
+                (demand.refill.get() * 2).max(first).min(batch)
             }
         };
         demand.refill.set(want);

@@ -19,7 +19,7 @@ const BINS: usize = 4;
 pub(crate) struct Central {
     /// Guards all that follows, and the class's slabs.
     pub(crate) lock: Lock,
-    /// Batches that wait, each of exactly the class's batch length.
+    /// Batches that wait, each of exactly the class's batch length, and how many.
     waiting: Cell<*mut Block>,
     batches: Cell<u32>,
     /// The fewest batches that waited since the last purge: so many were not needed.
@@ -45,40 +45,43 @@ impl Central {
         }
     }
 
-    /// Up to `want` blocks, at most a batch; fewer where memory runs out, and more where a whole batch
-    /// waits.
+    /// Up to `want` blocks; fewer where memory runs out, and more, up to a batch, where so many wait.
     pub(crate) fn take<V: Shared>(&self, class: ClassIdx, want: u32) -> Chain {
-        V::counters().count_many(Event::Atomic, 2);
-        self.lock.with(|| match self.take_batch::<V>(class) {
-            Some(batch) if want > 1 => batch,
-            // One block for a thread without lists: what is left of the batch goes home.
-            Some(mut batch) => {
-                let mut one = Chain::new();
-                if let Some(block) = batch.pop() {
-                    // SAFETY: just taken off its chain, so in no list, and the caller's.
-                    unsafe { one.append(block) };
+        V::counters().count(Event::Atomic);
+        self.lock.with(|| {
+            match self.take_batch::<V>(class) {
+                Some(blocks) if want > 1 => blocks,
+                // One block for a thread without lists: what is left goes back to where it waited, or home.
+                Some(mut blocks) => {
+                    let mut one = Chain::new();
+                    if let Some(block) = blocks.pop() {
+                        // SAFETY: just taken off its chain, so in no list, and the caller's.
+                        unsafe { one.append(block) };
+                    }
+                    self.put_back::<V>(class, blocks);
+                    one
                 }
-                self.bring_home::<V>(class, batch);
-                one
+                None => self.take_from_slabs::<V>(class, want),
             }
-            None => self.take_from_slabs::<V>(class, want),
         })
     }
 
-    /// Takes blocks back: as a batch that waits, if it is one and there is room, or home to their slabs.
-    pub(crate) fn give<V: Shared>(&self, class: ClassIdx, chain: Chain) {
-        V::counters().count_many(Event::Atomic, 2);
+    /// Takes blocks back: to wait for a thread that wants some, if there is room, or home to their slabs.
+    pub(crate) fn give<V: Shared>(&self, class: ClassIdx, blocks: Chain) {
+        V::counters().count(Event::Atomic);
         V::counters().count(Event::ListDrain);
-        self.lock.with(|| {
-            let is_batch = chain.len() == u32::from(V::BATCHES[class.index()]);
-            if is_batch && self.batches.get() < room::<V>(class) {
-                // SAFETY: a batch is not empty, and `transfer_kib` is for classes of 16 bytes or more.
-                self.waiting.set(unsafe { chain.stack_on(self.waiting.get()) });
-                self.batches.set(self.batches.get() + 1);
-            } else {
-                self.bring_home::<V>(class, chain);
-            }
-        });
+        self.lock.with(|| self.put_back::<V>(class, blocks));
+    }
+
+    fn put_back<V: Shared>(&self, class: ClassIdx, blocks: Chain) {
+        let batch = u32::from(V::BATCHES[class.index()]);
+        if blocks.len() == batch && self.batches.get() < room::<V>(class) {
+            // SAFETY: a batch is not empty, and `transfer_kib` is for classes of 16 bytes or more.
+            self.waiting.set(unsafe { blocks.stack_on(self.waiting.get()) });
+            self.batches.set(self.batches.get() + 1);
+        } else {
+            self.bring_home::<V>(class, blocks);
+        }
     }
 
     fn take_batch<V: Shared>(&self, class: ClassIdx) -> Option<Chain> {
@@ -87,8 +90,7 @@ impl Central {
         }
         let top = NonNull::new(self.waiting.get())?;
         // SAFETY: `give` stacked it, a batch of the class's length.
-        let (batch, below) =
-            unsafe { Chain::unstack(top, u32::from(V::BATCHES[class.index()])) };
+        let (batch, below) = unsafe { Chain::unstack(top, u32::from(V::BATCHES[class.index()])) };
         self.waiting.set(below);
         self.batches.set(self.batches.get() - 1);
         self.least.set(self.least.get().min(self.batches.get()));
@@ -109,7 +111,7 @@ impl Central {
 
     /// A slot made a slab of this class.
     fn claim<V: Shared>(&self, class: ClassIdx) -> Option<&'static BitSlab> {
-        V::counters().count_many(Event::Atomic, 2);
+        V::counters().count(Event::Atomic);
         let may_map = V::SOFT_CAP.is_none_or(|cap| self.mapped.get() < cap);
         let (chunk, slot, mapped) = V::spans().claim_slot::<V>(may_map)?;
         self.mapped.set(self.mapped.get() + u32::from(mapped));
@@ -130,7 +132,7 @@ impl Central {
             if slab.used() == 0 && self.has_others(slab) {
                 self.unbin(slab);
                 slab.take_down();
-                V::counters().count_many(Event::Atomic, 2);
+                V::counters().count(Event::Atomic);
                 V::counters().count(Event::Retired);
                 V::spans().give::<V>(slab.slot(), address, 1);
             } else {
@@ -143,9 +145,9 @@ impl Central {
     /// boundary would claim and retire in turn.
     fn has_others(&self, slab: &BitSlab) -> bool {
         let is_other = |other: &'static BitSlab| !ptr::eq(other, slab);
-        self.bins.iter().any(|bin| {
-            bin.get().is_some_and(|first| is_other(first) || first.next.get().is_some())
-        })
+        self.bins
+            .iter()
+            .any(|bin| bin.get().is_some_and(|first| is_other(first) || first.next.get().is_some()))
     }
 
     // ---- slabs by fullness (N2) ------------------------------------------------------------------
@@ -197,7 +199,7 @@ impl Central {
 
     // ---- for purging: with the lock held ---------------------------------------------------------
 
-    /// Brings home the batches that nobody took since the last time, or `all` of them.
+    /// Brings home what waits and nobody took since the last time, or `all` of it.
     pub(super) fn send_home<V: Shared>(&self, class: ClassIdx, all: bool) {
         let count = if all { self.batches.get() } else { self.least.get() };
         for _ in 0..count {
@@ -230,7 +232,7 @@ impl Central {
         }
     }
 
-    /// Blocks in the batches that wait; for audits.
+    /// Blocks that wait; for audits.
     pub(crate) fn waiting_blocks<V: Shared>(&self, class: ClassIdx) -> usize {
         self.batches.get() as usize * usize::from(V::BATCHES[class.index()])
     }

@@ -62,8 +62,7 @@ impl Kept {
             // SAFETY: the caller's condition.
             return unsafe { pages::unmap(start, bytes) };
         }
-        let mut joined =
-            Extent { start: start.expose_provenance().get(), bytes, freed_at: now };
+        let mut joined = Extent { start: start.expose_provenance().get(), bytes, freed_at: now };
         self.bytes.set(self.bytes.get() + bytes);
         for extent in &self.extents {
             let other = extent.get();

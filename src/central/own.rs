@@ -4,8 +4,9 @@
 //! kept for a while (`kept`); growing one moves its pages, not its bytes.
 
 use super::Shared;
-use crate::base::{PAGE_BYTES, round_up};
+use crate::base::{CHUNK_BYTES, PAGE_BYTES, round_up};
 use crate::sys::pages;
+use crate::variant::HugePages;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -51,7 +52,14 @@ pub(crate) fn own_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)
             unsafe { pages::unmap(start, kept) };
         }
     }
-    Some((pages::map(bytes)?, true))
+    if V::HUGE_PAGES == HugePages::Never || bytes < CHUNK_BYTES {
+        return Some((pages::map(bytes)?, true));
+    }
+    let start = pages::map_aligned(bytes, CHUNK_BYTES)?;
+    // Whole ones only: who asks for so much at once will use it.
+    // SAFETY: mapped above.
+    unsafe { pages::ask_for_huge_pages(start, bytes - bytes % CHUNK_BYTES) };
+    Some((start, true))
 }
 
 /// Takes back a mapping.
@@ -81,7 +89,11 @@ unsafe fn give_up<V: Shared>(start: NonNull<u8>, bytes: usize) {
 ///
 /// # Safety
 /// As for [`own_free`]; `layout` is the block's.
-pub(crate) unsafe fn own_resize<V: Shared>(start: NonNull<u8>, layout: Layout, new: usize) -> Moved {
+pub(crate) unsafe fn own_resize<V: Shared>(
+    start: NonNull<u8>,
+    layout: Layout,
+    new: usize,
+) -> Moved {
     let (old, new) = (mapping_bytes(layout.size()), mapping_bytes(new));
     if new == old {
         return Moved::To(start);

@@ -1,13 +1,13 @@
 //! Slots of chunks, one at a time for slabs and in runs for large blocks.
 //!
-//! Dirty slots are reused before clean ones, and a hole that just fits before a larger one.
+//! Dirty slots are reused before clean ones, and of each kind the ones in the tightest hole.
 //!
 //! V1  A chunk is in the list of those with free slots exactly while it has any.
 
 use super::Shared;
 use super::kept::Kept;
 use crate::base::{CHUNK_BYTES, MAX_SLOTS, SlotIdx, bit_range, slots_in};
-use crate::chunk::{ALL_SLOTS, Chunk};
+use crate::chunk::{ALL_SLOTS, Chunk, Run};
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::fatal::fatal;
@@ -17,8 +17,8 @@ use crate::variant::{Fresh, HugePages};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
-/// Chunks that are looked at for dirty slots before clean ones are taken.
-const DIRTY_LOOKS: usize = 8;
+/// Chunks that are compared before slots are taken.
+const LOOKS: usize = 8;
 
 /// See the module.
 #[repr(C, align(64))]
@@ -96,25 +96,26 @@ impl Spans {
             return Some((chunk, slot, false));
         }
         let chunk = if may_map { self.map::<V>()? } else { return None };
-        Some((chunk, Chunk::find_run(chunk.free.get(), count)?, true))
+        Some((chunk, chunk.find_run(count)?.slot(), true))
     }
 
+    /// The free slots that take the least memory, among the first few chunks that have enough.
     fn find(&self, count: usize) -> Option<(&'static Chunk, SlotIdx)> {
-        let mut clean = None;
+        let mut best: Option<(Run, &'static Chunk)> = None;
         let mut at = self.available.get();
         let mut looks = 0;
-        while let Some(chunk) = at {
-            if let Some(slot) = Chunk::find_run(chunk.dirty.get(), count) {
-                return Some((chunk, slot));
-            }
-            clean = clean.or_else(|| Some((chunk, Chunk::find_run(chunk.free.get(), count)?)));
+        while let Some(chunk) = at.filter(|_| looks < LOOKS || best.is_none()) {
             looks += 1;
-            if clean.is_some() && looks >= DIRTY_LOOKS {
+            at = chunk.next.get();
+            let Some(run) = chunk.find_run(count) else { continue };
+            if run.is_dirty || best.is_none() {
+                best = Some((run, chunk));
+            }
+            if run.is_dirty {
                 break;
             }
-            at = chunk.next.get();
         }
-        clean
+        best.map(|(run, chunk)| (chunk, run.slot()))
     }
 
     /// Takes slots out of a chunk's free ones (X1); says whether they are zero (X2).
@@ -128,7 +129,7 @@ impl Spans {
             self.unlink(chunk);
             if V::HUGE_PAGES == HugePages::Used && !chunk.huge.replace(true) {
                 // SAFETY: a chunk's pages are mapped.
-                unsafe { pages::ask_for_huge_pages(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
+                unsafe { pages::collapse(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
             }
         }
         zero
@@ -169,7 +170,12 @@ impl Spans {
     }
 
     /// Makes a span longer or shorter where it is; false, and nothing changed, where it cannot grow.
-    pub(crate) fn resize_span<V: Shared>(&self, start: NonNull<u8>, old: usize, new: usize) -> bool {
+    pub(crate) fn resize_span<V: Shared>(
+        &self,
+        start: NonNull<u8>,
+        old: usize,
+        new: usize,
+    ) -> bool {
         let address = start.addr().get();
         let slot = Chunk::slot_at(address);
         // SAFETY: the span is in use, so its chunk is mapped.

@@ -123,20 +123,45 @@ impl Chunk {
         SlotIdx::new(address >> SLOT_LG)
     }
 
-    /// Where in the smallest hole of `mask` that has them `count` slots start.
-    pub(crate) fn find_run(mask: u32, count: usize) -> Option<SlotIdx> {
-        let mut best: Option<(usize, usize)> = None;
-        let mut rest = mask;
-        while rest != 0 {
-            let start = rest.trailing_zeros() as usize;
-            let len = (rest >> start).trailing_ones() as usize;
-            if len >= count && best.is_none_or(|(_, least)| len < least) {
-                best = Some((start, len));
-            }
-            rest &= !bit_range(start, start + len);
-        }
-        best.map(|(start, _)| SlotIdx::new(start))
+    /// Where `count` free slots are best taken.
+    pub(crate) fn find_run(&self, count: usize) -> Option<Run> {
+        best_run(self.free.get(), self.dirty.get(), count)
     }
+}
+
+/// A run of slots that could be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Run {
+    /// Whether all of them are dirty: then they take no memory.
+    pub(crate) is_dirty: bool,
+    /// Free slots that would be left of the hole, counted down from all: the fewer, the better.
+    tightness: u32,
+    /// Slots from the run's start to the chunk's end: low ones have room to grow.
+    room: usize,
+}
+
+impl Run {
+    pub(crate) fn slot(self) -> SlotIdx {
+        SlotIdx::new(MAX_SLOTS - self.room)
+    }
+}
+
+/// The run of `count` slots of `free` that are all `dirty`, or else of any, in the tightest hole.
+fn best_run(free: u32, dirty: u32, count: usize) -> Option<Run> {
+    let mut best = None;
+    let mut rest = free;
+    while rest != 0 {
+        let first = rest.trailing_zeros() as usize;
+        let len = (rest >> first).trailing_ones() as usize;
+        rest &= !bit_range(first, first + len);
+        for start in first..(first + len + 1).saturating_sub(count).max(first) {
+            let run = bit_range(start, start + count);
+            let is_dirty = dirty & run == run;
+            let tightness = (MAX_SLOTS - len) as u32;
+            best = best.max(Some(Run { is_dirty, tightness, room: MAX_SLOTS - start }));
+        }
+    }
+    best
 }
 
 #[cfg(test)]
@@ -145,11 +170,19 @@ mod tests {
 
     #[test]
     fn the_smallest_hole_that_fits() {
-        let find = |mask, count| Chunk::find_run(mask, count).map(SlotIdx::index);
+        let find = |mask, count| best_run(mask, 0, count).map(|run| run.slot().index());
         assert_eq!(find(0b1110_0110, 2), Some(1));
         assert_eq!(find(0b1110_0110, 3), Some(5));
         assert_eq!(find(0b1110_0110, 4), None);
         assert_eq!((find(u32::MAX, 32), find(ALL_SLOTS, 31)), (Some(0), Some(1)));
         assert_eq!((find(ALL_SLOTS, 32), find(0, 1)), (None, None));
+    }
+
+    #[test]
+    fn dirty_slots_first() {
+        let run = best_run(0b1111_0110, 0b0110_0000, 2).expect("a run");
+        assert_eq!((run.slot().index(), run.is_dirty), (5, true));
+        let run = best_run(0b1111_0110, 0b0110_0000, 3).expect("a run");
+        assert_eq!((run.slot().index(), run.is_dirty), (4, false));
     }
 }

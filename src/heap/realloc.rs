@@ -13,7 +13,11 @@ use core::alloc::Layout;
 /// `block` is live, and this variant allocated it with `layout`; `new_size` is above 0 and fits a
 /// layout of the same alignment.
 #[inline(never)]
-pub(crate) unsafe fn realloc<V: Hosted>(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+pub(crate) unsafe fn realloc<V: Hosted>(
+    block: *mut u8,
+    layout: Layout,
+    new_size: usize,
+) -> *mut u8 {
     // SAFETY: the caller's condition on `new_size` is that of an unchecked layout.
     let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
     let (old_class, new_class) = (V::class_of(layout), V::class_of(new_layout));

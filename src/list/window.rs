@@ -182,13 +182,18 @@ impl WindowList {
     /// Whether an address is among the first `most` nodes; for checks.
     pub(crate) fn has(&self, address: usize, most: u32, step: i32) -> bool {
         // SAFETY: the chain has that many nodes (W2), and is put back whole: nothing is written.
-        let chain = unsafe { Chain::adopt(NonNull::new(self.head.get()), self.len(step).min(most)) };
+        let chain =
+            unsafe { Chain::adopt(NonNull::new(self.head.get()), self.len(step).min(most)) };
         let found = chain.iter().any(|block| block.addr().get() == address);
         found
     }
 
     /// Checks W2, and that `is_mine` holds for every node, before its link is followed.
-    pub(crate) fn is_sound(&self, step: i32, mut is_mine: impl FnMut(NonNull<Block>) -> bool) -> bool {
+    pub(crate) fn is_sound(
+        &self,
+        step: i32,
+        mut is_mine: impl FnMut(NonNull<Block>) -> bool,
+    ) -> bool {
         if self.window.get() == CLOSED {
             return self.head.get().is_null() && self.beyond.get() == 0;
         }

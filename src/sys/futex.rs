@@ -3,24 +3,24 @@
 use super::atomic::AtomicU32;
 use core::ptr;
 
-/// Waits while the word is `value`; may return early, and leaves `errno` as it was.
+/// Waits while the word is `value`, for a millisecond at most; leaves `errno` as it was.
 pub(super) fn wait(word: &AtomicU32, value: u32) {
-    call(word, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, value);
+    let most = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+    call(word, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, value, &raw const most);
 }
 
 /// Wakes one thread that waits on the word.
 pub(super) fn wake_one(word: &AtomicU32) {
-    call(word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
+    call(word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1, ptr::null());
 }
 
-fn call(word: &AtomicU32, operation: libc::c_int, value: u32) {
+fn call(word: &AtomicU32, operation: libc::c_int, value: u32, most: *const libc::timespec) {
     // SAFETY: it returns the address of this thread's `errno`, which lives as long as the thread.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let before = unsafe { errno.read() };
-    let no_timeout = ptr::null::<libc::timespec>();
-    // SAFETY: the word is a live, aligned 32-bit integer; the kernel only reads it.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, no_timeout) };
+    // SAFETY: the word is a live, aligned 32-bit integer; the kernel only reads it, and the time.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, most) };
     // SAFETY: as above.
     unsafe { errno.write(before) };
 }

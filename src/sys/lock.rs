@@ -6,10 +6,14 @@
 //! | 1 | held | 2, and wait | 0 |
 //! | 2 | held, and someone may wait | 2, and wait | 0, and wake one |
 //!
-//! U1  Between a `lock` and the next `unlock` no other `lock` returns.
-//! U2  Whoever waits has seen 2, and an unlock that finds 2 wakes one; so no waiter is forgotten.
+//! Giving the lock up is a look and a store, no read-modify-write. A thread that comes to wait between
+//! the two is not woken; it looks again by itself after a millisecond. That needs the holder to be
+//! interrupted between two instructions for as long as the waiter takes to reach the kernel.
 //!
-//! Source: Ulrich Drepper, "Futexes Are Tricky", its second mutex.
+//! U1  Between a `lock` and the next `unlock` no other `lock` returns.
+//! U2  No waiter waits longer than a millisecond without a look, so none is forgotten.
+//!
+//! Source: Ulrich Drepper, "Futexes Are Tricky", its second mutex, but for the unlock.
 //! Never: allocates, or panics.
 
 use super::atomic::{AtomicU32, Ordering, spin_loop};
@@ -59,8 +63,8 @@ impl Lock {
             }
             spin_loop();
         }
-        // ORDERING: acquire, as in `try_lock`. It leaves 2 behind, whether or not someone else waits:
-        // a wake too many is harmless (U2).
+        // ORDERING: acquire, as in `try_lock`. It leaves 2 behind, whether or not someone else waits: a wake
+        // too many is harmless.
         while self.word.swap(AWAITED, Ordering::Acquire) != FREE {
             futex::wait(&self.word, AWAITED);
         }
@@ -69,8 +73,11 @@ impl Lock {
     /// Gives the lock up, which the caller holds, or which a fork copied held by its caller.
     #[inline]
     pub(crate) fn unlock(&self) {
+        // ORDERING: relaxed; whether to wake is all it says.
+        let awaited = self.word.load(Ordering::Relaxed) == AWAITED;
         // ORDERING: release, paired with the acquire in `try_lock` and `lock_cold`.
-        if self.word.swap(FREE, Ordering::Release) == AWAITED {
+        self.word.store(FREE, Ordering::Release);
+        if awaited {
             futex::wake_one(&self.word);
         }
     }

@@ -74,14 +74,22 @@ pub(crate) unsafe fn ask_for_huge_pages(start: NonNull<u8>, bytes: usize) {
     let _ = unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
 }
 
+/// Asks the kernel to put a range that is mostly in memory into huge pages now; it may do as it likes.
+///
+/// # Safety
+/// The range is mapped by this module.
+pub(crate) unsafe fn collapse(start: NonNull<u8>, bytes: usize) {
+    // SAFETY: the range is mapped, by the caller's condition; its content stays.
+    let _ = unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_COLLAPSE) };
+}
+
 /// Changes the size of a mapping, which may move; `None`, and nothing changed, when the kernel refuses.
 ///
 /// # Safety
 /// The range is mapped by this module, and where it moves, nobody refers to it but the caller.
 pub(crate) unsafe fn resize(start: NonNull<u8>, bytes: usize, new: usize) -> Option<NonNull<u8>> {
     // SAFETY: the range is the caller's to move, by its condition.
-    let moved =
-        unsafe { libc::mremap(start.as_ptr().cast(), bytes, new, libc::MREMAP_MAYMOVE) };
+    let moved = unsafe { libc::mremap(start.as_ptr().cast(), bytes, new, libc::MREMAP_MAYMOVE) };
     if moved == libc::MAP_FAILED {
         return None;
     }

@@ -59,7 +59,12 @@ pub(crate) static QUARTERS: SizeClasses = SizeClasses::new(geometric(128, MAX_RE
 pub(crate) static EIGHTHS: SizeClasses = SizeClasses::new(geometric(256, 2048, 8, 4), 4, 5);
 
 /// Steps of 16 bytes up to `linear`, then so many sizes per doubling up to `fine`, then `coarse` ones.
-const fn geometric(linear: usize, fine: usize, per_fine: usize, coarse: usize) -> [u16; MAX_CLASSES] {
+const fn geometric(
+    linear: usize,
+    fine: usize,
+    per_fine: usize,
+    coarse: usize,
+) -> [u16; MAX_CLASSES] {
     let mut blocks = [0; MAX_CLASSES];
     let (mut class, mut bytes) = (0, 16);
     while bytes <= MAX_REACH {
@@ -166,7 +171,10 @@ impl SizeClasses {
             // The division by multiplying is exact at the block's first and last byte, so between.
             let last = SLOT_BYTES / bytes - 1;
             assert!(self.index_at(ClassIdx::new(class), last * bytes) == last, "index_at");
-            assert!(self.index_at(ClassIdx::new(class), last * bytes + bytes - 1) == last, "index_at");
+            assert!(
+                self.index_at(ClassIdx::new(class), last * bytes + bytes - 1) == last,
+                "index_at"
+            );
             class += 1;
         }
         let mut bytes = 1;

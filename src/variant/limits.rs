@@ -7,8 +7,9 @@
 use super::{Bound, Variant};
 use crate::base::{ClassIdx, MAX_CLASSES};
 
-/// Bytes of a batch, where they bound it.
-const BATCH_BYTES: usize = 8 * 1024;
+/// Bytes of a batch of blocks up to 1 KiB, where they bound it; of larger blocks it is half as many, since
+/// few classes of them are in use as often.
+const BATCH_BYTES: usize = 16 * 1024;
 /// Blocks of the longest batch, where bytes bound it.
 const BATCH_MOST: usize = 64;
 /// Bytes that a thread's list of one class may come to hold, where they bound it.
@@ -37,7 +38,8 @@ pub(super) const fn batches<V: Variant>() -> [u16; MAX_CLASSES] {
         batches[class] = match V::LIST_BOUND {
             Bound::Blocks => V::BATCH as u16,
             Bound::Bytes => {
-                let blocks = BATCH_BYTES / V::CLASSES.block_bytes(ClassIdx::new(class));
+                let bytes = V::CLASSES.block_bytes(ClassIdx::new(class));
+                let blocks = (if bytes <= 1024 { BATCH_BYTES } else { BATCH_BYTES / 2 }) / bytes;
                 if blocks < 2 {
                     2
                 } else if blocks > BATCH_MOST {

@@ -159,7 +159,9 @@ pub(crate) enum Prefetch {
 pub(crate) enum HugePages {
     /// Nowhere.
     Never,
-    /// In SuperSlabs whose slots are all in use.
+    /// In blocks that cover some whole.
+    Large,
+    /// There, and in SuperSlabs whose slots are all in use.
     Used,
 }
 
