@@ -164,6 +164,14 @@ impl Variant {
         self.parent.is_some() && self.own.get("registry") == Some(&Value::Word("hash".into()))
     }
 
+    /// How it finds what a freed block belongs to: by `layout`, or by its registry.
+    #[allow(dead_code, reason = "`cargo ci` asks, the build script does not")]
+    pub(crate) fn lookup(&self) -> String {
+        let knob = |key: &str| self.knobs.get(key).map(Value::to_string);
+        let layout = knob("free_by").filter(|by| by == "layout");
+        layout.or_else(|| knob("registry")).unwrap_or_default()
+    }
+
     /// Whether its registry is the hash table, of its own or its parents' choice.
     #[allow(dead_code, reason = "`cargo ci` asks, the build script does not")]
     pub(crate) fn looks_up_by_hash(&self) -> bool {

@@ -106,11 +106,31 @@ fn a_value_out_of_range() {
         ("soft_cap = \"many\"", ["`soft_cap` = \"many\"", "or \"none\""]),
         ("empty_scan_limit = 0", ["`empty_scan_limit` = 0", "1 to 1024"]),
         ("recycle = \"maybe\"", ["`recycle` = \"maybe\"", "\"none\", \"freelist\""]),
-        ("registry = 7", ["`registry` = 7", "\"linear\", \"hash\""]),
+        ("registry = 7", ["`registry` = 7", "\"linear\", \"hash\", \"map\""]),
+        ("free_by = \"layout\"", ["`free_by` means nothing", "backend = \"central\""]),
         ("batch = 300", ["`batch` = 300", "1 to 256"]),
     ] {
         let message = rejected("odd", &child_of_option_a(set));
         assert_says(&message, &["variants/odd.toml", "allowed:", parts[0], parts[1]]);
+    }
+}
+
+/// What one knob of the central backend needs of another.
+#[test]
+fn knobs_that_need_each_other() {
+    let child = |parent: &str, set: &str| {
+        rejected("odd", &format!("parent = \"{parent}\"\nquestion = \"?\"\n[set]\n{set}\n"))
+    };
+    for (parent, set, needed) in [
+        ("option-a", "backend = \"central\"", "`superslab_lg` = 21"),
+        ("option-bd-hash", "backend = \"central\"", "`recycle` = freelist"),
+        ("central-lists", "large = \"own\"", "`soft_cap` = none"),
+        ("central-lists", "free_by = \"layout\"", "`soft_cap` = none"),
+        ("uncapped", "free_by = \"layout\"", "`registry` = map"),
+        ("uncapped", "transfer_kib = 64", "`size_classes` other than"),
+        ("apex", "purge_ms = 1", "10 to 60000, or \"none\""),
+    ] {
+        assert_says(&child(parent, set), &["variants/odd.toml", "allowed:", needed]);
     }
 }
 
@@ -145,7 +165,7 @@ fn a_root_that_leaves_a_knob_out() {
     let message = rejected("odd", "question = \"?\"\n[set]\nbackend = \"superslab\"\n");
     assert_says(
         &message,
-        &["variants/odd.toml", "`size_classes` is missing", "allowed: \"report\""],
+        &["variants/odd.toml", "`size_classes` is missing", "allowed: \"report\", \"quarters\""],
     );
     let message = rejected("odd", "question = \"?\"\n[set]\nbackend = \"system\"\nsoft_cap = 2\n");
     assert_says(&message, &["variants/odd.toml", "`soft_cap`", "backend = \"superslab\""]);
@@ -211,7 +231,7 @@ fn features_select_a_variant() {
     let tree = Tree::resolve(&real_files()).expect("the real files");
     let all: Vec<&str> = tree.variants.keys().map(String::as_str).collect();
     let selected = |on: &[&str]| select::select(&tree, |feature| on.contains(&feature)).selected;
-    assert_eq!(selected(&[]), "option-abd-hash", "the default");
+    assert_eq!(selected(&[]), "apex", "the default");
     assert_eq!(selected(&["option-a"]), "option-a", "a named one beats the default");
     assert_eq!(selected(&["option-a", "superslab"]), "option-a", "further down the tree wins");
     assert_eq!(
@@ -222,8 +242,8 @@ fn features_select_a_variant() {
     assert_eq!(selected(&["option-a", "hash-lookup"]), "option-a-hash");
     assert_eq!(selected(&["option-a-hash", "hash-lookup"]), "option-a-hash");
     assert_eq!(selected(&["legacy", "hash-lookup"]), "legacy", "it has no lookup");
-    assert_eq!(selected(&["all-variants"]), "option-abd-hash", "that names none");
-    assert_eq!(selected(&all), "option-abd-hash", "a sweep's variant gives way");
+    assert_eq!(selected(&["all-variants"]), "apex", "that names none");
+    assert_eq!(selected(&all), "apex", "a sweep's variant gives way");
     assert_eq!(selected(&["option-bd-hash"]), "option-bd-hash", "unless it was named alone");
 }
 
@@ -231,11 +251,11 @@ fn features_select_a_variant() {
 fn a_feature_adds_and_never_takes_away() {
     let tree = Tree::resolve(&real_files()).expect("the real files");
     let stamped = |on: &[&str]| select::select(&tree, |feature| on.contains(&feature)).stamped;
-    assert_eq!(stamped(&[]), ["option-abd-hash"]);
-    assert_eq!(stamped(&["option-a"]), ["option-a", "option-abd-hash"]);
+    assert_eq!(stamped(&[]), ["apex"]);
+    assert_eq!(stamped(&["option-a"]), ["apex", "option-a"]);
     assert_eq!(stamped(&["all-variants"]).len(), tree.variants.len());
     let emitted = emit::emit(&tree, &select::select(&tree, |feature| feature == "option-a"));
-    assert!(emitted.contains("selected OptionA\n") && emitted.contains("OptionAbdHash"));
+    assert!(emitted.contains("selected OptionA\n") && emitted.contains("Apex"));
 }
 
 /// The whole way: a copy of the crate with a bad file does not build, and says why in one line.

@@ -86,6 +86,18 @@ impl<V: Served + GlobalAlloc + Default> Observe for V {
         V::not_yet().counters().sum_into(&mut sum);
         V::no_more().counters().sum_into(&mut sum);
         sum.superslabs = u64::from(Self::superslabs());
+        if V::BACKEND == Backend::SuperSlab {
+            // One each, or more where threads collide.
+            let acquire = &sum.acquire;
+            sum.atomics = sum.remote_frees
+                + sum.remote_drains
+                + sum.retired
+                + sum.adopted
+                + acquire.empty_scan
+                + acquire.freelist
+                + acquire.unused
+                + acquire.grow;
+        }
         Some(sum)
     }
 

@@ -150,7 +150,7 @@ pub struct Events {
     pub refills: u64,
     /// Times that a thread's list was filled with a batch that another had given; central backend only.
     pub transfers: u64,
-    /// Atomic read-modify-writes on lines that threads share; central backend only.
+    /// Atomic read-modify-writes on lines that threads share, but for those of threads that collide.
     pub atomics: u64,
     /// Times that unused memory was looked for, to give it back.
     pub purges: u64,

@@ -102,5 +102,9 @@ fn events_json<V: Observe>(events: &Events) -> Value {
         "lookups": events.lookups,
         "probes": events.probes,
         "superslabs": events.superslabs,
+        "refills": events.refills,
+        "transfers": events.transfers,
+        "atomics": events.atomics,
+        "purged_pages": events.purged_pages,
     })
 }

@@ -58,6 +58,16 @@ pub(crate) struct Events {
     pub(crate) lookups: u64,
     pub(crate) probes: u64,
     pub(crate) superslabs: u64,
+    /// Missing in results from before there was a central backend, as are the next three.
+    #[serde(default)]
+    pub(crate) refills: u64,
+    #[serde(default)]
+    pub(crate) transfers: u64,
+    /// Atomic read-modify-writes on lines that threads share.
+    #[serde(default)]
+    pub(crate) atomics: u64,
+    #[serde(default)]
+    pub(crate) purged_pages: u64,
 }
 
 /// Slabs acquired, by stage.

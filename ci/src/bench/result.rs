@@ -42,6 +42,9 @@ pub(crate) struct Measured {
     /// The variant, without its lookup; or a peer's name.
     pub(crate) variant: String,
     pub(crate) hash_lookup: bool,
+    /// How it finds what a freed block belongs to; empty in results from before there was a third way.
+    #[serde(default)]
+    pub(crate) lookup: String,
     /// Whether this is another allocator, or ours as a peer is run: as a program's own.
     pub(crate) peer: bool,
     pub(crate) workload: String,
@@ -174,6 +177,16 @@ impl Matrix {
 }
 
 impl Measured {
+    /// How it finds what a freed block belongs to, in a word.
+    pub(crate) fn lookup(&self) -> &str {
+        match (self.lookup.as_str(), self.hash_lookup) {
+            ("", true) => "hash",
+            ("", false) => "linear",
+            (lookup, _) => lookup,
+        }
+    }
+    }
+
     /// Sums a cell's samples up; `None` without any, or without its events.
     pub(crate) fn of(
         tree: &Tree,
@@ -197,6 +210,7 @@ impl Measured {
             id: cell.id.clone(),
             variant: twin_of.unwrap_or(&cell.id).clone(),
             hash_lookup: variant.is_some_and(Variant::looks_up_by_hash),
+            lookup: variant.map(Variant::lookup).unwrap_or_default(),
             peer: cell.peer,
             workload: cell.workload.name().to_owned(),
             args: MeasuredArgs { cycles, ws, seed },

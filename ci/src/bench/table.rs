@@ -21,6 +21,7 @@ const HEAD: &[&str] = &[
     "acquired 0.5/1/2/3",
     "stage 1",
     "fallbacks",
+    "atomics/op",
     "the report said",
 ];
 
@@ -60,10 +61,9 @@ fn row(cell: &Measured, tree: &Tree) -> Vec<String> {
     let events = &cell.events;
     let acquire = &events.acquire;
     let kernel = cell.kernel_percent;
-    let lookup = if cell.hash_lookup { "hash" } else { "linear" };
     vec![
         cell.variant.clone(),
-        ours(lookup.to_owned()),
+        ours(cell.lookup().to_owned()),
         format!("{:.1}", cell.median.ops_per_s / 1e6),
         format!("{:.1}", cell.median.cycles_per_op),
         interval(cell.cycles_interval),
@@ -79,6 +79,7 @@ fn row(cell: &Measured, tree: &Tree) -> Vec<String> {
         )),
         events.stage1_percent().map_or("–".to_owned(), |percent| format!("{percent:.0} %")),
         ours(events.all_fallbacks().to_string()),
+        ours(format!("{:.4}", events.atomics as f64 / cell.args.cycles as f64)),
         said_of(cell, tree),
     ]
 }

@@ -18,7 +18,8 @@ pub(super) struct Sources<'a> {
     pub(super) sizes: Option<&'a Sizes>,
 }
 
-/// Variants that differ from the best in one knob, which they have as the root has it; and the knob.
+/// Variants that differ from the best in one knob, which they have as the root has it, or leave at its
+/// default where the root knows none; and the knob.
 pub(super) fn left_out(tree: &Tree) -> impl Iterator<Item = (&Variant, &'static str)> {
     let best = tree.default_variant();
     let root =
@@ -28,7 +29,10 @@ pub(super) fn left_out(tree: &Tree) -> impl Iterator<Item = (&Variant, &'static 
     let changed = best.knobs.iter().filter(|(key, value)| root.knobs.get(*key) != Some(value));
     changed.filter_map(move |(key, _)| {
         let mut knobs = best.knobs.clone();
-        knobs.insert(key, root.knobs.get(key)?.clone());
+        match root.knobs.get(key) {
+            Some(value) => knobs.insert(key, value.clone()),
+            None => knobs.remove(key),
+        };
         let variant = tree.variants.values().find(|variant| variant.knobs == knobs)?;
         Some((variant, *key))
     })
@@ -37,7 +41,10 @@ pub(super) fn left_out(tree: &Tree) -> impl Iterator<Item = (&Variant, &'static 
 /// The one knob in which two variants differ, as the first has it.
 fn knob(variant: &Variant, other: &Variant) -> String {
     let own = variant.knobs.iter().find(|(key, value)| other.knobs.get(*key) != Some(value));
-    own.map_or_else(String::new, |(key, value)| format!("{key} = {value}"))
+    let unset = || other.knobs.keys().find(|key| !variant.knobs.contains_key(*key));
+    own.map(|(key, value)| format!("{key} = {value}"))
+        .or_else(|| unset().map(|key| format!("{key} unset")))
+        .unwrap_or_default()
 }
 
 impl Sources<'_> {
@@ -136,14 +143,10 @@ mod tests {
         let tree = crate::workspace::variants().expect("the variants");
         let out: Vec<_> =
             left_out(&tree).map(|(variant, key)| (variant.id.as_str(), key)).collect();
-        let expected = [
-            ("option-ab-hash", "empty_scan_limit"),
-            ("option-bd-hash", "recycle"),
-            ("option-abd", "registry"),
-            ("option-ad-hash", "superslab_lg"),
-        ];
-        assert_eq!(out, expected);
-        let best = tree.default_variant();
-        assert_eq!(knob(&tree.variants["option-bd-hash"], best), "recycle = none");
+        assert_eq!(out, [("spread-lines", "thread_slot")]);
+        let unset = knob(&tree.variants["spread-lines"], tree.default_variant());
+        assert_eq!(unset, "thread_slot unset");
+        let abd = &tree.variants["option-abd-hash"];
+        assert_eq!(knob(&tree.variants["option-bd-hash"], abd), "recycle = none");
     }
 }

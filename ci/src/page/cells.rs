@@ -23,7 +23,7 @@ const TIME: [Figure; 10] = [
 ];
 
 /// Of the allocator itself: only our own variants count these.
-const EVENTS: [Figure; 9] = [
+const EVENTS: [Figure; 13] = [
     ("SuperSlabs", |cell| count(cell.events.superslabs)),
     ("slabs acquired, stage 0.5/1/2/3", acquired),
     ("stage 1", |cell| or_none(cell.events.stage1_percent(), share)),
@@ -33,6 +33,10 @@ const EVENTS: [Figure; 9] = [
     ("remote frees", |cell| count(cell.events.remote_frees)),
     ("lookups", |cell| count(cell.events.lookups)),
     ("probes", |cell| count(cell.events.probes)),
+    ("refills", |cell| count(cell.events.refills)),
+    ("transfers", |cell| count(cell.events.transfers)),
+    ("atomics", |cell| count(cell.events.atomics)),
+    ("pages purged", |cell| count(cell.events.purged_pages)),
 ];
 
 pub(super) fn section(run: &Matrix) -> Markup {
@@ -60,11 +64,7 @@ pub(super) fn section(run: &Matrix) -> Markup {
 
 fn line(cell: &Measured) -> Vec<Markup> {
     let has_events = !cell.peer && cell.id != CONTROL;
-    let lookup = match (has_events, cell.hash_lookup) {
-        (false, _) => NONE,
-        (true, true) => "hash",
-        (true, false) => "linear",
-    };
+    let lookup = if has_events { cell.lookup() } else { NONE };
     let mut line = vec![
         html! { (cell.variant) @if cell.peer { span.small { "global allocator" } } },
         html! { (lookup) },

@@ -119,6 +119,7 @@ fn cell(id: &str, peer: bool, (workload, ws): Row<'_>, cycles: f64, rounds: u32)
         id: id.to_owned(),
         variant: id.trim_end_matches("-hash").to_owned(),
         hash_lookup: id.ends_with("-hash"),
+        lookup: String::new(),
         peer,
         workload: workload.to_owned(),
         args: MeasuredArgs { cycles: 10_000_000, ws, seed: 1 },
