@@ -185,7 +185,6 @@ impl Measured {
             (lookup, _) => lookup,
         }
     }
-    }
 
     /// Sums a cell's samples up; `None` without any, or without its events.
     pub(crate) fn of(
