@@ -25,7 +25,7 @@ fn phase_shift_alone<V: Observe>() -> Events {
 }
 
 fn since(before: &Events, mut after: Events) -> Events {
-    for (after, before) in after.fallbacks.iter_mut().zip(before.fallbacks) {
+    for (after, before) in after.fallbacks.iter_mut().zip(before.fallbacks.iter()) {
         *after -= before;
     }
     after.acquire.empty_scan -= before.acquire.empty_scan;

@@ -184,8 +184,7 @@ impl WindowList {
         // SAFETY: the chain has that many nodes (W2), and is put back whole: nothing is written.
         let chain =
             unsafe { Chain::adopt(NonNull::new(self.head.get()), self.len(step).min(most)) };
-        let found = chain.iter().any(|block| block.addr().get() == address);
-        found
+        chain.iter().any(|block| block.addr().get() == address)
     }
 
     /// Checks W2, and that `is_mine` holds for every node, before its link is followed.
