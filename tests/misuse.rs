@@ -3,146 +3,167 @@
 
 mod common;
 
-use hakmem::Hakmem;
-use std::alloc::{GlobalAlloc, Layout};
+use hakmem::{Apex, Observe};
+use std::alloc::Layout;
 use std::os::unix::process::ExitStatusExt;
-
-const ALLOCATOR: Hakmem = Hakmem;
 
 fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).expect("a layout")
 }
 
-fn alloc(size: usize) -> *mut u8 {
+fn alloc<V: Observe>(size: usize) -> *mut u8 {
     // SAFETY: the size is not 0.
-    unsafe { ALLOCATOR.alloc(layout(size)) }
+    unsafe { V::default().alloc(layout(size)) }
 }
 
 /// Frees, whatever the address is: the misuse under test.
-fn free(block: *mut u8, size: usize) {
+fn free<V: Observe>(block: *mut u8, size: usize) {
     // SAFETY: not kept, which is what these programs are for. They run in a process of their own.
-    unsafe { ALLOCATOR.dealloc(block, layout(size)) }
+    unsafe { V::default().dealloc(block, layout(size)) }
 }
 
-fn double_free() {
-    let block = alloc(100);
-    free(block, 100);
-    free(block, 100);
+fn double_free<V: Observe>() {
+    let block = alloc::<V>(100);
+    free::<V>(block, 100);
+    free::<V>(block, 100);
 }
 
-fn double_free_after_others() {
-    let blocks: Vec<*mut u8> = (0..10).map(|_| alloc(100)).collect();
-    blocks.iter().for_each(|&block| free(block, 100));
-    free(blocks[3], 100);
+fn double_free_after_others<V: Observe>() {
+    let blocks: Vec<*mut u8> = (0..10).map(|_| alloc::<V>(100)).collect();
+    blocks.iter().for_each(|&block| free::<V>(block, 100));
+    free::<V>(blocks[3], 100);
 }
 
 /// The report's risk: a block that comes home twice makes `used` reach 0 while another is out.
-fn double_free_does_not_pass_for_empty() {
+fn double_free_does_not_pass_for_empty<V: Observe>() {
     // All of three slabs' blocks, so that the first is not the current one any more.
-    let blocks: Vec<*mut u8> = (0..96).map(|_| alloc(2048)).collect();
+    let blocks: Vec<*mut u8> = (0..96).map(|_| alloc::<V>(2048)).collect();
     let survivor = blocks[5];
     // Everything of the first slab but the survivor goes home, by a drain of a list that is idle:
     // other classes are refilled until its turn has come twice.
     let home = |n: usize| {
         for _ in 0..n {
             for size in [16, 32, 64, 128, 256, 512] {
-                let others: Vec<*mut u8> = (0..200).map(|_| alloc(size)).collect();
-                others.iter().for_each(|&block| free(block, size));
+                let others: Vec<*mut u8> = (0..200).map(|_| alloc::<V>(size)).collect();
+                others.iter().for_each(|&block| free::<V>(block, size));
             }
         }
     };
     for &block in &blocks[..31] {
         if block != survivor {
-            free(block, 2048);
+            free::<V>(block, 2048);
         }
     }
     home(20);
     // One more time, for a block that is home already, in place of the survivor.
-    free(blocks[7], 2048);
+    free::<V>(blocks[7], 2048);
     home(20);
     // Had the slab passed for EMPTY, its memory would be carved for other blocks now.
     for size in [16, 32, 64, 128, 256, 512, 2048] {
         for _ in 0..5000 {
-            std::hint::black_box(alloc(size));
+            std::hint::black_box(alloc::<V>(size));
         }
     }
     println!("passed for EMPTY");
 }
 
-fn interior_pointer() {
-    free(alloc(100).wrapping_add(16), 100);
+fn interior_pointer<V: Observe>() {
+    free::<V>(alloc::<V>(100).wrapping_add(16), 100);
 }
 
-fn wrong_size() {
-    free(alloc(100), 1000);
+fn wrong_size<V: Observe>() {
+    free::<V>(alloc::<V>(100), 1000);
 }
 
-/// With all variants in the build, `Hakmem` is not this one.
+/// Frees a block of another variant.
 #[cfg(feature = "all-variants")]
-fn wrong_variant() {
-    // SAFETY: the size is not 0.
-    let block = unsafe { hakmem::OptionA.alloc(layout(100)) };
-    free(block, 100);
+fn wrong_variant<V: Observe>() {
+    free::<V>(alloc::<hakmem::OptionA>(100), 100);
 }
 
-const PROGRAMS: &[(&str, fn())] = &[
-    ("double_free", double_free),
-    ("double_free_after_others", double_free_after_others),
-    ("double_free_does_not_pass_for_empty", double_free_does_not_pass_for_empty),
-    ("interior_pointer", interior_pointer),
-    ("wrong_size", wrong_size),
-    #[cfg(feature = "all-variants")]
-    ("wrong_variant", wrong_variant),
-];
+/// A program by its name.
+fn program<V: Observe>(name: &str) -> fn() {
+    match name {
+        "double_free" => double_free::<V>,
+        "double_free_after_others" => double_free_after_others::<V>,
+        "double_free_does_not_pass_for_empty" => double_free_does_not_pass_for_empty::<V>,
+        "interior_pointer" => interior_pointer::<V>,
+        "wrong_size" => wrong_size::<V>,
+        #[cfg(feature = "all-variants")]
+        "wrong_variant" => wrong_variant::<V>,
+        _ => panic!("no program {name}"),
+    }
+}
 
 /// Not a test of its own: what a child of the tests below runs.
 #[test]
 fn as_child() {
     let Some(case) = common::case() else { return };
-    let (_, program) = PROGRAMS.iter().find(|(name, _)| *name == case).expect("a program");
-    program();
+    let (id, name) = case.split_once(' ').expect("a variant and a program");
+    match id {
+        "apex" => program::<Apex>(name)(),
+        #[cfg(feature = "all-variants")]
+        "option-abd-hash" => program::<hakmem::OptionAbdHash>(name)(),
+        _ => panic!("no variant {id}"),
+    }
+}
+
+/// The variants whose misuse is tried: one of each backend that is ours.
+const VARIANTS: &[&str] =
+    if cfg!(feature = "all-variants") { &["apex", "option-abd-hash"] } else { &["apex"] };
+
+/// Runs a program with each variant.
+fn assert_each_fatal(program: &str, what: &str) {
+    VARIANTS.iter().for_each(|id| assert_fatal(id, program, what));
 }
 
 /// Runs a program; its end by SIGABRT, and its line `hakmem: fatal: <what> 0x<address>`.
-fn assert_fatal(program: &str, what: &str) {
+fn assert_fatal(id: &str, program: &str, what: &str) {
     if !cfg!(debug_assertions) {
         return; // Only checked builds promise this.
     }
-    let output = common::child(program);
+    let output = common::child(&format!("{id} {program}"));
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{program}: {stderr}");
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{id} {program}: {stderr}");
     let line = stderr.lines().find(|line| line.starts_with("hakmem: fatal: ")).unwrap_or_default();
     let rest = line.strip_prefix(&format!("hakmem: fatal: {what} 0x"));
-    let address = rest.unwrap_or_else(|| panic!("{program} said `{line}`"));
+    let address = rest.unwrap_or_else(|| panic!("{id} {program} said `{line}`"));
     assert!(u64::from_str_radix(address, 16).is_ok_and(|address| address > 0), "`{line}`");
 }
 
 #[test]
 fn a_double_free_is_detected() {
-    assert_fatal("double_free", "double free:");
-    assert_fatal("double_free_after_others", "double free:");
+    assert_each_fatal("double_free", "double free:");
+    assert_each_fatal("double_free_after_others", "double free:");
 }
 
 #[test]
 fn double_free_is_never_taken_for_empty() {
+    let program = "double_free_does_not_pass_for_empty";
+    assert_fatal("apex", program, "double free:");
+    #[cfg(feature = "all-variants")]
     assert_fatal(
-        "double_free_does_not_pass_for_empty",
+        "option-abd-hash",
+        program,
         "double free: a slab is EMPTY with a block in use, metadata at",
     );
 }
 
 #[test]
 fn an_interior_pointer_is_detected() {
-    assert_fatal("interior_pointer", "free of an address inside a block:");
+    assert_each_fatal("interior_pointer", "free of an address inside a block:");
 }
 
 #[test]
 fn a_wrong_size_is_detected() {
-    assert_fatal("wrong_size", "free with a layout of another size class:");
+    assert_each_fatal("wrong_size", "free with a layout of another size class:");
 }
 
 #[cfg(feature = "all-variants")]
 #[test]
 fn a_wrong_variant_is_detected() {
-    assert_fatal("wrong_variant", "a block of variant option-a was freed through another variant:");
+    assert_each_fatal(
+        "wrong_variant",
+        "a block of variant option-a was freed through another variant:",
+    );
 }

@@ -1,6 +1,6 @@
 //! Runs the models; each explores every interleaving up to its bound.
 
-use hakmem_models::models::{claim, freelist, remote};
+use hakmem_models::models::{claim, freelist, lock, remote};
 
 #[test]
 fn freelist_every_slab_is_in_one_place() {
@@ -25,6 +25,21 @@ fn claim_an_offer_is_won_once() {
 #[test]
 fn claim_looking_first_and_clearing_then_has_two_winners() {
     claim::looking_first_and_clearing_then_has_two_winners();
+}
+
+#[test]
+fn lock_two_threads_take_turns() {
+    lock::two_threads_take_turns();
+}
+
+#[test]
+fn lock_three_threads_take_turns() {
+    lock::three_threads_take_turns();
+}
+
+#[test]
+fn lock_looking_first_and_storing_lets_two_in() {
+    lock::looking_first_and_storing_lets_two_in();
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use super::dispatch;
 use crate::base::MAX_CLASSES;
-use crate::cache::{Cache, Cached, Idle};
+use crate::cache::{Cache, Cached, Idle, prepare_at_start};
 use crate::central::{Central, Shared, Spans};
 use crate::heap::{Heap, Heaps, Hosted};
 use crate::pool::{Pool, Pooled};
@@ -52,6 +52,10 @@ macro_rules! stamp {
             static [<$type:snake:upper _GONE>]: Cache = Cache::gone();
             thread_slot!([<$type:snake:upper _CACHE>]: &'static Cache = &[<$type:snake:upper _CLOSED>]);
             thread_place!([<$type:snake:upper _INLINE>], [<$type:snake _inline>]: Cache = Cache::not_yet());
+
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static [<$type:snake:upper _AT_START>]: extern "C" fn() = prepare_at_start::<$type>;
 
             impl Pooled for $type {
                 #[inline(always)]

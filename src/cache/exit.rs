@@ -7,23 +7,25 @@ use super::drain::drain_list;
 use super::{Cache, Cached, State};
 use crate::base::ClassIdx;
 use crate::central::{self, lock_all, unlock_all};
-use crate::sys::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::lock::Lock;
-use crate::sys::{fork, pages};
-use crate::variant::Slot;
+use crate::sys::{fork, pages, thread};
+use crate::variant::{Backend, Slot};
 use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
+use std::process;
+
+/// Forks are prepared for; no process has this number.
+const PREPARED: u32 = u32::MAX;
 
 /// Caches that wait for a thread, and what is done once per process.
 pub(crate) struct Idle {
     lock: Lock,
     /// The last one that was left. [lock]
     first: Cell<*const Cache>,
-    /// Held while forks are being prepared for.
-    preparing: Lock,
-    /// Whether they are. [shared], [const] once set
-    prepared: AtomicBool,
+    /// The process in which forks are being prepared for; 0 for none yet, or [`PREPARED`]. [shared]
+    preparing: AtomicU32,
 }
 
 // SAFETY: `first`, and the links of the caches that it leads to, are touched with the lock held.
@@ -34,8 +36,7 @@ impl Idle {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
             first: Cell::new(ptr::null()),
-            preparing: Lock::over(AtomicU32::new(0)),
-            prepared: AtomicBool::new(false),
+            preparing: AtomicU32::new(0),
         }
     }
 
@@ -113,6 +114,7 @@ fn close<V: Cached>(cache: &'static Cache) {
 
 /// Gives back all that this thread and the central lists hold and nobody uses.
 pub(crate) fn purge<V: Cached>() {
+    prepare_for_forks::<V>();
     let cache = V::cache();
     if cache.state.get() == State::Open {
         for class in ClassIdx::all(V::CLASSES.count()) {
@@ -122,23 +124,40 @@ pub(crate) fn purge<V: Cached>() {
     central::purge_all::<V>();
 }
 
-/// Sees to it, before this thread takes any lock, that a fork finds none taken. What is left is a process
-/// whose first allocation and a fork, in two threads, fall into the same microsecond.
-fn prepare_for_forks<V: Cached>() {
-    let Idle { preparing, prepared, .. } = V::idle();
-    // ORDERING: acquire, paired with the release below: the handlers are there.
-    if prepared.load(Ordering::Acquire) {
-        return;
-    }
-    preparing.with(|| {
-        // ORDERING: relaxed; the lock orders it.
-        if !prepared.load(Ordering::Relaxed) {
+/// Sees to it, before this thread takes any lock, that a fork finds none taken.
+///
+/// Mostly that was done before `main` ([`prepare_at_start`]): a fork that begins before the handlers are there
+/// does not run them, and takes its time. A fork may come while another thread is at it, and the child has
+/// only the forking one: so who is at it is written down as a process, and a child begins anew.
+pub(super) fn prepare_for_forks<V: Cached>() {
+    let preparing = &V::idle().preparing;
+    loop {
+        // ORDERING: acquire, paired with the release below: the handlers are there.
+        let by = preparing.load(Ordering::Acquire);
+        if by == PREPARED {
+            return;
+        }
+        let me = process::id();
+        if by == me {
+            thread::give_way();
+            continue;
+        }
+        // ORDERING: relaxed; it says whose task this is, and publishes nothing.
+        if preparing.compare_exchange(by, me, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             // Where the system has no room, forks are what they would be without.
             let _ = fork::around(before_fork::<V>, after_fork::<V>);
             // ORDERING: release, as above.
-            prepared.store(true, Ordering::Release);
+            preparing.store(PREPARED, Ordering::Release);
+            return;
         }
-    });
+    }
+}
+
+/// Runs before `main`, in a program's or a library's initialisation.
+pub(crate) extern "C" fn prepare_at_start<V: Cached>() {
+    if V::BACKEND == Backend::Central {
+        prepare_for_forks::<V>();
+    }
 }
 
 extern "C" fn before_fork<V: Cached>() {

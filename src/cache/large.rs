@@ -5,10 +5,11 @@
 //! | up to 1 MiB | up to a slot's, 64 KiB | a span |
 //! | more | more | a mapping |
 
-use super::Cached;
 use super::drain::look_around;
+use super::exit::open;
+use super::{Cached, State};
 use crate::base::{ClassIdx, SLOT_BYTES};
-use crate::central::{own_alloc, own_free};
+use crate::central::{self, own_alloc, own_free};
 use crate::sys::system;
 use crate::variant::{Fresh, Large};
 use core::alloc::Layout;
@@ -74,6 +75,7 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
         // SAFETY: above the classes every block is the system's; the rest is the caller's word.
         return unsafe { system::free(block, layout) };
     }
+    tend::<V>();
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
     match span_slots(layout) {
@@ -81,15 +83,18 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
         // SAFETY: the caller's condition.
         None => unsafe { own_free::<V>(start, layout.size()) },
     }
-    tend::<V>();
 }
 
-/// Large blocks alone must drive purging too.
+/// Large blocks alone must drive purging too; and a thread's first block may be a large one.
 fn tend<V: Cached>() {
     let cache = V::cache();
-    if cache.state.get() == super::State::Open {
-        look_around::<V>(cache, ClassIdx::new(0));
-    } else {
-        crate::central::tend::<V>();
+    let open = match cache.state.get() {
+        State::Open => Some(cache),
+        State::NotYet => open::<V>(),
+        State::Gone => None,
+    };
+    match open {
+        Some(cache) => look_around::<V>(cache, ClassIdx::new(0)),
+        None => central::tend::<V>(),
     }
 }

@@ -35,7 +35,7 @@ mod refill;
 
 pub(crate) use alloc::{alloc, alloc_zeroed};
 pub(crate) use audit::audit;
-pub(crate) use exit::{Idle, purge};
+pub(crate) use exit::{Idle, prepare_at_start, purge};
 pub(crate) use free::free;
 pub(crate) use realloc::realloc;
 

@@ -16,15 +16,12 @@
 //! Source: Ulrich Drepper, "Futexes Are Tricky", its second mutex, but for the unlock.
 //! Never: allocates, or panics.
 
-use super::atomic::{AtomicU32, Ordering, spin_loop};
+use super::atomic::{AtomicU32, Ordering, SPINS, spin_loop};
 use super::futex;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 const AWAITED: u32 = 2;
-
-/// Looks before a thread waits in the kernel: about as long as the longest hold that moves no pages.
-const SPINS: u32 = 100;
 
 /// See the module. All bytes zero is a free lock.
 pub(crate) struct Lock {

@@ -7,6 +7,12 @@
 use super::atomic::{AtomicU32, Ordering};
 use core::ffi::c_void;
 
+/// Lets other threads run first.
+pub(crate) fn give_way() {
+    // SAFETY: it takes nothing, and on Linux does not fail.
+    unsafe { libc::sched_yield() };
+}
+
 /// Calls a function at the end of every thread that armed it.
 pub(crate) struct ExitHook {
     /// The pthread key plus one; 0 before the first thread armed the hook. [const] once set

@@ -3,6 +3,7 @@
 
 pub mod claim;
 pub mod freelist;
+pub mod lock;
 pub mod remote;
 
 /// Runs a model with at most three forced switches of thread, which keeps each under a few seconds.
