@@ -17,22 +17,26 @@
 //!
 //! # Layers
 //!
-//! A module imports only from the rows above its own; `tests/layers.rs` reads the `use` lines.
+//! A module imports only from the rows above its own, and the second of two backends in a row from the
+//! first; `tests/layers.rs` reads the `use` lines.
 //!
 //! | | module | owns |
 //! |---|---|---|
 //! | 0 | `base` | sizes, indices in range by construction, bits |
 //! | 1 | `sys` | the OS: pages, thread slot, thread exit, fatal errors, the system's malloc, atomics |
 //! | 2 | `variant` | what can be chosen: the knobs, the size classes |
-//! | 3 | `list`, `stats` | links between free blocks: local, remote, tagged; event counters |
-//! | 4 | `slab` | memory layout and slot states: UNUSED → ACTIVE → EMPTY |
-//! | 5 | `registry` | address → SuperSlab: linear, hash |
-//! | 6 | `pool` | the stages, one file each, and release |
-//! | 7 | `heap` | the thread's front end: alloc and free (hot), refill, drain, realloc, exit, audit |
-//! | 8 | `api` | `GlobalAlloc`, the stamped statics, snapshots |
+//! | 3 | `list`, `stats` | links between free blocks: local, windowed, remote, tagged; event counters |
+//! | 4 | `slab`, `chunk` | memory layout of the two backends, and slot states |
+//! | 5 | `registry` | address → SuperSlab: linear, hash, map |
+//! | 6 | `pool`, `central` | what threads share: the report's stages; locked lists per class, spans, purging |
+//! | 7 | `heap`, `cache` | the thread's front end: alloc and free (hot), refill, drain, large, realloc, exit, audit |
+//! | 8 | `api` | which backend serves a variant, `GlobalAlloc`, the stamped statics, snapshots |
 //!
-//! To read it: `heap/alloc.rs` and `heap/free.rs` are the hot paths, `docs/data-model.md` the
-//! memory layout.
+//! `slab`, `pool` and `heap` are the founding report's backend, `chunk`, `central` and `cache` the central one,
+//! which the default variant has.
+//!
+//! To read it: `cache/alloc.rs` and `cache/free.rs` are the hot paths of the default variant,
+//! `docs/life-of-a-block.md` follows a block through all layers.
 
 mod api;
 mod base;

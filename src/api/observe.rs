@@ -36,7 +36,8 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     /// threads that call this at once may map more.
     fn map_superslabs(until: u32) -> u32;
 
-    /// Calls `visit` with the address of every SuperSlab, oldest first.
+    /// Calls `visit` with the address of every SuperSlab. It must not allocate with this variant: what tells
+    /// the SuperSlabs apart from those that come and go may be locked.
     fn visit_superslabs(visit: impl FnMut(*const u8));
 
     /// Looks an address up as freeing a block does, the thread's hint included; says whether it is in

@@ -45,6 +45,7 @@ fn make_room<V: Cached>(cache: &'static Cache, class: ClassIdx) {
         return;
     }
     let demand = cache.demand(class);
+    demand.newest_seen.set(core::ptr::null());
     if list.len(step) < demand.limit.get() {
         return list.set_aside(batch, step);
     }

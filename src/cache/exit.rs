@@ -166,6 +166,9 @@ extern "C" fn before_fork<V: Cached>() {
 }
 
 extern "C" fn after_fork<V: Cached>() {
+    // That this runs shows that it is registered, whatever the fork interrupted.
+    // ORDERING: release, paired with the acquire in `prepare_for_forks`.
+    V::idle().preparing.store(PREPARED, Ordering::Release);
     unlock_all::<V>();
     V::idle().lock.unlock();
 }

@@ -2,7 +2,7 @@
 //!
 //! | bytes | alignment | served by |
 //! |---|---|---|
-//! | up to 1 MiB | up to a slot's, 64 KiB | a span |
+//! | up to 512 KiB | up to a slot's, 64 KiB | a span |
 //! | more | more | a mapping |
 
 use super::drain::look_around;
@@ -17,6 +17,8 @@ use core::ptr::{self, NonNull};
 
 /// Bytes of the largest span.
 const SPAN_MOST: usize = 512 << 10;
+/// Bytes that no machine has.
+const HOPELESS: usize = 1 << 46;
 
 /// Slots that a layout's span has; `None` where it has a mapping.
 pub(super) const fn span_slots(layout: Layout) -> Option<usize> {
@@ -59,10 +61,18 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
 
 fn find<V: Cached>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     tend::<V>();
-    match span_slots(layout) {
+    let find = || match span_slots(layout) {
         Some(count) => V::spans().claim_span::<V>(count),
         None => own_alloc::<V>(layout),
-    }
+    };
+    // Where the kernel refuses, what waits to be used again may be enough; not for what no machine has.
+    find().or_else(|| {
+        if layout.size() >= HOPELESS {
+            return None;
+        }
+        central::purge_all::<V>();
+        find()
+    })
 }
 
 /// Gives a block above the classes back.
@@ -81,7 +91,7 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
     match span_slots(layout) {
         Some(count) => V::spans().give_span(start, count),
         // SAFETY: the caller's condition.
-        None => unsafe { own_free::<V>(start, layout.size()) },
+        None => unsafe { own_free::<V>(start, layout) },
     }
 }
 

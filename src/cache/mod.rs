@@ -79,7 +79,7 @@ pub(crate) struct Cache {
 struct Demand {
     /// Blocks that it may hold; 0 before the first refill.
     limit: Cell<u32>,
-    /// Blocks that the next refill asks for, less one.
+    /// Blocks that the last refill asked for; the next asks for twice as many.
     refill: Cell<u32>,
     /// Its newest block when it was last looked at for idleness.
     newest_seen: Cell<*const Block>,

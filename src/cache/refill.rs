@@ -4,6 +4,7 @@ use super::drain::look_around;
 use super::exit::open;
 use super::{Cache, Cached, State, step};
 use crate::base::ClassIdx;
+use crate::central;
 use crate::list::Block;
 use crate::sys::system;
 use crate::variant::{Bound, list_bytes_limit};
@@ -28,10 +29,18 @@ pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> 
         State::Open => refill::<V>(cache, class),
         State::NotYet => match open::<V>() {
             Some(cache) => refill::<V>(cache, class),
-            None => V::central(class).take::<V>(class, 1).pop(),
+            None => V::central(class).take_one::<V>(class),
         },
-        State::Gone => V::central(class).take::<V>(class, 1).pop(),
+        State::Gone => V::central(class).take_one::<V>(class),
     };
+    // The kernel refuses: what waits to be used again may be enough.
+    let block = block.or_else(|| {
+        if V::SOFT_CAP.is_some() {
+            return None;
+        }
+        central::purge_all::<V>();
+        V::central(class).take_one::<V>(class)
+    });
     if let Some(block) = block {
         return block.as_ptr().cast();
     }
@@ -62,6 +71,7 @@ fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<B
         demand.limit.set((demand.limit.get() + want).min(most));
         let chain = V::central(class).take::<V>(class, want);
         list.fill(&chain, step);
+        demand.newest_seen.set(core::ptr::null());
         look_around::<V>(cache, class);
     }
     list.pop(step, true)

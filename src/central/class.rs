@@ -45,24 +45,24 @@ impl Central {
         }
     }
 
+    /// One block, for a thread without lists.
+    pub(crate) fn take_one<V: Shared>(&self, class: ClassIdx) -> Option<NonNull<Block>> {
+        V::counters().count(Event::Atomic);
+        self.lock
+            .with(|| {
+                let mut batch = self.take_batch::<V>(class)?;
+                let block = batch.pop();
+                self.bring_home::<V>(class, batch);
+                block
+            })
+            .or_else(|| self.lock.with(|| self.take_from_slabs::<V>(class, 1).pop()))
+    }
+
     /// Up to `want` blocks; fewer where memory runs out, and more, up to a batch, where so many wait.
     pub(crate) fn take<V: Shared>(&self, class: ClassIdx, want: u32) -> Chain {
         V::counters().count(Event::Atomic);
         self.lock.with(|| {
-            match self.take_batch::<V>(class) {
-                Some(blocks) if want > 1 => blocks,
-                // One block for a thread without lists: what is left goes back to where it waited, or home.
-                Some(mut blocks) => {
-                    let mut one = Chain::new();
-                    if let Some(block) = blocks.pop() {
-                        // SAFETY: just taken off its chain, so in no list, and the caller's.
-                        unsafe { one.append(block) };
-                    }
-                    self.put_back::<V>(class, blocks);
-                    one
-                }
-                None => self.take_from_slabs::<V>(class, want),
-            }
+            self.take_batch::<V>(class).unwrap_or_else(|| self.take_from_slabs::<V>(class, want))
         })
     }
 

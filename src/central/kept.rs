@@ -7,7 +7,7 @@
 //! Touched with the lock of the spans held. Never: holds more bytes than its bound, or a system call but
 //! to give memory back.
 
-use crate::sys::pages;
+use crate::sys::{clock, pages};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -40,14 +40,19 @@ impl Kept {
         let extent = fits.min_by_key(|extent| extent.get().bytes)?;
         let Extent { start, bytes: all, freed_at } = extent.get();
         // From its end, so that what stays keeps its place.
-        extent.set(Extent { start, bytes: all - bytes, freed_at });
+        extent.set(if all == bytes {
+            NONE
+        } else {
+            Extent { start, bytes: all - bytes, freed_at }
+        });
         self.bytes.set(self.bytes.get() - bytes);
         NonNull::new(ptr::with_exposed_provenance_mut(start + all - bytes))
     }
 
     /// The largest extent, whole, if there is any: to be made larger.
     pub(super) fn take_largest(&self) -> Option<(NonNull<u8>, usize)> {
-        let extent = self.extents.iter().max_by_key(|extent| extent.get().bytes)?;
+        let kept = self.extents.iter().filter(|extent| extent.get().bytes > 0);
+        let extent = kept.max_by_key(|extent| extent.get().bytes)?;
         let Extent { start, bytes, .. } = extent.replace(NONE);
         self.bytes.set(self.bytes.get() - bytes);
         Some((NonNull::new(ptr::with_exposed_provenance_mut(start))?, bytes))
@@ -93,7 +98,7 @@ impl Kept {
 
     fn drop_oldest(&self, now: u32) {
         let kept = self.extents.iter().filter(|extent| extent.get().bytes > 0);
-        let age = |extent: &&Cell<Extent>| now.wrapping_sub(extent.get().freed_at);
+        let age = |extent: &&Cell<Extent>| clock::since(extent.get().freed_at, now);
         if let Some(oldest) = kept.max_by_key(age) {
             self.drop(oldest);
         }
@@ -102,7 +107,7 @@ impl Kept {
     /// Gives back what has been kept for longer than `delay` milliseconds.
     pub(super) fn drop_older(&self, now: u32, delay: u32) {
         for extent in &self.extents {
-            if extent.get().bytes > 0 && now.wrapping_sub(extent.get().freed_at) >= delay {
+            if extent.get().bytes > 0 && clock::since(extent.get().freed_at, now) >= delay {
                 self.drop(extent);
             }
         }

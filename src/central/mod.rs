@@ -16,7 +16,7 @@
 //! N1  A block of a class is in exactly one place: its slab (a bit), a batch that waits, a thread's list,
 //!     or the program's hands.
 //! N2  A slab is in its class's list of slabs of its fullness exactly while it has blocks.
-//! N3  Locks are taken in the order: classes from the first to the last, then the spans. A thread holds
+//! N3  Locks are taken in the order: the idle caches', classes from the first to the last, then the spans. A thread holds
 //!     more than one only to get or give a slot, and around a fork.
 //!
 //! Never: touches a thread's lists.

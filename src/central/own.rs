@@ -33,7 +33,7 @@ pub(crate) fn own_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)
     if layout.align() > PAGE_BYTES {
         return Some((pages::map_aligned(bytes, layout.align())?, true));
     }
-    if V::KEEP_MIB > 0 {
+    if V::KEEP_MIB > 0 && bytes <= bound::<V>() {
         let spans = V::spans();
         let (found, largest) = spans.lock.with(|| match spans.kept.take(bytes) {
             None => (None, spans.kept.take_largest()),
@@ -65,10 +65,16 @@ pub(crate) fn own_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)
 /// Takes back a mapping.
 ///
 /// # Safety
-/// The block came from [`own_alloc`] or [`own_resize`] with a layout of this size, and nobody refers to it.
-pub(crate) unsafe fn own_free<V: Shared>(start: NonNull<u8>, size: usize) {
+/// The block came from [`own_alloc`] or [`own_resize`] with this layout, and nobody refers to it.
+pub(crate) unsafe fn own_free<V: Shared>(start: NonNull<u8>, layout: Layout) {
+    let bytes = mapping_bytes(layout.size());
+    if layout.align() > PAGE_BYTES {
+        // What is kept does not serve such, so they are not kept.
+        // SAFETY: the caller's condition.
+        return unsafe { pages::unmap(start, bytes) };
+    }
     // SAFETY: the caller's condition.
-    unsafe { give_up::<V>(start, mapping_bytes(size)) };
+    unsafe { give_up::<V>(start, bytes) };
 }
 
 /// # Safety

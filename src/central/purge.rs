@@ -8,7 +8,8 @@
 //! | a mapping that was kept | it has been kept for `purge_ms` |
 //! | a chunk | all of it is free and without memory, and it is not the only one such |
 //!
-//! Never: waits for a lock of a class that is taken; that class is busy, and its turn comes again.
+//! Never, unless all is to go at once: waits for a lock of a class that is taken; that class is busy, and its
+//! turn comes again.
 
 use super::Shared;
 use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, slots_in};
@@ -21,7 +22,7 @@ use crate::variant::Unit;
 /// Purges in the time of `purge_ms`.
 const PURGES_PER_DELAY: u32 = 4;
 
-/// Purges, if that is due; true if it is some while since the last call that said so.
+/// Purges, if that is due.
 #[cold]
 #[inline(never)]
 pub(crate) fn tend<V: Shared>() {
@@ -30,13 +31,13 @@ pub(crate) fn tend<V: Shared>() {
     let now = clock::now_ms();
     spans.set_now(now);
     // ORDERING: relaxed; it says whose turn it is, and publishes nothing.
-    let due = spans.due.load(Ordering::Relaxed);
-    if (now.wrapping_sub(due) as i32) < 0 {
+    let last = spans.purged_at.load(Ordering::Relaxed);
+    // Not by `since`: whatever the clock stood at before the first purge, it is not later.
+    if now.wrapping_sub(last) < delay / PURGES_PER_DELAY {
         return;
     }
-    let next = now.wrapping_add(delay / PURGES_PER_DELAY);
     // ORDERING: relaxed, as above.
-    if spans.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+    if spans.purged_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
         purge::<V>(now, delay, false);
     }
 }
@@ -94,7 +95,7 @@ fn purge_pages<V: Shared>(class: ClassIdx, now: u32, delay: u32) {
 
 /// Free slots of a chunk. With the lock of the spans held.
 fn purge_slots<V: Shared>(chunk: &'static Chunk, now: u32, delay: u32) {
-    let age = |slot: SlotIdx| now.wrapping_sub(chunk.freed_at[slot.index()].get());
+    let age = |slot: SlotIdx| clock::since(chunk.freed_at[slot.index()].get(), now);
     let old = slots_in(chunk.dirty.get())
         .filter(|&slot| age(slot) >= delay)
         .fold(0, |mask, slot| mask | slot.bit());

@@ -19,6 +19,8 @@ use core::ptr::NonNull;
 
 /// Chunks that are compared before slots are taken.
 const LOOKS: usize = 8;
+/// Chunks that are looked at before a new one is mapped: a long search under the lock helps nobody.
+const MOST_LOOKS: usize = 64;
 
 /// See the module.
 #[repr(C, align(64))]
@@ -33,8 +35,8 @@ pub(crate) struct Spans {
     pub(super) kept: Kept,
     /// Milliseconds, as last looked at. [shared]
     now: AtomicU32,
-    /// When the next purge is due. [shared]
-    pub(super) due: AtomicU32,
+    /// When the last purge began. [shared]
+    pub(super) purged_at: AtomicU32,
 }
 
 // SAFETY: all fields but the lock and the atomics are touched with the lock held.
@@ -49,7 +51,7 @@ impl Spans {
             chunks: Cell::new(0),
             kept: Kept::new(),
             now: AtomicU32::new(0),
-            due: AtomicU32::new(0),
+            purged_at: AtomicU32::new(0),
         }
     }
 
@@ -104,7 +106,8 @@ impl Spans {
         let mut best: Option<(Run, &'static Chunk)> = None;
         let mut at = self.available.get();
         let mut looks = 0;
-        while let Some(chunk) = at.filter(|_| looks < LOOKS || best.is_none()) {
+        while let Some(chunk) = at.filter(|_| looks < LOOKS || looks < MOST_LOOKS && best.is_none())
+        {
             looks += 1;
             at = chunk.next.get();
             let Some(run) = chunk.find_run(count) else { continue };
@@ -214,6 +217,10 @@ impl Spans {
             // SAFETY: nobody has found the chunk, since it is not registered.
             unsafe { pages::unmap(pages, CHUNK_BYTES) };
             return None;
+        }
+        if V::HUGE_PAGES != HugePages::Used {
+            // SAFETY: mapped above.
+            unsafe { pages::refuse_huge_pages(pages, CHUNK_BYTES) };
         }
         V::counters().count(Event::AcquireGrow);
         let next = self.all.replace(Some(chunk));

@@ -16,8 +16,8 @@
 //!     has no memory.
 //! X3  A chunk's own fields are touched with the lock of the spans held; a slab's with the lock of its
 //!     class, and where the slot is free or changes hands, with that of the spans.
-//! X4  A reference to a chunk or a slab is not kept past the lock it was found under, unless a block of
-//!     it is out: so nobody has one when the chunk is unmapped.
+//! X4  A reference to a chunk or a slab is not kept past the lock it was found under, unless a slot or a
+//!     block of it is out: so nobody has one when the chunk is unmapped.
 //!
 //! Never: locks, or decides who gets a slot.
 

@@ -17,6 +17,7 @@ use crate::base::{
     CACHE_LINE, CHUNK_BYTES, ClassIdx, PAGE_BYTES, PAGE_LG, SLOT_BYTES, SlotIdx, bit_range,
 };
 use crate::list::{Block, Chain};
+use crate::sys::clock;
 use crate::sys::fatal::fatal;
 use crate::variant::{Spread, Variant};
 use core::cell::Cell;
@@ -199,7 +200,7 @@ impl BitSlab {
 
     /// Milliseconds since a block last came home.
     pub(crate) fn idle_ms(&self, now: u32) -> u32 {
-        now.wrapping_sub(self.touched_at.get())
+        clock::since(self.touched_at.get(), now)
     }
 
     /// The slab's pages that no block in use touches, as a mask; empty where nothing has come home

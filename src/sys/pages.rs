@@ -15,7 +15,7 @@ pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
     NonNull::new(address.cast())
 }
 
-/// Maps `bytes`, zeroed, at a multiple of `align`; both are powers of two of at least a page.
+/// Maps `bytes`, zeroed, at a multiple of `align`; both are whole pages, and `align` a power of two.
 ///
 /// Where the kernel's first answer is not aligned, maps twice as much and gives the rest back, so it
 /// must have that much address space; `None` when it refuses.
@@ -51,7 +51,11 @@ pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
 /// The range came from this module, and nothing refers to it any more.
 pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
     // SAFETY: the range is mapped and unreferenced, by the caller's condition.
-    let _ = unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
+    if unsafe { libc::munmap(start.as_ptr().cast(), bytes) } != 0 {
+        // The kernel has no room for one more hole between mappings: it may have the memory all the same.
+        // SAFETY: as above.
+        let _ = unsafe { purge(start, bytes) };
+    }
 }
 
 /// Lets the kernel have the memory of whole pages, which stay mapped and read as zero from here on.
@@ -63,6 +67,15 @@ pub(crate) unsafe fn purge(start: NonNull<u8>, bytes: usize) -> bool {
     // SAFETY: the range is mapped, private and anonymous, and its content is nobody's, by the caller's
     // condition.
     unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_DONTNEED) == 0 }
+}
+
+/// Asks for no huge pages in a range, which is to have memory where it is touched, and nowhere else.
+///
+/// # Safety
+/// The range is mapped by this module.
+pub(crate) unsafe fn refuse_huge_pages(start: NonNull<u8>, bytes: usize) {
+    // SAFETY: the range is mapped, by the caller's condition; the advice changes no content.
+    let _ = unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_NOHUGEPAGE) };
 }
 
 /// Asks for huge pages in a range; the kernel may do as it likes.

@@ -241,6 +241,10 @@ pub(crate) const fn check<V: Variant>() {
     assert!(V::BATCH >= 1 && V::BATCH <= V::LIST_LIMIT, "`batch`: from 1 to `list_limit`");
     if matches!(V::BACKEND, Backend::Central) {
         assert!(V::SUPERSLAB_LG == CHUNK_LG, "`superslab_lg`: the central backend's are 2 MiB");
+        let ours_alone = matches!(V::FREE_BY, FreeBy::Layout) || matches!(V::LARGE, Large::Own);
+        assert!(!ours_alone || V::SOFT_CAP.is_none(), "`soft_cap`: a fallback needs a lookup");
+        let stacks = V::TRANSFER_KIB > 0;
+        assert!(!stacks || V::CLASSES.least() >= 16, "`transfer_kib`: needs blocks of 16 bytes");
         // A closed list must stay closed for a pop and a push: see `list::WindowList`.
         assert!(V::BATCH >= 2 && V::BATCH <= 4096, "`batch`: the central backend moves 2 at least");
     }

@@ -1,8 +1,8 @@
 //! The lock: one thread at a time is inside, and it sees what the one before did there.
 
 use super::{check, finds_a_fault};
-use crate::lock::Lock;
-use crate::sys::atomic::{AtomicU32, Ordering};
+use crate::locking::atomic::{AtomicU32, Ordering};
+use crate::locking::lock::Lock;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -21,7 +21,7 @@ impl Counted {
     }
 }
 
-/// So many threads, each of which runs `turn`, which counts one; none may be lost.
+/// So many threads, each with one `turn`, which counts one; none may be lost.
 fn contend(threads: u32, turn: fn(&Counted)) {
     let counted = Arc::new(Counted {
         lock: Lock::over(AtomicU32::new(0)),
