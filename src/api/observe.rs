@@ -4,6 +4,7 @@ use super::dispatch::Served;
 use crate::cache;
 use crate::heap::{self, Audit, Unsound};
 use crate::stats::Events;
+use crate::sys::clock;
 use crate::variant::{Backend, STATS};
 use core::alloc::GlobalAlloc;
 
@@ -53,6 +54,11 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     ///
     /// Nothing where the variant keeps its memory for good, as the founding report's do.
     fn purge();
+
+    /// Has time stand still for every variant of this process, so that no memory goes back because a while
+    /// has passed. Before a variant's first allocation; for counting instructions, which must not depend on
+    /// how long they take.
+    fn stop_clock();
 
     /// Checks the whole heap against its invariants.
     ///
@@ -150,6 +156,10 @@ impl<V: Served + GlobalAlloc + Default> Observe for V {
             // SAFETY: as above.
             Backend::System | Backend::SuperSlab => unsafe { heap::audit::<V>() },
         }
+    }
+
+    fn stop_clock() {
+        clock::stop();
     }
 
     fn purge() {

@@ -1,8 +1,24 @@
 //! Time, as coarse as it comes cheapest.
 
+use super::atomic::{AtomicBool, Ordering};
+
+/// Whether time stands still. [shared]
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Has time stand still from here on, at 0: for counting instructions, which must not depend on how long
+/// they take.
+pub(crate) fn stop() {
+    // ORDERING: relaxed; whoever does not see it yet sees the time go by a little longer.
+    STOPPED.store(true, Ordering::Relaxed);
+}
+
 /// Milliseconds since some moment before the process started, a few of them late; wraps after 49 days, so
 /// [`since`] is what counts.
 pub(crate) fn now_ms() -> u32 {
+    // ORDERING: relaxed, as above.
+    if STOPPED.load(Ordering::Relaxed) {
+        return 0;
+    }
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is writable, and Linux has this clock, so the call does not fail.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };

@@ -1,7 +1,8 @@
 //! Instructions of every variant: the paths through it, and whole workloads.
 //!
 //! Each run is a process of its own under callgrind, which counts in `cell::measured_region` only, and
-//! simulates the caches. `cargo ci test` holds the figures against the limits in the variants' files.
+//! simulates the caches. Time stands still for the allocator: what it does after a while is no part of a
+//! figure that must repeat. `cargo ci test` holds the figures against the limits in the variants' files.
 
 #![allow(missing_docs, reason = "of what the macros write")]
 
@@ -34,7 +35,7 @@ fn runs(measure: &Measure) -> Vec<(String, u64)> {
 
 fn command(variant: &str, measure: &Measure, ops: u64) -> Command {
     let mut command = Command::new(CELL);
-    command.args([variant, measure.what, "--cycles", &ops.to_string()]);
+    command.args([variant, measure.what, "--cycles", &ops.to_string(), "--still"]);
     if let How::Slope { ws, .. } = measure.how {
         command.args(["--ws", &ws.to_string()]);
     }

@@ -5,6 +5,7 @@
 //! variant the same few instructions per call, and the folding of constant sizes; `cargo ci bench
 //! --peers` runs programs that have one allocator and no choice.
 
+use hakmem::Observe;
 use hakmem_workloads::Workload;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{CStr, c_char, c_int};
@@ -40,6 +41,10 @@ extern "C" fn choose(count: c_int, words: *const *const c_char) {
         // SAFETY: each is a string that ends with a zero and lives as long as the program.
         unsafe { CStr::from_ptr(word) }.to_str().ok()
     };
+    if (1..count as usize).any(|index| word(index) == Some("--still")) {
+        // Before the first allocation, for the workloads whose allocator is the program's.
+        hakmem::Hakmem::stop_clock();
+    }
     let (Some(variant), Some(workload)) = (word(1), word(2)) else { return };
     if workload.parse().is_ok_and(Workload::is_of_program) {
         // ORDERING: relaxed; there is one thread yet.

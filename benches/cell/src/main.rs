@@ -28,6 +28,9 @@ struct Cli {
     what: String,
     #[command(flatten)]
     options: Options,
+    /// Time stands still for the allocator: for counting instructions
+    #[arg(long)]
+    still: bool,
 }
 
 enum What {
@@ -68,6 +71,9 @@ macro_rules! by_name {
 hakmem::for_each_variant!(by_name);
 
 fn run<V: Observe>(cli: &Cli) -> Result<Value, String> {
+    if cli.still {
+        V::stop_clock();
+    }
     match cli.what.parse()? {
         What::Workload(workload) if workload.is_of_program() && !chosen::is(V::ID) => {
             Err(format!("{workload} needs the variant and the workload before any option"))
