@@ -2,13 +2,21 @@
 
 use super::counts::Counts;
 use super::limited;
+use crate::knobs::Value;
 use crate::measures::Measure;
-use crate::tree::Tree;
+use crate::tree::{Tree, Variant};
 
 /// What a figure may be above its limit, since limits are written with two places: a tenth of a percent
 /// and a hundredth. One instruction more on a hit is ten times that.
-fn tolerance(limit: f64) -> f64 {
-    0.01 + limit * 0.001
+///
+/// Where the system's malloc serves some blocks, its instructions are counted too, and they depend on what
+/// the program did before `main`, the length of its arguments included: a percent there.
+fn tolerance(variant: &Variant, limit: f64) -> f64 {
+    0.01 + limit * if asks_the_system(variant) { 0.01 } else { 0.001 }
+}
+
+fn asks_the_system(variant: &Variant) -> bool {
+    variant.knobs.get("large") != Some(&Value::Word("own".to_owned()))
 }
 
 /// A line for each figure that is above its limit, or has none.
@@ -26,7 +34,7 @@ pub(super) fn violations(tree: &Tree, counts: &Counts) -> Vec<String> {
                     "variants/{}.toml: [instructions] `{measure}` is missing; it takes {took:.2}",
                     variant.id
                 )),
-                Some(limit) if took > limit + tolerance(*limit) => lines.push(format!(
+                Some(limit) if took > limit + tolerance(variant, *limit) => lines.push(format!(
                     "variants/{}.toml: [instructions] `{measure}` = {limit}, and it takes {took:.2} per operation",
                     variant.id
                 )),
@@ -68,6 +76,13 @@ mod tests {
                 "variants/option-a.toml: [instructions] `hit` = 37.03, and it takes 38.03 per operation"
             ]
         );
+    }
+
+    #[test]
+    fn the_systems_malloc_may_take_a_percent() {
+        let limits = "[instructions]\nhit = 1000.0\n";
+        assert_eq!(said(limits, 1010.0), Vec::<String>::new());
+        assert_eq!(said(limits, 1011.0).len(), 1);
     }
 
     #[test]
