@@ -143,6 +143,11 @@ pub(crate) const KNOBS: &[Knob] = &[
     ),
     central("prefetch", choice("Prefetch", &["off", "next"]), "what an allocation prefetches"),
     central(
+        "growth",
+        choice("Growth", &["tight", "roomy"]),
+        "where a large block that has grown is put: in the tightest hole, or where it has room to grow again",
+    ),
+    central(
         "huge_pages",
         choice("HugePages", &["never", "large", "used"]),
         "where huge pages are asked for: nowhere, in blocks that cover some whole, or in SuperSlabs that are all in use too",

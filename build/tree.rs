@@ -227,6 +227,8 @@ const NEEDS: &[(&str, &str, &str, &str)] = &[
     ("free_by", "layout", "soft_cap", "none"),
     ("free_by", "layout", "registry", "map"),
     ("large", "own", "soft_cap", "none"),
+    ("growth", "roomy", "large", "own"),
+    ("growth", "roomy", "registry", "map"),
 ];
 
 fn check_central(id: &str, knobs: &BTreeMap<&'static str, Value>) -> Result<(), String> {

@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::Filled;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::alloc::{GlobalAlloc, Layout};
@@ -191,7 +192,43 @@ fn zeroed_is_zero_in_a_dirty_heap<V: hakmem::Observe>() {
     }
 }
 
+/// Blocks that stand in each other's way grow from the classes to spans, past what is claimed as a span, past
+/// what a SuperSlab holds, and back.
+fn large_blocks_grow_and_shrink<V: hakmem::Observe>() {
+    let mut blocks: Vec<Filled<V>> = (1..9).map(|n| Filled::new(20_000, 16, n)).collect();
+    let mut sizes: Vec<usize> = (1..9).map(|n| n * n * 40_000).collect();
+    sizes.extend(sizes.clone().into_iter().rev());
+    for size in sizes {
+        for (n, block) in blocks.iter_mut().enumerate() {
+            block.realloc(size + n * 4096);
+        }
+    }
+    drop(blocks);
+    let audit = common::audit::<V>();
+    assert_eq!((audit.live(), audit.spans), (0, 0));
+}
+
+/// With nothing in its way a block grows where it is, to a megabyte and a half and back.
+#[test]
+fn apex_grows_a_large_block_in_place() {
+    common::alone(|| {
+        <hakmem::Apex as hakmem::Observe>::purge();
+        let mut block: Filled<hakmem::Apex> = Filled::new(40_000, 16, 1);
+        block.realloc(100_000);
+        let start = block.block;
+        for size in [300_000, 600_000, 1_500_000, 700_000, 100_000] {
+            block.realloc(size);
+            assert_eq!(block.block, start, "{size}");
+        }
+    });
+}
+
 hakmem::for_each_variant!(
     stamp_tests,
-    (random_operations, every_small_layout, zeroed_is_zero_in_a_dirty_heap)
+    (
+        random_operations,
+        every_small_layout,
+        zeroed_is_zero_in_a_dirty_heap,
+        large_blocks_grow_and_shrink
+    )
 );

@@ -186,6 +186,7 @@ macro_rules! knob_type {
     (THREAD_SLOT) => { variant::Slot };
     (SPREAD) => { variant::Spread };
     (PREFETCH) => { variant::Prefetch };
+    (GROWTH) => { variant::Growth };
     (HUGE_PAGES) => { variant::HugePages };
     (PURGE_MS) => { Option<u32> };
     (KEEP_MIB) => { usize };

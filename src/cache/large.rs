@@ -4,25 +4,50 @@
 //! |---|---|---|
 //! | up to 512 KiB | up to a slot's, 64 KiB | a span |
 //! | more | more | a mapping |
+//!
+//! With `growth = "roomy"` a span may grow past 512 KiB where it is, up to its SuperSlab's end; then it takes a
+//! lookup to tell the two apart.
 
 use super::drain::look_around;
 use super::exit::open;
 use super::{Cached, State};
-use crate::base::{ClassIdx, SLOT_BYTES};
+use crate::base::{ClassIdx, MAX_SLOTS, SLOT_BYTES};
 use crate::central::{self, own_alloc, own_free};
 use crate::sys::system;
-use crate::variant::{Fresh, Large};
+use crate::variant::{Fresh, Growth, Large};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
-/// Bytes of the largest span.
+/// Bytes of the largest span that is claimed.
 const SPAN_MOST: usize = 512 << 10;
+/// Bytes that a span can grow to: all slots but the header's.
+const GROWN_MOST: usize = (MAX_SLOTS - 1) * SLOT_BYTES;
 /// Bytes that no machine has.
 const HOPELESS: usize = 1 << 46;
 
-/// Slots that a layout's span has; `None` where it has a mapping.
+/// Slots of a span for a layout; `None` where it gets a mapping.
 pub(super) const fn span_slots(layout: Layout) -> Option<usize> {
-    if layout.size() > SPAN_MOST || layout.align() > SLOT_BYTES {
+    slots_within(layout, SPAN_MOST)
+}
+
+/// Slots that a live block's span has; `None` where it has a mapping.
+pub(super) fn slots_of<V: Cached>(block: *mut u8, layout: Layout) -> Option<usize> {
+    span_slots(layout).or_else(|| {
+        let slots = grown_slots::<V>(layout)?;
+        V::cache().finds::<V>(block.addr()).then_some(slots)
+    })
+}
+
+/// Slots that a span has when it has grown to a layout; `None` where none can.
+pub(super) fn grown_slots<V: Cached>(layout: Layout) -> Option<usize> {
+    match V::GROWTH {
+        Growth::Tight => span_slots(layout),
+        Growth::Roomy => slots_within(layout, GROWN_MOST),
+    }
+}
+
+const fn slots_within(layout: Layout, most: usize) -> Option<usize> {
+    if layout.size() > most || layout.align() > SLOT_BYTES {
         return None;
     }
     Some(layout.size().div_ceil(SLOT_BYTES))
@@ -37,8 +62,13 @@ pub(super) unsafe fn large<V: Cached>(layout: Layout) -> *mut u8 {
     match V::LARGE {
         // SAFETY: the caller's condition.
         Large::System => unsafe { system::alloc(layout) },
-        Large::Own => find::<V>(layout).map_or(ptr::null_mut(), |(start, _)| start.as_ptr()),
+        Large::Own => place::<V>(layout, Growth::Tight),
     }
+}
+
+/// A block of our own for a layout above the classes, or null.
+pub(super) fn place<V: Cached>(layout: Layout, growth: Growth) -> *mut u8 {
+    find::<V>(layout, growth).map_or(ptr::null_mut(), |(start, _)| start.as_ptr())
 }
 
 /// The same, all zero.
@@ -51,7 +81,7 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
         return unsafe { system::alloc_zeroed(layout) };
     }
-    let Some((start, zero)) = find::<V>(layout) else { return ptr::null_mut() };
+    let Some((start, zero)) = find::<V>(layout, Growth::Tight) else { return ptr::null_mut() };
     if !zero || V::FRESH == Fresh::Forgotten {
         // SAFETY: the block has `layout.size()` bytes, and is nobody's yet.
         unsafe { start.write_bytes(0, layout.size()) };
@@ -59,10 +89,10 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
     start.as_ptr()
 }
 
-fn find<V: Cached>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<(NonNull<u8>, bool)> {
     tend::<V>();
     let find = || match span_slots(layout) {
-        Some(count) => V::spans().claim_span::<V>(count),
+        Some(count) => V::spans().claim_span::<V>(count, growth),
         None => own_alloc::<V>(layout),
     };
     // Where the kernel refuses, what waits to be used again may be enough; not for what no machine has.
@@ -88,7 +118,7 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
     tend::<V>();
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
-    match span_slots(layout) {
+    match slots_of::<V>(block, layout) {
         Some(count) => V::spans().give_span(start, count),
         // SAFETY: the caller's condition.
         None => unsafe { own_free::<V>(start, layout) },

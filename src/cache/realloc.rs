@@ -2,11 +2,11 @@
 
 use super::alloc::alloc;
 use super::free::free;
-use super::large::span_slots;
+use super::large::{grown_slots, place, slots_of, span_slots};
 use super::{Cached, audit};
 use crate::central::{Moved, own_resize};
 use crate::sys::system;
-use crate::variant::{FreeBy, Large};
+use crate::variant::{FreeBy, Growth, Large};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
@@ -61,7 +61,9 @@ unsafe fn resize<V: Cached>(
     layout: Layout,
     new: Layout,
 ) -> Option<NonNull<u8>> {
-    match (span_slots(layout), span_slots(new)) {
+    let slots = slots_of::<V>(start.as_ptr(), layout);
+    let new_slots = if slots.is_some() { grown_slots::<V>(new) } else { span_slots(new) };
+    match (slots, new_slots) {
         (Some(old_slots), Some(new_slots)) if old_slots == new_slots => Some(start),
         (Some(old_slots), Some(new_slots)) => {
             V::spans().resize_span::<V>(start, old_slots, new_slots).then_some(start)
@@ -80,8 +82,13 @@ unsafe fn resize<V: Cached>(
 /// # Safety
 /// As for [`realloc`]; `ours` says whether the block is not the system's.
 unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: bool) -> *mut u8 {
-    // SAFETY: the new size is above 0.
-    let moved = unsafe { alloc::<V>(new) };
+    let grows = new.size() > layout.size() && V::class_of(new).is_none();
+    let moved = if V::GROWTH == Growth::Roomy && grows {
+        place::<V>(new, Growth::Roomy)
+    } else {
+        // SAFETY: the new size is above 0.
+        unsafe { alloc::<V>(new) }
+    };
     if moved.is_null() {
         if !ours {
             // The system may well shrink in place what it has no room to copy.

@@ -13,7 +13,7 @@ use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
 use crate::sys::pages;
-use crate::variant::{Fresh, HugePages};
+use crate::variant::{Fresh, Growth, HugePages};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
@@ -73,16 +73,20 @@ impl Spans {
         may_map: bool,
     ) -> Option<(&'static Chunk, SlotIdx, bool)> {
         self.lock.with(|| {
-            let (chunk, slot, mapped) = self.find_or_map::<V>(1, may_map)?;
+            let (chunk, slot, mapped) = self.find_or_map::<V>(1, Growth::Tight, may_map)?;
             self.mark_used::<V>(chunk, slot, 1);
             Some((chunk, slot, mapped))
         })
     }
 
     /// Claims the slots of a large block: its start, and whether they are zero.
-    pub(crate) fn claim_span<V: Shared>(&self, count: usize) -> Option<(NonNull<u8>, bool)> {
+    pub(crate) fn claim_span<V: Shared>(
+        &self,
+        count: usize,
+        growth: Growth,
+    ) -> Option<(NonNull<u8>, bool)> {
         self.lock.with(|| {
-            let (chunk, slot, _) = self.find_or_map::<V>(count, true)?;
+            let (chunk, slot, _) = self.find_or_map::<V>(count, growth, true)?;
             let zero = self.mark_used::<V>(chunk, slot, count);
             chunk.span[slot.index()].set(count as u8);
             Some((chunk.slot_start(slot), zero))
@@ -92,17 +96,18 @@ impl Spans {
     fn find_or_map<V: Shared>(
         &self,
         count: usize,
+        growth: Growth,
         may_map: bool,
     ) -> Option<(&'static Chunk, SlotIdx, bool)> {
-        if let Some((chunk, slot)) = self.find(count) {
+        if let Some((chunk, slot)) = self.find(count, growth) {
             return Some((chunk, slot, false));
         }
         let chunk = if may_map { self.map::<V>()? } else { return None };
-        Some((chunk, chunk.find_run(count)?.slot(), true))
+        Some((chunk, chunk.find_run(count, growth)?.slot(), true))
     }
 
     /// The free slots that take the least memory, among the first few chunks that have enough.
-    fn find(&self, count: usize) -> Option<(&'static Chunk, SlotIdx)> {
+    fn find(&self, count: usize, growth: Growth) -> Option<(&'static Chunk, SlotIdx)> {
         let mut best: Option<(Run, &'static Chunk)> = None;
         let mut at = self.available.get();
         let mut looks = 0;
@@ -110,7 +115,7 @@ impl Spans {
         {
             looks += 1;
             at = chunk.next.get();
-            let Some(run) = chunk.find_run(count) else { continue };
+            let Some(run) = chunk.find_run(count, growth) else { continue };
             if run.is_dirty || best.is_none() {
                 best = Some((run, chunk));
             }

@@ -27,6 +27,7 @@ pub(crate) use slab::BitSlab;
 
 use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SLOT_LG, SlotIdx, bit_range};
 use crate::slab::SuperSlab;
+use crate::variant::Growth;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
@@ -124,8 +125,8 @@ impl Chunk {
     }
 
     /// Where `count` free slots are best taken.
-    pub(crate) fn find_run(&self, count: usize) -> Option<Run> {
-        best_run(self.free.get(), self.dirty.get(), count)
+    pub(crate) fn find_run(&self, count: usize, growth: Growth) -> Option<Run> {
+        best_run(self.free.get(), self.dirty.get(), count, growth)
     }
 }
 
@@ -134,8 +135,9 @@ impl Chunk {
 pub(crate) struct Run {
     /// Whether all of them are dirty: then they take no memory.
     pub(crate) is_dirty: bool,
-    /// Free slots that would be left of the hole, counted down from all: the fewer, the better.
-    tightness: u32,
+    /// Tight: free slots that would be left of the hole, counted down from all. Roomy: dirty slots from the
+    /// run's start to the hole's end.
+    suits: u32,
     /// Slots from the run's start to the chunk's end: low ones have room to grow.
     room: usize,
 }
@@ -146,8 +148,9 @@ impl Run {
     }
 }
 
-/// The run of `count` slots of `free` that are all `dirty`, or else of any, in the tightest hole.
-fn best_run(free: u32, dirty: u32, count: usize) -> Option<Run> {
+/// The run of `count` slots of `free` that are all `dirty`, or else of any, in the tightest hole, or with the
+/// most dirty slots ahead.
+fn best_run(free: u32, dirty: u32, count: usize, growth: Growth) -> Option<Run> {
     let mut best = None;
     let mut rest = free;
     while rest != 0 {
@@ -157,8 +160,11 @@ fn best_run(free: u32, dirty: u32, count: usize) -> Option<Run> {
         for start in first..(first + len + 1).saturating_sub(count).max(first) {
             let run = bit_range(start, start + count);
             let is_dirty = dirty & run == run;
-            let tightness = (MAX_SLOTS - len) as u32;
-            best = best.max(Some(Run { is_dirty, tightness, room: MAX_SLOTS - start }));
+            let suits = match growth {
+                Growth::Tight => (MAX_SLOTS - len) as u32,
+                Growth::Roomy => ((free & dirty) >> start).trailing_ones(),
+            };
+            best = best.max(Some(Run { is_dirty, suits, room: MAX_SLOTS - start }));
         }
     }
     best
@@ -170,7 +176,8 @@ mod tests {
 
     #[test]
     fn the_smallest_hole_that_fits() {
-        let find = |mask, count| best_run(mask, 0, count).map(|run| run.slot().index());
+        let find =
+            |mask, count| best_run(mask, 0, count, Growth::Tight).map(|run| run.slot().index());
         assert_eq!(find(0b1110_0110, 2), Some(1));
         assert_eq!(find(0b1110_0110, 3), Some(5));
         assert_eq!(find(0b1110_0110, 4), None);
@@ -180,9 +187,19 @@ mod tests {
 
     #[test]
     fn dirty_slots_first() {
-        let run = best_run(0b1111_0110, 0b0110_0000, 2).expect("a run");
+        let run = best_run(0b1111_0110, 0b0110_0000, 2, Growth::Tight).expect("a run");
         assert_eq!((run.slot().index(), run.is_dirty), (5, true));
-        let run = best_run(0b1111_0110, 0b0110_0000, 3).expect("a run");
+        let run = best_run(0b1111_0110, 0b0110_0000, 3, Growth::Tight).expect("a run");
         assert_eq!((run.slot().index(), run.is_dirty), (4, false));
+    }
+
+    #[test]
+    fn the_most_dirty_slots_ahead() {
+        let find = |free, dirty, count| {
+            best_run(free, dirty, count, Growth::Roomy).map(|run| run.slot().index())
+        };
+        assert_eq!(find(0b1111_0110, 0b1111_0110, 1), Some(4));
+        assert_eq!(find(0b1111_0110, 0b0001_0110, 1), Some(1));
+        assert_eq!(find(0b1111_0110, 0, 2), Some(1));
     }
 }

@@ -154,6 +154,16 @@ pub(crate) enum Prefetch {
     Next,
 }
 
+/// Where a large block is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum Growth {
+    /// In the tightest hole, whether it is new or has grown.
+    Tight,
+    /// One that has grown, where the most memory lies ahead: it may grow again.
+    Roomy,
+}
+
 /// Where huge pages are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
@@ -205,6 +215,7 @@ pub(crate) trait Variant: Copy + Send + Sync + 'static {
     const THREAD_SLOT: Slot = Slot::Pointer;
     const SPREAD: Spread = Spread::Adjacent;
     const PREFETCH: Prefetch = Prefetch::Off;
+    const GROWTH: Growth = Growth::Tight;
     const HUGE_PAGES: HugePages = HugePages::Never;
 
     // ---- what follows ---------------------------------------------------------------------------

@@ -47,9 +47,11 @@ impl<'a, A: GlobalAlloc> ReallocGrow<'a, A> {
                 self.wrong += 1;
                 Growing { block, until: block.size }
             } else {
-                let end = start.wrapping_add(size - 8).cast::<u64>();
-                // SAFETY: the block has `size` bytes, a multiple of 8, aligned to 16.
-                unsafe { end.write(1) };
+                // A vector grows when it is full, so the next copy finds what was written, and not
+                // pages that nobody ever touched.
+                let rest = start.wrapping_add(block.size);
+                // SAFETY: the block has `size` bytes, which is twice what it had.
+                unsafe { rest.write_bytes(1, block.size) };
                 let block = Block { start, size };
                 self.wrong += u64::from(!Block { start, size: size / 2 }.is_intact(index));
                 block.restore(index);
