@@ -121,24 +121,35 @@ impl Central {
         Some(slab)
     }
 
-    /// Brings blocks home to their slabs.
+    /// Brings blocks home to their slabs. Neighbours in a chain are mostly of one slab, which moves once.
     fn bring_home<V: Shared>(&self, class: ClassIdx, mut chain: Chain) {
         let now = V::spans().now();
+        let mut last: Option<&'static BitSlab> = None;
         while let Some(block) = chain.pop() {
             let address = block.addr().get();
             // SAFETY: the block is out, so its chunk is mapped.
             let slab = unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address));
-            slab.put::<V>(class, block, now);
-            if slab.used() == 0 && self.has_others(slab) {
-                self.unbin(slab);
-                slab.take_down();
-                V::counters().count(Event::Atomic);
-                V::counters().count(Event::Retired);
-                V::spans().give::<V>(slab.slot(), address, 1);
-            } else {
-                self.rebin::<V>(slab);
+            slab.put::<V>(class, block);
+            if let Some(last) = last.replace(slab).filter(|last| !ptr::eq(*last, slab)) {
+                self.settle::<V>(last, now);
             }
         }
+        if let Some(last) = last {
+            self.settle::<V>(last, now);
+        }
+    }
+
+    /// Puts a slab to which blocks came home where it belongs: back to the spans, if that was all of them.
+    fn settle<V: Shared>(&self, slab: &'static BitSlab, now: u32) {
+        slab.touch(now);
+        if slab.used() > 0 || !self.has_others(slab) {
+            return self.rebin::<V>(slab);
+        }
+        self.unbin(slab);
+        slab.take_down();
+        V::counters().count(Event::Atomic);
+        V::counters().count(Event::Retired);
+        V::spans().give::<V>(slab.slot(), ptr::from_ref(slab).addr(), 1);
     }
 
     /// Whether a refill would find blocks in another slab: the last one stays, or a class at its

@@ -162,7 +162,7 @@ impl BitSlab {
 
     /// Brings a block home. What cannot be one that is out is misuse gone too far to contain.
     #[inline]
-    pub(crate) fn put<V: Variant>(&self, class: ClassIdx, block: NonNull<Block>, now: u32) {
+    pub(crate) fn put<V: Variant>(&self, class: ClassIdx, block: NonNull<Block>) {
         let address = block.addr().get();
         let offset = address % SLOT_BYTES;
         let index = V::CLASSES.index_at(class, offset);
@@ -180,6 +180,10 @@ impl BitSlab {
         word.set(word.get() | bit);
         self.lowest.set(self.lowest.get().min((index / 64) as u8));
         self.used.set(self.used.get() - 1);
+    }
+
+    /// Notes that blocks have come home.
+    pub(crate) fn touch(&self, now: u32) {
         self.untidy.set(true);
         self.touched_at.set(now);
     }
