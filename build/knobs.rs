@@ -137,6 +137,11 @@ pub(crate) const KNOBS: &[Knob] = &[
         "what the thread-local slot holds: where the thread's lists are, or the lists",
     ),
     central(
+        "thread_list",
+        choice("ThreadList", &["linked", "magazine"]),
+        "how a thread's list holds its blocks: by a link in each, or in an array of addresses",
+    ),
+    central(
         "spread",
         choice("Spread", &["adjacent", "apart"]),
         "whether blocks that share a cache line are handed out one after the other",

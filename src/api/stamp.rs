@@ -184,6 +184,7 @@ macro_rules! knob_type {
     (FRESH) => { variant::Fresh };
     (PURGE_UNIT) => { variant::Unit };
     (THREAD_SLOT) => { variant::Slot };
+    (THREAD_LIST) => { variant::ThreadList };
     (SPREAD) => { variant::Spread };
     (PREFETCH) => { variant::Prefetch };
     (GROWTH) => { variant::Growth };

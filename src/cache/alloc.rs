@@ -17,7 +17,7 @@ pub(crate) unsafe fn alloc<V: Cached>(layout: Layout) -> *mut u8 {
         return unsafe { large::<V>(layout) };
     };
     let list = V::cache().list(class);
-    let Some(block) = list.pop(step::<V>(class), V::KEEPS) else {
+    let Some(block) = list.pop(step::<V>(class), V::KEEPS, V::THREAD_LIST) else {
         // SAFETY: the caller's condition.
         return unsafe { refill_cold::<V>(class, layout) };
     };

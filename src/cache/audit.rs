@@ -38,7 +38,14 @@ fn freed_cold<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
         fatal(what, address);
     }
     let is_open = cache.state.get() == State::Open;
-    if is_open && cache.list(class).has(address, LOOKS.max(window::<V>(class)), step::<V>(class)) {
+    if is_open
+        && cache.list(class).has(
+            address,
+            LOOKS.max(window::<V>(class)),
+            step::<V>(class),
+            V::THREAD_LIST,
+        )
+    {
         fatal("double free:", address);
     }
 }
@@ -95,7 +102,7 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
                 slab.capacity() > 0 && slab.class() == class && slab.has_out::<V>(address)
             }
         };
-        if !list.is_sound(step, |block| is_ours(block.addr().get())) {
+        if !list.is_sound(step, V::THREAD_LIST, |block| is_ours(block.addr().get())) {
             return Err(Unsound::because("W1 or W2, a thread's list"));
         }
         if cache.state.get() == State::Open {

@@ -33,7 +33,7 @@ pub(super) unsafe fn overflow_cold<V: Cached>(block: NonNull<Block>, class: Clas
     }
     make_room::<V>(cache, class);
     // SAFETY: the caller's condition.
-    let pushed = unsafe { cache.list(class).push(block, step::<V>(class), true) };
+    let pushed = unsafe { cache.list(class).push(block, step::<V>(class), true, V::THREAD_LIST) };
     debug_assert!(pushed, "there is room");
 }
 
@@ -49,7 +49,7 @@ fn make_room<V: Cached>(cache: &'static Cache, class: ClassIdx) {
     if list.len(step) < demand.limit.get() {
         return list.set_aside(batch, step);
     }
-    V::central(class).give::<V>(class, list.split(batch, step));
+    V::central(class).give::<V>(class, list.split(batch, step, V::THREAD_LIST));
     look_around::<V>(cache, class);
 }
 
@@ -84,6 +84,6 @@ pub(super) fn drain_list<V: Cached>(cache: &'static Cache, class: ClassIdx) {
     demand.limit.set(0);
     demand.newest_seen.set(core::ptr::null());
     if list.len(step) > 0 {
-        V::central(class).give::<V>(class, list.take_all(step));
+        V::central(class).give::<V>(class, list.take_all(step, V::THREAD_LIST));
     }
 }

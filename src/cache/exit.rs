@@ -5,12 +5,13 @@
 
 use super::drain::drain_list;
 use super::{Cache, Cached, State};
-use crate::base::ClassIdx;
+use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::central::{self, lock_all, unlock_all};
+use crate::list::Block;
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::lock::Lock;
 use crate::sys::{fork, pages, thread};
-use crate::variant::{Backend, Slot};
+use crate::variant::{Backend, Slot, ThreadList};
 use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
@@ -40,8 +41,8 @@ impl Idle {
         }
     }
 
-    /// A cache that waits, or a new one; `None` when memory is exhausted.
-    fn take(&self) -> Option<&'static Cache> {
+    /// A cache that waits, or a new one with its arrays behind it; `None` when memory is exhausted.
+    fn take<V: Cached>(&self) -> Option<&'static Cache> {
         let waiting = self.lock.with(|| {
             // SAFETY: null, or a cache that `put` was given, which is never unmapped.
             let cache = unsafe { self.first.get().as_ref() }?;
@@ -49,7 +50,9 @@ impl Idle {
             Some(cache)
         });
         waiting.or_else(|| {
-            let fresh: NonNull<Cache> = pages::map(size_of::<Cache>())?.cast();
+            let fresh: NonNull<Cache> = pages::map(cache_bytes::<V>())?.cast();
+            // The arrays are reached by address.
+            fresh.expose_provenance();
             // SAFETY: fresh pages, large enough and aligned to a page, which nobody else knows of.
             unsafe { fresh.write(Cache::not_yet()) };
             // SAFETY: written above; never unmapped.
@@ -63,6 +66,21 @@ impl Idle {
     }
 }
 
+/// Bytes of a cache that the slot points to, with the arrays of its lists.
+const fn cache_bytes<V: Cached>() -> usize {
+    size_of::<Cache>() + V::MAGAZINES[MAX_CLASSES] as usize * size_of::<*mut Block>()
+}
+
+/// Where the array of a list is, which lies behind its cache; null for lists without.
+fn place<V: Cached>(cache: &'static Cache, class: ClassIdx) -> *mut Block {
+    if V::THREAD_LIST == ThreadList::Linked {
+        return ptr::null_mut();
+    }
+    let arrays = ptr::from_ref(cache).addr() + size_of::<Cache>();
+    let begin = arrays + V::MAGAZINES[class.index()] as usize * size_of::<*mut Block>();
+    ptr::with_exposed_provenance_mut(begin)
+}
+
 /// Opens this thread's cache; `None` if it can have none: the system has no room to tell of its end, or
 /// memory is exhausted.
 #[cold]
@@ -70,11 +88,11 @@ pub(super) fn open<V: Cached>() -> Option<&'static Cache> {
     prepare_for_forks::<V>();
     let cache = match V::THREAD_SLOT {
         Slot::Inline => V::cache(),
-        Slot::Pointer => V::idle().take()?,
+        Slot::Pointer => V::idle().take::<V>()?,
     };
     V::set_cache(cache);
     for class in ClassIdx::all(V::CLASSES.count()) {
-        cache.list(class).open();
+        cache.list(class).open(place::<V>(cache, class));
     }
     // Before the hook: arming it may allocate, with this very variant as the program's allocator.
     cache.state.set(State::Open);

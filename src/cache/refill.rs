@@ -70,9 +70,9 @@ fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<B
         let most = list_bytes_limit::<V>(class);
         demand.limit.set((demand.limit.get() + want).min(most));
         let chain = V::central(class).take::<V>(class, want);
-        list.fill(&chain, step);
+        list.fill(&chain, step, V::THREAD_LIST);
         demand.newest_seen.set(core::ptr::null());
         look_around::<V>(cache, class);
     }
-    list.pop(step, true)
+    list.pop(step, true, V::THREAD_LIST)
 }

@@ -17,14 +17,19 @@
 //! | n × step | n blocks | fine | fine, or slow where n + 1 fill the window |
 //! | `CLOSED` | of a thread that has no lists yet, or no more | slow | slow |
 //!
+//! With `thread_list = "magazine"` the blocks are not linked: `head` is where the next one's address goes in an
+//! array of them, the newest lies below it, and beyond are the lowest. All that is counted is the same.
+//!
 //! W1  Every node reachable from `head` is a free block of the list's class, and in this list only.
 //! W2  The chain has `window / step + beyond` nodes, unless the list is closed: then none.
 //! W3  Only one thread at a time touches the list and its nodes.
+//! W4  A magazine's array has room for all blocks that its list may hold: `head` stays inside.
 //!
 //! Never: allocates, locks, or looks at a slab.
 
 use super::chain::Chain;
 use super::local::Block;
+use crate::variant::ThreadList;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -45,14 +50,16 @@ impl WindowList {
         Self { head: Cell::new(ptr::null_mut()), window: Cell::new(CLOSED), beyond: Cell::new(0) }
     }
 
-    /// Opens a closed list, which is empty then.
-    pub(crate) fn open(&self) {
+    /// Opens a closed list, which is empty then; a magazine's array is at `place`, which is null for a linked one.
+    pub(crate) fn open(&self, place: *mut Block) {
+        self.head.set(place);
         self.window.set(0);
     }
 
     /// Closes a list that is empty.
     pub(crate) fn close(&self) {
-        debug_assert!(self.head.get().is_null());
+        debug_assert!(self.window.get() <= 0 && self.beyond.get() == 0);
+        self.head.set(ptr::null_mut());
         self.window.set(CLOSED);
     }
 
@@ -60,7 +67,7 @@ impl WindowList {
     ///
     /// With `keeps` the list is not written to when it says `None`: it may be shared then.
     #[inline(always)]
-    pub(crate) fn pop(&self, step: i32, keeps: bool) -> Option<NonNull<Block>> {
+    pub(crate) fn pop(&self, step: i32, keeps: bool, links: ThreadList) -> Option<NonNull<Block>> {
         let window = self.window.get().wrapping_sub(step);
         if !keeps {
             self.window.set(window);
@@ -71,7 +78,7 @@ impl WindowList {
         if keeps {
             self.window.set(window);
         }
-        Some(self.unlink())
+        Some(self.unlink(links))
     }
 
     /// Undoes what a pop without `keeps` that said `None` did.
@@ -81,14 +88,39 @@ impl WindowList {
 
     /// The newest block, taken off the chain, which is not empty.
     #[inline(always)]
-    fn unlink(&self) -> NonNull<Block> {
+    fn unlink(&self, links: ThreadList) -> NonNull<Block> {
         let head = self.head.get();
+        if links == ThreadList::Magazine {
+            let newest = head.cast::<NonNull<Block>>().wrapping_sub(1);
+            self.head.set(newest.cast());
+            // SAFETY: the list holds a block (W2), whose address lies below `head`, in the array (W4).
+            return unsafe { newest.read() };
+        }
         // SAFETY: the window held a block, so the chain has one (W2), which `head` names.
         let block = unsafe { NonNull::new_unchecked(head) };
         // SAFETY: a node of the chain is a free block whose link its push has written (W1), and no
         // other thread writes it now (W3).
         self.head.set(unsafe { block.as_ref() }.next);
         block
+    }
+
+    /// Puts a free block, the caller's alone, on top.
+    ///
+    /// # Safety
+    /// As for [`push`](Self::push); and there is room for it.
+    #[inline(always)]
+    unsafe fn link(&self, block: NonNull<Block>, links: ThreadList) {
+        let head = self.head.get();
+        if links == ThreadList::Magazine {
+            let place = head.cast::<NonNull<Block>>();
+            // SAFETY: by the caller's condition `head` is inside the array (W4), which is this list's.
+            unsafe { place.write(block) };
+            return self.head.set(place.wrapping_add(1).cast());
+        }
+        // SAFETY: the block is free and the caller's alone, so nobody reads its first 8 bytes, and
+        // every block has 8 bytes, aligned to 8 (C1, C3).
+        unsafe { block.write(Block { next: head }) };
+        self.head.set(block.as_ptr());
     }
 
     /// Where the newest block is, for prefetching and for telling whether the list has moved.
@@ -102,7 +134,13 @@ impl WindowList {
     /// # Safety
     /// `block` is a free block of this list's class, in the caller's hands alone and in no list.
     #[inline(always)]
-    pub(crate) unsafe fn push(&self, block: NonNull<Block>, step: i32, keeps: bool) -> bool {
+    pub(crate) unsafe fn push(
+        &self,
+        block: NonNull<Block>,
+        step: i32,
+        keeps: bool,
+        links: ThreadList,
+    ) -> bool {
         let window = self.window.get().wrapping_add(step);
         if !keeps {
             self.window.set(window);
@@ -113,10 +151,8 @@ impl WindowList {
         if keeps {
             self.window.set(window);
         }
-        // SAFETY: the block is free and the caller's alone, so nobody reads its first 8 bytes, and
-        // every block has 8 bytes, aligned to 8 (C1, C3).
-        unsafe { block.write(Block { next: self.head.get() }) };
-        self.head.set(block.as_ptr());
+        // SAFETY: the caller's conditions; a window that is not full has room for one more (W4).
+        unsafe { self.link(block, links) };
         true
     }
 
@@ -151,60 +187,145 @@ impl WindowList {
     }
 
     /// Fills an empty list with a chain, all of it in the window.
-    pub(crate) fn fill(&self, chain: &Chain, step: i32) {
-        debug_assert!(self.head.get().is_null() && self.len(step) == 0);
-        self.head.set(chain.head().map_or(ptr::null_mut(), NonNull::as_ptr));
+    pub(crate) fn fill(&self, chain: &Chain, step: i32, links: ThreadList) {
+        debug_assert!(self.len(step) == 0);
         self.window.set(chain.len() as i32 * step);
+        if links == ThreadList::Linked {
+            return self.head.set(chain.head().map_or(ptr::null_mut(), NonNull::as_ptr));
+        }
+        // From the top down, so that the first comes out first.
+        let top = self.head.get().cast::<NonNull<Block>>().wrapping_add(chain.len() as usize);
+        self.head.set(top.cast());
+        for (n, block) in chain.iter().enumerate() {
+            let place = top.wrapping_sub(n + 1);
+            // SAFETY: a batch has room in an empty list's array (W4).
+            unsafe { place.write(block) };
+        }
     }
 
     /// Takes the `count` newest blocks of the window, in order.
-    pub(crate) fn split(&self, count: u32, step: i32) -> Chain {
+    pub(crate) fn split(&self, count: u32, step: i32, links: ThreadList) -> Chain {
         debug_assert!(count <= self.window_len(step));
         let mut chain = Chain::new();
         for _ in 0..count {
             self.window.set(self.window.get() - step);
             // SAFETY: just taken off this list, so it is in no other, free and the caller's alone.
-            unsafe { chain.append(self.unlink()) };
+            unsafe { chain.append(self.unlink(links)) };
         }
         chain
     }
 
     /// Takes every block.
-    pub(crate) fn take_all(&self, step: i32) -> Chain {
+    pub(crate) fn take_all(&self, step: i32, links: ThreadList) -> Chain {
         let len = self.len(step);
+        let chain = match links {
+            ThreadList::Linked => {
+                let head = self.head.replace(ptr::null_mut());
+                // SAFETY: by W1 and W2 the chain has `len` nodes, which are the caller's from here on.
+                unsafe { Chain::adopt(NonNull::new(head), len) }
+            }
+            ThreadList::Magazine => {
+                let mut chain = Chain::new();
+                for block in self.iter(step, links) {
+                    // SAFETY: a free block of this list (W1), which is emptied below.
+                    unsafe { chain.append(block) };
+                }
+                let addresses = self.head.get().cast::<NonNull<Block>>();
+                self.head.set(addresses.wrapping_sub(len as usize).cast());
+                chain
+            }
+        };
         self.window.set(0);
         self.beyond.set(0);
-        let head = self.head.replace(ptr::null_mut());
-        // SAFETY: by W1 and W2 the chain has `len` nodes, which are the caller's from here on.
-        unsafe { Chain::adopt(NonNull::new(head), len) }
+        chain
+    }
+
+    /// The blocks, the newest first; nothing is taken.
+    fn iter(&self, step: i32, links: ThreadList) -> impl Iterator<Item = NonNull<Block>> {
+        let head = self.head.get();
+        let (chain, array) = match links {
+            // SAFETY: the chain has that many nodes (W2), and is left as it is: nothing is written.
+            ThreadList::Linked => (unsafe { Chain::adopt(NonNull::new(head), self.len(step)) }, 0),
+            ThreadList::Magazine => (Chain::new(), self.len(step) as usize),
+        };
+        let in_array = (1..=array).map(move |n| {
+            let place = head.cast::<NonNull<Block>>().wrapping_sub(n);
+            // SAFETY: the array has that many addresses below `head` (W2, W4).
+            unsafe { place.read() }
+        });
+        let mut chain = chain;
+        core::iter::from_fn(move || chain.pop()).chain(in_array)
     }
 
     /// Whether an address is among the first `most` nodes; for checks.
-    pub(crate) fn has(&self, address: usize, most: u32, step: i32) -> bool {
-        // SAFETY: the chain has that many nodes (W2), and is put back whole: nothing is written.
-        let chain =
-            unsafe { Chain::adopt(NonNull::new(self.head.get()), self.len(step).min(most)) };
-        chain.iter().any(|block| block.addr().get() == address)
+    pub(crate) fn has(&self, address: usize, most: u32, step: i32, links: ThreadList) -> bool {
+        self.iter(step, links).take(most as usize).any(|block| block.addr().get() == address)
     }
 
     /// Checks W2, and that `is_mine` holds for every node, before its link is followed.
     pub(crate) fn is_sound(
         &self,
         step: i32,
-        mut is_mine: impl FnMut(NonNull<Block>) -> bool,
+        links: ThreadList,
+        is_mine: impl FnMut(NonNull<Block>) -> bool,
     ) -> bool {
         if self.window.get() == CLOSED {
             return self.head.get().is_null() && self.beyond.get() == 0;
         }
-        // SAFETY: as in `has`; `is_mine` vouches for a node before the next one is read.
-        let chain = unsafe { Chain::adopt(NonNull::new(self.head.get()), self.len(step)) };
-        let mut nodes = 0;
-        for block in chain.iter() {
-            if !is_mine(block) {
-                return false;
+        self.iter(step, links).map(is_mine).take_while(|&mine| mine).count()
+            == self.len(step) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: i32 = 1 << 29;
+
+    #[test]
+    fn linked_or_not_a_list_counts_and_orders_alike() {
+        for links in [ThreadList::Linked, ThreadList::Magazine] {
+            let mut blocks = [0_u64; 8];
+            let mut array = [ptr::null_mut::<Block>(); 8];
+            let blocks: Vec<NonNull<Block>> =
+                blocks.iter_mut().map(|block| NonNull::from(block).cast()).collect();
+            let list = WindowList::closed();
+            assert!(list.pop(STEP, true, links).is_none() && list.is_sound(STEP, links, |_| false));
+            // SAFETY: free, and in no list; a closed one does not take it.
+            assert!(!unsafe { list.push(blocks[0], STEP, true, links) });
+            list.open(match links {
+                ThreadList::Linked => ptr::null_mut(),
+                ThreadList::Magazine => array.as_mut_ptr().cast(),
+            });
+            assert!(list.pop(STEP, true, links).is_none());
+
+            let mut chain = Chain::new();
+            for &block in &blocks[..3] {
+                // SAFETY: eight bytes, aligned so, free, and appended once.
+                unsafe { chain.append(block) };
             }
-            nodes += 1;
+            list.fill(&chain, STEP, links);
+            assert_eq!(list.pop(STEP, true, links), Some(blocks[0]));
+            for &block in [blocks[0], blocks[3]].iter() {
+                list.set_aside(1, STEP);
+                // SAFETY: free, and in no list; there is room for eight.
+                assert!(unsafe { list.push(block, STEP, true, links) });
+            }
+            assert_eq!((list.len(STEP), list.window_len(STEP)), (4, 2));
+            let newest_first = [blocks[3], blocks[0], blocks[1], blocks[2]];
+            assert_eq!(list.iter(STEP, links).collect::<Vec<_>>(), newest_first);
+            assert!(list.has(blocks[2].addr().get(), 4, STEP, links));
+            assert!(!list.has(blocks[2].addr().get(), 3, STEP, links));
+            assert!(list.is_sound(STEP, links, |block| newest_first.contains(&block)));
+            assert!(!list.is_sound(STEP, links, |block| block != blocks[2]));
+
+            let newest = list.split(1, STEP, links);
+            assert_eq!(newest.iter().collect::<Vec<_>>(), [blocks[3]]);
+            let rest = list.take_all(STEP, links);
+            assert_eq!(rest.iter().collect::<Vec<_>>(), newest_first[1..]);
+            assert_eq!(list.len(STEP), 0);
+            list.close();
         }
-        nodes == self.len(step)
     }
 }

@@ -134,6 +134,16 @@ pub(crate) enum Slot {
     Inline,
 }
 
+/// How a thread's list holds its blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum ThreadList {
+    /// By a link in each block.
+    Linked,
+    /// In an array of their addresses.
+    Magazine,
+}
+
 /// In which order the blocks of a refill are handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
@@ -213,6 +223,7 @@ pub(crate) trait Variant: Copy + Send + Sync + 'static {
     const PURGE_MS: Option<u32> = None;
     const PURGE_UNIT: Unit = Unit::Slots;
     const THREAD_SLOT: Slot = Slot::Pointer;
+    const THREAD_LIST: ThreadList = ThreadList::Linked;
     const SPREAD: Spread = Spread::Adjacent;
     const PREFETCH: Prefetch = Prefetch::Off;
     const GROWTH: Growth = Growth::Tight;
@@ -232,6 +243,8 @@ pub(crate) trait Variant: Copy + Send + Sync + 'static {
     const SLOTS: usize = Self::SUPERSLAB_BYTES >> SLOT_LG;
     /// Blocks moved at a time, per class, between a thread's list and the central one.
     const BATCHES: &'static [u16; MAX_CLASSES] = &limits::batches::<Self>();
+    /// Where a class's array begins among those of a thread, in addresses; the last one is their length.
+    const MAGAZINES: &'static [u32; MAX_CLASSES + 1] = &limits::magazines::<Self>();
     /// What a block counts for in a thread's list, per class: so many reach 2^31.
     const STEPS: &'static [i32; MAX_CLASSES] = &limits::steps::<Self>();
 
@@ -256,6 +269,12 @@ pub(crate) const fn check<V: Variant>() {
         assert!(!ours_alone || V::SOFT_CAP.is_none(), "`soft_cap`: a fallback needs a lookup");
         let stacks = V::TRANSFER_KIB > 0;
         assert!(!stacks || V::CLASSES.least() >= 16, "`transfer_kib`: needs blocks of 16 bytes");
+        let is_array = matches!(V::THREAD_LIST, ThreadList::Magazine);
+        let is_inline = matches!(V::THREAD_SLOT, Slot::Inline);
+        assert!(
+            !(is_array && is_inline),
+            "`thread_list`: arrays are too large for `thread_slot = inline`"
+        );
         // A closed list must stay closed for a pop and a push: see `list::WindowList`.
         assert!(V::BATCH >= 2 && V::BATCH <= 4096, "`batch`: the central backend moves 2 at least");
     }
