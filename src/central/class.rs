@@ -3,7 +3,7 @@
 use super::Shared;
 use crate::base::ClassIdx;
 use crate::chunk::{BitSlab, Chunk};
-use crate::list::{Block, Chain};
+use crate::list::{Block, Chain, LinkedList};
 use crate::stats::Event;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::lock::Lock;
@@ -26,8 +26,8 @@ pub(crate) struct Central {
     least: Cell<u32>,
     /// Chunks mapped for this class, where a soft cap counts them.
     mapped: Cell<u32>,
-    /// Heads of the lists of slabs that have blocks.
-    bins: [Cell<Option<&'static BitSlab>>; BINS],
+    /// The slabs that have blocks.
+    bins: [LinkedList<BitSlab>; BINS],
 }
 
 // SAFETY: all fields but the lock are touched with the lock held.
@@ -41,7 +41,7 @@ impl Central {
             batches: Cell::new(0),
             least: Cell::new(0),
             mapped: Cell::new(0),
-            bins: [const { Cell::new(None) }; BINS],
+            bins: [const { LinkedList::new() }; BINS],
         }
     }
 
@@ -155,16 +155,13 @@ impl Central {
     /// Whether a refill would find blocks in another slab: the last one stays, or a class at its
     /// boundary would claim and retire in turn.
     fn has_others(&self, slab: &BitSlab) -> bool {
-        let is_other = |other: &'static BitSlab| !ptr::eq(other, slab);
-        self.bins
-            .iter()
-            .any(|bin| bin.get().is_some_and(|first| is_other(first) || first.next.get().is_some()))
+        self.slabs().any(|other| !ptr::eq(other, slab))
     }
 
     // ---- slabs by fullness (N2) ------------------------------------------------------------------
 
     fn first_slab(&self) -> Option<&'static BitSlab> {
-        self.bins.iter().find_map(Cell::get)
+        self.bins.iter().find_map(LinkedList::first)
     }
 
     /// Which list a slab belongs in; `None` for one without blocks.
@@ -187,24 +184,14 @@ impl Central {
         }
         self.unbin(slab);
         if let Some(bin) = bin {
-            let next = self.bins[bin].replace(Some(slab));
-            slab.next.set(next);
-            if let Some(next) = next {
-                next.previous.set(Some(slab));
-            }
+            self.bins[bin].push(slab);
             slab.bin.set(bin as u8 + 1);
         }
     }
 
     fn unbin(&self, slab: &'static BitSlab) {
-        let Some(bin) = usize::from(slab.bin.replace(0)).checked_sub(1) else { return };
-        let (previous, next) = (slab.previous.take(), slab.next.take());
-        match previous {
-            Some(previous) => previous.next.set(next),
-            None => self.bins[bin].set(next),
-        }
-        if let Some(next) = next {
-            next.previous.set(previous);
+        if let Some(bin) = usize::from(slab.bin.replace(0)).checked_sub(1) {
+            self.bins[bin].remove(slab);
         }
     }
 
@@ -222,14 +209,7 @@ impl Central {
 
     /// The slabs that have blocks; none may be moved while they are looked at.
     pub(super) fn slabs(&self) -> impl Iterator<Item = &'static BitSlab> {
-        self.bins.iter().flat_map(|bin| {
-            let mut at = bin.get();
-            core::iter::from_fn(move || {
-                let slab = at?;
-                at = slab.next.get();
-                Some(slab)
-            })
-        })
+        self.bins.iter().flat_map(LinkedList::iter)
     }
 
     /// Gives the slab that stays without a block in use back to the spans, if that is what it was for

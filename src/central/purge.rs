@@ -67,9 +67,7 @@ fn purge<V: Shared>(now: u32, delay: u32, all: bool) {
     spans.lock.with(|| {
         spans.kept.drop_older(now, delay);
         let mut spare = 0;
-        let mut next = spans.all().next();
-        while let Some(chunk) = next {
-            next = chunk.next_of_all.get();
+        for chunk in spans.all() {
             purge_slots::<V>(chunk, now, delay);
             if chunk.free.get() == ALL_SLOTS && chunk.dirty.get() == 0 && !chunk.pinned.get() {
                 spare += 1;

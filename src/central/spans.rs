@@ -7,7 +7,8 @@
 use super::Shared;
 use super::kept::Kept;
 use crate::base::{CHUNK_BYTES, MAX_SLOTS, SlotIdx, bit_range, slots_in};
-use crate::chunk::{ALL_SLOTS, Chunk, Run};
+use crate::chunk::{ALL, ALL_SLOTS, AVAILABLE, Chunk, Run};
+use crate::list::LinkedList;
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::fatal::fatal;
@@ -28,8 +29,8 @@ pub(crate) struct Spans {
     /// Guards all that follows but the atomics, and the chunks' own fields.
     pub(crate) lock: Lock,
     /// Chunks with free slots, the one that came to have some last first (V1).
-    available: Cell<Option<&'static Chunk>>,
-    all: Cell<Option<&'static Chunk>>,
+    available: LinkedList<Chunk, AVAILABLE>,
+    all: LinkedList<Chunk, ALL>,
     chunks: Cell<u32>,
     /// Mappings that were freed and wait to be used again.
     pub(super) kept: Kept,
@@ -46,8 +47,8 @@ impl Spans {
     pub(crate) const fn new() -> Self {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
-            available: Cell::new(None),
-            all: Cell::new(None),
+            available: LinkedList::new(),
+            all: LinkedList::new(),
             chunks: Cell::new(0),
             kept: Kept::new(),
             now: AtomicU32::new(0),
@@ -109,12 +110,10 @@ impl Spans {
     /// The free slots that take the least memory, among the first few chunks that have enough.
     fn find(&self, count: usize, growth: Growth) -> Option<(&'static Chunk, SlotIdx)> {
         let mut best: Option<(Run, &'static Chunk)> = None;
-        let mut at = self.available.get();
-        let mut looks = 0;
-        while let Some(chunk) = at.filter(|_| looks < LOOKS || looks < MOST_LOOKS && best.is_none())
-        {
-            looks += 1;
-            at = chunk.next.get();
+        for (looks, chunk) in self.available.iter().enumerate() {
+            if looks >= LOOKS && (best.is_some() || looks >= MOST_LOOKS) {
+                break;
+            }
             let Some(run) = chunk.find_run(count, growth) else { continue };
             if run.is_dirty || best.is_none() {
                 best = Some((run, chunk));
@@ -134,7 +133,7 @@ impl Spans {
         chunk.free.set(chunk.free.get() & !run);
         chunk.dirty.set(chunk.dirty.get() & !run);
         if chunk.free.get() == 0 {
-            self.unlink(chunk);
+            self.available.remove(chunk);
             if V::HUGE_PAGES == HugePages::Used && !chunk.huge.replace(true) {
                 // SAFETY: a chunk's pages are mapped.
                 unsafe { pages::collapse(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
@@ -168,7 +167,7 @@ impl Spans {
         let run = bit_range(slot.index(), slot.index() + count);
         debug_assert_eq!(chunk.free.get() & run, 0);
         if chunk.free.get() == 0 {
-            self.link(chunk);
+            self.available.push(chunk);
         }
         chunk.free.set(chunk.free.get() | run);
         chunk.dirty.set(chunk.dirty.get() | run);
@@ -228,13 +227,9 @@ impl Spans {
             unsafe { pages::refuse_huge_pages(pages, CHUNK_BYTES) };
         }
         V::counters().count(Event::AcquireGrow);
-        let next = self.all.replace(Some(chunk));
-        chunk.next_of_all.set(next);
-        if let Some(next) = next {
-            next.previous_of_all.set(Some(chunk));
-        }
+        self.all.push(chunk);
         self.chunks.set(self.chunks.get() + 1);
-        self.link(chunk);
+        self.available.push(chunk);
         Some(chunk)
     }
 
@@ -249,15 +244,8 @@ impl Spans {
         if !V::pool().registry.remove::<V>(&chunk.superslab) {
             return false;
         }
-        self.unlink(chunk);
-        let (previous, next) = (chunk.previous_of_all.take(), chunk.next_of_all.take());
-        match previous {
-            Some(previous) => previous.next_of_all.set(next),
-            None => self.all.set(next),
-        }
-        if let Some(next) = next {
-            next.previous_of_all.set(previous);
-        }
+        self.available.remove(chunk);
+        self.all.remove(chunk);
         self.chunks.set(self.chunks.get() - 1);
         // SAFETY: no block of the chunk is out, it is in no list, and no lookup finds it (X4).
         unsafe { pages::unmap(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
@@ -274,33 +262,9 @@ impl Spans {
         self.lock.with(|| self.all().for_each(visit));
     }
 
-    /// All chunks; with the lock held, or when no other thread is at work.
+    /// All chunks; with the lock held, or when no other thread is at work. Each may be unmapped while it is
+    /// looked at.
     pub(crate) fn all(&self) -> impl Iterator<Item = &'static Chunk> {
-        let mut at = self.all.get();
-        core::iter::from_fn(move || {
-            let chunk = at?;
-            at = chunk.next_of_all.get();
-            Some(chunk)
-        })
-    }
-
-    fn link(&self, chunk: &'static Chunk) {
-        let next = self.available.replace(Some(chunk));
-        chunk.previous.set(None);
-        chunk.next.set(next);
-        if let Some(next) = next {
-            next.previous.set(Some(chunk));
-        }
-    }
-
-    fn unlink(&self, chunk: &'static Chunk) {
-        let (previous, next) = (chunk.previous.take(), chunk.next.take());
-        match previous {
-            Some(previous) => previous.next.set(next),
-            None => self.available.set(next),
-        }
-        if let Some(next) = next {
-            next.previous.set(previous);
-        }
+        self.all.iter()
     }
 }

@@ -26,6 +26,7 @@ mod slab;
 pub(crate) use slab::BitSlab;
 
 use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SLOT_LG, SlotIdx, bit_range};
+use crate::list::{Linked, Links};
 use crate::slab::SuperSlab;
 use crate::variant::Growth;
 use core::cell::Cell;
@@ -44,11 +45,9 @@ pub(crate) struct Chunk {
     /// What the registry knows the chunk by. Its masks stay 0: nothing is on offer.
     pub(crate) superslab: SuperSlab,
     /// Neighbours among the chunks with free slots. [spans]
-    pub(crate) next: Cell<Option<&'static Chunk>>,
-    pub(crate) previous: Cell<Option<&'static Chunk>>,
+    available: Links<Chunk>,
     /// Neighbours among all chunks. [spans]
-    pub(crate) next_of_all: Cell<Option<&'static Chunk>>,
-    pub(crate) previous_of_all: Cell<Option<&'static Chunk>>,
+    all: Links<Chunk>,
     /// Slots that are free (X1). [spans]
     pub(crate) free: Cell<u32>,
     /// Of these, the ones that may have memory (X2). [spans]
@@ -71,6 +70,23 @@ const _: () = assert!(size_of::<Chunk>() <= SLOT_BYTES, "the header fits slot 0"
 
 // SAFETY: all fields but the atomics of `superslab` are touched with a lock held (X3).
 unsafe impl Sync for Chunk {}
+
+/// The list of chunks with free slots.
+pub(crate) const AVAILABLE: u8 = 0;
+/// The list of all chunks.
+pub(crate) const ALL: u8 = 1;
+
+impl Linked<AVAILABLE> for Chunk {
+    fn links(&self) -> &Links<Self> {
+        &self.available
+    }
+}
+
+impl Linked<ALL> for Chunk {
+    fn links(&self) -> &Links<Self> {
+        &self.all
+    }
+}
 
 impl Chunk {
     /// Makes a chunk of fresh pages, with every slot free.

@@ -16,7 +16,7 @@ use super::{Chunk, WORDS};
 use crate::base::{
     CACHE_LINE, CHUNK_BYTES, ClassIdx, PAGE_BYTES, PAGE_LG, SLOT_BYTES, SlotIdx, bit_range,
 };
-use crate::list::{Block, Chain};
+use crate::list::{Block, Chain, Linked, Links};
 use crate::sys::clock;
 use crate::sys::fatal::fatal;
 use crate::variant::{Spread, Variant};
@@ -28,8 +28,7 @@ use core::ptr::{self, NonNull};
 #[repr(C, align(64))]
 pub(crate) struct BitSlab {
     /// Neighbours among the class's slabs of about the same fullness that have blocks.
-    pub(crate) next: Cell<Option<&'static BitSlab>>,
-    pub(crate) previous: Cell<Option<&'static BitSlab>>,
+    binned: Links<BitSlab>,
     /// Blocks that are out.
     used: Cell<u16>,
     /// Blocks that the slot has room for; 0 where it is no slab.
@@ -48,6 +47,12 @@ pub(crate) struct BitSlab {
 }
 
 const _: () = assert!(size_of::<BitSlab>() == CACHE_LINE);
+
+impl Linked<0> for BitSlab {
+    fn links(&self) -> &Links<Self> {
+        &self.binned
+    }
+}
 
 impl BitSlab {
     fn chunk(&self) -> &'static Chunk {

@@ -43,7 +43,7 @@ pub(crate) use heaps::Heaps;
 pub(crate) use realloc::realloc;
 
 use crate::base::{CACHE_LINE, ClassIdx, MAX_CLASSES};
-use crate::list::{Block, LocalList};
+use crate::list::{Block, LinkedList, LocalList};
 use crate::pool::{Pooled, Seeker};
 use crate::registry::Hint;
 use crate::slab::{Slab, SuperSlab};
@@ -95,8 +95,8 @@ unsafe impl Sync for Heap {}
 struct OwnedSlabs {
     /// The slab that refills take from; it is in the list too. [owner]
     current: Cell<Option<&'static Slab>>,
-    /// Head of the list through the slabs' `next`. [owner]
-    first: Cell<Option<&'static Slab>>,
+    /// All of them. [owner]
+    all: LinkedList<Slab>,
     /// Newest block of the thread's list when it was last looked at for idleness. [owner]
     newest_seen: Cell<*const Block>,
 }
@@ -176,7 +176,7 @@ impl OwnedSlabs {
     const fn new() -> Self {
         Self {
             current: Cell::new(None),
-            first: Cell::new(None),
+            all: LinkedList::new(),
             newest_seen: Cell::new(core::ptr::null()),
         }
     }
@@ -187,24 +187,12 @@ impl OwnedSlabs {
 
     /// Adds a slab that the heap has come to own (K2).
     fn link(&self, slab: &'static Slab) {
-        let next = self.first.replace(Some(slab));
-        slab.previous.set(None);
-        slab.next.set(next);
-        if let Some(next) = next {
-            next.previous.set(Some(slab));
-        }
+        self.all.push(slab);
     }
 
     /// Removes a slab that the heap is about to give up (K2).
     fn unlink(&self, slab: &'static Slab) {
-        let (previous, next) = (slab.previous.take(), slab.next.take());
-        match previous {
-            Some(previous) => previous.next.set(next),
-            None => self.first.set(next),
-        }
-        if let Some(next) = next {
-            next.previous.set(previous);
-        }
+        self.all.remove(slab);
         if self.is_current(slab) {
             self.current.set(None);
         }
@@ -212,11 +200,6 @@ impl OwnedSlabs {
 
     /// The slabs; each may be unlinked while it is looked at.
     fn iter(&self) -> impl Iterator<Item = &'static Slab> {
-        let mut at = self.first.get();
-        core::iter::from_fn(move || {
-            let slab = at?;
-            at = slab.next.get();
-            Some(slab)
-        })
+        self.all.iter()
     }
 }

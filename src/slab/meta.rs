@@ -9,7 +9,7 @@
 use super::state::State;
 use super::superslab::SuperSlab;
 use crate::base::{CACHE_LINE, ClassIdx, SLOT_BYTES, SlotIdx};
-use crate::list::{Block, LocalList, RemoteList, Taken};
+use crate::list::{Block, Linked, Links, LocalList, RemoteList, Taken};
 use crate::sys::atomic::{AtomicU8, AtomicU32, Ordering};
 use crate::sys::fatal::fatal;
 use crate::variant::Variant;
@@ -24,8 +24,7 @@ pub(crate) struct Slab {
     /// Blocks that are home. [owner]
     free: LocalList,
     /// Neighbours in the owner's list of its slabs of this class. [owner]
-    pub(crate) next: Cell<Option<&'static Slab>>,
-    pub(crate) previous: Cell<Option<&'static Slab>>,
+    owned: Links<Slab>,
     /// Blocks that were carved; 0 before the first time. [owner]
     capacity: Cell<u32>,
     /// Link in the pool's freelist. [shared]
@@ -45,6 +44,13 @@ const _: () = assert!(size_of::<Slab>() == CACHE_LINE);
 // a thread that frees a block it holds: it got the block after the class was written, and the class is
 // written again only after that block has come home, by the push that follows the read.
 unsafe impl Sync for Slab {}
+
+impl Linked<0> for Slab {
+    #[inline(always)]
+    fn links(&self) -> &Links<Self> {
+        &self.owned
+    }
+}
 
 impl Slab {
     // ---- where it is -------------------------------------------------------------------------

@@ -1,0 +1,112 @@
+//! A list of things that never move, linked both ways through the things themselves.
+//!
+//! O1  A thing is in at most one list through the same links, and `first` leads to each that is in. The
+//!     links of one that is in none are `None`.
+//!
+//! The owner of the list, or whoever holds its lock, is the only one to touch it and the links.
+//! Never: allocates.
+
+use core::cell::Cell;
+
+/// A thing's neighbours. All bytes zero is: in no list, or alone in one.
+pub(crate) struct Links<T: 'static> {
+    next: Cell<Option<&'static T>>,
+    previous: Cell<Option<&'static T>>,
+}
+
+/// A thing that can be in lists: one for each number that it has links for.
+pub(crate) trait Linked<const LIST: u8>: Sized + 'static {
+    /// Its links for that list.
+    fn links(&self) -> &Links<Self>;
+}
+
+/// See the module. All bytes zero is an empty one.
+pub(crate) struct LinkedList<T: Linked<LIST>, const LIST: u8 = 0> {
+    first: Cell<Option<&'static T>>,
+}
+
+impl<T: Linked<LIST>, const LIST: u8> LinkedList<T, LIST> {
+    pub(crate) const fn new() -> Self {
+        Self { first: Cell::new(None) }
+    }
+
+    pub(crate) fn first(&self) -> Option<&'static T> {
+        self.first.get()
+    }
+
+    /// Adds a thing that is in no list through these links, as the first.
+    pub(crate) fn push(&self, thing: &'static T) {
+        let next = self.first.replace(Some(thing));
+        let links = thing.links();
+        debug_assert!(links.previous.get().is_none(), "O1");
+        links.next.set(next);
+        if let Some(next) = next {
+            next.links().previous.set(Some(thing));
+        }
+    }
+
+    /// Takes out a thing that is in this list.
+    pub(crate) fn remove(&self, thing: &'static T) {
+        let links = thing.links();
+        let (previous, next) = (links.previous.take(), links.next.take());
+        match previous {
+            Some(previous) => previous.links().next.set(next),
+            None => self.first.set(next),
+        }
+        if let Some(next) = next {
+            next.links().previous.set(previous);
+        }
+    }
+
+    /// The things; each may be taken out while it is looked at.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'static T> {
+        let mut at = self.first.get();
+        core::iter::from_fn(move || {
+            let thing = at?;
+            at = thing.links().next.get();
+            Some(thing)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Thing {
+        links: Links<Thing>,
+    }
+
+    impl Linked<0> for Thing {
+        fn links(&self) -> &Links<Self> {
+            &self.links
+        }
+    }
+
+    fn thing() -> &'static Thing {
+        let links = Links { next: Cell::new(None), previous: Cell::new(None) };
+        Box::leak(Box::new(Thing { links }))
+    }
+
+    #[test]
+    fn things_come_and_go_at_any_place() {
+        let list: LinkedList<Thing> = LinkedList::new();
+        let things = [(); 4].map(|()| thing());
+        things.iter().for_each(|thing| list.push(thing));
+        let is = |expected: &[usize]| {
+            let found: Vec<_> = list.iter().map(core::ptr::from_ref).collect();
+            found == expected.iter().map(|&n| core::ptr::from_ref(things[n])).collect::<Vec<_>>()
+        };
+        assert!(is(&[3, 2, 1, 0]));
+        list.remove(things[2]);
+        list.remove(things[0]);
+        assert!(is(&[3, 1]));
+        list.remove(things[3]);
+        list.push(things[0]);
+        assert!(is(&[0, 1]) && list.first().is_some());
+        for thing in list.iter() {
+            list.remove(thing);
+        }
+        assert!(is(&[]));
+    }
+}
