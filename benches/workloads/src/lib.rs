@@ -4,6 +4,7 @@
 //! allocates through the allocator it is given; what it needs for itself comes from the program's. Those
 //! that are real Rust code ([`Workload::is_of_program`]) know only the program's.
 
+mod after_peak;
 mod batches;
 mod block;
 mod cache;
@@ -22,6 +23,7 @@ mod thread_storm;
 mod xorshift;
 mod zeroed;
 
+use after_peak::{AfterPeak, Survivors};
 use job::Job;
 use std::alloc::GlobalAlloc;
 use std::fmt;
@@ -80,6 +82,10 @@ pub enum Workload {
     LargeMix,
     /// Short-lived threads.
     ThreadStorm,
+    /// What stays resident of a peak of which the oldest tenth lives on.
+    AfterPeakOldest,
+    /// The same, of a random tenth.
+    AfterPeakRandom,
     /// Parsing and printing a large JSON document.
     Json,
     /// An ordered map of strings.
@@ -105,7 +111,7 @@ struct Facts {
 enum Kind {
     /// One thread, and blocks of at most 2048 bytes.
     Small,
-    /// One thread, and larger blocks too.
+    /// One thread, and larger blocks, or more of them.
     Sized,
     /// More than one thread.
     Threads,
@@ -119,7 +125,7 @@ const fn facts(name: &'static str, ws: usize, divisor: u64, kind: Kind) -> Facts
 
 impl Workload {
     /// Every workload.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::RandomMixed,
         Self::PhaseShift,
         Self::Larson,
@@ -132,6 +138,8 @@ impl Workload {
         Self::Zeroed,
         Self::LargeMix,
         Self::ThreadStorm,
+        Self::AfterPeakOldest,
+        Self::AfterPeakRandom,
         Self::Json,
         Self::StringMap,
         Self::Regexes,
@@ -157,6 +165,8 @@ impl Workload {
             Self::Zeroed => facts("zeroed", 256, 5, Kind::Sized),
             Self::LargeMix => facts("large_mix", 64, 200, Kind::Sized),
             Self::ThreadStorm => facts("thread_storm", 100, 5, Kind::Threads),
+            Self::AfterPeakOldest => facts("after_peak_oldest", 200_000, 10, Kind::Sized),
+            Self::AfterPeakRandom => facts("after_peak_random", 200_000, 10, Kind::Sized),
             Self::Json => facts("json", 2000, 100, Kind::Program),
             Self::StringMap => facts("string_map", 10_000, 10, Kind::Program),
             Self::Regexes => facts("regexes", 1, 20_000, Kind::Program),
@@ -221,6 +231,8 @@ impl Workload {
             Self::Zeroed => Box::new(zeroed::Zeroed::new(allocator, args)),
             Self::LargeMix => Box::new(large_mix::LargeMix::new(allocator, args)),
             Self::ThreadStorm => Box::new(thread_storm::ThreadStorm::new(allocator, args)),
+            Self::AfterPeakOldest => Box::new(AfterPeak::new(allocator, args, Survivors::Oldest)),
+            Self::AfterPeakRandom => Box::new(AfterPeak::new(allocator, args, Survivors::Random)),
             Self::Json => Box::new(json::Json::new(args)),
             Self::StringMap => Box::new(string_map::StringMap::new(args)),
             Self::Regexes => Box::new(regexes::Regexes::new(args)),

@@ -12,6 +12,7 @@ pub(crate) mod peers;
 pub(crate) mod plan;
 pub(crate) mod result;
 mod rounds;
+mod standing;
 pub(crate) mod stats;
 mod sweep;
 pub(crate) mod table;
@@ -169,6 +170,7 @@ pub(crate) fn measured(tree: &Tree, options: &Options) -> Result<(Matrix, Progra
 fn print(matrix: &Matrix, tree: &Tree) {
     table::print(matrix, tree);
     peers::print(matrix);
+    standing::print(matrix);
 }
 
 /// Reads what `--json` wrote.

@@ -1,0 +1,95 @@
+//! `after_peak_oldest`, `after_peak_random`: what stays resident when the load has dropped to a tenth.
+//!
+//! `ws` blocks of 16 to 1039 bytes are allocated, and all but a tenth of them freed: the oldest stay, or every
+//! tenth on average. The program then goes on in a small way, and pauses in between, for a second and a half
+//! at full length. Then the process's memory mark is put down to what is resident, so that the peak which is
+//! reported is what stayed.
+
+use crate::block::Block;
+use crate::job::{Job, all_right};
+use crate::slots::Slots;
+use crate::xorshift::XorShift;
+use crate::{Args, WrongAnswer};
+use std::alloc::GlobalAlloc;
+use std::time::Duration;
+use std::{fs, mem, thread};
+
+/// Blocks of which one survives.
+const ONE_IN: usize = 10;
+/// Slots of what goes on.
+const SLOTS: usize = 1000;
+/// Operations between two pauses; of the million of a run, 310 pauses are left for what goes on.
+const BETWEEN: u64 = 2000;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Which blocks outlive the peak.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Survivors {
+    Oldest,
+    Random,
+}
+
+pub(crate) struct AfterPeak<'a, A: GlobalAlloc> {
+    allocator: &'a A,
+    args: Args,
+    survive: Survivors,
+    /// With their tags.
+    survivors: Vec<(usize, Block)>,
+    slots: Slots<'a, A>,
+    wrong: u64,
+    mark: std::io::Result<()>,
+}
+
+impl<'a, A: GlobalAlloc> AfterPeak<'a, A> {
+    pub(crate) fn new(allocator: &'a A, args: Args, survive: Survivors) -> Self {
+        let slots = Slots::new(allocator, SLOTS);
+        let survivors = Vec::with_capacity(args.ws / ONE_IN * 2);
+        Self { allocator, args, survive, survivors, slots, wrong: 0, mark: Ok(()) }
+    }
+
+    /// To the peak, and down; how many operations that took.
+    fn rise_and_fall(&mut self, random: &mut XorShift) -> u64 {
+        let count = self.args.ws;
+        let blocks: Vec<Block> = (0..count)
+            .map(|tag| Block::new(self.allocator, 16 + random.below(1024), tag))
+            .collect();
+        for (tag, block) in blocks.into_iter().enumerate() {
+            let stays = match self.survive {
+                Survivors::Oldest => tag < count / ONE_IN,
+                Survivors::Random => random.below(ONE_IN) == 0,
+            };
+            if stays {
+                self.survivors.push((tag, block));
+            } else {
+                self.wrong += block.free_or_wrong(self.allocator, tag);
+            }
+        }
+        (2 * count - self.survivors.len()) as u64
+    }
+}
+
+impl<A: GlobalAlloc> Job for AfterPeak<'_, A> {
+    fn run(&mut self) {
+        let mut random = XorShift::new(self.args.seed);
+        let done = self.rise_and_fall(&mut random);
+        for n in 0..self.args.cycles.saturating_sub(done) {
+            self.slots.turn(random.below(SLOTS), 16 + random.below(1024));
+            if n % BETWEEN == 0 {
+                thread::sleep(PAUSE);
+            }
+        }
+        // See proc_pid_clear_refs(5): 5 sets the mark to what is resident now.
+        self.mark = fs::write("/proc/self/clear_refs", "5");
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), WrongAnswer> {
+        for (tag, block) in mem::take(&mut self.survivors) {
+            self.wrong += block.free_or_wrong(self.allocator, tag);
+        }
+        self.slots.finish()?;
+        self.mark.map_err(|error| {
+            WrongAnswer(format!("the kernel keeps the mark of the peak: {error}"))
+        })?;
+        all_right(self.wrong)
+    }
+}
