@@ -10,6 +10,8 @@ use core::ptr::NonNull;
 
 /// Slow paths between two looks at the clock.
 const TEND_EVERY: u8 = 32;
+/// Blocks in a window that is to be empty soon.
+pub(super) const NARROW: u32 = 4;
 
 /// Frees a block when the list's window is full, or closed.
 ///
@@ -60,7 +62,21 @@ pub(super) fn look_around<V: Cached>(cache: &'static Cache, active: ClassIdx) {
     if left == 0 {
         central::tend::<V>();
     }
+    let much_waits = V::spans().much_waits::<V>();
+    if much_waits && (left == 0 || !cache.narrowed.get()) {
+        narrow::<V>(cache);
+    }
+    cache.narrowed.set(much_waits);
     drain_idle::<V>(cache, active);
+}
+
+/// Lets nearly all blocks of all lists lie beyond their windows: a thread that is served from its lists alone
+/// would otherwise never look at the clock, and memory that waits would wait for good.
+fn narrow<V: Cached>(cache: &'static Cache) {
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        let (list, step) = (cache.list(class), step::<V>(class));
+        list.set_aside(list.window_len(step).saturating_sub(NARROW), step);
+    }
 }
 
 /// Looks at one other list per call, in turn, and drains it whole when it has not moved since its last

@@ -67,6 +67,8 @@ pub(crate) struct Cache {
     state: Cell<State>,
     /// Slow paths until the clock is looked at.
     until_tend: Cell<u8>,
+    /// Whether its lists' windows were narrowed, for the clock to be looked at more often.
+    narrowed: Cell<bool>,
     /// The list that is looked at for idleness next.
     idle_turn: Cell<u8>,
     /// The SuperSlab found last, for the registries that look for it.
@@ -116,6 +118,7 @@ impl Cache {
             demands: [const { Demand::new() }; MAX_CLASSES],
             state: Cell::new(state),
             until_tend: Cell::new(0),
+            narrowed: Cell::new(false),
             idle_turn: Cell::new(0),
             hint: Hint::new(),
             next_idle: Cell::new(ptr::null()),

@@ -1,6 +1,6 @@
 //! The slow half of allocation: blocks from beyond the window, or from the central list.
 
-use super::drain::look_around;
+use super::drain::{NARROW, look_around};
 use super::exit::open;
 use super::{Cache, Cached, State, step};
 use crate::base::ClassIdx;
@@ -56,7 +56,12 @@ fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<B
     let (list, step) = (cache.list(class), step::<V>(class));
     let batch = u32::from(V::BATCHES[class.index()]);
     // Opening the cache may have allocated, and so have filled the window by now.
-    if list.window_len(step) == 0 && list.draw(batch, step) == 0 {
+    let much_waits = V::spans().much_waits::<V>();
+    if much_waits {
+        look_around::<V>(cache, class);
+    }
+    let draw = if much_waits { NARROW.min(batch) } else { batch };
+    if list.window_len(step) == 0 && list.draw(draw, step) == 0 {
         let demand = cache.demand(class);
         let want = match V::LIST_BOUND {
             Bound::Blocks => batch,

@@ -1,6 +1,7 @@
 //! The central list of one class: batches that wait, and the slabs that have blocks.
 
 use super::Shared;
+use super::purge::MUCH_OF_A_CLASS;
 use crate::base::ClassIdx;
 use crate::chunk::{BitSlab, Chunk};
 use crate::list::{Block, Chain, LinkedList};
@@ -26,6 +27,8 @@ pub(crate) struct Central {
     least: Cell<u32>,
     /// Chunks mapped for this class, where a soft cap counts them.
     mapped: Cell<u32>,
+    /// Blocks that came home since it was last looked at how many slabs have.
+    came: Cell<u32>,
     /// The slabs that have blocks.
     bins: [LinkedList<BitSlab>; BINS],
 }
@@ -41,6 +44,7 @@ impl Central {
             batches: Cell::new(0),
             least: Cell::new(0),
             mapped: Cell::new(0),
+            came: Cell::new(0),
             bins: [const { LinkedList::new() }; BINS],
         }
     }
@@ -124,6 +128,7 @@ impl Central {
     /// Brings blocks home to their slabs. Neighbours in a chain are mostly of one slab, which moves once.
     fn bring_home<V: Shared>(&self, class: ClassIdx, mut chain: Chain) {
         let now = V::spans().now();
+        let came = self.came.get() + chain.len();
         let mut last: Option<&'static BitSlab> = None;
         while let Some(block) = chain.pop() {
             let address = block.addr().get();
@@ -137,6 +142,20 @@ impl Central {
         if let Some(last) = last {
             self.settle::<V>(last, now);
         }
+        let much = MUCH_OF_A_CLASS / V::CLASSES.block_bytes(class);
+        let is_much = came as usize >= much;
+        self.came.set(if is_much { 0 } else { came });
+        if is_much && self.is_loose(much) {
+            V::spans().set_waits(true);
+        }
+    }
+
+    /// Whether there are so many free blocks, and half of what their slabs hold: in a steady state there are not.
+    fn is_loose(&self, much: usize) -> bool {
+        let (used, capacity) = self.slabs().fold((0, 0), |(used, capacity), slab| {
+            (used + slab.used() as usize, capacity + slab.capacity() as usize)
+        });
+        capacity - used >= much.max(used)
     }
 
     /// Puts a slab to which blocks came home where it belongs: back to the spans, if that was all of them.

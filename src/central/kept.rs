@@ -34,6 +34,11 @@ impl Kept {
         Self { extents: [const { Cell::new(NONE) }; PLACES], bytes: Cell::new(0) }
     }
 
+    /// Bytes that are kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
     /// Takes `bytes` out of what is kept: from the smallest extent that has them.
     pub(super) fn take(&self, bytes: usize) -> Option<NonNull<u8>> {
         let fits = self.extents.iter().filter(|extent| extent.get().bytes >= bytes);

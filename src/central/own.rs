@@ -84,11 +84,8 @@ unsafe fn give_up<V: Shared>(start: NonNull<u8>, bytes: usize) {
         // SAFETY: the caller's condition.
         return unsafe { pages::unmap(start, bytes) };
     }
-    let spans = V::spans();
-    spans.lock.with(|| {
-        // SAFETY: the caller's condition.
-        unsafe { spans.kept.put(start, bytes, spans.now(), bound::<V>()) };
-    });
+    // SAFETY: the caller's condition.
+    unsafe { V::spans().keep(start, bytes, bound::<V>()) };
 }
 
 /// Changes a block's size, by moving its pages where it must move.

@@ -8,10 +8,14 @@
 //! | a mapping that was kept | it has been kept for `purge_ms` |
 //! | a chunk | all of it is free and without memory, and it is not the only one such |
 //!
+//! While much waits, in itself and beside what is in use, threads narrow the windows of their lists
+//! (`cache/drain.rs`): served from its lists alone, a thread would look at no clock.
+//!
 //! Never, unless all is to go at once: waits for a lock of a class that is taken; that class is busy, and its
 //! turn comes again.
 
 use super::Shared;
+use super::spans::MUCH;
 use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, slots_in};
 use crate::chunk::{ALL_SLOTS, Chunk};
 use crate::stats::Event;
@@ -21,6 +25,8 @@ use crate::variant::Unit;
 
 /// Purges in the time of `purge_ms`.
 const PURGES_PER_DELAY: u32 = 4;
+/// Bytes of free blocks of one class that are worth a look at its slabs.
+pub(super) const MUCH_OF_A_CLASS: usize = 1 << 20;
 
 /// Purges, if that is due.
 #[cold]
@@ -49,17 +55,20 @@ pub(crate) fn purge_all<V: Shared>() {
 
 fn purge<V: Shared>(now: u32, delay: u32, all: bool) {
     V::counters().count(Event::Purge);
+    V::spans().set_waits(false);
+    let mut waiting = 0;
     for class in ClassIdx::all(V::CLASSES.count()) {
         let central = V::central(class);
         if all {
             central.lock.lock();
         } else if !central.lock.try_lock() {
+            waiting += MUCH;
             continue;
         }
         central.send_home::<V>(class, all);
         central.retire_last::<V>(now, delay);
         if V::PURGE_UNIT == Unit::Pages || all {
-            purge_pages::<V>(class, now, delay);
+            waiting += purge_pages::<V>(class, now, delay);
         }
         central.lock.unlock();
     }
@@ -76,19 +85,31 @@ fn purge<V: Shared>(now: u32, delay: u32, all: bool) {
                 }
             }
         }
+        if spans.is_much(waiting) {
+            spans.set_waits(true);
+        }
     });
 }
 
-/// Pages of the class's slabs that no block in use touches. With the class's lock held.
-fn purge_pages<V: Shared>(class: ClassIdx, now: u32, delay: u32) {
+/// Pages of the class's slabs that no block in use touches; how many bytes of free blocks wait for their time,
+/// in slabs that are mostly free. With the class's lock held.
+fn purge_pages<V: Shared>(class: ClassIdx, now: u32, delay: u32) -> usize {
+    let bytes = V::CLASSES.block_bytes(class);
+    let mut waiting = 0;
     for slab in V::central(class).slabs() {
-        for (from, to) in runs(slab.pages_to_purge::<V>(now, delay)) {
+        if slab.is_waiting(now, delay) {
+            let free = (slab.capacity() - slab.used()) as usize;
+            waiting += if free >= slab.used() as usize { free * bytes } else { 0 };
+            continue;
+        }
+        for (from, to) in runs(slab.pages_to_purge::<V>()) {
             // SAFETY: no block that is out touches these pages (Y1), and none gets out while the lock is
             // held; they are mapped.
             unsafe { pages::purge(slab.page(from), (to - from) * PAGE_BYTES) };
             V::counters().count_many(Event::PurgedPage, (to - from) as u64);
         }
     }
+    waiting
 }
 
 /// Free slots of a chunk. With the lock of the spans held.
@@ -102,6 +123,8 @@ fn purge_slots<V: Shared>(chunk: &'static Chunk, now: u32, delay: u32) {
         // SAFETY: the slots are free (X1, X2), and mapped.
         if unsafe { pages::purge(chunk.slot_start(SlotIdx::new(from)), bytes) } {
             chunk.dirty.set(chunk.dirty.get() & !bit_range(from, to));
+            let spans = V::spans();
+            spans.dirty_slots.set(spans.dirty_slots.get() - (to - from) as u32);
             V::counters().count_many(Event::PurgedPage, (bytes / PAGE_BYTES) as u64);
         }
     }

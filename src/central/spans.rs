@@ -6,7 +6,7 @@
 
 use super::Shared;
 use super::kept::Kept;
-use crate::base::{CHUNK_BYTES, MAX_SLOTS, SlotIdx, bit_range, slots_in};
+use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SlotIdx, bit_range, slots_in};
 use crate::chunk::{ALL, ALL_SLOTS, AVAILABLE, Chunk, Run};
 use crate::list::LinkedList;
 use crate::stats::Event;
@@ -20,6 +20,8 @@ use core::ptr::NonNull;
 
 /// Chunks that are compared before slots are taken.
 const LOOKS: usize = 8;
+/// Bytes that are too few to hurry for.
+pub(super) const MUCH: usize = 4 << 20;
 /// Chunks that are looked at before a new one is mapped: a long search under the lock helps nobody.
 const MOST_LOOKS: usize = 64;
 
@@ -32,12 +34,16 @@ pub(crate) struct Spans {
     available: LinkedList<Chunk, AVAILABLE>,
     all: LinkedList<Chunk, ALL>,
     chunks: Cell<u32>,
+    /// Free slots that have memory, in all chunks.
+    pub(super) dirty_slots: Cell<u32>,
     /// Mappings that were freed and wait to be used again.
     pub(super) kept: Kept,
     /// Milliseconds, as last looked at. [shared]
     now: AtomicU32,
     /// When the last purge began. [shared]
     pub(super) purged_at: AtomicU32,
+    /// Whether much memory waits for its time to go back: 0 or 1. [shared]
+    waits: AtomicU32,
 }
 
 // SAFETY: all fields but the lock and the atomics are touched with the lock held.
@@ -50,9 +56,11 @@ impl Spans {
             available: LinkedList::new(),
             all: LinkedList::new(),
             chunks: Cell::new(0),
+            dirty_slots: Cell::new(0),
             kept: Kept::new(),
             now: AtomicU32::new(0),
             purged_at: AtomicU32::new(0),
+            waits: AtomicU32::new(0),
         }
     }
 
@@ -65,6 +73,41 @@ impl Spans {
     pub(super) fn set_now(&self, now: u32) {
         // ORDERING: relaxed, as above.
         self.now.store(now, Ordering::Relaxed);
+    }
+
+    /// Whether so much memory waits for its time to go back that threads should look at the clock more often
+    /// than they would, though all that they do is served from their lists.
+    #[inline]
+    pub(crate) fn much_waits<V: Shared>(&self) -> bool {
+        // ORDERING: relaxed; it says how often to look, and publishes nothing.
+        V::PURGE_MS.is_some() && self.waits.load(Ordering::Relaxed) != 0
+    }
+
+    pub(super) fn set_waits(&self, much: bool) {
+        // ORDERING: relaxed, as above.
+        self.waits.store(u32::from(much), Ordering::Relaxed);
+    }
+
+    /// Whether what is free and has memory, and `more`, is much, in itself and beside the rest. With the lock
+    /// held.
+    pub(super) fn is_much(&self, more: usize) -> bool {
+        let free = self.dirty_slots.get() as usize * SLOT_BYTES + self.kept.bytes() + more;
+        let all = self.chunks.get() as usize * CHUNK_BYTES + self.kept.bytes();
+        free >= MUCH && free >= all / 8
+    }
+
+    /// Keeps a mapping that was freed.
+    ///
+    /// # Safety
+    /// As for [`Kept::put`].
+    pub(super) unsafe fn keep(&self, start: NonNull<u8>, bytes: usize, bound: usize) {
+        self.lock.with(|| {
+            // SAFETY: the caller's condition.
+            unsafe { self.kept.put(start, bytes, self.now(), bound) };
+            if self.is_much(0) {
+                self.set_waits(true);
+            }
+        });
     }
 
     /// Claims a slot for a slab. Maps a chunk where there is none and `may_map` says so; says whether it did.
@@ -130,6 +173,8 @@ impl Spans {
         let run = bit_range(slot.index(), slot.index() + count);
         debug_assert_eq!(chunk.free.get() & run, run);
         let zero = V::FRESH == Fresh::Known && chunk.dirty.get() & run == 0;
+        let dirty = (chunk.dirty.get() & run).count_ones();
+        self.dirty_slots.set(self.dirty_slots.get() - dirty);
         chunk.free.set(chunk.free.get() & !run);
         chunk.dirty.set(chunk.dirty.get() & !run);
         if chunk.free.get() == 0 {
@@ -171,6 +216,10 @@ impl Spans {
         }
         chunk.free.set(chunk.free.get() | run);
         chunk.dirty.set(chunk.dirty.get() | run);
+        self.dirty_slots.set(self.dirty_slots.get() + count as u32);
+        if self.is_much(0) {
+            self.set_waits(true);
+        }
         for slot in slots_in(run) {
             chunk.freed_at[slot.index()].set(self.now());
         }

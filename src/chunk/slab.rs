@@ -212,13 +212,18 @@ impl BitSlab {
         clock::since(self.touched_at.get(), now)
     }
 
+    /// Whether blocks have come home since its free pages were purged, the last one less than `delay`
+    /// milliseconds ago.
+    pub(crate) fn is_waiting(&self, now: u32, delay: u32) -> bool {
+        self.untidy.get() && self.idle_ms(now) < delay
+    }
+
     /// The slab's pages that no block in use touches, as a mask; empty where nothing has come home
-    /// since the last time, or the last block came less than `delay` milliseconds ago.
-    pub(crate) fn pages_to_purge<V: Variant>(&self, now: u32, delay: u32) -> u32 {
-        if !self.untidy.get() || self.idle_ms(now) < delay {
+    /// since the last time.
+    pub(crate) fn pages_to_purge<V: Variant>(&self) -> u32 {
+        if !self.untidy.replace(false) {
             return 0;
         }
-        self.untidy.set(false);
         let bytes = V::CLASSES.block_bytes(self.class());
         let carved = usize::from(self.carved.get());
         let mut in_use = 0;
