@@ -5,7 +5,7 @@ use super::{Cache, Cached, State, step};
 use crate::base::ClassIdx;
 use crate::central;
 use crate::list::{Block, Chain};
-use crate::variant::window;
+use crate::variant::{list_bytes_limit, window};
 use core::ptr::NonNull;
 
 /// Slow paths between two looks at the clock.
@@ -46,6 +46,7 @@ fn make_room<V: Cached>(cache: &'static Cache, class: ClassIdx) {
     if list.window_len(step) + 1 < window::<V>(class) {
         return;
     }
+    debug_assert!(list.len(step) < list_bytes_limit::<V>(class) + window::<V>(class), "W4");
     let demand = cache.demand(class);
     demand.newest_seen.set(core::ptr::null());
     if list.len(step) < demand.limit.get() {
@@ -71,11 +72,14 @@ pub(super) fn look_around<V: Cached>(cache: &'static Cache, active: ClassIdx) {
 }
 
 /// Lets nearly all blocks of all lists lie beyond their windows: a thread that is served from its lists alone
-/// would otherwise never look at the clock, and memory that waits would wait for good.
+/// would otherwise never look at the clock, and memory that waits would wait for good. Not of those at their
+/// bound, which have only the window to tell that they must give something up.
 fn narrow<V: Cached>(cache: &'static Cache) {
     for class in ClassIdx::all(V::CLASSES.count()) {
         let (list, step) = (cache.list(class), step::<V>(class));
-        list.set_aside(list.window_len(step).saturating_sub(NARROW), step);
+        if list.len(step) < cache.demand(class).limit.get() {
+            list.set_aside(list.window_len(step).saturating_sub(NARROW), step);
+        }
     }
 }
 
