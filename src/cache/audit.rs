@@ -56,6 +56,9 @@ fn freed_cold<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
 /// No other thread touches this variant's heap.
 pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     let mut sum = Audit::default();
+    if !V::spans().counts_dirty() {
+        return Err(Unsound::because("V2, dirty slots are counted"));
+    }
     for chunk in V::spans().all() {
         let mut taken = chunk.free.get();
         if chunk.dirty.get() & !taken != 0 {

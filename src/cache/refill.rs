@@ -55,12 +55,12 @@ pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> 
 fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<Block>> {
     let (list, step) = (cache.list(class), step::<V>(class));
     let batch = u32::from(V::BATCHES[class.index()]);
-    // Opening the cache may have allocated, and so have filled the window by now.
     let much_waits = V::spans().much_waits::<V>();
     if much_waits {
         look_around::<V>(cache, class);
     }
     let draw = if much_waits { NARROW.min(batch) } else { batch };
+    // Opening the cache may have allocated, and so have filled the window by now.
     if list.window_len(step) == 0 && list.draw(draw, step) == 0 {
         let demand = cache.demand(class);
         let want = match V::LIST_BOUND {

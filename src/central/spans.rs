@@ -3,6 +3,7 @@
 //! Dirty slots are reused before clean ones, and of each kind the ones in the tightest hole.
 //!
 //! V1  A chunk is in the list of those with free slots exactly while it has any.
+//! V2  `dirty_slots` is how many slots of all chunks are dirty.
 
 use super::Shared;
 use super::kept::Kept;
@@ -299,6 +300,12 @@ impl Spans {
         // SAFETY: no block of the chunk is out, it is in no list, and no lookup finds it (X4).
         unsafe { pages::unmap(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
         true
+    }
+
+    /// Whether the dirty slots are as many as are counted; for audits.
+    pub(crate) fn counts_dirty(&self) -> bool {
+        let dirty: u32 = self.all().map(|chunk| chunk.dirty.get().count_ones()).sum();
+        dirty == self.dirty_slots.get()
     }
 
     /// Chunks mapped now.

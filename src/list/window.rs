@@ -243,7 +243,7 @@ impl WindowList {
     /// The blocks, the newest first; nothing is taken.
     fn iter(&self, step: i32, links: ThreadList) -> impl Iterator<Item = NonNull<Block>> {
         let head = self.head.get();
-        let (chain, array) = match links {
+        let (mut chain, array) = match links {
             // SAFETY: the chain has that many nodes (W2), and is left as it is: nothing is written.
             ThreadList::Linked => (unsafe { Chain::adopt(NonNull::new(head), self.len(step)) }, 0),
             ThreadList::Magazine => (Chain::new(), self.len(step) as usize),
@@ -253,7 +253,6 @@ impl WindowList {
             // SAFETY: the array has that many addresses below `head` (W2, W4).
             unsafe { place.read() }
         });
-        let mut chain = chain;
         core::iter::from_fn(move || chain.pop()).chain(in_array)
     }
 

@@ -4,7 +4,7 @@
 //! `#[global_allocator]`, `hakmem` (the default variant) included.
 
 use super::cells::install;
-use super::result::{Matrix, Measured};
+use super::result::{Matrix, Measured, Row};
 use super::table::{align_right, interval, markdown};
 use crate::workspace;
 use anyhow::Result;
@@ -75,16 +75,25 @@ fn build_one(name: &str, feature: &str) -> Result<PathBuf> {
     install(&target.join("release/hakmem-rivals"), &format!("peer-{name}"))
 }
 
+/// Everybody's cells in a row of the matrix.
+pub(super) fn in_row<'a>(matrix: &'a Matrix, row: Row<'_>) -> Vec<&'a Measured> {
+    matrix.cells.iter().filter(|cell| cell.peer && cell.is_in(row)).collect()
+}
+
+/// Whether a cell is one to be held against: neither ours, nor the floor.
+pub(super) fn is_other(cell: &Measured) -> bool {
+    ![OURS, NULL].contains(&cell.id.as_str())
+}
+
 /// A table per row of the matrix: everybody against the best of the others.
 pub(super) fn print(matrix: &Matrix) {
     for (workload, ws) in matrix.rows() {
-        let mut cells: Vec<&Measured> =
-            matrix.cells.iter().filter(|cell| cell.peer && cell.is_in((workload, ws))).collect();
+        let mut cells = in_row(matrix, (workload, ws));
         if cells.is_empty() {
             continue;
         }
         cells.sort_by(|a, b| a.median.cycles_per_op.total_cmp(&b.median.cycles_per_op));
-        let others = || cells.iter().filter(|cell| ![OURS, NULL].contains(&cell.id.as_str()));
+        let others = || cells.iter().filter(|cell| is_other(cell));
         let fastest = others().map(|cell| cell.median.cycles_per_op).fold(f64::INFINITY, f64::min);
         let leanest = others().map(|cell| cell.median.peak_rss_kib).min().unwrap_or(1) as f64;
         let mut table = markdown(HEAD);

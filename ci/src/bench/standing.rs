@@ -1,7 +1,7 @@
 //! `--peers`, in one table: on each row, where the default variant stands against the fastest and the leanest
 //! of the others, and the geometric means.
 
-use super::peers::{NULL, OURS};
+use super::peers::{OURS, in_row, is_other};
 use super::result::{Matrix, Measured};
 use super::table::{align_right, markdown};
 
@@ -37,10 +37,9 @@ pub(super) fn print(matrix: &Matrix) {
     let mut table = markdown(HEAD);
     let mut standings = Vec::new();
     for row in matrix.rows() {
-        let cells: Vec<&Measured> =
-            matrix.cells.iter().filter(|cell| cell.peer && cell.is_in(row)).collect();
+        let cells = in_row(matrix, row);
         let Some(ours) = cells.iter().find(|cell| cell.id == OURS) else { continue };
-        let others = || cells.iter().filter(|cell| ![OURS, NULL].contains(&cell.id.as_str()));
+        let others = || cells.iter().filter(|cell| is_other(cell));
         let fastest =
             others().min_by(|a, b| a.median.cycles_per_op.total_cmp(&b.median.cycles_per_op));
         let best = others().map(|cell| cell.min.cycles_per_op).fold(f64::INFINITY, f64::min);

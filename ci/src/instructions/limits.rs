@@ -83,6 +83,8 @@ mod tests {
         let limits = "[instructions]\nhit = 1000.0\n";
         assert_eq!(said(limits, 1010.0), Vec::<String>::new());
         assert_eq!(said(limits, 1011.0).len(), 1);
+        let variants = crate::workspace::variants().expect("the variants").variants;
+        assert!(!asks_the_system(&variants["apex"]) && asks_the_system(&variants["superslab"]));
     }
 
     #[test]
