@@ -11,11 +11,10 @@
 //! While much waits, in itself and beside what is in use, threads narrow the windows of their lists
 //! (`cache/drain.rs`): served from its lists alone, a thread would look at no clock.
 //!
-//! Never, unless all is to go at once: waits for a lock of a class that is taken; that class is busy, and its
-//! turn comes again.
+//! Never, unless all is to go at once: waits for a lock of a class that is taken. Whoever holds it is in a slow
+//! path and looks at the clock by itself, so nothing is counted as waiting for it; its turn comes again.
 
 use super::Shared;
-use super::spans::MUCH;
 use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, slots_in};
 use crate::chunk::{ALL_SLOTS, Chunk};
 use crate::stats::Event;
@@ -62,7 +61,6 @@ fn purge<V: Shared>(now: u32, delay: u32, all: bool) {
         if all {
             central.lock.lock();
         } else if !central.lock.try_lock() {
-            waiting += MUCH;
             continue;
         }
         central.send_home::<V>(class, all);

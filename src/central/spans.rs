@@ -22,7 +22,7 @@ use core::ptr::NonNull;
 /// Chunks that are compared before slots are taken.
 const LOOKS: usize = 8;
 /// Bytes that are too few to hurry for.
-pub(super) const MUCH: usize = 4 << 20;
+const MUCH: usize = 4 << 20;
 /// Chunks that are looked at before a new one is mapped: a long search under the lock helps nobody.
 const MOST_LOOKS: usize = 64;
 

@@ -2,10 +2,12 @@
 //! twice, or scribbles into one, is found out.
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::ptr;
+use std::{ptr, slice};
 
 /// Every block is asked for at this alignment, malloc's.
 const ALIGN: usize = 16;
+/// Bytes of the word.
+const WORD: usize = size_of::<u64>();
 
 /// A block of at least 8 bytes, or none.
 #[derive(Clone, Copy)]
@@ -59,6 +61,25 @@ impl Block {
         if self.is_none() { 1 } else { self.free(allocator, tag) }
     }
 
+    /// Writes every byte behind the word, for a block that is to be checked whole.
+    pub(crate) fn fill(&self, tag: usize) {
+        // SAFETY: `rest` is that many bytes of the block, which is ours.
+        unsafe { self.rest().write_bytes(filler(tag), self.size - WORD) };
+    }
+
+    /// Whether every byte is as `new` and [`Block::fill`] wrote it with this tag.
+    pub(crate) fn is_whole(&self, tag: usize) -> bool {
+        // SAFETY: as in `fill`, which has written these bytes; nobody writes while they are looked at.
+        let rest = unsafe { slice::from_raw_parts(self.rest(), self.size - WORD) };
+        self.is_intact(tag) && rest.iter().all(|&byte| byte == filler(tag))
+    }
+
+    /// What is behind the word.
+    fn rest(&self) -> *mut u8 {
+        // SAFETY: not a `NONE`, by the callers; so it has at least 8 bytes.
+        unsafe { self.start.add(WORD) }
+    }
+
     /// Writes the word again, for a workload that has overwritten it or changed the size.
     #[inline(always)]
     pub(crate) fn restore(&self, tag: usize) {
@@ -71,6 +92,11 @@ impl Block {
 pub(crate) fn layout(size: usize) -> Layout {
     // SAFETY: no workload asks for more than a few MiB, and `ALIGN` is a power of two.
     unsafe { Layout::from_size_align_unchecked(size, ALIGN) }
+}
+
+/// What is behind the word: never 0, which is what a page that was lost reads as.
+fn filler(tag: usize) -> u8 {
+    tag as u8 | 1
 }
 
 /// What a block carries: different for every tag, and for every size.

@@ -2,6 +2,8 @@
 
 use hakmem_workloads::{Args, Workload};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The workloads that take their allocator as it is given.
@@ -73,7 +75,7 @@ fn every_workload_runs_and_frees_all_it_allocates() {
 }
 
 /// Hands every block out a second time: the same memory in two places.
-struct Twice(std::sync::Mutex<Option<(usize, Layout)>>);
+struct Twice(Mutex<Option<(usize, Layout)>>);
 
 // SAFETY: not kept, which is the point: blocks overlap. Each is as large as any request, and none is
 // ever freed.
@@ -95,7 +97,7 @@ unsafe impl GlobalAlloc for Twice {
 #[test]
 fn a_block_that_is_handed_out_twice_is_found_out() {
     for workload in [Workload::RandomMixed, Workload::PhaseShift, Workload::Lifo, Workload::Fifo] {
-        let allocator = Twice(std::sync::Mutex::new(None));
+        let allocator = Twice(Mutex::new(None));
         let args = Args { cycles: 4000, ws: 64, seed: 3 };
         let mut prepared = workload.prepare(&allocator, args);
         prepared.run();
@@ -130,6 +132,54 @@ fn content_that_is_not_kept_or_not_zero_is_found_out() {
         let mut prepared = workload.prepare(&allocator, args(workload));
         prepared.run();
         assert!(prepared.finish().is_err(), "{workload}");
+    }
+}
+
+/// The system's malloc, which changes the last byte of every live block once, at its so many'th allocation.
+struct Scribbler {
+    live: Mutex<HashMap<usize, usize>>,
+    allocated: AtomicU64,
+    at: u64,
+}
+
+// SAFETY: as the system's malloc; the scribbling stays inside of live blocks, of a program of one thread.
+unsafe impl GlobalAlloc for Scribbler {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let mut live = self.live.lock().expect("nobody panics");
+        if self.allocated.fetch_add(1, Ordering::Relaxed) + 1 == self.at {
+            for (&block, &size) in live.iter() {
+                let last = std::ptr::with_exposed_provenance_mut::<u8>(block + size - 1);
+                // SAFETY: the block is live and has that many bytes; its holder is in this call.
+                let byte = unsafe { &mut *last };
+                *byte = !*byte;
+            }
+        }
+        // SAFETY: the caller's condition.
+        let block = unsafe { System.alloc(layout) };
+        live.insert(block.expose_provenance(), layout.size());
+        block
+    }
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        self.live.lock().expect("nobody panics").remove(&block.expose_provenance());
+        // SAFETY: the caller's conditions.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[test]
+fn a_survivor_of_a_peak_is_checked_to_its_last_byte() {
+    for workload in [Workload::AfterPeakOldest, Workload::AfterPeakRandom] {
+        let finish = |at| {
+            let (live, allocated) = (Mutex::default(), AtomicU64::new(0));
+            let allocator = Scribbler { live, allocated, at };
+            let args = Args { cycles: 400_000, ws: workload.default_ws(), seed: 3 };
+            let mut prepared = workload.prepare(&allocator, args);
+            prepared.run();
+            prepared.finish()
+        };
+        let peak = workload.default_ws() as u64;
+        assert!(finish(peak + 1000).is_err(), "{workload}");
+        assert_eq!(finish(u64::MAX), Ok(()), "{workload}");
     }
 }
 
