@@ -142,6 +142,11 @@ pub(crate) const KNOBS: &[Knob] = &[
         "how a thread's list holds its blocks: by a link in each, or in an array of addresses",
     ),
     central(
+        "thread_exit",
+        choice("ThreadExit", &["drain", "park"]),
+        "what becomes of a thread's lists when it ends: their blocks go back, or the next thread starts with them",
+    ),
+    central(
         "spread",
         choice("Spread", &["adjacent", "apart"]),
         "whether blocks that share a cache line are handed out one after the other",

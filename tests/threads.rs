@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Filled, join_all};
-use hakmem::Observe;
+use hakmem::{Apex, Observe};
 use std::alloc::Layout;
 use std::sync::mpsc;
 use std::thread;
@@ -265,6 +265,35 @@ hakmem::for_each_variant!(
         a_forked_child_allocates_and_frees,
     )
 );
+
+/// What an ended thread had in its lists is there for the next one, or goes home when all is to go back.
+fn lists_of_an_ended_thread_serve_the_next() {
+    const BLOCKS: usize = 100;
+    let addresses = || -> Vec<usize> {
+        let allocate = || {
+            let blocks: Vec<Filled<Apex>> =
+                (0..BLOCKS).map(|n| Filled::new(64, 8, pattern(n))).collect();
+            blocks.iter().map(|block| block.block.addr()).collect()
+        };
+        thread::spawn(allocate).join().expect("it runs")
+    };
+    Apex::purge();
+    let mut first = addresses();
+    let parked = common::audit::<Apex>();
+    assert!(parked.waiting >= BLOCKS, "{parked:?}");
+    let mut second = addresses();
+    first.sort_unstable();
+    second.sort_unstable();
+    assert_eq!(first, second, "the next thread has the blocks of the one before");
+    Apex::purge();
+    let home = common::audit::<Apex>();
+    assert_eq!((home.used, home.waiting), (0, 0), "{home:?}");
+}
+
+#[test]
+fn lists_are_parked() {
+    common::alone(lists_of_an_ended_thread_serve_the_next);
+}
 
 /// Threads that start at once, on a heap without a SuperSlab, each growing blocks: whoever gets a
 /// slot of a SuperSlab that another thread is just mapping must find it by a lookup at once.

@@ -6,7 +6,7 @@
 use super::dispatch;
 use crate::base::MAX_CLASSES;
 use crate::cache::{Cache, Cached, Idle, prepare_at_start};
-use crate::central::{Central, Shared, Spans};
+use crate::central::{Central, Parked, Shared, Spans};
 use crate::heap::{Heap, Heaps, Hosted};
 use crate::pool::{Pool, Pooled};
 use crate::stats::Counters;
@@ -46,6 +46,7 @@ macro_rules! stamp {
 
             // The central backend's. What a variant does not use, no program has.
             static [<$type:snake:upper _CENTRALS>]: [Central; MAX_CLASSES] = [const { Central::new() }; MAX_CLASSES];
+            static [<$type:snake:upper _PARKED>]: Parked = Parked::new();
             static [<$type:snake:upper _SPANS>]: Spans = Spans::new();
             static [<$type:snake:upper _IDLE>]: Idle = Idle::new();
             static [<$type:snake:upper _CLOSED>]: Cache = Cache::not_yet();
@@ -88,6 +89,9 @@ macro_rules! stamp {
                 #[inline(always)]
                 fn centrals() -> &'static [Central; MAX_CLASSES] {
                     &[<$type:snake:upper _CENTRALS>]
+                }
+                fn parked() -> &'static Parked {
+                    &[<$type:snake:upper _PARKED>]
                 }
                 #[inline(always)]
                 fn spans() -> &'static Spans {
@@ -185,6 +189,7 @@ macro_rules! knob_type {
     (PURGE_UNIT) => { variant::Unit };
     (THREAD_SLOT) => { variant::Slot };
     (THREAD_LIST) => { variant::ThreadList };
+    (THREAD_EXIT) => { variant::ThreadExit };
     (SPREAD) => { variant::Spread };
     (PREFETCH) => { variant::Prefetch };
     (GROWTH) => { variant::Growth };

@@ -4,6 +4,7 @@ use super::{Cache, Cached, State, step};
 use crate::base::{ClassIdx, slots_in};
 use crate::chunk::{ALL_SLOTS, Chunk};
 use crate::heap::{Audit, Unsound};
+use crate::list::WindowList;
 use crate::sys::fatal::fatal;
 use crate::variant::window;
 
@@ -50,7 +51,7 @@ fn freed_cold<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
     }
 }
 
-/// Checks every slab, and this thread's lists.
+/// Checks every slab, this thread's lists, and the parked ones.
 ///
 /// # Safety
 /// No other thread touches this variant's heap.
@@ -93,27 +94,37 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
             }
         }
     }
+    for (class, list) in V::parked().lists::<V>() {
+        if !is_sound::<V>(class, list) {
+            return Err(Unsound::because("Q2, a parked list"));
+        }
+        sum.waiting += list.len(step::<V>(class)) as usize;
+    }
     let cache = V::cache();
     for class in ClassIdx::all(V::CLASSES.count()) {
         sum.waiting += V::central(class).waiting_blocks::<V>(class);
-        let (list, step) = (cache.list(class), step::<V>(class));
-        let is_ours = |address: usize| {
-            V::pool().registry.find::<V>(address).is_some() && {
-                // SAFETY: a registered SuperSlab is a chunk, which is mapped.
-                let chunk = unsafe { Chunk::containing(address) };
-                let slab = chunk.slab(Chunk::slot_at(address));
-                slab.capacity() > 0 && slab.class() == class && slab.has_out::<V>(address)
-            }
-        };
-        if !list.is_sound(step, V::THREAD_LIST, |block| is_ours(block.addr().get())) {
+        if !is_sound::<V>(class, cache.list(class)) {
             return Err(Unsound::because("W1 or W2, a thread's list"));
         }
         if cache.state.get() == State::Open {
-            sum.listed += list.len(step) as usize;
+            sum.listed += cache.list(class).len(step::<V>(class)) as usize;
         }
     }
     if sum.used < sum.listed + sum.waiting {
         return Err(Unsound::because("N1, more blocks are on their way home than have left"));
     }
     Ok(sum)
+}
+
+/// Whether a list's blocks are of its class, and have left their slabs.
+fn is_sound<V: Cached>(class: ClassIdx, list: &WindowList) -> bool {
+    list.is_sound(step::<V>(class), V::THREAD_LIST, |block| {
+        let address = block.addr().get();
+        V::pool().registry.find::<V>(address).is_some() && {
+            // SAFETY: a registered SuperSlab is a chunk, which is mapped.
+            let chunk = unsafe { Chunk::containing(address) };
+            let slab = chunk.slab(Chunk::slot_at(address));
+            slab.capacity() > 0 && slab.class() == class && slab.has_out::<V>(address)
+        }
+    })
 }

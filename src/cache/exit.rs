@@ -94,6 +94,7 @@ pub(super) fn open<V: Cached>() -> Option<&'static Cache> {
     for class in ClassIdx::all(V::CLASSES.count()) {
         cache.list(class).open(place::<V>(cache, class));
     }
+    V::parked().take::<V>(&cache.lists, |class, limit| cache.demand(class).limit.set(limit));
     // Before the hook: arming it may allocate, with this very variant as the program's allocator.
     cache.state.set(State::Open);
     if V::hook().arm(on_exit::<V>, ptr::from_ref(cache).cast()) {
@@ -113,8 +114,12 @@ unsafe extern "C" fn on_exit<V: Cached>(cache: *mut c_void) {
     close::<V>(cache);
 }
 
-/// Gives back all blocks, and closes the cache for good; where it can, another thread will open it.
+/// Parks the lists, or gives back all blocks, and closes the cache for good; where it can, another thread will
+/// open it.
 fn close<V: Cached>(cache: &'static Cache) {
+    // First, so that what is parked or given back knows the time.
+    central::tend::<V>();
+    V::parked().park::<V>(&cache.lists, |class| cache.demand(class).limit.get());
     for class in ClassIdx::all(V::CLASSES.count()) {
         drain_list::<V>(cache, class);
         cache.list(class).close();
@@ -127,7 +132,6 @@ fn close<V: Cached>(cache: &'static Cache) {
             V::idle().put(cache);
         }
     }
-    central::tend::<V>();
 }
 
 /// Gives back all that this thread and the central lists hold and nobody uses.

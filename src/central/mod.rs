@@ -13,22 +13,25 @@
 //!                    map  │            │ purge, unmap
 //! ```
 //!
-//! N1  A block of a class is in exactly one place: its slab (a bit), a batch that waits, a thread's list,
-//!     or the program's hands.
+//! N1  A block of a class is in exactly one place: its slab (a bit), a batch that waits, a thread's list, a
+//!     parked list, or the program's hands.
 //! N2  A slab is in its class's list of slabs of its fullness exactly while it has blocks.
-//! N3  Locks are taken in the order: the idle caches', classes from the first to the last, then the spans. A thread holds
-//!     more than one only to get or give a slot, and around a fork.
+//! N3  Locks are taken in the order: the idle caches', the parked lists', classes from the first to the last, then
+//!     the spans. A thread holds more than one only to give parked blocks back, to get or give a slot, and around a
+//!     fork.
 //!
 //! Never: touches a thread's lists.
 
 mod class;
 mod kept;
 mod own;
+mod parked;
 mod purge;
 mod spans;
 
 pub(crate) use class::Central;
 pub(crate) use own::{Moved, own_alloc, own_free, own_resize};
+pub(crate) use parked::Parked;
 pub(crate) use purge::{purge_all, tend};
 pub(crate) use spans::Spans;
 
@@ -40,6 +43,8 @@ use crate::stats::Counters;
 pub(crate) trait Shared: Pooled {
     /// The central lists, by class.
     fn centrals() -> &'static [Central; MAX_CLASSES];
+    /// The lists of threads that ended.
+    fn parked() -> &'static Parked;
     /// The slots.
     fn spans() -> &'static Spans;
     /// What is counted for all threads at once: nothing on a hot path.
@@ -53,6 +58,7 @@ pub(crate) trait Shared: Pooled {
 
 /// Takes every lock, for a fork: nobody else is in the middle of anything then.
 pub(crate) extern "C" fn lock_all<V: Shared>() {
+    V::parked().lock.lock();
     for class in ClassIdx::all(V::CLASSES.count()) {
         V::central(class).lock.lock();
     }
@@ -65,4 +71,5 @@ pub(crate) extern "C" fn unlock_all<V: Shared>() {
     for class in ClassIdx::all(V::CLASSES.count()) {
         V::central(class).lock.unlock();
     }
+    V::parked().lock.unlock();
 }

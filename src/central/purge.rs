@@ -3,6 +3,7 @@
 //! | memory | goes back when |
 //! |---|---|
 //! | a batch that waits | nobody needed it between two purges: home to its slabs |
+//! | a parked list | no thread took it for `purge_ms`: home to its slabs |
 //! | a free slot | it has been free for `purge_ms` |
 //! | a page of a slab that no block in use touches | nothing came home to the slab for `purge_ms` |
 //! | a mapping that was kept | it has been kept for `purge_ms` |
@@ -56,6 +57,7 @@ fn purge<V: Shared>(now: u32, delay: u32, all: bool) {
     V::counters().count(Event::Purge);
     V::spans().set_waits(false);
     let mut waiting = 0;
+    V::parked().send_home::<V>(now, delay);
     for class in ClassIdx::all(V::CLASSES.count()) {
         let central = V::central(class);
         if all {

@@ -50,6 +50,11 @@ impl WindowList {
         Self { head: Cell::new(ptr::null_mut()), window: Cell::new(CLOSED), beyond: Cell::new(0) }
     }
 
+    /// An open list without blocks; a linked one.
+    pub(crate) const fn empty() -> Self {
+        Self { head: Cell::new(ptr::null_mut()), window: Cell::new(0), beyond: Cell::new(0) }
+    }
+
     /// Opens a closed list, which is empty then; a magazine's array is at `place`, which is null for a linked one.
     pub(crate) fn open(&self, place: *mut Block) {
         self.head.set(place);
@@ -240,6 +245,14 @@ impl WindowList {
         chain
     }
 
+    /// Takes over all that another list holds, of the same class; both are linked, and this one is empty.
+    pub(crate) fn take_over(&self, other: &Self) {
+        debug_assert!(self.window.get() == 0 && self.beyond.get() == 0);
+        self.head.set(other.head.replace(ptr::null_mut()));
+        self.window.set(other.window.replace(0));
+        self.beyond.set(other.beyond.replace(0));
+    }
+
     /// The blocks, the newest first; nothing is taken.
     fn iter(&self, step: i32, links: ThreadList) -> impl Iterator<Item = NonNull<Block>> {
         let head = self.head.get();
@@ -326,5 +339,20 @@ mod tests {
             assert_eq!(list.len(STEP), 0);
             list.close();
         }
+    }
+
+    #[test]
+    fn a_list_is_taken_over_whole() {
+        let mut block = 0_u64;
+        let block = NonNull::from(&mut block).cast();
+        let (from, to) = (WindowList::empty(), WindowList::empty());
+        // SAFETY: eight bytes, aligned so, free, and in no list.
+        assert!(unsafe { from.push(block, STEP, true, ThreadList::Linked) });
+        from.set_aside(1, STEP);
+        to.take_over(&from);
+        assert_eq!((from.len(STEP), to.len(STEP), to.window_len(STEP)), (0, 1, 0));
+        assert_eq!(to.draw(1, STEP), 1);
+        assert_eq!(to.pop(STEP, true, ThreadList::Linked), Some(block));
+        from.close();
     }
 }

@@ -144,6 +144,16 @@ pub(crate) enum ThreadList {
     Magazine,
 }
 
+/// What becomes of a thread's lists when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum ThreadExit {
+    /// Their blocks go back.
+    Drain,
+    /// They wait for the next thread, for a while.
+    Park,
+}
+
 /// In which order the blocks of a refill are handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
@@ -224,6 +234,7 @@ pub(crate) trait Variant: Copy + Send + Sync + 'static {
     const PURGE_UNIT: Unit = Unit::Slots;
     const THREAD_SLOT: Slot = Slot::Pointer;
     const THREAD_LIST: ThreadList = ThreadList::Linked;
+    const THREAD_EXIT: ThreadExit = ThreadExit::Drain;
     const SPREAD: Spread = Spread::Adjacent;
     const PREFETCH: Prefetch = Prefetch::Off;
     const GROWTH: Growth = Growth::Tight;
@@ -275,6 +286,8 @@ pub(crate) const fn check<V: Variant>() {
             !(is_array && is_inline),
             "`thread_list`: arrays are too large for `thread_slot = inline`"
         );
+        let parks = matches!(V::THREAD_EXIT, ThreadExit::Park);
+        assert!(!(is_array && parks), "`thread_exit`: lists in arrays are not parked");
         // A closed list must stay closed for a pop and a push: see `list::WindowList`.
         assert!(V::BATCH >= 2 && V::BATCH <= 4096, "`batch`: the central backend moves 2 at least");
     }

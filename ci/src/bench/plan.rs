@@ -204,6 +204,7 @@ mod tests {
             "purge-pages",
             "spread-lines",
             "room-to-grow",
+            "parked-lists",
             "apex",
             "option-ad",
             "option-ad-hash",
@@ -254,7 +255,7 @@ mod tests {
     fn a_job_for_every_variant_with_the_features_that_select_it() {
         let tree = crate::workspace::variants().expect("the variants");
         let jobs = jobs(&tree);
-        assert_eq!(jobs.len(), 28);
+        assert_eq!(jobs.len(), 29);
         for job in &jobs {
             let part = planned(&["--ledger", "--shard", &job["shard"]], &[]);
             let mut ids: Vec<&str> = part.iter().map(|cell| cell.id.as_str()).collect();

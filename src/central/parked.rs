@@ -1,0 +1,165 @@
+//! What ended threads had in their lists, for the next threads to start with.
+//!
+//! Short-lived threads do the same again and again. Lists that one leaves as they are save it bringing every
+//! block home, class by class, and the next one fetching them.
+//!
+//! ```text
+//! a thread ends ──▶ a place: its lists, whole ──▶ a thread starts
+//!                        │ nobody wanted them for `purge_ms`
+//!                        ▼
+//!                   the central lists, class by class
+//! ```
+//!
+//! Q1  The lists of a place whose bit in `taken` is not set are empty.
+//! Q2  A block that is parked is out of its slab, and in no other list.
+//!
+//! Never: keeps a thread that starts or ends waiting, or parks much.
+
+use super::Shared;
+use crate::base::{ClassIdx, MAX_CLASSES};
+use crate::list::WindowList;
+use crate::stats::Event;
+use crate::sys::atomic::AtomicU32;
+use crate::sys::clock;
+use crate::sys::lock::Lock;
+use crate::variant::{ThreadExit, ThreadList, Variant};
+use core::cell::Cell;
+
+/// Threads whose lists can be parked at a time.
+const PLACES: usize = 16;
+/// Bytes of blocks that one thread may park.
+const MOST_BYTES: usize = 256 << 10;
+
+/// One thread's lists, and how many blocks each was allowed to hold.
+struct Place {
+    lists: [WindowList; MAX_CLASSES],
+    limits: [Cell<u32>; MAX_CLASSES],
+    /// In milliseconds.
+    parked_at: Cell<u32>,
+}
+
+/// See the module.
+pub(crate) struct Parked {
+    /// Guards all that follows.
+    pub(super) lock: Lock,
+    /// The places that hold lists, a bit each.
+    taken: Cell<u32>,
+    places: [Place; PLACES],
+}
+
+// SAFETY: all fields but the lock are touched with the lock held.
+unsafe impl Sync for Parked {}
+
+impl Place {
+    const fn new() -> Self {
+        Self {
+            lists: [const { WindowList::empty() }; MAX_CLASSES],
+            limits: [const { Cell::new(0) }; MAX_CLASSES],
+            parked_at: Cell::new(0),
+        }
+    }
+}
+
+impl Parked {
+    pub(crate) const fn new() -> Self {
+        Self {
+            lock: Lock::over(AtomicU32::new(0)),
+            taken: Cell::new(0),
+            places: [const { Place::new() }; PLACES],
+        }
+    }
+
+    /// Parks the lists of a thread that ends, which are empty from here on; false, and nothing changed, where
+    /// they are better given back.
+    pub(crate) fn park<V: Shared>(
+        &self,
+        lists: &[WindowList; MAX_CLASSES],
+        limit_of: impl Fn(ClassIdx) -> u32,
+    ) -> bool {
+        let bytes = bytes_in::<V>(lists);
+        if !parks::<V>() || bytes == 0 || bytes > MOST_BYTES {
+            return false;
+        }
+        V::counters().count(Event::Atomic);
+        self.lock.try_with(|| {
+            let index = self.taken.get().trailing_ones() as usize;
+            let Some(place) = self.places.get(index) else { return false };
+            for class in ClassIdx::all(V::CLASSES.count()) {
+                place.lists[class.index()].take_over(&lists[class.index()]);
+                place.limits[class.index()].set(limit_of(class));
+            }
+            place.parked_at.set(V::spans().now());
+            self.taken.set(self.taken.get() | 1 << index);
+            true
+        }) == Some(true)
+    }
+
+    /// Fills the empty lists of a thread that starts with what another one left.
+    pub(crate) fn take<V: Shared>(
+        &self,
+        lists: &[WindowList; MAX_CLASSES],
+        set_limit: impl Fn(ClassIdx, u32),
+    ) {
+        if !parks::<V>() {
+            return;
+        }
+        V::counters().count(Event::Atomic);
+        self.lock.try_with(|| {
+            let Some(place) = self.places.get(self.taken.get().trailing_zeros() as usize) else {
+                return;
+            };
+            for class in ClassIdx::all(V::CLASSES.count()) {
+                lists[class.index()].take_over(&place.lists[class.index()]);
+                set_limit(class, place.limits[class.index()].get());
+            }
+            self.taken.set(self.taken.get() & (self.taken.get() - 1));
+        });
+    }
+
+    /// Gives what has been parked for `delay` milliseconds to the central lists.
+    pub(super) fn send_home<V: Shared>(&self, now: u32, delay: u32) {
+        if !parks::<V>() {
+            return;
+        }
+        self.lock.with(|| {
+            for (index, place) in self.places.iter().enumerate() {
+                let is_taken = self.taken.get() & 1 << index != 0;
+                if is_taken && clock::since(place.parked_at.get(), now) >= delay {
+                    place.empty::<V>();
+                    self.taken.set(self.taken.get() & !(1 << index));
+                }
+            }
+        });
+    }
+
+    /// The lists that can be parked, each with its class; for audits.
+    pub(crate) fn lists<V: Variant>(&self) -> impl Iterator<Item = (ClassIdx, &WindowList)> {
+        self.places.iter().flat_map(|place| {
+            ClassIdx::all(V::CLASSES.count()).map(|class| (class, &place.lists[class.index()]))
+        })
+    }
+}
+
+impl Place {
+    fn empty<V: Shared>(&self) {
+        for class in ClassIdx::all(V::CLASSES.count()) {
+            let (list, step) = (&self.lists[class.index()], V::STEPS[class.index()]);
+            if list.len(step) > 0 {
+                V::central(class).give::<V>(class, list.take_all(step, ThreadList::Linked));
+            }
+        }
+    }
+}
+
+/// Whether a thread's lists are parked when it ends.
+const fn parks<V: Variant>() -> bool {
+    matches!(V::THREAD_EXIT, ThreadExit::Park)
+}
+
+fn bytes_in<V: Variant>(lists: &[WindowList; MAX_CLASSES]) -> usize {
+    let bytes = |class: ClassIdx| {
+        let len = lists[class.index()].len(V::STEPS[class.index()]);
+        len as usize * V::CLASSES.block_bytes(class)
+    };
+    ClassIdx::all(V::CLASSES.count()).map(bytes).sum()
+}
