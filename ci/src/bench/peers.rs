@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Name, and feature of `rivals/`; the system's malloc needs none.
-const PEERS: [(&str, &str); 8] = [
-    ("hakmem", "hakmem"),
+const PEERS: [(&str, &str); 9] = [
+    (OURS, "hakmem"),
+    (THIN, "hakmem"),
     ("system", ""),
     ("mimalloc3", "mimalloc3"),
     ("mimalloc2", "mimalloc2"),
@@ -40,6 +41,9 @@ pub(crate) const NULL: &str = "null";
 
 /// Us, in the table of the peers.
 pub(crate) const OURS: &str = "hakmem";
+
+/// Us, in a program linked with thin LTO, not fat as the others.
+pub(crate) const THIN: &str = "hakmem-thin";
 
 /// Every peer there could be.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
@@ -68,11 +72,12 @@ fn build_one(name: &str, feature: &str) -> Result<PathBuf> {
     let mut cargo = workspace::cargo();
     cargo.current_dir(workspace::root().join("rivals"));
     let target = workspace::target().join("rivals");
+    let profile = if name == THIN { "thin" } else { "release" };
     cargo
-        .args(["build", "--quiet", "--release", "--features", feature])
+        .args(["build", "--quiet", "--profile", profile, "--features", feature])
         .env("CARGO_TARGET_DIR", &target);
     workspace::must_succeed_quietly(&mut cargo)?;
-    install(&target.join("release/hakmem-rivals"), &format!("peer-{name}"))
+    install(&target.join(profile).join("hakmem-rivals"), &format!("peer-{name}"))
 }
 
 /// Everybody's cells in a row of the matrix.
@@ -81,8 +86,8 @@ pub(super) fn in_row<'a>(matrix: &'a Matrix, row: Row<'_>) -> Vec<&'a Measured> 
 }
 
 /// Whether a cell is one to be held against: neither ours, nor the floor.
-pub(super) fn is_other(cell: &Measured) -> bool {
-    ![OURS, NULL].contains(&cell.id.as_str())
+pub(crate) fn is_other(cell: &Measured) -> bool {
+    ![OURS, THIN, NULL].contains(&cell.id.as_str())
 }
 
 /// A table per row of the matrix: everybody against the best of the others.

@@ -1,7 +1,7 @@
 //! `--peers`, in one table: on each row, where the default variant stands against the fastest and the leanest
 //! of the others, and the geometric means.
 
-use super::peers::{OURS, in_row, is_other};
+use super::peers::{OURS, THIN, in_row, is_other};
 use super::result::{Matrix, Measured};
 use super::table::{align_right, markdown};
 
@@ -12,6 +12,7 @@ const HEAD: &[&str] = &[
     "the fastest other",
     "median",
     "best",
+    "thin LTO",
     "RSS MiB",
     "the leanest other but the system",
     "RSS",
@@ -27,6 +28,8 @@ struct Standing {
     /// Median against the lowest median, and best against the lowest best.
     median: f64,
     best: f64,
+    /// The median of the program that is linked with thin LTO, against the same others.
+    thin: f64,
     /// Memory against the leanest but the system, and against the system.
     rss: f64,
     rss_system: f64,
@@ -49,10 +52,13 @@ pub(super) fn print(matrix: &Matrix) {
         let (Some(fastest), Some(leanest), Some(system)) = (fastest, leanest, system) else {
             continue;
         };
+        let thin = cells.iter().find(|cell| cell.id == THIN);
         let rss = |cell: &Measured| cell.median.peak_rss_kib as f64;
         let standing = Standing {
             median: ours.median.cycles_per_op / fastest.median.cycles_per_op,
             best: ours.min.cycles_per_op / best,
+            thin: thin.map_or(f64::NAN, |thin| thin.median.cycles_per_op)
+                / fastest.median.cycles_per_op,
             rss: rss(ours) / rss(leanest),
             rss_system: rss(ours) / rss(system),
         };
@@ -76,7 +82,7 @@ pub(super) fn print(matrix: &Matrix) {
 fn line(row: [&str; 3], fastest: &str, rss: &str, leanest: &str, over: Standing) -> Vec<String> {
     let ratio = |ratio: f64| format!("{ratio:.2}");
     let mut cells: Vec<String> = row.into_iter().map(str::to_owned).collect();
-    cells.extend([fastest.to_owned(), ratio(over.median), ratio(over.best)]);
+    cells.extend([fastest.to_owned(), ratio(over.median), ratio(over.best), ratio(over.thin)]);
     cells.extend([rss.to_owned(), leanest.to_owned(), ratio(over.rss), ratio(over.rss_system)]);
     cells
 }
@@ -89,6 +95,7 @@ fn mean(standings: &[Standing]) -> Standing {
     Standing {
         median: of(|it| it.median),
         best: of(|it| it.best),
+        thin: of(|it| it.thin),
         rss: of(|it| it.rss),
         rss_system: of(|it| it.rss_system),
     }
@@ -100,7 +107,8 @@ mod tests {
 
     #[test]
     fn the_mean_is_geometric() {
-        let standing = |ratio| Standing { median: ratio, best: 1.0, rss: 2.0, rss_system: 0.5 };
+        let standing =
+            |ratio| Standing { median: ratio, best: 1.0, thin: 1.0, rss: 2.0, rss_system: 0.5 };
         let mean = mean(&[standing(0.5), standing(2.0), standing(1.0)]);
         assert!((mean.median - 1.0).abs() < 1e-9, "{mean:?}");
         assert!((mean.rss - 2.0).abs() < 1e-9 && (mean.rss_system - 0.5).abs() < 1e-9, "{mean:?}");

@@ -3,7 +3,7 @@
 use super::number::{percent, percent_range, plain};
 use super::rows::{first, title};
 use crate::bench::passport::Passport;
-use crate::bench::peers::{NULL, OURS};
+use crate::bench::peers::{NULL, OURS, is_other};
 use crate::bench::result::{CONTROL, Matrix, Measured, Row};
 use crate::ledger::model::{Edge, EdgeRow, Ledger};
 use maud::{Markup, html};
@@ -95,7 +95,7 @@ fn against_peers(run: &Matrix, row: Row<'_>) -> Option<Markup> {
     let peers = || run.cells.iter().filter(|cell| cell.peer && cell.is_in(row) && cell.id != NULL);
     let cycles = |cell: &Measured| cell.median.cycles_per_op;
     let ours = peers().find(|cell| cell.id == OURS)?;
-    let others = peers().filter(|cell| cell.id != OURS);
+    let others = peers().filter(|cell| is_other(cell));
     let other = others.min_by(|a, b| cycles(a).total_cmp(&cycles(b)))?;
     Some(html! {
         "As a program's global allocator hakmem takes " strong { (plain(cycles(ours))) " cycles" }
