@@ -81,7 +81,7 @@ impl Parked {
             return false;
         }
         V::counters().count(Event::Atomic);
-        self.lock.try_with(|| {
+        self.try_with(|| {
             let index = self.taken.get().trailing_ones() as usize;
             let Some(place) = self.places.get(index) else { return false };
             for class in ClassIdx::all(V::CLASSES.count()) {
@@ -104,7 +104,7 @@ impl Parked {
             return;
         }
         V::counters().count(Event::Atomic);
-        self.lock.try_with(|| {
+        self.try_with(|| {
             let Some(place) = self.places.get(self.taken.get().trailing_zeros() as usize) else {
                 return;
             };
@@ -114,6 +114,16 @@ impl Parked {
             }
             self.taken.set(self.taken.get() & (self.taken.get() - 1));
         });
+    }
+
+    /// Runs `action` with the lock held, if it is free; `None` if not.
+    fn try_with<R>(&self, action: impl FnOnce() -> R) -> Option<R> {
+        if !self.lock.try_lock() {
+            return None;
+        }
+        let result = action();
+        self.lock.unlock();
+        Some(result)
     }
 
     /// Gives what has been parked for `delay` milliseconds to the central lists.

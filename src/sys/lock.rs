@@ -79,17 +79,6 @@ impl Lock {
         }
     }
 
-    /// Runs `action` with the lock held, if it is free; `None` if not.
-    #[inline]
-    pub(crate) fn try_with<R>(&self, action: impl FnOnce() -> R) -> Option<R> {
-        if !self.try_lock() {
-            return None;
-        }
-        let result = action();
-        self.unlock();
-        Some(result)
-    }
-
     /// Runs `action` with the lock held.
     #[inline]
     pub(crate) fn with<R>(&self, action: impl FnOnce() -> R) -> R {
