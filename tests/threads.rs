@@ -290,6 +290,24 @@ fn lists_of_an_ended_thread_serve_the_next() {
     assert_eq!((home.used, home.waiting), (0, 0), "{home:?}");
 }
 
+/// What nobody takes goes home while the program goes on in other sizes, however slowly.
+fn lists_that_nobody_takes_go_home() {
+    Apex::purge();
+    thread::spawn(|| drop(Filled::<Apex>::new(64, 8, 1))).join().expect("it runs");
+    assert!(common::audit::<Apex>().waiting > 0, "parked");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while common::audit::<Apex>().waiting > 0 {
+        assert!(std::time::Instant::now() < deadline, "{:?}", common::audit::<Apex>());
+        // Above the classes, so that no list is asked.
+        drop(Filled::<Apex>::new(40_000, 8, 1));
+    }
+}
+
+#[test]
+fn lists_that_are_parked_are_not_kept() {
+    common::alone(lists_that_nobody_takes_go_home);
+}
+
 #[test]
 fn lists_are_parked() {
     common::alone(lists_of_an_ended_thread_serve_the_next);

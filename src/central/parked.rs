@@ -13,7 +13,7 @@
 //! Q1  The lists of a place whose bit in `taken` is not set are empty.
 //! Q2  A block that is parked is out of its slab, and in no other list.
 //!
-//! Never: keeps a thread that starts or ends waiting, or parks much.
+//! Never: parks much, or has a thread wait to start or to end: where the lock is taken, it goes without.
 
 use super::Shared;
 use crate::base::{ClassIdx, MAX_CLASSES};
@@ -69,29 +69,27 @@ impl Parked {
         }
     }
 
-    /// Parks the lists of a thread that ends, which are empty from here on; false, and nothing changed, where
-    /// they are better given back.
+    /// Parks the lists of a thread that ends, which are empty from here on; leaves them as they are where they
+    /// are better given back.
     pub(crate) fn park<V: Shared>(
         &self,
         lists: &[WindowList; MAX_CLASSES],
         limit_of: impl Fn(ClassIdx) -> u32,
-    ) -> bool {
-        let bytes = bytes_in::<V>(lists);
-        if !parks::<V>() || bytes == 0 || bytes > MOST_BYTES {
-            return false;
+    ) {
+        if !parks::<V>() || !(1..=MOST_BYTES).contains(&bytes_in::<V>(lists)) {
+            return;
         }
         V::counters().count(Event::Atomic);
         self.try_with(|| {
             let index = self.taken.get().trailing_ones() as usize;
-            let Some(place) = self.places.get(index) else { return false };
+            let Some(place) = self.places.get(index) else { return };
             for class in ClassIdx::all(V::CLASSES.count()) {
                 place.lists[class.index()].take_over(&lists[class.index()]);
                 place.limits[class.index()].set(limit_of(class));
             }
             place.parked_at.set(V::spans().now());
             self.taken.set(self.taken.get() | 1 << index);
-            true
-        }) == Some(true)
+        });
     }
 
     /// Fills the empty lists of a thread that starts with what another one left.
@@ -116,14 +114,12 @@ impl Parked {
         });
     }
 
-    /// Runs `action` with the lock held, if it is free; `None` if not.
-    fn try_with<R>(&self, action: impl FnOnce() -> R) -> Option<R> {
-        if !self.lock.try_lock() {
-            return None;
+    /// Runs `action` with the lock held, if it is free.
+    fn try_with(&self, action: impl FnOnce()) {
+        if self.lock.try_lock() {
+            action();
+            self.lock.unlock();
         }
-        let result = action();
-        self.lock.unlock();
-        Some(result)
     }
 
     /// Gives what has been parked for `delay` milliseconds to the central lists.

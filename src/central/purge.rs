@@ -12,8 +12,9 @@
 //! While much waits, in itself and beside what is in use, threads narrow the windows of their lists
 //! (`cache/drain.rs`): served from its lists alone, a thread would look at no clock.
 //!
-//! Never, unless all is to go at once: waits for a lock of a class that is taken. Whoever holds it is in a slow
-//! path and looks at the clock by itself, so nothing is counted as waiting for it; its turn comes again.
+//! Never, unless all is to go at once or parked lists are due: waits for a lock of a class that is taken.
+//! Whoever holds it is in a slow path and looks at the clock by itself, so nothing is counted as waiting for it;
+//! its turn comes again.
 
 use super::Shared;
 use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, slots_in};

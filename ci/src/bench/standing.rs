@@ -80,7 +80,8 @@ pub(super) fn print(matrix: &Matrix) {
 }
 
 fn line(row: [&str; 3], fastest: &str, rss: &str, leanest: &str, over: Standing) -> Vec<String> {
-    let ratio = |ratio: f64| format!("{ratio:.2}");
+    // A program that did not build has no ratio.
+    let ratio = |ratio: f64| if ratio.is_nan() { "–".to_owned() } else { format!("{ratio:.2}") };
     let mut cells: Vec<String> = row.into_iter().map(str::to_owned).collect();
     cells.extend([fastest.to_owned(), ratio(over.median), ratio(over.best), ratio(over.thin)]);
     cells.extend([rss.to_owned(), leanest.to_owned(), ratio(over.rss), ratio(over.rss_system)]);
