@@ -3,6 +3,7 @@
 use super::knobs::{Kind, Knob, Value};
 use super::select::Selection;
 use super::tree::{Tree, Variant};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 const FOR_EACH_DOC: &str = "\
@@ -34,10 +35,28 @@ pub(crate) fn emit(tree: &Tree, selection: &Selection) -> String {
         .unwrap();
     writeln!(out, "macro_rules! with_variants {{ ($callback:ident) => {{ $callback! {{").unwrap();
     for id in &selection.stamped {
-        emit_variant(&mut out, &tree.variants[id]);
+        let variant = &tree.variants[id];
+        let head = format!("variant {}", variant.type_name);
+        emit_variant(&mut out, variant, &head, &doc(variant), &knobs(variant));
     }
     writeln!(out, "    selected {}", tree.variants[&selection.selected].type_name).unwrap();
     writeln!(out, "}} }} }}\npub(crate) use with_variants;\n").unwrap();
+
+    out.push_str("/// Calls a macro with the face of the selected variant, or with nothing.\n");
+    writeln!(out, "macro_rules! with_face {{ ($callback:ident) => {{ $callback! {{").unwrap();
+    if selection.face {
+        let variant = &tree.variants[&selection.selected];
+        let mut knobs = knobs(variant);
+        // Lists in the slot would be more than a shared library may have there.
+        knobs.insert("THREAD_SLOT".to_owned(), "$crate::variant::Slot::Pointer".to_owned());
+        knobs.insert("BY_ADDRESS".to_owned(), "true".to_owned());
+        let doc = format!(
+            "Variant `{}` as a C library has it: see [`ByAddress`]. Its lists are where the thread's slot points.",
+            variant.id
+        );
+        emit_variant(&mut out, variant, "face Preload", &doc, &knobs);
+    }
+    writeln!(out, "}} }} }}\npub(crate) use with_face;\n").unwrap();
 
     out.push_str(FOR_EACH_DOC);
     for arm in [
@@ -54,15 +73,29 @@ pub(crate) fn emit(tree: &Tree, selection: &Selection) -> String {
     out
 }
 
-fn emit_variant(out: &mut String, variant: &Variant) {
-    writeln!(out, "    variant {} {{", variant.type_name).unwrap();
-    writeln!(out, "        doc: {:?},", doc(variant)).unwrap();
+/// The knobs of a variant as constants of the trait, by name.
+fn knobs(variant: &Variant) -> BTreeMap<String, String> {
+    let constant = |(key, value): (&&'static str, &Value)| {
+        let knob = Knob::by_key(key).expect("the tree holds known knobs only");
+        (key.to_uppercase(), rust_value(knob, value))
+    };
+    variant.knobs.iter().map(constant).collect()
+}
+
+fn emit_variant(
+    out: &mut String,
+    variant: &Variant,
+    head: &str,
+    doc: &str,
+    knobs: &BTreeMap<String, String>,
+) {
+    writeln!(out, "    {head} {{").unwrap();
+    writeln!(out, "        doc: {doc:?},").unwrap();
     writeln!(out, "        id: {:?},", variant.id).unwrap();
     writeln!(out, "        parent: {:?},", variant.parent).unwrap();
     writeln!(out, "        knobs: {{").unwrap();
-    for (key, value) in &variant.knobs {
-        let knob = Knob::by_key(key).expect("the tree holds known knobs only");
-        writeln!(out, "            {}: {},", key.to_uppercase(), rust_value(knob, value)).unwrap();
+    for (key, value) in knobs {
+        writeln!(out, "            {key}: {value},").unwrap();
     }
     writeln!(out, "        }}\n    }}").unwrap();
 }

@@ -3,7 +3,7 @@
 use super::tree::{Group, Tree, Variant};
 
 /// Features of the crate that are no variant.
-const OTHER_FEATURES: &[&str] = &["hash-lookup", "all-variants", "stats"];
+const OTHER_FEATURES: &[&str] = &["hash-lookup", "all-variants", "stats", "preload"];
 
 /// What a set of Cargo features asks for.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct Selection {
     pub(crate) selected: String,
     /// Whether event counters are compiled in.
     pub(crate) stats: bool,
+    /// Whether the selected variant is stamped once more, as `hakmem::Preload`, for who frees by address.
+    pub(crate) face: bool,
 }
 
 /// Resolves features; the rules are in docs/variants.md.
@@ -37,7 +39,12 @@ pub(crate) fn select(tree: &Tree, on: impl Fn(&str) -> bool) -> Selection {
         .filter(|v| on("all-variants") || v.default || v.id == selected.id || on(&v.id))
         .map(|v| v.id.clone())
         .collect();
-    Selection { stamped, selected: selected.id.clone(), stats: on("stats") }
+    Selection {
+        stamped,
+        selected: selected.id.clone(),
+        stats: on("stats"),
+        face: on("preload"),
+    }
 }
 
 /// Each variant needs a feature of its name, and each feature must mean something.

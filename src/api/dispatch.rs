@@ -18,7 +18,7 @@ impl<V: Hosted + Cached> Served for V {}
 pub(super) unsafe fn alloc<V: Served>(layout: Layout) -> *mut u8 {
     match V::BACKEND {
         // SAFETY: the caller's condition, here and below.
-        Backend::System => unsafe { system::alloc(layout) },
+        Backend::System => unsafe { system::alloc(V::BY_ADDRESS, layout) },
         // SAFETY: as above.
         Backend::SuperSlab => unsafe { heap::alloc::<V>(layout) },
         // SAFETY: as above.
@@ -34,7 +34,7 @@ pub(super) unsafe fn alloc<V: Served>(layout: Layout) -> *mut u8 {
 pub(super) unsafe fn alloc_zeroed<V: Served>(layout: Layout) -> *mut u8 {
     match V::BACKEND {
         // SAFETY: the caller's condition, here and below.
-        Backend::System => unsafe { system::alloc_zeroed(layout) },
+        Backend::System => unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) },
         // SAFETY: as above.
         Backend::SuperSlab => unsafe { heap::alloc_zeroed::<V>(layout) },
         // SAFETY: as above.
@@ -50,7 +50,7 @@ pub(super) unsafe fn alloc_zeroed<V: Served>(layout: Layout) -> *mut u8 {
 pub(super) unsafe fn free<V: Served>(block: *mut u8, layout: Layout) {
     match V::BACKEND {
         // SAFETY: the caller's condition, here and below.
-        Backend::System => unsafe { system::free(block, layout) },
+        Backend::System => unsafe { system::free(V::BY_ADDRESS, block, layout) },
         // SAFETY: as above.
         Backend::SuperSlab => unsafe { heap::free::<V>(block, layout) },
         // SAFETY: as above.
@@ -71,7 +71,7 @@ pub(super) unsafe fn realloc<V: Served>(
 ) -> *mut u8 {
     match V::BACKEND {
         // SAFETY: the caller's condition, here and below.
-        Backend::System => unsafe { system::realloc(block, layout, new_size) },
+        Backend::System => unsafe { system::realloc(V::BY_ADDRESS, block, layout, new_size) },
         // SAFETY: as above.
         Backend::SuperSlab => unsafe { heap::realloc::<V>(block, layout, new_size) },
         // SAFETY: as above.

@@ -1,10 +1,13 @@
 //! Layer 8: what a program sees. `GlobalAlloc` for each variant, and a look inside.
 
+mod by_address;
 mod dispatch;
 mod observe;
 mod stamp;
 
+pub use crate::central::Usage;
 pub use crate::heap::{Audit, Unsound};
 pub use crate::stats::{Acquisitions, Events, PerClass};
+pub use by_address::ByAddress;
 pub use observe::Observe;
 pub use stamp::*;

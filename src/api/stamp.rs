@@ -6,26 +6,60 @@
 use super::dispatch;
 use crate::base::MAX_CLASSES;
 use crate::cache::{Cache, Cached, Idle, prepare_at_start};
-use crate::central::{Central, Parked, Shared, Spans};
+use crate::central::{Central, Parked, Records, Shared, Spans};
 use crate::heap::{Heap, Heaps, Hosted};
 use crate::pool::{Pool, Pooled};
+use crate::registry::ClassMap;
 use crate::stats::Counters;
 use crate::sys::thread::ExitHook;
 use crate::sys::tls::{thread_place, thread_slot};
-use crate::variant::{self, Slot, Variant, with_variants};
+use crate::variant::{self, Slot, Variant, with_face, with_variants};
 use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::NonNull;
 
+/// Stamps each variant, and says which is selected.
 macro_rules! stamp {
-    (
-        $(variant $type:ident {
-            doc: $doc:literal,
-            id: $id:literal,
-            parent: $parent:expr,
-            knobs: { $($knob:ident: $value:expr,)* }
-        })*
-        selected $selected:ident
-    ) => {
-        $(paste::paste! {
+    ($(variant $type:ident $knobs:tt)* selected $selected:ident) => {
+        $(stamp_type!(thread_slot, stamp_cache, $type $knobs);)*
+
+        pub use $selected as Hakmem;
+
+        /// In checked builds: a block that another variant owns is not ours to free.
+        fn freed_through<V: Hosted>(block: *mut u8) {
+            $(
+                if V::ID != <$type as Variant>::ID
+                    && <$type as Pooled>::pool().registry.find::<$type>(block.addr()).is_some()
+                {
+                    let id = <$type as Variant>::ID;
+                    crate::sys::fatal::fatal_in(
+                        ["a block of variant ", id, " was freed through another variant:"],
+                        block.addr(),
+                    );
+                }
+            )*
+        }
+    };
+}
+
+/// Stamps the face of a build, if it has one: the selected variant once more, for who frees by address, with slots
+/// that a shared library reads without a call.
+macro_rules! stamp_face {
+    () => {};
+    (face $type:ident $knobs:tt) => {
+        use crate::cache::{AtDesk, CACHE_OFFSET, Desk};
+        use crate::sys::tls::exec_slot;
+        stamp_type!(exec_slot, stamp_desk, $type $knobs);
+    };
+}
+
+macro_rules! stamp_type {
+    ($slot:ident, $lists:ident, $type:ident {
+        doc: $doc:literal,
+        id: $id:literal,
+        parent: $parent:expr,
+        knobs: { $($knob:ident: $value:expr,)* }
+    }) => {
+        paste::paste! {
             #[doc = $doc]
             #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
             pub struct $type;
@@ -42,17 +76,15 @@ macro_rules! stamp {
             static [<$type:snake:upper _HEAPS>]: Heaps = Heaps::new();
             static [<$type:snake:upper _NOT_YET>]: Heap = Heap::placeholder_not_yet();
             static [<$type:snake:upper _NO_MORE>]: Heap = Heap::placeholder_no_more();
-            thread_slot!([<$type:snake:upper _LOCAL>]: &'static Heap = &[<$type:snake:upper _NOT_YET>]);
+            $slot!([<$type:snake:upper _LOCAL>]: Heap = [<$type:snake:upper _NOT_YET>]);
 
             // The central backend's. What a variant does not use, no program has.
             static [<$type:snake:upper _CENTRALS>]: [Central; MAX_CLASSES] = [const { Central::new() }; MAX_CLASSES];
             static [<$type:snake:upper _PARKED>]: Parked = Parked::new();
             static [<$type:snake:upper _SPANS>]: Spans = Spans::new();
+            static [<$type:snake:upper _CLASS_MAP>]: ClassMap = ClassMap::new();
+            static [<$type:snake:upper _RECORDS>]: Records = Records::new();
             static [<$type:snake:upper _IDLE>]: Idle = Idle::new();
-            static [<$type:snake:upper _CLOSED>]: Cache = Cache::not_yet();
-            static [<$type:snake:upper _GONE>]: Cache = Cache::gone();
-            thread_slot!([<$type:snake:upper _CACHE>]: &'static Cache = &[<$type:snake:upper _CLOSED>]);
-            thread_place!([<$type:snake:upper _INLINE>], [<$type:snake _inline>]: Cache = Cache::not_yet());
 
             #[used]
             #[unsafe(link_section = ".init_array")]
@@ -97,35 +129,19 @@ macro_rules! stamp {
                 fn spans() -> &'static Spans {
                     &[<$type:snake:upper _SPANS>]
                 }
+                fn class_map() -> &'static ClassMap {
+                    &[<$type:snake:upper _CLASS_MAP>]
+                }
+                fn records() -> &'static Records {
+                    &[<$type:snake:upper _RECORDS>]
+                }
                 #[inline(always)]
                 fn counters() -> &'static Counters {
                     [<$type:snake:upper _NOT_YET>].counters()
                 }
             }
 
-            impl Cached for $type {
-                #[inline(always)]
-                fn cache() -> &'static Cache {
-                    match Self::THREAD_SLOT {
-                        Slot::Inline => [<$type:snake _inline>](),
-                        Slot::Pointer => [<$type:snake:upper _CACHE>].get(),
-                    }
-                }
-                fn set_cache(cache: &'static Cache) {
-                    if Self::THREAD_SLOT == Slot::Pointer {
-                        [<$type:snake:upper _CACHE>].set(cache);
-                    }
-                }
-                fn gone() -> &'static Cache {
-                    &[<$type:snake:upper _GONE>]
-                }
-                fn idle() -> &'static Idle {
-                    &[<$type:snake:upper _IDLE>]
-                }
-                fn hook() -> &'static ExitHook {
-                    <Self as Hosted>::heaps().hook()
-                }
-            }
+            $lists!($type);
 
             // SAFETY: the backends keep the trait's promises: a block fits its layout and stays the
             // caller's until it is freed, and nothing unwinds (no panic on any path of a release
@@ -158,20 +174,92 @@ macro_rules! stamp {
                     unsafe { dispatch::realloc::<Self>(block, layout, new_size) }
                 }
             }
-        })*
+        }
+    };
+}
 
-        pub use $selected as Hakmem;
+/// Stamps a thread's lists, which are in the slot or where it points.
+macro_rules! stamp_cache {
+    ($type:ident) => {
+        paste::paste! {
+            static [<$type:snake:upper _CLOSED>]: Cache = Cache::not_yet(false);
+            static [<$type:snake:upper _GONE>]: Cache = Cache::gone(false);
+            thread_slot!([<$type:snake:upper _CACHE>]: Cache = [<$type:snake:upper _CLOSED>]);
+            thread_place!([<$type:snake:upper _INLINE>], [<$type:snake _inline>]: Cache = Cache::not_yet(false));
 
-        /// In checked builds: a block that another variant owns is not ours to free.
-        fn freed_through<V: Hosted>(block: *mut u8) {
-            $(
-                if V::ID != $id && <$type as Pooled>::pool().registry.find::<$type>(block.addr()).is_some() {
-                    crate::sys::fatal::fatal(
-                        concat!("a block of variant ", $id, " was freed through another variant:"),
-                        block.addr(),
-                    );
+            impl Cached for $type {
+                const HEADROOM: usize = 0;
+
+                #[inline(always)]
+                fn cache() -> &'static Cache {
+                    match Self::THREAD_SLOT {
+                        Slot::Inline => [<$type:snake _inline>](),
+                        Slot::Pointer => [<$type:snake:upper _CACHE>].get(),
+                    }
                 }
-            )*
+                fn set_cache(cache: &'static Cache) {
+                    if Self::THREAD_SLOT == Slot::Pointer {
+                        [<$type:snake:upper _CACHE>].set(cache);
+                    }
+                }
+                fn gone() -> &'static Cache {
+                    &[<$type:snake:upper _GONE>]
+                }
+                fn idle() -> &'static Idle {
+                    &[<$type:snake:upper _IDLE>]
+                }
+                fn hook() -> &'static ExitHook {
+                    <Self as Hosted>::heaps().hook()
+                }
+                fn furnish(fresh: NonNull<u8>) {
+                    // SAFETY: fresh pages, large enough and aligned to a page, which nobody else knows of.
+                    unsafe { fresh.cast().write(Cache::not_yet(false)) };
+                }
+            }
+        }
+    };
+}
+
+/// Stamps a thread's desk, which the slot points to.
+#[allow(unused_macros, reason = "a build without a face has no desks")]
+macro_rules! stamp_desk {
+    ($type:ident) => {
+        paste::paste! {
+            static [<$type:snake:upper _CLOSED>]: Desk = Desk::not_yet::<$type>();
+            static [<$type:snake:upper _GONE>]: Desk = Desk::gone::<$type>();
+            exec_slot!([<$type:snake:upper _DESK>]: Desk = [<$type:snake:upper _CLOSED>]);
+
+            impl Cached for $type {
+                const HEADROOM: usize = CACHE_OFFSET;
+
+                #[inline(always)]
+                fn cache() -> &'static Cache {
+                    &Self::desk().cache
+                }
+                fn set_cache(cache: &'static Cache) {
+                    [<$type:snake:upper _DESK>].set(Desk::of(cache));
+                }
+                fn gone() -> &'static Cache {
+                    [<$type:snake:upper _GONE>].exposed()
+                }
+                fn idle() -> &'static Idle {
+                    &[<$type:snake:upper _IDLE>]
+                }
+                fn hook() -> &'static ExitHook {
+                    <Self as Hosted>::heaps().hook()
+                }
+                fn furnish(fresh: NonNull<u8>) {
+                    // SAFETY: fresh pages, large enough and aligned to a page, which nobody else knows of.
+                    unsafe { fresh.cast().write(Desk::not_yet::<Self>()) };
+                }
+            }
+
+            impl AtDesk for $type {
+                #[inline(always)]
+                fn desk() -> &'static Desk {
+                    [<$type:snake:upper _DESK>].get()
+                }
+            }
         }
     };
 }
@@ -199,8 +287,10 @@ macro_rules! knob_type {
     (TRANSFER_KIB) => { usize };
     (EMPTY_SCAN_LIMIT) => { usize };
     (SOFT_CAP) => { Option<u32> };
+    (BY_ADDRESS) => { bool };
     ($other:ident) => { u32 };
 }
 use knob_type;
 
 with_variants!(stamp);
+with_face!(stamp_face);

@@ -102,6 +102,16 @@ const fn low_bits(count: usize) -> u32 {
     if count >= MAX_SLOTS { u32::MAX } else { (1 << count) - 1 }
 }
 
+/// How often `by` goes into a number; 0 is taken for 1, so that nothing can panic.
+pub(crate) const fn quotient(number: usize, by: usize) -> usize {
+    number / if by == 0 { 1 } else { by }
+}
+
+/// Bytes from an address to the next multiple of `align`, a power of two.
+pub(crate) const fn bytes_to_multiple(address: usize, align: usize) -> usize {
+    address.wrapping_neg() & align.wrapping_sub(1)
+}
+
 /// The smallest multiple of `unit` that is at least `bytes`.
 pub(crate) const fn round_up(bytes: usize, unit: usize) -> usize {
     bytes.div_ceil(unit) * unit

@@ -21,7 +21,7 @@ pub(super) const NARROW: u32 = 4;
 #[inline(never)]
 pub(super) unsafe fn overflow_cold<V: Cached>(block: NonNull<Block>, class: ClassIdx) {
     let mut cache = V::cache();
-    if !V::KEEPS {
+    if !V::KEEPS || V::COUNTED {
         cache.list(class).undo_push(step::<V>(class));
     }
     if cache.state.get() == State::NotYet {
@@ -77,7 +77,12 @@ pub(super) fn look_around<V: Cached>(cache: &'static Cache, active: ClassIdx) {
 fn narrow<V: Cached>(cache: &'static Cache) {
     for class in ClassIdx::all(V::CLASSES.count()) {
         let (list, step) = (cache.list(class), step::<V>(class));
-        if list.len(step) < cache.demand(class).limit.get() {
+        if V::COUNTED {
+            // A pop would go on beyond the window, so what lies there goes back, once.
+            if !cache.narrowed.get() && list.len(step) > NARROW {
+                drain_list::<V>(cache, class);
+            }
+        } else if list.len(step) < cache.demand(class).limit.get() {
             list.set_aside(list.window_len(step).saturating_sub(NARROW), step);
         }
     }

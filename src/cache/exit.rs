@@ -4,7 +4,7 @@
 //! behind ours, is not seen to end, and what its lists hold is lost.
 
 use super::drain::drain_list;
-use super::{Cache, Cached, State};
+use super::{Cache, Cached, State, step};
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::central::{self, lock_all, unlock_all};
 use crate::list::Block;
@@ -14,7 +14,7 @@ use crate::sys::{fork, pages, thread};
 use crate::variant::{Backend, Slot, ThreadList};
 use core::cell::Cell;
 use core::ffi::c_void;
-use core::ptr::{self, NonNull};
+use core::ptr;
 use std::process;
 
 /// Forks are prepared for; no process has this number.
@@ -27,6 +27,8 @@ pub(crate) struct Idle {
     first: Cell<*const Cache>,
     /// The process in which forks are being prepared for; 0 for none yet, or [`PREPARED`]. [shared]
     preparing: AtomicU32,
+    /// The thread that does so. [shared]
+    preparer: AtomicU32,
 }
 
 // SAFETY: `first`, and the links of the caches that it leads to, are touched with the lock held.
@@ -38,6 +40,7 @@ impl Idle {
             lock: Lock::over(AtomicU32::new(0)),
             first: Cell::new(ptr::null()),
             preparing: AtomicU32::new(0),
+            preparer: AtomicU32::new(0),
         }
     }
 
@@ -50,13 +53,14 @@ impl Idle {
             Some(cache)
         });
         waiting.or_else(|| {
-            let fresh: NonNull<Cache> = pages::map(cache_bytes::<V>())?.cast();
-            // The arrays are reached by address.
+            let fresh = pages::map(V::HEADROOM + cache_bytes::<V>())?;
+            // The arrays, and what is before the cache, are reached by address.
             fresh.expose_provenance();
-            // SAFETY: fresh pages, large enough and aligned to a page, which nobody else knows of.
-            unsafe { fresh.write(Cache::not_yet()) };
-            // SAFETY: written above; never unmapped.
-            Some(unsafe { fresh.as_ref() })
+            V::furnish(fresh);
+            // SAFETY: there are that many bytes before the cache.
+            let cache = unsafe { fresh.add(V::HEADROOM) }.cast::<Cache>();
+            // SAFETY: furnished above; never unmapped.
+            Some(unsafe { cache.as_ref() })
         })
     }
 
@@ -92,7 +96,7 @@ pub(super) fn open<V: Cached>() -> Option<&'static Cache> {
     };
     V::set_cache(cache);
     for class in ClassIdx::all(V::CLASSES.count()) {
-        cache.list(class).open(place::<V>(cache, class));
+        cache.list(class).open(place::<V>(cache, class), step::<V>(class));
     }
     V::parked().take::<V>(&cache.lists, |class, limit| cache.demand(class).limit.set(limit));
     // Before the hook: arming it may allocate, with this very variant as the program's allocator.
@@ -122,7 +126,7 @@ fn close<V: Cached>(cache: &'static Cache) {
     V::parked().park::<V>(&cache.lists, |class| cache.demand(class).limit.get());
     for class in ClassIdx::all(V::CLASSES.count()) {
         drain_list::<V>(cache, class);
-        cache.list(class).close();
+        cache.list(class).close(step::<V>(class));
     }
     match V::THREAD_SLOT {
         Slot::Inline => cache.state.set(State::Gone),
@@ -161,11 +165,18 @@ pub(super) fn prepare_for_forks<V: Cached>() {
         }
         let me = process::id();
         if by == me {
+            // Registering the handlers may allocate, with this very variant.
+            // ORDERING: relaxed; only whether it is this thread matters, which knows what it stored.
+            if V::idle().preparer.load(Ordering::Relaxed) == thread::id() {
+                return;
+            }
             thread::give_way();
             continue;
         }
         // ORDERING: relaxed; it says whose task this is, and publishes nothing.
         if preparing.compare_exchange(by, me, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            // ORDERING: relaxed, as above.
+            V::idle().preparer.store(thread::id(), Ordering::Relaxed);
             // Where the system has no room, forks are what they would be without.
             let _ = fork::around(before_fork::<V>, after_fork::<V>);
             // ORDERING: release, as above.

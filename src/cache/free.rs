@@ -25,7 +25,7 @@ pub(crate) unsafe fn free<V: Cached>(block: *mut u8, layout: Layout) {
     let cache = V::cache();
     if V::FREE_BY == FreeBy::Lookup && !cache.finds::<V>(block.addr()) {
         // SAFETY: not in a SuperSlab (G2), so it came from the fallback, with this layout.
-        return unsafe { system::free(block, layout) };
+        return unsafe { system::free(V::BY_ADDRESS, block, layout) };
     }
     super::audit::freed::<V>(cache, class, block.addr());
     // SAFETY: a live block is not null.

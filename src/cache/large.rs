@@ -61,7 +61,7 @@ const fn slots_within(layout: Layout, most: usize) -> Option<usize> {
 pub(super) unsafe fn large<V: Cached>(layout: Layout) -> *mut u8 {
     match V::LARGE {
         // SAFETY: the caller's condition.
-        Large::System => unsafe { system::alloc(layout) },
+        Large::System => unsafe { system::alloc(V::BY_ADDRESS, layout) },
         Large::Own => place::<V>(layout, Growth::Tight),
     }
 }
@@ -79,7 +79,7 @@ pub(super) fn place<V: Cached>(layout: Layout, growth: Growth) -> *mut u8 {
 pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
     if V::LARGE == Large::System {
         // SAFETY: the caller's condition.
-        return unsafe { system::alloc_zeroed(layout) };
+        return unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) };
     }
     let Some((start, zero)) = find::<V>(layout, Growth::Tight) else { return ptr::null_mut() };
     if !zero || V::FRESH == Fresh::Forgotten {
@@ -113,7 +113,7 @@ fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<(NonNull<u8>, bool)
 pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
     if V::LARGE == Large::System {
         // SAFETY: above the classes every block is the system's; the rest is the caller's word.
-        return unsafe { system::free(block, layout) };
+        return unsafe { system::free(V::BY_ADDRESS, block, layout) };
     }
     tend::<V>();
     // SAFETY: a live block is not null.
@@ -123,6 +123,22 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
         // SAFETY: the caller's condition.
         None => unsafe { own_free::<V>(start, layout) },
     }
+}
+
+/// Gives a block with a mapping of its own back.
+///
+/// # Safety
+/// `start` is live, and has a mapping of as many bytes as the layout says.
+#[inline(never)]
+pub(super) unsafe fn give_own<V: Cached>(start: NonNull<u8>, layout: Layout) {
+    tend::<V>();
+    // SAFETY: the caller's condition.
+    unsafe { own_free::<V>(start, layout) };
+}
+
+/// Whether a block of so many bytes has a mapping of its own, whatever its alignment.
+pub(super) const fn is_own(bytes: usize) -> bool {
+    bytes > SPAN_MOST
 }
 
 /// Large blocks alone must drive purging too; and a thread's first block may be a large one.

@@ -24,8 +24,11 @@
 //!
 //! Never: locks on a hot path, or asks whether the thread is set up.
 
+mod address;
 mod alloc;
 mod audit;
+#[allow(dead_code, reason = "a build without a face has no desks")]
+mod desk;
 mod drain;
 mod exit;
 mod free;
@@ -33,21 +36,25 @@ mod large;
 mod realloc;
 mod refill;
 
+pub(crate) use address::{AtDesk, free as free_at, malloc, quick,
+    realloc as realloc_at, usable_size};
 pub(crate) use alloc::{alloc, alloc_zeroed};
 pub(crate) use audit::audit;
+#[allow(unused_imports, reason = "a build without a face has no desks")]
+pub(crate) use desk::{CACHE_OFFSET, Desk};
 pub(crate) use exit::{Idle, prepare_at_start, purge};
 pub(crate) use free::free;
 pub(crate) use realloc::realloc;
 
 use crate::base::{ClassIdx, MAX_CLASSES};
-use crate::central::Shared;
-use crate::list::{Block, WindowList};
+use crate::central::{Shared, Usage};
+use crate::list::{Block, Step, WindowList};
 use crate::registry::Hint;
 use crate::sys::thread::ExitHook;
 use crate::variant::Slot;
 use core::cell::Cell;
 use core::mem::offset_of;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 /// What of a thread's life the allocator has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,15 +113,20 @@ pub(crate) trait Cached: Shared {
     fn idle() -> &'static Idle;
     /// Tells of a thread's end.
     fn hook() -> &'static ExitHook;
+    /// Writes a cache into fresh pages, and what comes with it, of [`HEADROOM`](Self::HEADROOM) bytes, before it.
+    fn furnish(fresh: NonNull<u8>);
+
+    /// Bytes before a cache where the slot points.
+    const HEADROOM: usize;
 
     /// Whether a closed list may be shared, and so must not be written to.
     const KEEPS: bool = matches!(Self::THREAD_SLOT, Slot::Pointer);
 }
 
 impl Cache {
-    const fn new(state: State) -> Self {
+    const fn new(state: State, counted: bool) -> Self {
         Self {
-            lists: [const { WindowList::closed() }; MAX_CLASSES],
+            lists: if counted { [const { WindowList::closed(true) }; MAX_CLASSES] } else { [const { WindowList::closed(false) }; MAX_CLASSES] },
             demands: [const { Demand::new() }; MAX_CLASSES],
             state: Cell::new(state),
             until_tend: Cell::new(0),
@@ -126,13 +138,13 @@ impl Cache {
     }
 
     /// What a thread starts out with.
-    pub(crate) const fn not_yet() -> Self {
-        Self::new(State::NotYet)
+    pub(crate) const fn not_yet(counted: bool) -> Self {
+        Self::new(State::NotYet, counted)
     }
 
     /// Stands for the cache of a thread whose end has been seen.
-    pub(crate) const fn gone() -> Self {
-        Self::new(State::Gone)
+    pub(crate) const fn gone(counted: bool) -> Self {
+        Self::new(State::Gone, counted)
     }
 
     #[inline(always)]
@@ -157,8 +169,17 @@ impl Demand {
     }
 }
 
-/// What a block of this class counts for in a list's window.
+/// How much memory there is, and what of it is in use.
+pub(crate) fn usage<V: Cached>() -> Usage {
+    let cache = V::cache();
+    let listed = |class| cache.list(class).len(step::<V>(class)) as usize;
+    let bytes = |class| listed(class) * V::CLASSES.block_bytes(class);
+    let classes = ClassIdx::all(V::CLASSES.count()).filter(|_| cache.state.get() == State::Open);
+    crate::central::usage::<V>(classes.map(bytes).sum())
+}
+
+/// How a list of this class counts its blocks.
 #[inline(always)]
-fn step<V: Cached>(class: ClassIdx) -> i32 {
-    V::STEPS[class.index()]
+fn step<V: Cached>(class: ClassIdx) -> Step {
+    crate::central::step::<V>(class)
 }

@@ -30,7 +30,7 @@ pub(crate) unsafe fn realloc<V: Cached>(
     };
     if !ours && (old_class.is_some() || new_class.is_none()) {
         // SAFETY: not ours, so it is the system's; the rest is the caller's word.
-        return unsafe { system::realloc(block, layout, new_size) };
+        return unsafe { system::realloc(V::BY_ADDRESS, block, layout, new_size) };
     }
     if ours && old_class.is_some() {
         if let Some(class) = old_class {
@@ -93,7 +93,7 @@ unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: boo
         if !ours {
             // The system may well shrink in place what it has no room to copy.
             // SAFETY: the block is the system's.
-            return unsafe { system::realloc(block, layout, new.size()) };
+            return unsafe { system::realloc(V::BY_ADDRESS, block, layout, new.size()) };
         }
         return ptr::null_mut();
     }

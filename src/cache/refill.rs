@@ -3,7 +3,7 @@
 use super::drain::{NARROW, look_around};
 use super::exit::open;
 use super::{Cache, Cached, State, step};
-use crate::base::ClassIdx;
+use crate::base::{ClassIdx, quotient};
 use crate::central;
 use crate::list::Block;
 use crate::sys::system;
@@ -47,7 +47,7 @@ pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> 
     if V::SOFT_CAP.is_some() {
         V::counters().count_fallback(class);
         // SAFETY: the caller's condition.
-        return unsafe { system::alloc(layout) };
+        return unsafe { system::alloc(V::BY_ADDRESS, layout) };
     }
     core::ptr::null_mut()
 }
@@ -67,13 +67,14 @@ fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<B
             Bound::Blocks => batch,
             // Little at first, and twice as much each time: most classes of most threads stay small.
             Bound::Bytes => {
-                let first = (FIRST_BYTES / V::CLASSES.block_bytes(class)).max(1) as u32;
+                let first = quotient(FIRST_BYTES, V::CLASSES.block_bytes(class)).max(1) as u32;
                 (demand.refill.get() * 2).max(first).min(batch)
             }
         };
         demand.refill.set(want);
         let most = list_bytes_limit::<V>(class);
         demand.limit.set((demand.limit.get() + want).min(most));
+        let want = if V::COUNTED { want.min(draw) } else { want };
         let chain = V::central(class).take::<V>(class, want);
         list.fill(&chain, step, V::THREAD_LIST);
         demand.newest_seen.set(core::ptr::null());

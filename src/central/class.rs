@@ -2,9 +2,10 @@
 
 use super::Shared;
 use super::purge::MUCH_OF_A_CLASS;
-use crate::base::ClassIdx;
+use crate::base::{ClassIdx, quotient};
 use crate::chunk::{BitSlab, Chunk};
 use crate::list::{Block, Chain, LinkedList};
+use crate::registry::place_of;
 use crate::stats::Event;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::lock::Lock;
@@ -121,6 +122,7 @@ impl Central {
         self.mapped.set(self.mapped.get() + u32::from(mapped));
         let slab = chunk.slab(slot);
         slab.set_up::<V>(class);
+        note::<V>(slab, place_of(class));
         V::counters().count(Event::AcquireUnused);
         Some(slab)
     }
@@ -142,7 +144,7 @@ impl Central {
         if let Some(last) = last {
             self.settle::<V>(last, now);
         }
-        let much = MUCH_OF_A_CLASS / V::CLASSES.block_bytes(class);
+        let much = quotient(MUCH_OF_A_CLASS, V::CLASSES.block_bytes(class));
         let is_much = came as usize >= much;
         self.came.set(if is_much { 0 } else { came });
         if is_much && self.is_loose(much) {
@@ -166,6 +168,7 @@ impl Central {
         }
         self.unbin(slab);
         slab.take_down();
+        note::<V>(slab, 0);
         V::counters().count(Event::Atomic);
         V::counters().count(Event::Retired);
         V::spans().give::<V>(slab.slot(), ptr::from_ref(slab).addr(), 1);
@@ -192,7 +195,7 @@ impl Central {
         match V::PARTIAL {
             Partial::Latest => Some(0),
             // By quarters; the emptiest last.
-            Partial::Fullest => Some(BINS - 1 - used * BINS / capacity),
+            Partial::Fullest => Some(BINS - 1 - quotient(used * BINS, capacity)),
         }
     }
 
@@ -203,14 +206,14 @@ impl Central {
         }
         self.unbin(slab);
         if let Some(bin) = bin {
-            self.bins[bin].push(slab);
+            self.bins[bin % BINS].push(slab);
             slab.bin.set(bin as u8 + 1);
         }
     }
 
     fn unbin(&self, slab: &'static BitSlab) {
         if let Some(bin) = usize::from(slab.bin.replace(0)).checked_sub(1) {
-            self.bins[bin].remove(slab);
+            self.bins[bin % BINS].remove(slab);
         }
     }
 
@@ -238,6 +241,7 @@ impl Central {
         while let Some(slab) = self.slabs().find(is_idle) {
             self.unbin(slab);
             slab.take_down();
+            note::<V>(slab, 0);
             V::spans().give::<V>(slab.slot(), ptr::from_ref(slab).addr(), 1);
         }
     }
@@ -248,11 +252,19 @@ impl Central {
     }
 }
 
+/// Notes where the list for the blocks of a slab is, for who frees by address alone.
+#[inline(always)]
+fn note<V: Shared>(slab: &'static BitSlab, place: usize) {
+    if V::COUNTED {
+        V::class_map().note(slab.page(0).addr().get(), place);
+    }
+}
+
 /// Batches of a class that may wait.
 fn room<V: Variant>(class: ClassIdx) -> u32 {
     let batch = usize::from(V::BATCHES[class.index()]) * V::CLASSES.block_bytes(class);
     match V::TRANSFER_KIB {
         0 => 0,
-        kib => (kib * 1024 / batch).clamp(2, 64) as u32,
+        kib => quotient(kib * 1024, batch).clamp(2, 64) as u32,
     }
 }

@@ -17,7 +17,7 @@
 //!     parked list, or the program's hands.
 //! N2  A slab is in its class's list of slabs of its fullness exactly while it has blocks.
 //! N3  Locks are taken in the order: the idle caches', the parked lists', classes from the first to the last, then
-//!     the spans. A thread holds more than one only to give parked blocks back, to get or give a slot, and around a
+//!     the spans, then the records. A thread holds more than one only to give parked blocks back, to get or give a slot, and around a
 //!     fork.
 //!
 //! Never: touches a thread's lists.
@@ -27,17 +27,25 @@ mod kept;
 mod own;
 mod parked;
 mod purge;
+mod records;
 mod spans;
+mod usage;
 
 pub(crate) use class::Central;
 pub(crate) use own::{Moved, own_alloc, own_free, own_resize};
 pub(crate) use parked::Parked;
 pub(crate) use purge::{purge_all, tend};
+pub(crate) use records::Records;
 pub(crate) use spans::Spans;
+pub use usage::Usage;
+pub(crate) use usage::usage;
 
 use crate::base::{ClassIdx, MAX_CLASSES};
+use crate::list::Step;
 use crate::pool::Pooled;
+use crate::registry::ClassMap;
 use crate::stats::Counters;
+use crate::variant::Variant;
 
 /// A variant with what its threads share.
 pub(crate) trait Shared: Pooled {
@@ -47,6 +55,10 @@ pub(crate) trait Shared: Pooled {
     fn parked() -> &'static Parked;
     /// The slots.
     fn spans() -> &'static Spans;
+    /// Where blocks of which class are, for who frees by address alone.
+    fn class_map() -> &'static ClassMap;
+    /// Which blocks have mappings of their own, for the same.
+    fn records() -> &'static Records;
     /// What is counted for all threads at once: nothing on a hot path.
     fn counters() -> &'static Counters;
 
@@ -56,6 +68,13 @@ pub(crate) trait Shared: Pooled {
     }
 }
 
+/// How a list of this class counts.
+#[inline(always)]
+pub(crate) fn step<V: Variant>(class: ClassIdx) -> Step {
+    let step = V::STEPS[class.index()];
+    if V::COUNTED { Step::Plain(step as u32) } else { Step::Signed(step) }
+}
+
 /// Takes every lock, for a fork: nobody else is in the middle of anything then.
 pub(crate) extern "C" fn lock_all<V: Shared>() {
     V::parked().lock.lock();
@@ -63,10 +82,12 @@ pub(crate) extern "C" fn lock_all<V: Shared>() {
         V::central(class).lock.lock();
     }
     V::spans().lock.lock();
+    V::records().lock.lock();
 }
 
 /// Gives every lock up, in the parent and in the child.
 pub(crate) extern "C" fn unlock_all<V: Shared>() {
+    V::records().lock.unlock();
     V::spans().lock.unlock();
     for class in ClassIdx::all(V::CLASSES.count()) {
         V::central(class).lock.unlock();

@@ -4,7 +4,7 @@
 //! kept for a while (`kept`); growing one moves its pages, not its bytes.
 
 use super::Shared;
-use crate::base::{CHUNK_BYTES, PAGE_BYTES, round_up};
+use crate::base::{CHUNK_BYTES, PAGE_BYTES, SLOT_BYTES, round_up};
 use crate::sys::pages;
 use crate::variant::HugePages;
 use core::alloc::Layout;
@@ -18,9 +18,10 @@ pub(crate) enum Moved {
     No,
 }
 
-/// Bytes of the mapping of a block of so many.
-fn mapping_bytes(size: usize) -> usize {
-    round_up(size, PAGE_BYTES)
+/// Bytes of the mapping of a block of so many. Where they are recorded, a slot's at least (T1).
+fn mapping_bytes<V: Shared>(size: usize) -> usize {
+    let bytes = round_up(size, PAGE_BYTES);
+    if V::BY_ADDRESS { bytes.max(SLOT_BYTES) } else { bytes }
 }
 
 const fn bound<V: Shared>() -> usize {
@@ -29,7 +30,20 @@ const fn bound<V: Shared>() -> usize {
 
 /// A mapping for a layout: start, and whether it is zero. `None` when memory is exhausted.
 pub(crate) fn own_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    let bytes = mapping_bytes(layout.size());
+    let (start, zero) = find::<V>(layout)?;
+    if V::BY_ADDRESS {
+        let bytes = mapping_bytes::<V>(layout.size());
+        if !V::records().add(start, bytes) {
+            // SAFETY: found above, and nobody knows of it.
+            unsafe { pages::unmap(start, bytes) };
+            return None;
+        }
+    }
+    Some((start, zero))
+}
+
+fn find<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    let bytes = mapping_bytes::<V>(layout.size());
     if layout.align() > PAGE_BYTES {
         return Some((pages::map_aligned(bytes, layout.align())?, true));
     }
@@ -67,7 +81,10 @@ pub(crate) fn own_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)
 /// # Safety
 /// The block came from [`own_alloc`] or [`own_resize`] with this layout, and nobody refers to it.
 pub(crate) unsafe fn own_free<V: Shared>(start: NonNull<u8>, layout: Layout) {
-    let bytes = mapping_bytes(layout.size());
+    let bytes = mapping_bytes::<V>(layout.size());
+    if V::BY_ADDRESS {
+        V::records().remove(start, bytes);
+    }
     if layout.align() > PAGE_BYTES {
         // What is kept does not serve such, so they are not kept.
         // SAFETY: the caller's condition.
@@ -97,13 +114,18 @@ pub(crate) unsafe fn own_resize<V: Shared>(
     layout: Layout,
     new: usize,
 ) -> Moved {
-    let (old, new) = (mapping_bytes(layout.size()), mapping_bytes(new));
+    let (old, new) = (mapping_bytes::<V>(layout.size()), mapping_bytes::<V>(new));
     if new == old {
         return Moved::To(start);
     }
     if new < old {
         // SAFETY: `new` is inside the mapping.
         let tail = unsafe { start.add(new) };
+        if V::BY_ADDRESS {
+            V::records().remove(start, old);
+            // The place is there, so this does not fail.
+            V::records().add(start, new);
+        }
         // SAFETY: the block ends there from here on.
         unsafe { give_up::<V>(tail, old - new) };
         return Moved::To(start);
@@ -112,7 +134,13 @@ pub(crate) unsafe fn own_resize<V: Shared>(
         return Moved::No;
     }
     // SAFETY: the caller's condition: nobody else refers to the block.
-    match unsafe { pages::resize(start, old, new) } {
+    let resize = || unsafe { pages::resize(start, old, new) };
+    let moved = if V::BY_ADDRESS {
+        V::records().change(start, (old, new), resize)
+    } else {
+        resize()
+    };
+    match moved {
         Some(start) => Moved::To(start),
         None => Moved::No,
     }

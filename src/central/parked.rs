@@ -15,7 +15,7 @@
 //!
 //! Never: parks much, or has a thread wait to start or to end: where the lock is taken, it goes without.
 
-use super::Shared;
+use super::{Shared, step};
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::list::WindowList;
 use crate::stats::Event;
@@ -84,7 +84,7 @@ impl Parked {
             let index = self.taken.get().trailing_ones() as usize;
             let Some(place) = self.places.get(index) else { return };
             for class in ClassIdx::all(V::CLASSES.count()) {
-                place.lists[class.index()].take_over(&lists[class.index()]);
+                place.lists[class.index()].take_over(&lists[class.index()], step::<V>(class));
                 place.limits[class.index()].set(limit_of(class));
             }
             place.parked_at.set(V::spans().now());
@@ -107,7 +107,7 @@ impl Parked {
                 return;
             };
             for class in ClassIdx::all(V::CLASSES.count()) {
-                lists[class.index()].take_over(&place.lists[class.index()]);
+                lists[class.index()].take_over(&place.lists[class.index()], step::<V>(class));
                 set_limit(class, place.limits[class.index()].get());
             }
             self.taken.set(self.taken.get() & (self.taken.get() - 1));
@@ -149,7 +149,7 @@ impl Parked {
 impl Place {
     fn empty<V: Shared>(&self) {
         for class in ClassIdx::all(V::CLASSES.count()) {
-            let (list, step) = (&self.lists[class.index()], V::STEPS[class.index()]);
+            let (list, step) = (&self.lists[class.index()], step::<V>(class));
             if list.len(step) > 0 {
                 V::central(class).give::<V>(class, list.take_all(step, ThreadList::Linked));
             }
@@ -164,7 +164,7 @@ const fn parks<V: Variant>() -> bool {
 
 fn bytes_in<V: Variant>(lists: &[WindowList; MAX_CLASSES]) -> usize {
     let bytes = |class: ClassIdx| {
-        let len = lists[class.index()].len(V::STEPS[class.index()]);
+        let len = lists[class.index()].len(step::<V>(class));
         len as usize * V::CLASSES.block_bytes(class)
     };
     ClassIdx::all(V::CLASSES.count()).map(bytes).sum()

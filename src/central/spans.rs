@@ -267,7 +267,8 @@ impl Spans {
         // SAFETY: fresh pages of that size, aligned so, which nobody else knows of; they are unmapped
         // only when nobody can find them any more.
         let chunk = unsafe { Chunk::create(pages) };
-        if !V::pool().registry.insert::<V>(&chunk.superslab) {
+        let covered = !V::COUNTED || V::class_map().cover(pages.addr().get());
+        if !covered || !V::pool().registry.insert::<V>(&chunk.superslab) {
             // SAFETY: nobody has found the chunk, since it is not registered.
             unsafe { pages::unmap(pages, CHUNK_BYTES) };
             return None;

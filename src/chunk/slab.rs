@@ -14,7 +14,7 @@
 
 use super::{Chunk, WORDS};
 use crate::base::{
-    CACHE_LINE, CHUNK_BYTES, ClassIdx, PAGE_BYTES, PAGE_LG, SLOT_BYTES, SlotIdx, bit_range,
+    CACHE_LINE, CHUNK_BYTES, ClassIdx, PAGE_BYTES, PAGE_LG, SLOT_BYTES, SlotIdx, bit_range, quotient,
 };
 use crate::list::{Block, Chain, Linked, Links};
 use crate::sys::clock;
@@ -89,8 +89,8 @@ impl BitSlab {
 
     /// Makes a free slot a slab, with all blocks at home and none handed out yet.
     pub(crate) fn set_up<V: Variant>(&self, class: ClassIdx) {
-        let capacity = (SLOT_BYTES / V::CLASSES.block_bytes(class)).min(WORDS * 64);
-        for word in &self.words()[..capacity.div_ceil(64)] {
+        let capacity = quotient(SLOT_BYTES, V::CLASSES.block_bytes(class)).min(WORDS * 64);
+        for word in self.words().iter().take(capacity.div_ceil(64)) {
             word.set(0);
         }
         self.class.set(class.index() as u8);
@@ -128,12 +128,13 @@ impl BitSlab {
         let words = self.words();
         let mut at = usize::from(self.lowest.get());
         while more && at < usize::from(self.carved.get()).div_ceil(64) {
-            let mut bits = words[at].get();
+            let word = &words[at % WORDS];
+            let mut bits = word.get();
             while more && bits != 0 {
                 more = append(at * 64 + bits.trailing_zeros() as usize);
                 bits &= bits - 1;
             }
-            words[at].set(bits);
+            word.set(bits);
             at += usize::from(bits == 0);
         }
         self.lowest.set(at as u8);
@@ -149,10 +150,10 @@ impl BitSlab {
         let stride = match V::SPREAD {
             Spread::Adjacent => 1,
             // As many as share a line, and one stride more for the rest that does not fill one.
-            Spread::Apart => (CACHE_LINE / bytes).clamp(1, count.max(1)),
+            Spread::Apart => quotient(CACHE_LINE, bytes).max(1).min(count.max(1)),
         };
         // Every `stride`th block, from the first, then from the second: each comes once.
-        let lines = count.div_ceil(stride);
+        let lines = quotient(count + stride - 1, stride);
         for column in 0..stride {
             for line in 0..lines {
                 let index = line * stride + column;
@@ -177,7 +178,7 @@ impl BitSlab {
         if index * V::CLASSES.block_bytes(class) != offset {
             fatal("free of an address inside a block:", address);
         }
-        let word = &self.words()[index / 64];
+        let word = &self.words()[index / 64 % WORDS];
         let bit = 1 << (index % 64);
         if word.get() & bit != 0 {
             fatal("double free:", address);
@@ -204,7 +205,7 @@ impl BitSlab {
     /// Whether an address is where a block that is out starts.
     pub(crate) fn has_out<V: Variant>(&self, address: usize) -> bool {
         let index = V::CLASSES.index_at(self.class(), address % SLOT_BYTES);
-        self.is_start::<V>(address) && self.words()[index / 64].get() & (1 << (index % 64)) == 0
+        self.is_start::<V>(address) && self.words()[index / 64 % WORDS].get() & (1 << (index % 64)) == 0
     }
 
     /// Milliseconds since a block last came home.
@@ -227,7 +228,7 @@ impl BitSlab {
         let bytes = V::CLASSES.block_bytes(self.class());
         let carved = usize::from(self.carved.get());
         let mut in_use = 0;
-        for (at, word) in self.words()[..carved.div_ceil(64)].iter().enumerate() {
+        for (at, word) in self.words().iter().take(carved.div_ceil(64)).enumerate() {
             let valid = if carved - at * 64 >= 64 { u64::MAX } else { (1 << (carved % 64)) - 1 };
             let mut out = !word.get() & valid;
             while out != 0 {

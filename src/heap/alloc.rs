@@ -13,7 +13,7 @@ use core::alloc::Layout;
 pub(crate) unsafe fn alloc<V: Hosted>(layout: Layout) -> *mut u8 {
     let Some(class) = V::class_of(layout) else {
         // SAFETY: the caller's condition.
-        return unsafe { system::alloc(layout) };
+        return unsafe { system::alloc(V::BY_ADDRESS, layout) };
     };
     let heap = V::local();
     match heap.list(class).pop() {
@@ -31,7 +31,7 @@ pub(crate) unsafe fn alloc<V: Hosted>(layout: Layout) -> *mut u8 {
 pub(crate) unsafe fn alloc_zeroed<V: Hosted>(layout: Layout) -> *mut u8 {
     if V::class_of(layout).is_none() {
         // SAFETY: the caller's condition.
-        return unsafe { system::alloc_zeroed(layout) };
+        return unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) };
     }
     // SAFETY: the caller's condition.
     let block = unsafe { alloc::<V>(layout) };

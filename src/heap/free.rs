@@ -19,13 +19,13 @@ use core::ptr::NonNull;
 pub(crate) unsafe fn free<V: Hosted>(block: *mut u8, layout: Layout) {
     let Some(class) = V::class_of(layout) else {
         // SAFETY: above the classes every block is the system's; the rest is the caller's word.
-        return unsafe { system::free(block, layout) };
+        return unsafe { system::free(V::BY_ADDRESS, block, layout) };
     };
     let heap = V::local();
     let address = block.addr();
     let Some(superslab) = heap.lookup::<V>(address) else {
         // SAFETY: not in a SuperSlab (G2), so it came from the fallback, with this layout.
-        return unsafe { system::free(block, layout) };
+        return unsafe { system::free(V::BY_ADDRESS, block, layout) };
     };
     let slab = superslab.slab_at::<V>(address);
     check::freed::<V>(heap, slab, class, address);

@@ -35,14 +35,14 @@ pub(crate) unsafe fn realloc<V: Hosted>(
     // slab holds it in less memory.
     if ours.is_none() && (old_class.is_some() || new_class.is_none()) {
         // SAFETY: not in a SuperSlab, so it is the system's; the rest is the caller's word.
-        return unsafe { system::realloc(block, layout, new_size) };
+        return unsafe { system::realloc(V::BY_ADDRESS, block, layout, new_size) };
     }
     // SAFETY: `new_size` is above 0.
     let new = unsafe { alloc::<V>(new_layout) };
     if new.is_null() && ours.is_none() {
         // The system may well shrink in place what it has no room to copy.
         // SAFETY: as above.
-        return unsafe { system::realloc(block, layout, new_size) };
+        return unsafe { system::realloc(V::BY_ADDRESS, block, layout, new_size) };
     }
     if !new.is_null() {
         // SAFETY: both blocks hold the smaller size, and a new block overlaps no live one.

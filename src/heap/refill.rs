@@ -41,7 +41,7 @@ pub(super) unsafe fn refill_cold<V: Hosted>(
         }
     }
     // SAFETY: the caller's condition.
-    unsafe { system::alloc(layout) }
+    unsafe { system::alloc(V::BY_ADDRESS, layout) }
 }
 
 /// The heap's current slab of the class, or the next one, with at least one block at home.

@@ -24,4 +24,4 @@ pub(crate) use linked::{Linked, LinkedList, Links};
 pub(crate) use local::{Block, LocalList};
 pub(crate) use remote::{NO_OWNER, RemoteList, Taken};
 pub(crate) use tagged::TaggedStack;
-pub(crate) use window::WindowList;
+pub(crate) use window::{Step, WINDOW_OFFSET, WindowList};

@@ -17,6 +17,11 @@
 //! | n × step | n blocks | fine | fine, or slow where n + 1 fill the window |
 //! | `CLOSED` | of a thread that has no lists yet, or no more | slow | slow |
 //!
+//! Where a block's class comes from a table at run time, and its step would from another, a list is *counted
+//! plainly* ([`Step::Plain`]): `window` is the number of blocks in the window less its size. A push that makes it
+//! 0 goes the slow way; a pop does where `head` is null, having gone on beyond the window by itself, which then
+//! has less than no blocks, and beyond that many fewer than it says.
+//!
 //! With `thread_list = "magazine"` the blocks are not linked: `head` is where the next one's address goes in an
 //! array of them, the newest lies below it, and beyond are the lowest. All that is counted is the same.
 //!
@@ -29,6 +34,8 @@
 
 use super::chain::Chain;
 use super::local::Block;
+use crate::sys::atomic::{AtomicI32, Ordering};
+use crate::sys::single::count_up;
 use crate::variant::ThreadList;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -43,11 +50,26 @@ pub(crate) struct WindowList {
 
 /// The window of a closed list: negative with any step added or taken, since a step is at most 2^29.
 const CLOSED: i32 = -(1 << 30);
+/// The same where it is counted plainly: not negative, however often it is pushed to before it is undone.
+const CLOSED_PLAIN: i32 = 1 << 30;
+
+/// How a list's `window` counts its blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// So much for each block, up to 2^31.
+    Signed(i32),
+    /// One for each, up to 0 from this many below.
+    Plain(u32),
+}
+
+/// Bytes from a list's start to its count.
+pub(crate) const WINDOW_OFFSET: usize = core::mem::offset_of!(WindowList, window);
 
 impl WindowList {
     /// A closed list.
-    pub(crate) const fn closed() -> Self {
-        Self { head: Cell::new(ptr::null_mut()), window: Cell::new(CLOSED), beyond: Cell::new(0) }
+    pub(crate) const fn closed(counted: bool) -> Self {
+        let window = if counted { CLOSED_PLAIN } else { CLOSED };
+        Self { head: Cell::new(ptr::null_mut()), window: Cell::new(window), beyond: Cell::new(0) }
     }
 
     /// An open list without blocks; a linked one.
@@ -56,23 +78,26 @@ impl WindowList {
     }
 
     /// Opens a closed list, which is empty then; a magazine's array is at `place`, which is null for a linked one.
-    pub(crate) fn open(&self, place: *mut Block) {
+    pub(crate) fn open(&self, place: *mut Block, step: Step) {
         self.head.set(place);
-        self.window.set(0);
+        self.set_blocks(0, step);
+        self.beyond.set(0);
     }
 
     /// Closes a list that is empty.
-    pub(crate) fn close(&self) {
-        debug_assert!(self.window.get() <= 0 && self.beyond.get() == 0);
+    pub(crate) fn close(&self, step: Step) {
+        debug_assert!(self.window.get() <= 0 && self.len(step) == 0);
         self.head.set(ptr::null_mut());
-        self.window.set(CLOSED);
+        self.beyond.set(0);
+        self.window.set(if let Step::Plain(_) = step { CLOSED_PLAIN } else { CLOSED });
     }
 
     /// Takes the newest block, which is the caller's alone; `None` where the list needs a look.
     ///
-    /// With `keeps` the list is not written to when it says `None`: it may be shared then.
+    /// With `keeps`, or counted plainly, the list is not written to when it says `None`: it may be shared then.
     #[inline(always)]
-    pub(crate) fn pop(&self, step: i32, keeps: bool, links: ThreadList) -> Option<NonNull<Block>> {
+    pub(crate) fn pop(&self, step: Step, keeps: bool, links: ThreadList) -> Option<NonNull<Block>> {
+        let Step::Signed(step) = step else { return self.pop_counted() };
         let window = self.window.get().wrapping_sub(step);
         if !keeps {
             self.window.set(window);
@@ -86,9 +111,22 @@ impl WindowList {
         Some(self.unlink(links))
     }
 
+    /// The same for a list that is linked and counted plainly.
+    #[inline(always)]
+    pub(crate) fn pop_counted(&self) -> Option<NonNull<Block>> {
+        let block = NonNull::new(self.head.get())?;
+        // SAFETY: a node of the chain is a free block whose link its push has written (W1), and no
+        // other thread writes it now (W3).
+        self.head.set(unsafe { block.as_ref() }.next);
+        self.window.set(self.window.get().wrapping_sub(1));
+        Some(block)
+    }
+
     /// Undoes what a pop without `keeps` that said `None` did.
-    pub(crate) fn undo_pop(&self, step: i32) {
-        self.window.set(self.window.get().wrapping_add(step));
+    pub(crate) fn undo_pop(&self, step: Step) {
+        if let Step::Signed(step) = step {
+            self.window.set(self.window.get().wrapping_add(step));
+        }
     }
 
     /// The newest block, taken off the chain, which is not empty.
@@ -112,9 +150,9 @@ impl WindowList {
     /// Puts a free block, the caller's alone, on top.
     ///
     /// # Safety
-    /// As for [`push`](Self::push); and there is room for it.
+    /// As for [`push`](Self::push); and it has been counted.
     #[inline(always)]
-    unsafe fn link(&self, block: NonNull<Block>, links: ThreadList) {
+    pub(crate) unsafe fn link(&self, block: NonNull<Block>, links: ThreadList) {
         let head = self.head.get();
         if links == ThreadList::Magazine {
             let place = head.cast::<NonNull<Block>>();
@@ -134,7 +172,8 @@ impl WindowList {
         self.head.get()
     }
 
-    /// Adds a block; false, and not added, where the list needs a look. `keeps` as for [`pop`](Self::pop).
+    /// Adds a block; false, and not added, where the list needs a look. `keeps` as for [`pop`](Self::pop); one that
+    /// is counted plainly is to be undone.
     ///
     /// # Safety
     /// `block` is a free block of this list's class, in the caller's hands alone and in no list.
@@ -142,59 +181,113 @@ impl WindowList {
     pub(crate) unsafe fn push(
         &self,
         block: NonNull<Block>,
-        step: i32,
+        step: Step,
         keeps: bool,
         links: ThreadList,
     ) -> bool {
-        let window = self.window.get().wrapping_add(step);
-        if !keeps {
-            self.window.set(window);
-        }
-        if window < 0 {
-            return false;
-        }
-        if keeps {
-            self.window.set(window);
+        match step {
+            Step::Signed(step) => {
+                let window = self.window.get().wrapping_add(step);
+                if !keeps {
+                    self.window.set(window);
+                }
+                if window < 0 {
+                    return false;
+                }
+                if keeps {
+                    self.window.set(window);
+                }
+            }
+            Step::Plain(_) => {
+                // SAFETY: the count of this list.
+                if unsafe { count_up::<WINDOW_OFFSET>(ptr::from_ref(self).cast(), 0) } {
+                    return false;
+                }
+            }
         }
         // SAFETY: the caller's conditions; a window that is not full has room for one more (W4).
         unsafe { self.link(block, links) };
         true
     }
 
-    /// Undoes what a push without `keeps` that said false did.
-    pub(crate) fn undo_push(&self, step: i32) {
-        self.window.set(self.window.get().wrapping_sub(step));
+    /// Undoes what a push that said false did, without `keeps` or counted plainly.
+    pub(crate) fn undo_push(&self, step: Step) {
+        match step {
+            Step::Signed(step) => self.window.set(self.window.get().wrapping_sub(step)),
+            Step::Plain(_) => {
+                // SAFETY: a closed list may be shared, and then whoever writes to it does so atomically.
+                let window = unsafe { AtomicI32::from_ptr(self.window.as_ptr()) };
+                // ORDERING: relaxed; which number it is does not matter, as long as the list stays closed.
+                let counted = window.load(Ordering::Relaxed);
+                let before = if counted < CLOSED_PLAIN { counted - 1 } else { CLOSED_PLAIN };
+                window.store(before, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Blocks in the window, which has less than none where pops have gone beyond it.
+    fn blocks(&self, step: Step) -> i32 {
+        match step {
+            Step::Signed(step) => self.window.get() / step,
+            Step::Plain(size) => self.window.get() + size as i32,
+        }
+    }
+
+    fn set_blocks(&self, count: i32, step: Step) {
+        self.window.set(match step {
+            Step::Signed(step) => count * step,
+            Step::Plain(size) => count - size as i32,
+        });
+    }
+
+    /// Whether nothing is to be read from the counts: one that is counted plainly says so by its head alone.
+    fn is_bare(&self, step: Step) -> bool {
+        matches!(step, Step::Plain(_)) && self.head.get().is_null()
     }
 
     /// Blocks in the list.
-    pub(crate) fn len(&self, step: i32) -> u32 {
-        (self.window.get() / step) as u32 + self.beyond.get()
+    pub(crate) fn len(&self, step: Step) -> u32 {
+        if self.is_bare(step) {
+            return 0;
+        }
+        (self.blocks(step) as u32).wrapping_add(self.beyond.get())
     }
 
     /// Blocks in the window.
-    pub(crate) fn window_len(&self, step: i32) -> u32 {
-        (self.window.get() / step) as u32
+    pub(crate) fn window_len(&self, step: Step) -> u32 {
+        if self.is_bare(step) {
+            return 0;
+        }
+        match step {
+            Step::Signed(_) => self.blocks(step) as u32,
+            Step::Plain(_) => self.blocks(step).max(0) as u32,
+        }
     }
 
     /// Moves blocks into the window from beyond it, up to `count`; returns how many.
-    pub(crate) fn draw(&self, count: u32, step: i32) -> u32 {
+    pub(crate) fn draw(&self, count: u32, step: Step) -> u32 {
+        if let Step::Plain(_) = step {
+            // Where the window is empty, so is the list.
+            return 0;
+        }
         let count = count.min(self.beyond.get());
         self.beyond.set(self.beyond.get() - count);
-        self.window.set(self.window.get() + count as i32 * step);
+        self.set_blocks(self.blocks(step) + count as i32, step);
         count
     }
 
     /// Lets `count` blocks of the window lie beyond it.
-    pub(crate) fn set_aside(&self, count: u32, step: i32) {
+    pub(crate) fn set_aside(&self, count: u32, step: Step) {
         debug_assert!(count <= self.window_len(step));
         self.beyond.set(self.beyond.get() + count);
-        self.window.set(self.window.get() - count as i32 * step);
+        self.set_blocks(self.blocks(step) - count as i32, step);
     }
 
     /// Fills an empty list with a chain, all of it in the window.
-    pub(crate) fn fill(&self, chain: &Chain, step: i32, links: ThreadList) {
+    pub(crate) fn fill(&self, chain: &Chain, step: Step, links: ThreadList) {
         debug_assert!(self.len(step) == 0);
-        self.window.set(chain.len() as i32 * step);
+        self.beyond.set(0);
+        self.set_blocks(chain.len() as i32, step);
         if links == ThreadList::Linked {
             return self.head.set(chain.head().map_or(ptr::null_mut(), NonNull::as_ptr));
         }
@@ -209,11 +302,11 @@ impl WindowList {
     }
 
     /// Takes the `count` newest blocks of the window, in order.
-    pub(crate) fn split(&self, count: u32, step: i32, links: ThreadList) -> Chain {
+    pub(crate) fn split(&self, count: u32, step: Step, links: ThreadList) -> Chain {
         debug_assert!(count <= self.window_len(step));
         let mut chain = Chain::new();
+        self.set_blocks(self.blocks(step) - count as i32, step);
         for _ in 0..count {
-            self.window.set(self.window.get() - step);
             // SAFETY: just taken off this list, so it is in no other, free and the caller's alone.
             unsafe { chain.append(self.unlink(links)) };
         }
@@ -221,7 +314,7 @@ impl WindowList {
     }
 
     /// Takes every block.
-    pub(crate) fn take_all(&self, step: i32, links: ThreadList) -> Chain {
+    pub(crate) fn take_all(&self, step: Step, links: ThreadList) -> Chain {
         let len = self.len(step);
         let chain = match links {
             ThreadList::Linked => {
@@ -240,21 +333,27 @@ impl WindowList {
                 chain
             }
         };
-        self.window.set(0);
+        self.set_blocks(0, step);
         self.beyond.set(0);
         chain
     }
 
     /// Takes over all that another list holds, of the same class; both are linked, and this one is empty.
-    pub(crate) fn take_over(&self, other: &Self) {
-        debug_assert!(self.window.get() == 0 && self.beyond.get() == 0);
+    pub(crate) fn take_over(&self, other: &Self, step: Step) {
+        debug_assert!(self.len(step) == 0);
         self.head.set(other.head.replace(ptr::null_mut()));
-        self.window.set(other.window.replace(0));
+        self.window.set(other.window.get());
         self.beyond.set(other.beyond.replace(0));
+        other.set_blocks(0, step);
+        if self.is_bare(step) {
+            // Whatever it counted: a place that was never used has counted nothing yet.
+            self.set_blocks(0, step);
+            self.beyond.set(0);
+        }
     }
 
     /// The blocks, the newest first; nothing is taken.
-    fn iter(&self, step: i32, links: ThreadList) -> impl Iterator<Item = NonNull<Block>> {
+    fn iter(&self, step: Step, links: ThreadList) -> impl Iterator<Item = NonNull<Block>> {
         let head = self.head.get();
         let (mut chain, array) = match links {
             // SAFETY: the chain has that many nodes (W2), and is left as it is: nothing is written.
@@ -270,18 +369,18 @@ impl WindowList {
     }
 
     /// Whether an address is among the first `most` nodes; for checks.
-    pub(crate) fn has(&self, address: usize, most: u32, step: i32, links: ThreadList) -> bool {
+    pub(crate) fn has(&self, address: usize, most: u32, step: Step, links: ThreadList) -> bool {
         self.iter(step, links).take(most as usize).any(|block| block.addr().get() == address)
     }
 
     /// Checks W2, and that `is_mine` holds for every node, before its link is followed.
     pub(crate) fn is_sound(
         &self,
-        step: i32,
+        step: Step,
         links: ThreadList,
         is_mine: impl FnMut(NonNull<Block>) -> bool,
     ) -> bool {
-        if self.window.get() == CLOSED {
+        if matches!(self.window.get(), CLOSED | CLOSED_PLAIN) {
             return self.head.get().is_null() && self.beyond.get() == 0;
         }
         self.iter(step, links).map(is_mine).take_while(|&mine| mine).count()
@@ -293,7 +392,7 @@ impl WindowList {
 mod tests {
     use super::*;
 
-    const STEP: i32 = 1 << 29;
+    const STEP: Step = Step::Signed(1 << 29);
 
     #[test]
     fn linked_or_not_a_list_counts_and_orders_alike() {
@@ -302,14 +401,14 @@ mod tests {
             let mut array = [ptr::null_mut::<Block>(); 8];
             let blocks: Vec<NonNull<Block>> =
                 blocks.iter_mut().map(|block| NonNull::from(block).cast()).collect();
-            let list = WindowList::closed();
+            let list = WindowList::closed(false);
             assert!(list.pop(STEP, true, links).is_none() && list.is_sound(STEP, links, |_| false));
             // SAFETY: free, and in no list; a closed one does not take it.
             assert!(!unsafe { list.push(blocks[0], STEP, true, links) });
             list.open(match links {
                 ThreadList::Linked => ptr::null_mut(),
                 ThreadList::Magazine => array.as_mut_ptr().cast(),
-            });
+            }, STEP);
             assert!(list.pop(STEP, true, links).is_none());
 
             let mut chain = Chain::new();
@@ -337,7 +436,7 @@ mod tests {
             let rest = list.take_all(STEP, links);
             assert_eq!(rest.iter().collect::<Vec<_>>(), newest_first[1..]);
             assert_eq!(list.len(STEP), 0);
-            list.close();
+            list.close(STEP);
         }
     }
 
@@ -349,10 +448,47 @@ mod tests {
         // SAFETY: eight bytes, aligned so, free, and in no list.
         assert!(unsafe { from.push(block, STEP, true, ThreadList::Linked) });
         from.set_aside(1, STEP);
-        to.take_over(&from);
+        to.take_over(&from, STEP);
         assert_eq!((from.len(STEP), to.len(STEP), to.window_len(STEP)), (0, 1, 0));
         assert_eq!(to.draw(1, STEP), 1);
         assert_eq!(to.pop(STEP, true, ThreadList::Linked), Some(block));
-        from.close();
+        from.close(STEP);
+    }
+
+    #[test]
+    fn a_plain_count_goes_beyond_the_window_and_back() {
+        const PLAIN: Step = Step::Plain(4);
+        let mut blocks = [0_u64; 8];
+        let blocks: Vec<NonNull<Block>> =
+            blocks.iter_mut().map(|block| NonNull::from(block).cast()).collect();
+        let list = WindowList::closed(true);
+        let pop = || list.pop(PLAIN, true, ThreadList::Linked);
+        // SAFETY: eight bytes, aligned so, and each pushed only while it is in no list.
+        let push = |at: usize| unsafe { list.push(blocks[at], PLAIN, true, ThreadList::Linked) };
+        assert!(pop().is_none() && !push(0));
+        list.undo_push(PLAIN);
+        assert!(list.is_sound(PLAIN, ThreadList::Linked, |_| false));
+        list.open(ptr::null_mut(), PLAIN);
+        assert!((0..3).all(push) && !push(3));
+        list.undo_push(PLAIN);
+        assert_eq!((list.len(PLAIN), list.window_len(PLAIN)), (3, 3));
+        list.set_aside(2, PLAIN);
+        assert!(push(3) && push(4));
+        assert_eq!((list.len(PLAIN), list.window_len(PLAIN)), (5, 3));
+        assert!(list.is_sound(PLAIN, ThreadList::Linked, |_| true));
+        assert_eq!([pop(), pop(), pop(), pop()], [4, 3, 2, 1].map(|at| Some(blocks[at])));
+        assert_eq!((list.len(PLAIN), list.window_len(PLAIN)), (1, 0));
+        assert_eq!((pop(), pop(), list.len(PLAIN)), (Some(blocks[0]), None, 0));
+        assert!(push(5));
+        let (place, newest) = (WindowList::empty(), list.newest());
+        place.take_over(&list, PLAIN);
+        assert_eq!((list.len(PLAIN), place.len(PLAIN), place.newest()), (0, 1, newest));
+        list.take_over(&place, PLAIN);
+        assert_eq!(list.take_all(PLAIN, ThreadList::Linked).len(), 1);
+        list.take_over(&WindowList::empty(), PLAIN);
+        assert!((0..3).all(push) && !push(3));
+        list.undo_push(PLAIN);
+        assert_eq!(list.split(3, PLAIN, ThreadList::Linked).len(), 3);
+        list.close(PLAIN);
     }
 }

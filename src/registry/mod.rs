@@ -6,6 +6,8 @@
 //! | `hash` | the thread's hint (its last answer), then a hash table | `hash` |
 //! | `map` | a byte per SuperSlab's worth of address space, in two levels | `map` |
 //!
+//! For those who free by address alone, `classes` says a block's class besides, a byte per slot.
+//!
 //! G1  A SuperSlab is registered, for lookups first and then for the pool, before any of its blocks
 //!     is handed out; and for good (L1), or, where the registry is a map, until its last block is back.
 //! G2  An address is found exactly if it lies in a registered SuperSlab: foreign addresses, the
@@ -13,9 +15,12 @@
 //!
 //! Never: blocks, or grows. When it is full, the pool maps no more.
 
+mod classes;
 mod directory;
 mod hash;
 mod map;
+
+pub(crate) use classes::{ClassMap, Leaves, class_at, place_of};
 
 use crate::slab::SuperSlab;
 use crate::stats::{Counters, Event};

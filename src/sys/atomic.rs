@@ -3,7 +3,7 @@
 
 pub(crate) use core::hint::spin_loop;
 pub(crate) use core::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
 /// Looks at a lock before a thread waits in the kernel: about as long as the longest hold that moves no

@@ -9,6 +9,13 @@ const LINE: usize = 160;
 #[cold]
 #[inline(never)]
 pub(crate) fn fatal(what: &str, address: usize) -> ! {
+    fatal_in([what], address)
+}
+
+/// The same, with what was wrong in parts.
+#[cold]
+#[inline(never)]
+pub(crate) fn fatal_in<const PARTS: usize>(what: [&str; PARTS], address: usize) -> ! {
     let mut line = [0; LINE];
     let mut len = 0;
     let mut put = |bytes: &[u8]| {
@@ -21,7 +28,10 @@ pub(crate) fn fatal(what: &str, address: usize) -> ! {
     };
     put(b"hakmem: fatal: ");
     // The cut, if any, is in `what`: address and line end always fit.
-    put(what.get(..what.len().min(120)).unwrap_or("?").as_bytes());
+    let what = what.iter().flat_map(|part| part.as_bytes());
+    for byte in what.take(120) {
+        put(core::slice::from_ref(byte));
+    }
     put(b" 0x");
     let digits = (64 - (address | 1).leading_zeros()).div_ceil(4);
     for place in (0..digits).rev() {

@@ -1,6 +1,7 @@
 //! Waiting in the kernel for a word to change.
 
 use super::atomic::AtomicU32;
+use super::errno;
 use core::ptr;
 
 /// Waits while the word is `value`, for a millisecond at most; leaves `errno` as it was.
@@ -15,12 +16,6 @@ pub(super) fn wake_one(word: &AtomicU32) {
 }
 
 fn call(word: &AtomicU32, operation: libc::c_int, value: u32, most: *const libc::timespec) {
-    // SAFETY: it returns the address of this thread's `errno`, which lives as long as the thread.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
-    let before = unsafe { errno.read() };
     // SAFETY: the word is a live, aligned 32-bit integer; the kernel only reads it, and the time.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, most) };
-    // SAFETY: as above.
-    unsafe { errno.write(before) };
+    errno::kept(|| unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, most) });
 }

@@ -5,12 +5,15 @@
 pub(crate) mod atomic;
 pub(crate) mod fatal;
 pub(crate) mod lock;
+pub(crate) mod next;
+pub(crate) mod single;
 pub(crate) mod system;
 pub(crate) mod tls;
 
 cfg_if::cfg_if! {
     if #[cfg(all(target_os = "linux", target_arch = "x86_64"))] {
         pub(crate) mod clock;
+        mod errno;
         pub(crate) mod fork;
         mod futex;
         pub(crate) mod pages;

@@ -1,10 +1,13 @@
 //! Pages from the kernel: private, anonymous, zero.
 
+use super::errno;
+use crate::base::bytes_to_multiple;
 use core::ptr::{self, NonNull};
 
 /// Maps `bytes`, rounded up to whole pages, zeroed; `None` when the kernel refuses.
 pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // Not without a reserve: what no machine has is refused here, and not where it is touched.
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let access = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches no memory
     // that anyone has.
@@ -28,7 +31,7 @@ pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     // SAFETY: mapped above, and nobody knows of it.
     unsafe { unmap(first, bytes) };
     let whole = map(bytes.checked_add(align)?)?;
-    let lead = whole.as_ptr().align_offset(align);
+    let lead = bytes_to_multiple(whole.addr().get(), align);
     let tail = align - lead;
     // SAFETY: `lead` is below `align`, hence inside the mapping of `bytes + align`.
     let block = unsafe { whole.add(lead) };
@@ -45,13 +48,13 @@ pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     Some(block)
 }
 
-/// Gives pages back to the kernel.
+/// Gives pages back to the kernel; leaves `errno` as it was.
 ///
 /// # Safety
 /// The range came from this module, and nothing refers to it any more.
 pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
     // SAFETY: the range is mapped and unreferenced, by the caller's condition.
-    if unsafe { libc::munmap(start.as_ptr().cast(), bytes) } != 0 {
+    if errno::kept(|| unsafe { libc::munmap(start.as_ptr().cast(), bytes) }) != 0 {
         // The kernel has no room for one more hole between mappings: it may have the memory all the same.
         // SAFETY: as above.
         let _ = unsafe { purge(start, bytes) };
@@ -59,14 +62,14 @@ pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
 }
 
 /// Lets the kernel have the memory of whole pages, which stay mapped and read as zero from here on.
-/// False if it kept it.
+/// False if it kept it. Leaves `errno` as it was.
 ///
 /// # Safety
 /// The range is mapped by this module, and nobody needs what it holds.
 pub(crate) unsafe fn purge(start: NonNull<u8>, bytes: usize) -> bool {
     // SAFETY: the range is mapped, private and anonymous, and its content is nobody's, by the caller's
     // condition.
-    unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_DONTNEED) == 0 }
+    errno::kept(|| unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_DONTNEED) }) == 0
 }
 
 /// Asks for no huge pages in a range, which is to have memory where it is touched, and nowhere else.

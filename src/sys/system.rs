@@ -1,7 +1,9 @@
 //! The system's malloc: the fallback, and whatever is above the size classes.
 //!
-//! The standard library's binding, which keeps every alignment.
+//! The standard library's binding, which keeps every alignment; or, with `next`, that of whoever is next, where
+//! the C names are our own.
 
+use super::next as behind;
 use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
 
@@ -9,7 +11,10 @@ use std::alloc::System;
 ///
 /// # Safety
 /// `layout` has a size above 0.
-pub(crate) unsafe fn alloc(layout: Layout) -> *mut u8 {
+pub(crate) unsafe fn alloc(next: bool, layout: Layout) -> *mut u8 {
+    if next {
+        return behind::alloc(layout.size(), layout.align());
+    }
     // SAFETY: the caller's condition is `GlobalAlloc::alloc`'s.
     unsafe { System.alloc(layout) }
 }
@@ -18,7 +23,10 @@ pub(crate) unsafe fn alloc(layout: Layout) -> *mut u8 {
 ///
 /// # Safety
 /// `layout` has a size above 0.
-pub(crate) unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
+pub(crate) unsafe fn alloc_zeroed(next: bool, layout: Layout) -> *mut u8 {
+    if next {
+        return behind::zeroed(layout.size(), layout.align());
+    }
     // SAFETY: the caller's condition is `GlobalAlloc::alloc_zeroed`'s.
     unsafe { System.alloc_zeroed(layout) }
 }
@@ -26,8 +34,12 @@ pub(crate) unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
 /// Gives a block back to the system's malloc.
 ///
 /// # Safety
-/// `block` is live, and came from this module with `layout`.
-pub(crate) unsafe fn free(block: *mut u8, layout: Layout) {
+/// `block` is live, and came from this module with `next` and `layout`.
+pub(crate) unsafe fn free(next: bool, block: *mut u8, layout: Layout) {
+    if next {
+        // SAFETY: the caller's condition.
+        return unsafe { behind::free(block) };
+    }
     // SAFETY: the caller's conditions are `GlobalAlloc::dealloc`'s.
     unsafe { System.dealloc(block, layout) }
 }
@@ -35,9 +47,18 @@ pub(crate) unsafe fn free(block: *mut u8, layout: Layout) {
 /// Changes a block's size; null, and the old block intact, when that fails.
 ///
 /// # Safety
-/// `block` is live, and came from this module with `layout`; `new_size` is above 0 and fits a
-/// layout of the same alignment.
-pub(crate) unsafe fn realloc(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+/// `block` is live, and came from this module with `next` and `layout`; `new_size` is above 0 and fits a
+/// layout of the same alignment, which with `next` is 16 at most.
+pub(crate) unsafe fn realloc(
+    next: bool,
+    block: *mut u8,
+    layout: Layout,
+    new_size: usize,
+) -> *mut u8 {
+    if next {
+        // SAFETY: the caller's condition.
+        return unsafe { behind::realloc(block, new_size) };
+    }
     // SAFETY: the caller's conditions are `GlobalAlloc::realloc`'s.
     unsafe { System.realloc(block, layout, new_size) }
 }

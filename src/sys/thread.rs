@@ -13,6 +13,12 @@ pub(crate) fn give_way() {
     unsafe { libc::sched_yield() };
 }
 
+/// The kernel's number of this thread.
+pub(crate) fn id() -> u32 {
+    // SAFETY: it takes nothing, and does not fail.
+    unsafe { libc::gettid() as u32 }
+}
+
 /// Calls a function at the end of every thread that armed it.
 pub(crate) struct ExitHook {
     /// The pthread key plus one; 0 before the first thread armed the hook. [const] once set

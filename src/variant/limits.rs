@@ -5,7 +5,7 @@
 //! window is full, and a borrow that it is empty; see `list::WindowList`.
 
 use super::{Bound, ThreadList, Variant};
-use crate::base::{ClassIdx, MAX_CLASSES};
+use crate::base::{ClassIdx, MAX_CLASSES, quotient};
 
 /// Bytes of a batch of blocks up to 1 KiB, where they bound it; of larger blocks it is half as many, since
 /// few classes of them are in use as often.
@@ -25,7 +25,7 @@ pub(crate) const fn list_bytes_limit<V: Variant>(class: ClassIdx) -> u32 {
     match V::LIST_BOUND {
         Bound::Blocks => V::LIST_LIMIT,
         Bound::Bytes => {
-            let blocks = (LIST_BYTES / V::CLASSES.block_bytes(class)) as u32;
+            let blocks = quotient(LIST_BYTES, V::CLASSES.block_bytes(class)) as u32;
             if blocks > window::<V>(class) { blocks } else { window::<V>(class) }
         }
     }
@@ -78,7 +78,8 @@ pub(super) const fn steps<V: Variant>() -> [i32; MAX_CLASSES] {
     while class < V::CLASSES.count() {
         let window = window::<V>(ClassIdx::new(class));
         // A closed list must stay closed for a pop and a push: see `list::WindowList`.
-        steps[class] = (1_u32 << 31).div_ceil(window) as i32;
+        steps[class] =
+            if V::COUNTED { window } else { (1_u32 << 31).div_ceil(window) } as i32;
         class += 1;
     }
     steps

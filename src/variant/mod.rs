@@ -240,8 +240,18 @@ pub(crate) trait Variant: Copy + Send + Sync + 'static {
     const GROWTH: Growth = Growth::Tight;
     const HUGE_PAGES: HugePages = HugePages::Never;
 
+    /// Whether blocks are freed by their address alone, as in C: then nobody says a block's size, and the
+    /// system's malloc is whichever comes next. No knob: the variant's face says so.
+    const BY_ADDRESS: bool = false;
+
     // ---- what follows ---------------------------------------------------------------------------
 
+    /// Whether a thread's lists are counted plainly: see `list::WindowList`. Where a block's class is not known
+    /// before it is there, so is no step.
+    const COUNTED: bool = Self::BY_ADDRESS
+        && matches!(Self::BACKEND, Backend::Central)
+        && matches!(Self::REGISTRY, Registry::Map)
+        && matches!(Self::THREAD_LIST, ThreadList::Linked);
     /// The block sizes.
     const CLASSES: &'static SizeClasses = match Self::SIZE_CLASSES {
         Table::Report => &classes::REPORT,
@@ -256,7 +266,8 @@ pub(crate) trait Variant: Copy + Send + Sync + 'static {
     const BATCHES: &'static [u16; MAX_CLASSES] = &limits::batches::<Self>();
     /// Where a class's array begins among those of a thread, in addresses; the last one is their length.
     const MAGAZINES: &'static [u32; MAX_CLASSES + 1] = &limits::magazines::<Self>();
-    /// What a block counts for in a thread's list, per class: so many reach 2^31.
+    /// What a block counts for in a thread's list, per class: so many reach 2^31. For lists that are counted
+    /// plainly, their windows.
     const STEPS: &'static [i32; MAX_CLASSES] = &limits::steps::<Self>();
 
     /// The class that serves a layout; `None` is above the classes.

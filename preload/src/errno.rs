@@ -1,0 +1,33 @@
+//! `errno`, which a function that frees leaves alone, and one that fails sets.
+
+/// This thread's.
+fn place() -> *mut libc::c_int {
+    // SAFETY: it takes nothing, and returns the address of this thread's number.
+    unsafe { libc::__errno_location() }
+}
+
+pub(crate) fn set(error: libc::c_int) {
+    // SAFETY: this thread's own, and alive as long as it.
+    unsafe { place().write(error) };
+}
+
+fn get() -> libc::c_int {
+    // SAFETY: as above.
+    unsafe { place().read() }
+}
+
+/// A block, or null with the error that says that there is no memory.
+pub(crate) fn checked(block: *mut u8) -> *mut libc::c_void {
+    if block.is_null() {
+        set(libc::ENOMEM);
+    }
+    block.cast()
+}
+
+/// Runs something that may change it, and changes it back.
+pub(crate) fn kept<R>(action: impl FnOnce() -> R) -> R {
+    let before = get();
+    let result = action();
+    set(before);
+    result
+}

@@ -1,0 +1,98 @@
+//! malloc, calloc, realloc and free.
+
+use crate::{Preload, errno};
+use core::ffi::c_void;
+use core::ptr;
+use variants::ByAddress;
+
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc(size: usize) -> *mut c_void {
+    let block = Preload::quick(size);
+    if block.is_null() { malloc_slow(size) } else { block.cast() }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn malloc_slow(size: usize) -> *mut c_void {
+    errno::checked(Preload::malloc(size))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free(block: *mut c_void) {
+    // SAFETY: the caller's condition, as C has it.
+    unsafe { Preload::free(block.cast()) }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+    let Some(bytes) = count.checked_mul(size) else { return errno::checked(ptr::null_mut()) };
+    errno::checked(Preload::zeroed(bytes))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    if block.is_null() {
+        return malloc(size);
+    }
+    if size == 0 {
+        // SAFETY: the caller's condition.
+        unsafe { free(block) };
+        return ptr::null_mut();
+    }
+    if size > isize::MAX as usize {
+        return errno::checked(ptr::null_mut());
+    }
+    // SAFETY: the caller's condition; the block is not null, and the size from 1 to `isize::MAX`.
+    errno::checked(unsafe { Preload::realloc(block.cast(), size) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
+    let Some(bytes) = count.checked_mul(size) else { return errno::checked(ptr::null_mut()) };
+    // SAFETY: the caller's condition.
+    unsafe { realloc(block, bytes) }
+}
+
+/// Of old; the same as [`free`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cfree(block: *mut c_void) {
+    // SAFETY: the caller's condition.
+    unsafe { free(block) }
+}
+
+/// C23's; the size is known better here.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
+    // SAFETY: the caller's condition.
+    unsafe { free(block) }
+}
+
+/// C23's, as above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, _align: usize, _size: usize) {
+    // SAFETY: the caller's condition.
+    unsafe { free(block) }
+}
+
+/// The names under which glibc's own are known, for programs that wrap the others.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_malloc(size: usize) -> *mut c_void {
+    malloc(size)
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
+    calloc(count, size)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: the caller's condition.
+    unsafe { realloc(block, size) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_free(block: *mut c_void) {
+    // SAFETY: the caller's condition.
+    unsafe { free(block) }
+}

@@ -1,0 +1,136 @@
+//! What is asked about the heap: always about this one, and the next allocator's where it serves a part.
+
+use crate::text::Text;
+use crate::{Preload, errno};
+use core::ffi::{c_int, c_void};
+use variants::{ByAddress, Observe, Usage};
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
+    if block.is_null() {
+        return 0;
+    }
+    // SAFETY: the caller's condition; not null.
+    unsafe { Preload::usable_size(block.cast()) }
+}
+
+/// Gives back what nobody uses, whatever is to be left; says whether that was anything.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_trim(_keep: usize) -> c_int {
+    let before = Preload::usage().mapped;
+    Preload::purge();
+    c_int::from(Preload::usage().mapped < before)
+}
+
+/// Nothing to be tuned: it is all decided when the library is built. As glibc, 1 says that the call was understood.
+#[unsafe(no_mangle)]
+pub extern "C" fn mallopt(_parameter: c_int, _value: c_int) -> c_int {
+    1
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn mallinfo2() -> libc::mallinfo2 {
+    let Usage { mapped, in_use, large_blocks, large, .. } = Preload::usage();
+    let (mapped, in_use) = (mapped.saturating_sub(large), in_use.saturating_sub(large));
+    libc::mallinfo2 {
+        arena: mapped,
+        ordblks: 0,
+        smblks: 0,
+        hblks: large_blocks,
+        hblkhd: large,
+        usmblks: 0,
+        fsmblks: 0,
+        uordblks: in_use,
+        fordblks: mapped.saturating_sub(in_use),
+        keepcost: 0,
+    }
+}
+
+/// The same in numbers that end at 2 GiB: larger ones say that.
+#[unsafe(no_mangle)]
+pub extern "C" fn mallinfo() -> libc::mallinfo {
+    let info = mallinfo2();
+    let cut = |number: usize| c_int::try_from(number).unwrap_or(c_int::MAX);
+    libc::mallinfo {
+        arena: cut(info.arena),
+        ordblks: 0,
+        smblks: 0,
+        hblks: cut(info.hblks),
+        hblkhd: cut(info.hblkhd),
+        usmblks: 0,
+        fsmblks: 0,
+        uordblks: cut(info.uordblks),
+        fordblks: cut(info.fordblks),
+        keepcost: 0,
+    }
+}
+
+/// A summary in lines, as `malloc_stats` and `HAKMEM_STATS=1` print it.
+pub(crate) fn summary() -> Text {
+    let usage = Preload::usage();
+    let mut text = Text::new();
+    text.put("hakmem: variant ").put(Preload::ID).put("\n");
+    for (name, number) in [
+        ("bytes in use", usage.in_use),
+        ("bytes free", usage.mapped.saturating_sub(usage.in_use)),
+        ("bytes mapped", usage.mapped),
+        ("large blocks", usage.large_blocks),
+        ("bytes in large blocks", usage.large),
+        ("SuperSlabs", usage.superslabs),
+    ] {
+        text.put("hakmem: ").put(name).put(" ").number(number).put("\n");
+    }
+    text
+}
+
+/// The same as JSON.
+pub(crate) fn json() -> Text {
+    let usage = Preload::usage();
+    let mut text = Text::new();
+    text.put("{\"variant\":\"").put(Preload::ID).put("\"");
+    for (key, number) in [
+        ("in_use_bytes", usage.in_use),
+        ("free_bytes", usage.mapped.saturating_sub(usage.in_use)),
+        ("mapped_bytes", usage.mapped),
+        ("large_blocks", usage.large_blocks),
+        ("large_bytes", usage.large),
+        ("superslabs", usage.superslabs),
+    ] {
+        text.put(",\"").put(key).put("\":").number(number);
+    }
+    text.put("}\n");
+    text
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_stats() {
+    summary().write(libc::STDERR_FILENO);
+}
+
+/// As XML; there are no options, so others than 0 are wrong.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_info(options: c_int, file: *mut libc::FILE) -> c_int {
+    if options != 0 {
+        errno::set(libc::EINVAL);
+        return -1;
+    }
+    let usage = Preload::usage();
+    let mut text = Text::new();
+    text.put("<malloc version=\"hakmem-").put(env!("CARGO_PKG_VERSION"));
+    text.put("\" variant=\"").put(Preload::ID).put("\">\n");
+    for (name, count, size) in [
+        ("system type=\"current\"", None, usage.mapped),
+        ("total type=\"mmap\"", Some(usage.large_blocks), usage.large),
+        ("total type=\"rest\"", None, usage.mapped.saturating_sub(usage.in_use)),
+        ("in-use", None, usage.in_use),
+    ] {
+        text.put("<").put(name);
+        if let Some(count) = count {
+            text.put(" count=\"").number(count).put("\"");
+        }
+        text.put(" size=\"").number(size).put("\"/>\n");
+    }
+    text.put("</malloc>\n");
+    // SAFETY: the text ends in 0, and the file is the caller's word.
+    if unsafe { libc::fputs(text.with_end(), file) } < 0 { -1 } else { 0 }
+}

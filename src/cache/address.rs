@@ -1,0 +1,253 @@
+//! The hot paths of the C face: size → the thread's list → pop; address → the thread's list → push.
+//!
+//! Where the variant's lists are not counted plainly, or its registry is not a map, both go by the layout, which
+//! a lookup says.
+
+use super::alloc::alloc;
+use super::desk::{COUNTS, Desk};
+use super::drain::overflow_cold;
+use super::free::free as free_by_layout;
+use super::large::{give_own, large_free};
+use super::{Cached, audit};
+use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES};
+use crate::central::{Moved, own_resize};
+use crate::chunk::Chunk;
+use crate::list::Block;
+use crate::registry::class_at;
+use crate::sys::single::count_up;
+use crate::sys::fatal::fatal;
+use crate::sys::next;
+use crate::sys::prefetch;
+use crate::variant::{Prefetch, ThreadList};
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
+
+/// A variant whose threads have desks.
+pub(crate) trait AtDesk: Cached {
+    /// This thread's desk, or the placeholder that stands for one.
+    fn desk() -> &'static Desk;
+}
+
+/// What begins at an address.
+pub(crate) enum Found {
+    /// A block of a class.
+    Block(ClassIdx),
+    /// A large block of so many slots.
+    Span(usize),
+    /// A large block with a mapping of so many bytes.
+    Own(usize),
+    /// Nothing of ours.
+    Foreign,
+}
+
+/// A block of `size` bytes, aligned to 16, if the thread has one at hand; null says no more than that it has not.
+#[inline(always)]
+pub(crate) fn quick<V: AtDesk>(size: usize) -> *mut u8 {
+    if !V::COUNTED {
+        return ptr::null_mut();
+    }
+    let desk = V::desk();
+    let Some(place) = desk.place_for(size) else { return ptr::null_mut() };
+    // SAFETY: a place of a class.
+    let list = unsafe { desk.list_at(place) };
+    let Some(block) = list.pop_counted() else { return ptr::null_mut() };
+    if V::PREFETCH == Prefetch::Next {
+        prefetch(list.newest());
+    }
+    block.as_ptr().cast()
+}
+
+/// A block of `size` bytes, aligned to 16, or null when memory is exhausted.
+pub(crate) fn malloc<V: AtDesk>(size: usize) -> *mut u8 {
+    // Of the sizes that a desk has no places for, most are in a class.
+    if V::COUNTED
+        && let Some(class) = V::CLASSES.class_of(size.max(16))
+        && let Some(block) = V::desk().cache.list(class).pop_counted()
+    {
+        return block.as_ptr().cast();
+    }
+    let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
+    // SAFETY: the size is above 0.
+    unsafe { alloc::<V>(layout) }
+}
+
+/// Gives a block back: to the next allocator, where it is not ours.
+///
+/// # Safety
+/// `block` is null, or a block that this variant or another allocator handed out, and which is the caller's to
+/// free.
+#[inline(always)]
+pub(crate) unsafe fn free<V: AtDesk>(block: *mut u8) {
+    if !V::COUNTED {
+        // SAFETY: the caller's condition.
+        return unsafe { free_found::<V>(block) };
+    }
+    let desk = V::desk();
+    // SAFETY: the address of a block, or 0, is below 2^47.
+    let place = unsafe { desk.leaves.place(block.addr()) };
+    if let Some(class) = class_at(place).filter(|_| cfg!(debug_assertions)) {
+        audit::freed::<V>(&desk.cache, class, block.addr());
+    }
+    // SAFETY: the counts of lists at places are the desk's, 16 bytes each.
+    if unsafe { count_up::<COUNTS>(ptr::from_ref(desk).cast(), place) } {
+        // SAFETY: the caller's condition; it has been counted.
+        return unsafe { free_cold::<V>(block) };
+    }
+    // SAFETY: what the map says is a class's place.
+    let list = unsafe { desk.list_at(place) };
+    // SAFETY: a block of a class is not null: slot 0 of the address space is none.
+    let block = unsafe { NonNull::new_unchecked(block.cast::<Block>()) };
+    // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to
+    // have it; it has been counted.
+    unsafe { list.link(block, ThreadList::Linked) };
+}
+
+/// Frees what is no block of a class, as far as the thread knows, or where the list needs a look.
+///
+/// # Safety
+/// As for [`free`]; and it has been counted, in vain.
+#[cold]
+#[inline(never)]
+unsafe fn free_cold<V: AtDesk>(block: *mut u8) {
+    let desk = V::desk();
+    // SAFETY: as in `free`.
+    let place = unsafe { desk.leaves.place(block.addr()) };
+    let Some(class) = class_at(place) else {
+        // SAFETY: place 0 is that of a list.
+        let none = unsafe { desk.list_at(place) };
+        none.undo_push(crate::list::Step::Plain(0));
+        // SAFETY: the caller's condition.
+        return unsafe { free_found::<V>(block) };
+    };
+    // SAFETY: a block of a class is not null.
+    let block = unsafe { NonNull::new_unchecked(block.cast::<Block>()) };
+    // SAFETY: the block is free now, of this class, in no list and the caller's.
+    unsafe { overflow_cold::<V>(block, class) };
+}
+
+/// Frees a block by what a lookup finds.
+///
+/// # Safety
+/// As for [`free`].
+unsafe fn free_found<V: AtDesk>(block: *mut u8) {
+    let Some(start) = NonNull::new(block) else { return };
+    match find::<V>(block.addr()) {
+        // SAFETY: not ours, so the next allocator's; the rest is the caller's word.
+        Found::Foreign => unsafe { next::free(block) },
+        Found::Block(class) => {
+            if V::COUNTED {
+                learn::<V>(block.addr());
+            }
+            // SAFETY: a live block of ours, of this class, whose blocks have that layout.
+            unsafe { free_by_layout::<V>(block, layout_of::<V>(class)) };
+        }
+        // SAFETY: a live span, which has this layout.
+        Found::Span(slots) => unsafe { large_free::<V>(block, span_layout(slots)) },
+        // SAFETY: a live block with that mapping.
+        Found::Own(bytes) => unsafe { give_own::<V>(start, own_layout(bytes)) },
+    }
+}
+
+/// Has this thread know where the place of an address is, next time; not one that has no desk.
+fn learn<V: AtDesk>(address: usize) {
+    let desk = V::desk();
+    if desk.cache.state.get() == super::State::Open {
+        desk.leaves.learn(V::class_map(), address);
+    }
+}
+
+/// What begins at an address that some allocator handed out. Ours that is no block's is misuse.
+pub(crate) fn find<V: AtDesk>(address: usize) -> Found {
+    if V::COUNTED && let Some(class) = class_at(V::class_map().place(address)) {
+        return Found::Block(class);
+    }
+    if V::cache().finds::<V>(address) {
+        // SAFETY: in a SuperSlab, which is a chunk, mapped while a block of it is out.
+        let chunk = unsafe { Chunk::containing(address) };
+        let slot = Chunk::slot_at(address);
+        if chunk.slab(slot).capacity() > 0 {
+            return Found::Block(chunk.slab(slot).class());
+        }
+        let slots = usize::from(chunk.span[slot.index()].get());
+        if slots == 0 || !address.is_multiple_of(SLOT_BYTES) {
+            fatal("free of what is no block:", address);
+        }
+        return Found::Span(slots);
+    }
+    V::records().bytes_at(address).map_or(Found::Foreign, Found::Own)
+}
+
+/// A layout that only this class serves.
+fn layout_of<V: AtDesk>(class: ClassIdx) -> Layout {
+    layout(V::CLASSES.block_bytes(class), 1)
+}
+
+const fn span_layout(slots: usize) -> Layout {
+    layout(slots * SLOT_BYTES, 1)
+}
+
+const fn own_layout(bytes: usize) -> Layout {
+    layout(bytes, PAGE_BYTES)
+}
+
+const fn layout(bytes: usize, align: usize) -> Layout {
+    // SAFETY: no block has more bytes than a program's addresses, and the alignments are powers of two.
+    unsafe { Layout::from_size_align_unchecked(bytes, align) }
+}
+
+/// Bytes that a block has room for; `None` where it is not ours.
+pub(crate) fn usable_size<V: AtDesk>(address: usize) -> Option<usize> {
+    match find::<V>(address) {
+        Found::Block(class) => Some(V::CLASSES.block_bytes(class)),
+        Found::Span(slots) => Some(slots * SLOT_BYTES),
+        Found::Own(bytes) => Some(bytes),
+        Found::Foreign => None,
+    }
+}
+
+/// Changes a block's size; null, and the old block intact, when memory is exhausted. `None` where it is not ours.
+///
+/// # Safety
+/// `block` is one that this variant or another allocator handed out, and the caller's; `new` is above 0.
+pub(crate) unsafe fn realloc<V: AtDesk>(block: *mut u8, new: usize) -> Option<*mut u8> {
+    let old = match find::<V>(block.addr()) {
+        Found::Foreign => return None,
+        Found::Block(class) => layout_of::<V>(class),
+        Found::Span(slots) => span_layout(slots),
+        Found::Own(bytes) => {
+            // SAFETY: the caller's condition.
+            return Some(unsafe { realloc_own::<V>(block, bytes, new) });
+        }
+    };
+    let Ok(wanted) = Layout::from_size_align(new, 16) else { return Some(ptr::null_mut()) };
+    let in_place = V::class_of(wanted).is_some_and(|class| layout_of::<V>(class) == old);
+    if in_place {
+        return Some(block);
+    }
+    // SAFETY: the block is live and has the layout that was found; a class's blocks have 16 bytes at least, or
+    // what is asked for less: `copy` asks for as much anew.
+    Some(unsafe { super::realloc::<V>(block, old, new.max(16)) })
+}
+
+/// The same for a block with a mapping of `bytes`.
+///
+/// # Safety
+/// As for [`realloc`].
+unsafe fn realloc_own<V: AtDesk>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
+    let layout = own_layout(bytes);
+    if super::large::is_own(new)
+        && let Some(start) = NonNull::new(block)
+        // SAFETY: the caller's condition; the mapping has that layout.
+        && let Moved::To(start) = unsafe { own_resize::<V>(start, layout, new) }
+    {
+        return start.as_ptr();
+    }
+    let moved = malloc::<V>(new);
+    if !moved.is_null() {
+        // SAFETY: both blocks hold the smaller size, and a new block overlaps no live one.
+        unsafe { moved.copy_from_nonoverlapping(block, bytes.min(new)) };
+        // SAFETY: the caller gave the block up, and its content has been copied.
+        unsafe { free_found::<V>(block) };
+    }
+    moved
+}

@@ -1,0 +1,108 @@
+//! Where a thread that frees by address has its lists: behind what leads from an address, or a size, to one.
+//!
+//! ```text
+//! thread slot ──▶ ┌─────────────┬───────────────┬──────┬─────────────────────────────┐
+//!                 │ leaves      │ small: places │ none │ cache: lists, demands, …    │
+//!                 └─────────────┴───────────────┴──────┴─────────────────────────────┘
+//!                   of the map    by size         place 0    place 2, 4, …
+//! ```
+//!
+//! One register leads to all of it. `none` is a closed list where that of class −1 would be: what is no block
+//! of a class goes the slow way without being asked about.
+
+use super::{Cache, State};
+use crate::list::WindowList;
+use crate::registry::{Leaves, place_of};
+use crate::variant::Variant;
+use core::mem::offset_of;
+use core::ptr;
+
+/// Sizes that a thread has the places for: all below. 1024 is among them, and what follows is aligned.
+pub(crate) const SMALL: usize = 1072;
+
+/// See the module.
+#[repr(C, align(64))]
+pub(crate) struct Desk {
+    pub(super) leaves: Leaves,
+    small: [u8; SMALL],
+    none: WindowList,
+    pub(crate) cache: Cache,
+}
+
+/// Bytes from a desk to the list at place 0.
+const LISTS: usize = offset_of!(Desk, none);
+const _: () = assert!(LISTS + size_of::<WindowList>() == offset_of!(Desk, cache));
+/// Bytes from a desk to its cache.
+pub(crate) const CACHE_OFFSET: usize = offset_of!(Desk, cache);
+/// Bytes from a desk to the count of the list at place 0.
+pub(super) const COUNTS: usize = LISTS + crate::list::WINDOW_OFFSET;
+
+// SAFETY: as for `Cache`: a desk is touched by its thread only, and a placeholder's lists are closed: what counts
+// there does so atomically. Its leaves are only read.
+unsafe impl Sync for Desk {}
+
+impl Desk {
+    /// What a thread starts out with.
+    pub(crate) const fn not_yet<V: Variant>() -> Self {
+        Self::new::<V>(State::NotYet)
+    }
+
+    /// Stands for the desk of a thread whose end has been seen.
+    pub(crate) const fn gone<V: Variant>() -> Self {
+        Self::new::<V>(State::Gone)
+    }
+
+    const fn new<V: Variant>(state: State) -> Self {
+        let mut small = [0; SMALL];
+        let mut size = 0;
+        while size < SMALL {
+            // 16 bytes at least: as C aligns.
+            let at_least = if size < 16 { 16 } else { size };
+            if let Some(class) = V::CLASSES.class_of(at_least) {
+                small[size] = place_of(class) as u8;
+            }
+            size += 1;
+        }
+        Self {
+            leaves: Leaves::new(),
+            small,
+            none: WindowList::closed(true),
+            cache: Cache::new(state, V::COUNTED),
+        }
+    }
+
+    /// Its cache, from which [`of`](Self::of) finds back.
+    pub(crate) fn exposed(&'static self) -> &'static Cache {
+        ptr::from_ref(self).expose_provenance();
+        &self.cache
+    }
+
+    /// The desk that a cache is part of.
+    pub(crate) fn of(cache: &'static Cache) -> &'static Self {
+        let address = ptr::from_ref(cache).addr() - CACHE_OFFSET;
+        // SAFETY: every cache of a variant with desks is part of one, whose provenance was exposed when it was
+        // mapped, or by `exposed`.
+        unsafe { &*ptr::with_exposed_provenance(address) }
+    }
+
+    /// The place of the list for a size; `None` where it is not small.
+    #[inline(always)]
+    pub(super) fn place_for(&self, size: usize) -> Option<usize> {
+        self.small.get(size).map(|&place| usize::from(place))
+    }
+
+    /// The list at a place.
+    ///
+    /// # Safety
+    /// The place is that of a class, or 0.
+    #[inline(always)]
+    pub(super) unsafe fn list_at(&self, place: usize) -> &WindowList {
+        let lists = ptr::from_ref(self).cast::<u8>().wrapping_add(LISTS);
+        // SAFETY: `none` and the cache's lists lie one after the other in this desk, 16 bytes each, and the place
+        // is one of theirs, by the caller's condition.
+        unsafe { &*lists.wrapping_add(place * 8).cast::<WindowList>() }
+    }
+}
+
+const _: () = assert!(size_of::<WindowList>() == 16, "a place is two of 8 bytes");
+const _: () = assert!(offset_of!(Cache, lists) == 0);

@@ -1,0 +1,172 @@
+//! How long the mappings are that hold one block each, by the block's address: for those who free by address alone.
+//!
+//! ```text
+//! 63    47 46          34 33          16 15      12 11    0
+//! ┌───────┬──────────────┬──────────────┬──────────┬───────┐     a word per slot of the address space:
+//! │   0   │ root: leaf   │ leaf: word   │ page     │   0   │     its mapping's length, and its page
+//! └───────┴──────────────┴──────────────┴──────────┴───────┘
+//! ```
+//!
+//! T1  Such a mapping has a slot's size at least, so no two begin in the same slot.
+//! T2  A word is not 0 exactly while a block that begins in its slot is in use.
+//!
+//! Written with the lock held, read without: who asks for a block in use got it through a chain of
+//! synchronisation that starts behind the writing.
+
+use crate::base::{PAGE_BYTES, PAGE_LG, SLOT_LG};
+use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::sys::lock::Lock;
+use crate::sys::pages;
+use core::cell::Cell;
+use core::ptr::{self, NonNull};
+
+const ADDRESS_BITS: u32 = 47;
+const LEAF_LG: u32 = 18;
+const LEAF_WORDS: usize = 1 << LEAF_LG;
+const ROOT_WORDS: usize = 1 << (ADDRESS_BITS - SLOT_LG - LEAF_LG);
+const LEAF_BYTES: usize = LEAF_WORDS * size_of::<u64>();
+/// Pages that a slot has: what the low bits of a word count.
+const PAGES: u64 = 1 << (SLOT_LG - PAGE_LG);
+
+/// See the module.
+pub(crate) struct Records {
+    pub(super) lock: Lock,
+    /// Null for no leaf. [shared], [const] once set
+    root: [AtomicPtr<AtomicU64>; ROOT_WORDS],
+    /// A leaf that waits for a block that moves to where none is. [lock]
+    spare: Cell<*mut AtomicU64>,
+    /// Blocks that are recorded, and bytes of their mappings. [lock]
+    count: Cell<usize>,
+    bytes: Cell<usize>,
+}
+
+// SAFETY: `spare`, `count` and `bytes` are touched with the lock held.
+unsafe impl Sync for Records {}
+
+impl Records {
+    pub(crate) const fn new() -> Self {
+        Self {
+            lock: Lock::over(AtomicU32::new(0)),
+            root: [const { AtomicPtr::new(ptr::null_mut()) }; ROOT_WORDS],
+            spare: Cell::new(ptr::null_mut()),
+            count: Cell::new(0),
+            bytes: Cell::new(0),
+        }
+    }
+
+    /// Records a block's mapping; false where memory is exhausted, or the address is beyond what can be recorded.
+    pub(super) fn add(&self, start: NonNull<u8>, bytes: usize) -> bool {
+        self.lock.with(|| {
+            let added = self.set(start.addr().get(), bytes);
+            if added {
+                self.count.set(self.count.get() + 1);
+                self.bytes.set(self.bytes.get() + bytes);
+            }
+            added
+        })
+    }
+
+    /// Forgets a block's mapping.
+    pub(super) fn remove(&self, start: NonNull<u8>, bytes: usize) {
+        self.lock.with(|| {
+            self.set(start.addr().get(), 0);
+            self.count.set(self.count.get() - 1);
+            self.bytes.set(self.bytes.get() - bytes);
+        });
+    }
+
+    /// Has a mapping move or change its length by `action`, which says where it is then; `None`, and nothing
+    /// changed, where it does, or memory is exhausted.
+    pub(super) fn change(
+        &self,
+        start: NonNull<u8>,
+        (old, new): (usize, usize),
+        action: impl FnOnce() -> Option<NonNull<u8>>,
+    ) -> Option<NonNull<u8>> {
+        self.lock.with(|| {
+            // Where it will be is not known, so there must be a leaf for wherever that is.
+            if self.spare.get().is_null() {
+                self.spare.set(pages::map(LEAF_BYTES)?.cast().as_ptr());
+            }
+            let moved = action()?;
+            self.set(start.addr().get(), 0);
+            self.set(moved.addr().get(), new);
+            self.bytes.set(self.bytes.get() - old + new);
+            Some(moved)
+        })
+    }
+
+    fn set(&self, address: usize, bytes: usize) -> bool {
+        let number = address >> SLOT_LG;
+        let Some(entry) = self.root.get(number >> LEAF_LG) else { return false };
+        // ORDERING: relaxed; stored with the lock held, which this thread has.
+        let mut leaf = entry.load(Ordering::Relaxed);
+        if leaf.is_null() {
+            leaf = self.spare.replace(ptr::null_mut());
+            if leaf.is_null() {
+                let Some(fresh) = pages::map(LEAF_BYTES) else { return false };
+                leaf = fresh.cast().as_ptr();
+            }
+            // ORDERING: release, paired with the acquire in `bytes_at`: the pages are mapped.
+            entry.store(leaf, Ordering::Release);
+        }
+        let word = leaf.wrapping_add(number % LEAF_WORDS);
+        // SAFETY: inside a leaf of that many words, which is never unmapped.
+        let word = unsafe { &*word };
+        let page = (address >> PAGE_LG) as u64 % PAGES;
+        let recorded = if bytes == 0 { 0 } else { bytes as u64 | page };
+        // ORDERING: relaxed; see the module on who reads it.
+        word.store(recorded, Ordering::Relaxed);
+        true
+    }
+
+    /// Bytes of the mapping of the block that begins at an address; `None` where none does.
+    pub(crate) fn bytes_at(&self, address: usize) -> Option<usize> {
+        let number = address >> SLOT_LG;
+        // ORDERING: acquire, paired with the release in `set`.
+        let leaf = self.root.get(number >> LEAF_LG)?.load(Ordering::Acquire);
+        // SAFETY: null, or a leaf of words that are only touched atomically, which is never unmapped.
+        let leaf = unsafe { leaf.cast::<[AtomicU64; LEAF_WORDS]>().as_ref() }?;
+        // ORDERING: relaxed; see the module.
+        let word = leaf[number % LEAF_WORDS].load(Ordering::Relaxed);
+        let (bytes, page) = (word & !(PAGES - 1), word % PAGES);
+        let begins = number << SLOT_LG | (page as usize) << PAGE_LG;
+        (word != 0 && begins == address).then_some(bytes as usize)
+    }
+
+    /// Blocks that are recorded, and bytes of their mappings. With the lock held.
+    pub(super) fn sum(&self) -> (usize, usize) {
+        (self.count.get(), self.bytes.get())
+    }
+}
+
+const _: () = assert!(PAGES as usize <= PAGE_BYTES, "a page's number fits below a length");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(address: usize) -> NonNull<u8> {
+        NonNull::new(ptr::without_provenance_mut(address)).expect("not null")
+    }
+
+    #[test]
+    fn found_where_it_begins_and_nowhere_else() {
+        let records = Records::new();
+        let start = 0x7f12_3456_7000;
+        assert!(records.add(at(start), 0x20_0000));
+        assert_eq!(records.bytes_at(start), Some(0x20_0000));
+        for other in [start + 16, start - 0x1000, start + 0x1000, start + 0x10_0000, 0, 1 << 50] {
+            assert_eq!(records.bytes_at(other), None);
+        }
+        let to = 0x5512_0000_0000;
+        let moved = records.change(at(start), (0x20_0000, 0x30_0000), || Some(at(to)));
+        assert_eq!(moved, Some(at(to)));
+        assert_eq!((records.bytes_at(start), records.bytes_at(to)), (None, Some(0x30_0000)));
+        assert!(records.change(at(to), (0x30_0000, 0), || None).is_none());
+        assert_eq!(records.sum(), (1, 0x30_0000));
+        records.remove(at(to), 0x30_0000);
+        assert_eq!((records.bytes_at(to), records.sum()), (None, (0, 0)));
+        assert!(!records.add(at(1 << 52), 0x1_0000));
+    }
+}

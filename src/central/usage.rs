@@ -1,0 +1,54 @@
+//! How much memory there is, and what of it is in use: for who asks a program from outside.
+
+use super::{Shared, lock_all, step, unlock_all};
+use crate::base::{CHUNK_BYTES, ClassIdx, SLOT_BYTES, SlotIdx};
+
+/// Bytes, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Mapped, with what lies idle.
+    pub mapped: usize,
+    /// In blocks that the program has; what lies in other threads' lists counts as theirs.
+    pub in_use: usize,
+    /// Blocks that have a mapping each, and how many bytes those have. They are in use.
+    pub large_blocks: usize,
+    /// Bytes of these mappings.
+    pub large: usize,
+    /// SuperSlabs mapped.
+    pub superslabs: usize,
+}
+
+/// Counts, with every lock held, so that it is one moment; `listed` bytes lie in the asking thread's lists.
+pub(crate) fn usage<V: Shared>(listed: usize) -> Usage {
+    lock_all::<V>();
+    let (mut blocks, mut superslabs) = (0, 0);
+    for chunk in V::spans().all() {
+        superslabs += 1;
+        for slot in (1..V::SLOTS).map(SlotIdx::new) {
+            let slab = chunk.slab(slot);
+            if slab.capacity() > 0 {
+                blocks += slab.used() as usize * V::CLASSES.block_bytes(slab.class());
+            } else {
+                blocks += usize::from(chunk.span[slot.index()].get()) * SLOT_BYTES;
+            }
+        }
+    }
+    let waiting = ClassIdx::all(V::CLASSES.count()).map(|class| {
+        V::central(class).waiting_blocks::<V>(class) * V::CLASSES.block_bytes(class)
+    });
+    let parked = V::parked().lists::<V>().map(|(class, list)| {
+        list.len(step::<V>(class)) as usize * V::CLASSES.block_bytes(class)
+    });
+    let idle = listed + waiting.sum::<usize>() + parked.sum::<usize>();
+    let (large_blocks, large) = V::records().sum();
+    let usage = Usage {
+        mapped: superslabs * CHUNK_BYTES + V::spans().kept.bytes() + large,
+        in_use: blocks.saturating_sub(idle) + large,
+        large_blocks,
+        large,
+        superslabs,
+    };
+    unlock_all::<V>();
+    usage
+}

@@ -1,0 +1,209 @@
+//! The next allocator: whose functions a library finds behind its own of the same names, mostly the C library's.
+//!
+//! Found by `dlsym` when first needed, and remembered. `dlsym` may allocate: what is asked for meanwhile comes out of
+//! an arena, and stays there.
+//!
+//! Never: locks, or allocates through itself.
+
+use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use crate::base::bytes_to_multiple;
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_void};
+use core::ptr;
+
+/// Bytes of the arena: some tens of thread-local error messages.
+const ARENA: usize = 64 << 10;
+/// Bytes before a block of the arena that say how long it is, and its alignment.
+const HEAD: usize = 16;
+
+#[repr(align(16))]
+struct Arena(UnsafeCell<[u8; ARENA]>);
+
+// SAFETY: each part of it is handed out once, by `from_arena`.
+unsafe impl Sync for Arena {}
+
+static BYTES: Arena = Arena(UnsafeCell::new([0; ARENA]));
+/// Bytes of the arena that are taken. [shared]
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+/// Whether some thread is in `dlsym`. [shared]
+static LOOKING: AtomicBool = AtomicBool::new(false);
+
+/// One of the next allocator's functions.
+struct Function {
+    name: &'static CStr,
+    /// Null before it is found. [shared], [const] once set
+    address: AtomicPtr<c_void>,
+}
+
+impl Function {
+    const fn new(name: &'static CStr) -> Self {
+        Self { name, address: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// Its address; null where there is none, or this is called from within the search.
+    fn find(&self) -> *mut c_void {
+        // ORDERING: relaxed; an address of code that was there before the process's first thread.
+        let known = self.address.load(Ordering::Relaxed);
+        // ORDERING: relaxed; whether to use the arena is all it says. A thread that finds another one searching uses
+        // it too, which does no harm.
+        if !known.is_null() || LOOKING.swap(true, Ordering::Relaxed) {
+            return known;
+        }
+        // SAFETY: the name is a string that ends in 0; RTLD_NEXT is a handle that it takes.
+        let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+        // ORDERING: relaxed, as above.
+        self.address.store(found, Ordering::Relaxed);
+        // ORDERING: relaxed, as above.
+        LOOKING.store(false, Ordering::Relaxed);
+        found
+    }
+}
+
+static MALLOC: Function = Function::new(c"malloc");
+static CALLOC: Function = Function::new(c"calloc");
+static REALLOC: Function = Function::new(c"realloc");
+static FREE: Function = Function::new(c"free");
+static MEMALIGN: Function = Function::new(c"memalign");
+static USABLE_SIZE: Function = Function::new(c"malloc_usable_size");
+static MALLINFO2: Function = Function::new(c"mallinfo2");
+
+/// The function found, as one of this type; or what the last argument says.
+macro_rules! found {
+    ($function:ident as fn($($arg:ty),*) $(-> $result:ty)?, else $other:expr) => {{
+        let address = $function.find();
+        if address.is_null() {
+            return $other;
+        }
+        // SAFETY: the C library documents the function of this name with this type, and whoever defines one of the
+        // same name promises the same.
+        unsafe { core::mem::transmute::<*mut c_void, unsafe extern "C" fn($($arg),*) $(-> $result)?>(address) }
+    }};
+}
+
+/// A block from the arena, all zero, or null when there is no more.
+fn from_arena(size: usize, align: usize) -> *mut u8 {
+    let align = align.max(HEAD);
+    let Some(bytes) = size.checked_next_multiple_of(HEAD).and_then(|n| n.checked_add(HEAD + align))
+    else {
+        return ptr::null_mut();
+    };
+    let room = |taken: usize| taken.checked_add(bytes).filter(|&end| end <= ARENA);
+    // ORDERING: relaxed; it hands out a part, and publishes nothing.
+    let Ok(taken) = TAKEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room) else {
+        return ptr::null_mut();
+    };
+    let start = BYTES.0.get().cast::<u8>().wrapping_add(taken + HEAD);
+    let block = start.wrapping_add(bytes_to_multiple(start.addr(), align));
+    // SAFETY: the part that was taken has room for the block and what is before it.
+    unsafe { block.wrapping_sub(HEAD).cast::<usize>().write(size) };
+    block
+}
+
+/// How long a block of the arena is; `None` where it is none.
+fn arena_size(block: *mut u8) -> Option<usize> {
+    let begin = BYTES.0.get().addr();
+    if !(begin..begin + ARENA).contains(&block.addr()) {
+        return None;
+    }
+    // SAFETY: written by `from_arena`.
+    Some(unsafe { block.wrapping_sub(HEAD).cast::<usize>().read() })
+}
+
+/// A block of `size` bytes at a multiple of `align`, a power of two, or null.
+pub(crate) fn alloc(size: usize, align: usize) -> *mut u8 {
+    if align > 16 {
+        let memalign = found!(MEMALIGN as fn(usize, usize) -> *mut c_void, else from_arena(size, align));
+        // SAFETY: it takes any size, and a power of two.
+        return unsafe { memalign(align, size) }.cast();
+    }
+    let malloc = found!(MALLOC as fn(usize) -> *mut c_void, else from_arena(size, align));
+    // SAFETY: it takes any size.
+    unsafe { malloc(size) }.cast()
+}
+
+/// The same, all zero.
+pub(crate) fn zeroed(size: usize, align: usize) -> *mut u8 {
+    if align > 16 {
+        let block = alloc(size, align);
+        if !block.is_null() {
+            // SAFETY: it has that many bytes, and is nobody's yet.
+            unsafe { block.write_bytes(0, size) };
+        }
+        return block;
+    }
+    let calloc = found!(CALLOC as fn(usize, usize) -> *mut c_void, else from_arena(size, align));
+    // SAFETY: it takes any numbers.
+    unsafe { calloc(1, size) }.cast()
+}
+
+/// Gives a block back.
+///
+/// # Safety
+/// The block is null, or the caller's, and came from here or from the next allocator.
+pub(crate) unsafe fn free(block: *mut u8) {
+    if arena_size(block).is_some() {
+        return;
+    }
+    let free = found!(FREE as fn(*mut c_void), else ());
+    // SAFETY: the caller's condition.
+    unsafe { free(block.cast()) }
+}
+
+/// Changes a block's size; null, and the old block intact, where that fails.
+///
+/// # Safety
+/// As for [`free`]; the block is not null.
+pub(crate) unsafe fn realloc(block: *mut u8, size: usize) -> *mut u8 {
+    if let Some(old) = arena_size(block) {
+        let moved = alloc(size, 16);
+        if !moved.is_null() {
+            // SAFETY: both blocks have as many bytes, and are different ones.
+            unsafe { moved.copy_from_nonoverlapping(block, old.min(size)) };
+        }
+        return moved;
+    }
+    let realloc = found!(REALLOC as fn(*mut c_void, usize) -> *mut c_void, else ptr::null_mut());
+    // SAFETY: the caller's condition.
+    unsafe { realloc(block.cast(), size) }.cast()
+}
+
+/// Bytes that a block has room for.
+///
+/// # Safety
+/// As for [`realloc`].
+pub(crate) unsafe fn usable_size(block: *mut u8) -> usize {
+    if let Some(size) = arena_size(block) {
+        return size;
+    }
+    let usable_size = found!(USABLE_SIZE as fn(*mut c_void) -> usize, else 0);
+    // SAFETY: the caller's condition.
+    unsafe { usable_size(block.cast()) }
+}
+
+/// What the next allocator says of itself: bytes mapped, bytes in use, and large blocks with their bytes.
+pub(crate) fn usage() -> [usize; 4] {
+    let mallinfo2 = found!(MALLINFO2 as fn() -> libc::mallinfo2, else [0; 4]);
+    // SAFETY: it takes nothing.
+    let info = unsafe { mallinfo2() };
+    [info.arena + info.hblkhd, info.uordblks + info.hblkhd, info.hblks, info.hblkhd]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arena_hands_out_aligned_blocks_and_ends() {
+        let (first, second) = (from_arena(10, 1), from_arena(100, 64));
+        assert!(first.addr() % 16 == 0 && second.addr() % 64 == 0);
+        assert_eq!((arena_size(first), arena_size(second)), (Some(10), Some(100)));
+        // SAFETY: a block of the arena, and the caller's.
+        let moved = unsafe { realloc(second, 50) };
+        assert!(!moved.is_null() && arena_size(moved).is_none());
+        // SAFETY: as above; it is left where it is.
+        unsafe { free(first) };
+        // SAFETY: the next allocator's.
+        unsafe { free(moved) };
+        assert!(from_arena(ARENA, 1).is_null() && from_arena(usize::MAX, 1).is_null());
+    }
+}
