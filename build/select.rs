@@ -39,12 +39,7 @@ pub(crate) fn select(tree: &Tree, on: impl Fn(&str) -> bool) -> Selection {
         .filter(|v| on("all-variants") || v.default || v.id == selected.id || on(&v.id))
         .map(|v| v.id.clone())
         .collect();
-    Selection {
-        stamped,
-        selected: selected.id.clone(),
-        stats: on("stats"),
-        face: on("preload"),
-    }
+    Selection { stamped, selected: selected.id.clone(), stats: on("stats"), face: on("preload") }
 }
 
 /// Each variant needs a feature of its name, and each feature must mean something.

@@ -27,13 +27,16 @@
 //! | 2 | `variant` | what can be chosen: the knobs, the size classes |
 //! | 3 | `list`, `stats` | links between free blocks: local, windowed, remote, tagged; event counters |
 //! | 4 | `slab`, `chunk` | memory layout of the two backends, and slot states |
-//! | 5 | `registry` | address → SuperSlab: linear, hash, map |
+//! | 5 | `registry` | address → SuperSlab: linear, hash, map; address → class |
 //! | 6 | `pool`, `central` | what threads share: the report's stages; locked lists per class, spans, purging |
 //! | 7 | `heap`, `cache` | the thread's front end: alloc and free (hot), refill, drain, large, realloc, exit, audit |
 //! | 8 | `api` | which backend serves a variant, `GlobalAlloc`, the stamped statics, snapshots |
 //!
 //! `slab`, `pool` and `heap` are the founding report's backend, `chunk`, `central` and `cache` the central one,
 //! which the default variant has.
+//!
+//! With feature `preload` there is a face more, `Preload`, the selected variant as a C library has it
+//! ([`ByAddress`]): `libhakmem.so` is made of it.
 //!
 //! To read it: `cache/alloc.rs` and `cache/free.rs` are the hot paths of the default variant,
 //! `docs/life-of-a-block.md` follows a block through all layers.

@@ -1,6 +1,7 @@
 //! The C face in a Rust program: blocks that are freed by their address alone, of the variant that the build selects.
 //!
 //! What C programs see of it is checked by programs in C: `preload/tests/`.
+#![cfg(feature = "preload")]
 
 mod common;
 
@@ -43,14 +44,15 @@ impl Held {
     fn fill(&self) {
         for at in self.places() {
             // SAFETY: inside the block.
-            unsafe { self.block.add(at).write(self.byte(at)) };
+            unsafe { self.block.wrapping_add(at).write(self.byte(at)) };
         }
     }
 
     fn check(&self, most: usize) {
         for at in self.places().filter(|&at| at < most) {
             // SAFETY: inside the block, and written by `fill`.
-            assert_eq!(unsafe { self.block.add(at).read() }, self.byte(at), "byte {at} of {}", self.size);
+            let byte = unsafe { self.block.wrapping_add(at).read() };
+            assert_eq!(byte, self.byte(at), "byte {at} of {}", self.size);
         }
     }
 
@@ -197,7 +199,8 @@ fn threads_hand_blocks_to_each_other_and_end_by_themselves() {
                 let send = send.clone();
                 scope.spawn(move || {
                     for n in 0..400_usize {
-                        let size = (n * 97 + thread * 31 + round * 1009) % 3000 + (n % 50 / 49) * 700_000;
+                        let size =
+                            (n * 97 + thread * 31 + round * 1009) % 3000 + (n % 50 / 49) * 700_000;
                         send.send(malloc(size, n as u8)).expect("somebody listens");
                     }
                 });

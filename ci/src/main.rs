@@ -9,6 +9,8 @@ mod ledger;
 #[path = "../../build/measures.rs"]
 mod measures;
 mod page;
+mod preload;
+mod programs;
 mod report;
 mod test;
 mod tools;
@@ -39,6 +41,8 @@ enum Command {
     Report(report::ReportOptions),
     /// Join the parts that several machines measured into one result
     Merge(bench::MergeOptions),
+    /// Run real programs under the library of every variant, and under the system's malloc
+    Programs(programs::Options),
     /// Print the jobs of the matrix as JSON: a variant with one lookup each
     Matrix,
     /// Accept the instruction counts as they are: rewrites the limits in variants/ and docs/hot-paths.md
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         Command::Ledger(options) => ledger::run(&options),
         Command::Report(options) => report::run(&options),
         Command::Merge(options) => bench::merge(&options),
+        Command::Programs(options) => programs::run(&options),
         Command::Matrix => matrix(),
         Command::Bless => instructions::bless(),
         Command::Test(options) => test::run(&options),

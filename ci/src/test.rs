@@ -1,6 +1,7 @@
 //! `cargo ci test`: every check, step by step.
 
 mod bench_smoke;
+mod c_face;
 mod page;
 
 use crate::instructions;
@@ -19,12 +20,13 @@ pub(crate) struct Options {
 /// A step's name, and what it does.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     ("format", format),
     ("lints", lints),
     ("tests", tests),
     ("optimised", optimised),
     ("features", features),
+    ("c-face", c_face::run),
     ("models", models),
     ("docs", docs),
     ("instructions", instructions::check),
@@ -113,7 +115,7 @@ fn features() -> Result<()> {
             runs.push((format!("{},hash-lookup", variant.id), twin.id.clone()));
         }
     }
-    for feature in ["hash-lookup", "all-variants", "stats"] {
+    for feature in ["hash-lookup", "all-variants", "stats", "preload"] {
         runs.push((feature.to_owned(), default.clone()));
     }
     // Two that were named, one below the other.

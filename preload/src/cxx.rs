@@ -24,7 +24,9 @@ fn next(name: &CStr) -> *const c_void {
     // SAFETY: the name is a string that ends in 0; RTLD_NEXT is a handle that it takes.
     let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
     if found.is_null() {
-        crate::text::line(&["hakmem: fatal: memory is exhausted, and there is no C++ library to say so"]);
+        crate::text::line(&[
+            "hakmem: fatal: memory is exhausted, and there is no C++ library to say so",
+        ]);
         // SAFETY: it takes nothing, and does not return.
         unsafe { libc::abort() };
     }
@@ -66,6 +68,10 @@ macro_rules! operator_new {
                 "add rsp, 8",
                 "pop rsi",
                 "pop rdi",
+                // No more than the largest size, which is as hopeless: a C++ library may round it up past the end.
+                "mov r11, 0x7fffffffffffffff",
+                "cmp rdi, r11",
+                "cmova rdi, r11",
                 "jmp rax",
                 alloc = sym $alloc,
                 next = sym $next,

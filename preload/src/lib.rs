@@ -2,15 +2,18 @@
 //!
 //! | file | functions |
 //! |---|---|
-//! | `malloc` | malloc, calloc, realloc, free and their kin |
+//! | `malloc` | those that C has always had |
 //! | `aligned` | those that say an alignment |
 //! | `cxx` | operators new and delete |
-//! | `watch` | what is asked about the heap: malloc_usable_size, mallinfo2, … |
+//! | `watch` | what is asked about the heap: `malloc_usable_size`, mallinfo2, … |
 //! | `at_exit` | the summary that `HAKMEM_STATS` asks for |
 //!
 //! Where C, POSIX and others differ, these do as glibc's do. Never: locks or allocates in its initialisation, or
 //! changes what it does by what the environment says.
-#![allow(clippy::missing_safety_doc, reason = "each is documented by the C library or C++ under its name")]
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "each is documented by the C library or C++ under its name"
+)]
 #![allow(missing_docs, reason = "as above")]
 #![allow(unreachable_pub, reason = "what is exported is, by its symbol")]
 

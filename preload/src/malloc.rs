@@ -47,7 +47,11 @@ pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
+pub unsafe extern "C" fn reallocarray(
+    block: *mut c_void,
+    count: usize,
+    size: usize,
+) -> *mut c_void {
     let Some(bytes) = count.checked_mul(size) else { return errno::checked(ptr::null_mut()) };
     // SAFETY: the caller's condition.
     unsafe { realloc(block, bytes) }

@@ -65,7 +65,8 @@ impl Text {
         while !rest.is_empty() {
             // SAFETY: the bytes are that many.
             let count = unsafe { libc::write(file, rest.as_ptr().cast(), rest.len()) };
-            let Some(after) = usize::try_from(count).ok().and_then(|count| rest.get(count..)) else {
+            let Some(after) = usize::try_from(count).ok().and_then(|count| rest.get(count..))
+            else {
                 return false;
             };
             rest = after;

@@ -1,12 +1,12 @@
 //! The C face of a variant: blocks are freed by their address alone.
 
 use super::dispatch::Served;
+use crate::base::{ClassIdx, SLOT_BYTES};
 use crate::cache::{self, AtDesk};
 use crate::central::Usage;
+use crate::heap;
 use crate::sys::next;
 use crate::variant::{Backend, Large};
-use crate::base::{ClassIdx, SLOT_BYTES};
-use crate::heap;
 use core::alloc::Layout;
 use core::ptr;
 
@@ -114,7 +114,9 @@ impl<V: Served + AtDesk> ByAddress for V {
     unsafe fn usable_size(block: *mut u8) -> usize {
         let bytes = match V::BACKEND {
             Backend::Central => cache::usable_size::<V>(block.addr()),
-            Backend::SuperSlab => class_in_slab::<V>(block).map(|class| V::CLASSES.block_bytes(class)),
+            Backend::SuperSlab => {
+                class_in_slab::<V>(block).map(|class| V::CLASSES.block_bytes(class))
+            }
             Backend::System => None,
         };
         // SAFETY: as above.

@@ -14,10 +14,10 @@ use crate::central::{Moved, own_resize};
 use crate::chunk::Chunk;
 use crate::list::Block;
 use crate::registry::class_at;
-use crate::sys::single::count_up;
 use crate::sys::fatal::fatal;
 use crate::sys::next;
 use crate::sys::prefetch;
+use crate::sys::single::count_up;
 use crate::variant::{Prefetch, ThreadList};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -158,7 +158,9 @@ fn learn<V: AtDesk>(address: usize) {
 
 /// What begins at an address that some allocator handed out. Ours that is no block's is misuse.
 pub(crate) fn find<V: AtDesk>(address: usize) -> Found {
-    if V::COUNTED && let Some(class) = class_at(V::class_map().place(address)) {
+    if V::COUNTED
+        && let Some(class) = class_at(V::class_map().place(address))
+    {
         return Found::Block(class);
     }
     if V::cache().finds::<V>(address) {

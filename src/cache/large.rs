@@ -61,7 +61,9 @@ const fn slots_within(layout: Layout, most: usize) -> Option<usize> {
 pub(super) unsafe fn large<V: Cached>(layout: Layout) -> *mut u8 {
     match V::LARGE {
         // SAFETY: the caller's condition.
-        Large::System => unsafe { system::alloc(V::BY_ADDRESS, layout) },
+        Large::System => {
+            after_purge::<V>(layout, || unsafe { system::alloc(V::BY_ADDRESS, layout) })
+        }
         Large::Own => place::<V>(layout, Growth::Tight),
     }
 }
@@ -79,7 +81,7 @@ pub(super) fn place<V: Cached>(layout: Layout, growth: Growth) -> *mut u8 {
 pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
     if V::LARGE == Large::System {
         // SAFETY: the caller's condition.
-        return unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) };
+        return after_purge::<V>(layout, || unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) });
     }
     let Some((start, zero)) = find::<V>(layout, Growth::Tight) else { return ptr::null_mut() };
     if !zero || V::FRESH == Fresh::Forgotten {
@@ -87,6 +89,16 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
         unsafe { start.write_bytes(0, layout.size()) };
     }
     start.as_ptr()
+}
+
+/// A block of the system's malloc. Where it has none, what waits here may be enough.
+fn after_purge<V: Cached>(layout: Layout, alloc: impl Fn() -> *mut u8) -> *mut u8 {
+    let block = alloc();
+    if !block.is_null() || V::SOFT_CAP.is_some() || layout.size() >= HOPELESS {
+        return block;
+    }
+    central::purge_all::<V>();
+    alloc()
 }
 
 fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<(NonNull<u8>, bool)> {

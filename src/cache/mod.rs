@@ -36,8 +36,9 @@ mod large;
 mod realloc;
 mod refill;
 
-pub(crate) use address::{AtDesk, free as free_at, malloc, quick,
-    realloc as realloc_at, usable_size};
+pub(crate) use address::{
+    AtDesk, free as free_at, malloc, quick, realloc as realloc_at, usable_size,
+};
 pub(crate) use alloc::{alloc, alloc_zeroed};
 pub(crate) use audit::audit;
 #[allow(unused_imports, reason = "a build without a face has no desks")]
@@ -126,7 +127,11 @@ pub(crate) trait Cached: Shared {
 impl Cache {
     const fn new(state: State, counted: bool) -> Self {
         Self {
-            lists: if counted { [const { WindowList::closed(true) }; MAX_CLASSES] } else { [const { WindowList::closed(false) }; MAX_CLASSES] },
+            lists: if counted {
+                [const { WindowList::closed(true) }; MAX_CLASSES]
+            } else {
+                [const { WindowList::closed(false) }; MAX_CLASSES]
+            },
             demands: [const { Demand::new() }; MAX_CLASSES],
             state: Cell::new(state),
             until_tend: Cell::new(0),

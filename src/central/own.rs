@@ -135,11 +135,8 @@ pub(crate) unsafe fn own_resize<V: Shared>(
     }
     // SAFETY: the caller's condition: nobody else refers to the block.
     let resize = || unsafe { pages::resize(start, old, new) };
-    let moved = if V::BY_ADDRESS {
-        V::records().change(start, (old, new), resize)
-    } else {
-        resize()
-    };
+    let moved =
+        if V::BY_ADDRESS { V::records().change(start, (old, new), resize) } else { resize() };
     match moved {
         Some(start) => Moved::To(start),
         None => Moved::No,

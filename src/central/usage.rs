@@ -34,12 +34,11 @@ pub(crate) fn usage<V: Shared>(listed: usize) -> Usage {
             }
         }
     }
-    let waiting = ClassIdx::all(V::CLASSES.count()).map(|class| {
-        V::central(class).waiting_blocks::<V>(class) * V::CLASSES.block_bytes(class)
-    });
-    let parked = V::parked().lists::<V>().map(|(class, list)| {
-        list.len(step::<V>(class)) as usize * V::CLASSES.block_bytes(class)
-    });
+    let waiting = ClassIdx::all(V::CLASSES.count())
+        .map(|class| V::central(class).waiting_blocks::<V>(class) * V::CLASSES.block_bytes(class));
+    let parked = V::parked()
+        .lists::<V>()
+        .map(|(class, list)| list.len(step::<V>(class)) as usize * V::CLASSES.block_bytes(class));
     let idle = listed + waiting.sum::<usize>() + parked.sum::<usize>();
     let (large_blocks, large) = V::records().sum();
     let usage = Usage {

@@ -14,7 +14,8 @@
 
 use super::{Chunk, WORDS};
 use crate::base::{
-    CACHE_LINE, CHUNK_BYTES, ClassIdx, PAGE_BYTES, PAGE_LG, SLOT_BYTES, SlotIdx, bit_range, quotient,
+    CACHE_LINE, CHUNK_BYTES, ClassIdx, PAGE_BYTES, PAGE_LG, SLOT_BYTES, SlotIdx, bit_range,
+    quotient,
 };
 use crate::list::{Block, Chain, Linked, Links};
 use crate::sys::clock;
@@ -205,7 +206,8 @@ impl BitSlab {
     /// Whether an address is where a block that is out starts.
     pub(crate) fn has_out<V: Variant>(&self, address: usize) -> bool {
         let index = V::CLASSES.index_at(self.class(), address % SLOT_BYTES);
-        self.is_start::<V>(address) && self.words()[index / 64 % WORDS].get() & (1 << (index % 64)) == 0
+        self.is_start::<V>(address)
+            && self.words()[index / 64 % WORDS].get() & (1 << (index % 64)) == 0
     }
 
     /// Milliseconds since a block last came home.

@@ -53,6 +53,13 @@ const CLOSED: i32 = -(1 << 30);
 /// The same where it is counted plainly: not negative, however often it is pushed to before it is undone.
 const CLOSED_PLAIN: i32 = 1 << 30;
 
+const fn closed_window(step: Step) -> i32 {
+    match step {
+        Step::Signed(_) => CLOSED,
+        Step::Plain(_) => CLOSED_PLAIN,
+    }
+}
+
 /// How a list's `window` counts its blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -89,7 +96,7 @@ impl WindowList {
         debug_assert!(self.window.get() <= 0 && self.len(step) == 0);
         self.head.set(ptr::null_mut());
         self.beyond.set(0);
-        self.window.set(if let Step::Plain(_) = step { CLOSED_PLAIN } else { CLOSED });
+        self.window.set(closed_window(step));
     }
 
     /// Takes the newest block, which is the caller's alone; `None` where the list needs a look.
@@ -380,7 +387,7 @@ impl WindowList {
         links: ThreadList,
         is_mine: impl FnMut(NonNull<Block>) -> bool,
     ) -> bool {
-        if matches!(self.window.get(), CLOSED | CLOSED_PLAIN) {
+        if self.window.get() == closed_window(step) {
             return self.head.get().is_null() && self.beyond.get() == 0;
         }
         self.iter(step, links).map(is_mine).take_while(|&mine| mine).count()
@@ -405,10 +412,13 @@ mod tests {
             assert!(list.pop(STEP, true, links).is_none() && list.is_sound(STEP, links, |_| false));
             // SAFETY: free, and in no list; a closed one does not take it.
             assert!(!unsafe { list.push(blocks[0], STEP, true, links) });
-            list.open(match links {
-                ThreadList::Linked => ptr::null_mut(),
-                ThreadList::Magazine => array.as_mut_ptr().cast(),
-            }, STEP);
+            list.open(
+                match links {
+                    ThreadList::Linked => ptr::null_mut(),
+                    ThreadList::Magazine => array.as_mut_ptr().cast(),
+                },
+                STEP,
+            );
             assert!(list.pop(STEP, true, links).is_none());
 
             let mut chain = Chain::new();

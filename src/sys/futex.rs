@@ -17,5 +17,7 @@ pub(super) fn wake_one(word: &AtomicU32) {
 
 fn call(word: &AtomicU32, operation: libc::c_int, value: u32, most: *const libc::timespec) {
     // SAFETY: the word is a live, aligned 32-bit integer; the kernel only reads it, and the time.
-    errno::kept(|| unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, most) });
+    errno::kept(|| unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, most)
+    });
 }

@@ -5,7 +5,8 @@
 //!
 //! Never: locks, or allocates through itself.
 
-use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use super::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use super::thread;
 use crate::base::bytes_to_multiple;
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_void};
@@ -25,8 +26,8 @@ unsafe impl Sync for Arena {}
 static BYTES: Arena = Arena(UnsafeCell::new([0; ARENA]));
 /// Bytes of the arena that are taken. [shared]
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
-/// Whether some thread is in `dlsym`. [shared]
-static LOOKING: AtomicBool = AtomicBool::new(false);
+/// Threads that are in `dlsym`, by number; 0 for none. [shared]
+static LOOKERS: [AtomicU32; 16] = [const { AtomicU32::new(0) }; 16];
 
 /// One of the next allocator's functions.
 struct Function {
@@ -40,21 +41,33 @@ impl Function {
         Self { name, address: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// Its address; null where there is none, or this is called from within the search.
+    /// Its address; null where there is none, or this thread is looking for one already.
     fn find(&self) -> *mut c_void {
         // ORDERING: relaxed; an address of code that was there before the process's first thread.
         let known = self.address.load(Ordering::Relaxed);
-        // ORDERING: relaxed; whether to use the arena is all it says. A thread that finds another one searching uses
-        // it too, which does no harm.
-        if !known.is_null() || LOOKING.swap(true, Ordering::Relaxed) {
+        if !known.is_null() {
             return known;
         }
+        let me = thread::id();
+        // ORDERING: relaxed, here and below: a thread looks for its own number, which it stored itself.
+        if LOOKERS.iter().any(|looker| looker.load(Ordering::Relaxed) == me) {
+            return ptr::null_mut();
+        }
+        let claims = |looker: &&AtomicU32| {
+            looker.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        // With more threads than that, all of them at it for the first time, the others wait their turn.
+        let place = loop {
+            match LOOKERS.iter().find(claims) {
+                Some(place) => break place,
+                None => thread::give_way(),
+            }
+        };
         // SAFETY: the name is a string that ends in 0; RTLD_NEXT is a handle that it takes.
         let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
         // ORDERING: relaxed, as above.
         self.address.store(found, Ordering::Relaxed);
-        // ORDERING: relaxed, as above.
-        LOOKING.store(false, Ordering::Relaxed);
+        place.store(0, Ordering::Relaxed);
         found
     }
 }
@@ -67,16 +80,13 @@ static MEMALIGN: Function = Function::new(c"memalign");
 static USABLE_SIZE: Function = Function::new(c"malloc_usable_size");
 static MALLINFO2: Function = Function::new(c"mallinfo2");
 
-/// The function found, as one of this type; or what the last argument says.
+/// The function found, as one of this type.
 macro_rules! found {
-    ($function:ident as fn($($arg:ty),*) $(-> $result:ty)?, else $other:expr) => {{
+    ($function:ident as fn($($arg:ty),*) $(-> $result:ty)?) => {{
         let address = $function.find();
-        if address.is_null() {
-            return $other;
-        }
         // SAFETY: the C library documents the function of this name with this type, and whoever defines one of the
-        // same name promises the same.
-        unsafe { core::mem::transmute::<*mut c_void, unsafe extern "C" fn($($arg),*) $(-> $result)?>(address) }
+        // same name promises the same; null is none.
+        unsafe { core::mem::transmute::<*mut c_void, Option<unsafe extern "C" fn($($arg),*) $(-> $result)?>>(address) }
     }};
 }
 
@@ -112,11 +122,15 @@ fn arena_size(block: *mut u8) -> Option<usize> {
 /// A block of `size` bytes at a multiple of `align`, a power of two, or null.
 pub(crate) fn alloc(size: usize, align: usize) -> *mut u8 {
     if align > 16 {
-        let memalign = found!(MEMALIGN as fn(usize, usize) -> *mut c_void, else from_arena(size, align));
+        let Some(memalign) = found!(MEMALIGN as fn(usize, usize) -> *mut c_void) else {
+            return from_arena(size, align);
+        };
         // SAFETY: it takes any size, and a power of two.
         return unsafe { memalign(align, size) }.cast();
     }
-    let malloc = found!(MALLOC as fn(usize) -> *mut c_void, else from_arena(size, align));
+    let Some(malloc) = found!(MALLOC as fn(usize) -> *mut c_void) else {
+        return from_arena(size, align);
+    };
     // SAFETY: it takes any size.
     unsafe { malloc(size) }.cast()
 }
@@ -131,7 +145,9 @@ pub(crate) fn zeroed(size: usize, align: usize) -> *mut u8 {
         }
         return block;
     }
-    let calloc = found!(CALLOC as fn(usize, usize) -> *mut c_void, else from_arena(size, align));
+    let Some(calloc) = found!(CALLOC as fn(usize, usize) -> *mut c_void) else {
+        return from_arena(size, align);
+    };
     // SAFETY: it takes any numbers.
     unsafe { calloc(1, size) }.cast()
 }
@@ -144,7 +160,7 @@ pub(crate) unsafe fn free(block: *mut u8) {
     if arena_size(block).is_some() {
         return;
     }
-    let free = found!(FREE as fn(*mut c_void), else ());
+    let Some(free) = found!(FREE as fn(*mut c_void)) else { return };
     // SAFETY: the caller's condition.
     unsafe { free(block.cast()) }
 }
@@ -162,7 +178,9 @@ pub(crate) unsafe fn realloc(block: *mut u8, size: usize) -> *mut u8 {
         }
         return moved;
     }
-    let realloc = found!(REALLOC as fn(*mut c_void, usize) -> *mut c_void, else ptr::null_mut());
+    let Some(realloc) = found!(REALLOC as fn(*mut c_void, usize) -> *mut c_void) else {
+        return ptr::null_mut();
+    };
     // SAFETY: the caller's condition.
     unsafe { realloc(block.cast(), size) }.cast()
 }
@@ -175,14 +193,18 @@ pub(crate) unsafe fn usable_size(block: *mut u8) -> usize {
     if let Some(size) = arena_size(block) {
         return size;
     }
-    let usable_size = found!(USABLE_SIZE as fn(*mut c_void) -> usize, else 0);
+    let Some(usable_size) = found!(USABLE_SIZE as fn(*mut c_void) -> usize) else {
+        return 0;
+    };
     // SAFETY: the caller's condition.
     unsafe { usable_size(block.cast()) }
 }
 
 /// What the next allocator says of itself: bytes mapped, bytes in use, and large blocks with their bytes.
 pub(crate) fn usage() -> [usize; 4] {
-    let mallinfo2 = found!(MALLINFO2 as fn() -> libc::mallinfo2, else [0; 4]);
+    let Some(mallinfo2) = found!(MALLINFO2 as fn() -> libc::mallinfo2) else {
+        return [0; 4];
+    };
     // SAFETY: it takes nothing.
     let info = unsafe { mallinfo2() };
     [info.arena + info.hblkhd, info.uordblks + info.hblkhd, info.hblks, info.hblkhd]

@@ -131,8 +131,7 @@ impl SizeClasses {
         let Some(first) = self.class_of(bytes) else { return None };
         let mut class = first.index();
         // Where every block is a power of two, the first is aligned already.
-        while self.step_lg > 3
-            && !(self.blocks[class % MAX_CLASSES] as usize).is_multiple_of(align)
+        while self.step_lg > 3 && !(self.blocks[class % MAX_CLASSES] as usize).is_multiple_of(align)
         {
             class += 1;
         }

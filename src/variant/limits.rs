@@ -78,8 +78,7 @@ pub(super) const fn steps<V: Variant>() -> [i32; MAX_CLASSES] {
     while class < V::CLASSES.count() {
         let window = window::<V>(ClassIdx::new(class));
         // A closed list must stay closed for a pop and a push: see `list::WindowList`.
-        steps[class] =
-            if V::COUNTED { window } else { (1_u32 << 31).div_ceil(window) } as i32;
+        steps[class] = if V::COUNTED { window } else { (1_u32 << 31).div_ceil(window) } as i32;
         class += 1;
     }
     steps

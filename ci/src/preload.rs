@@ -1,0 +1,162 @@
+//! `libhakmem.so` of a variant: built, and looked at as the linked object that it is.
+
+use crate::workspace::{self, cargo, must_succeed};
+use anyhow::{Context, Result, bail, ensure};
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
+use object::read::elf::{ElfFile64, ProgramHeader};
+use object::{Object, ObjectSegment, ObjectSymbol, elf};
+use std::path::{Path, PathBuf};
+
+/// What it exports, and nothing else: the C library's names, and C++'s operators.
+const EXPORTS: [&str; 47] = [
+    "malloc",
+    "calloc",
+    "realloc",
+    "free",
+    "cfree",
+    "reallocarray",
+    "aligned_alloc",
+    "posix_memalign",
+    "memalign",
+    "valloc",
+    "pvalloc",
+    "malloc_usable_size",
+    "free_sized",
+    "free_aligned_sized",
+    "malloc_trim",
+    "malloc_stats",
+    "mallinfo",
+    "mallinfo2",
+    "malloc_info",
+    "mallopt",
+    "__libc_malloc",
+    "__libc_calloc",
+    "__libc_realloc",
+    "__libc_free",
+    "__libc_memalign",
+    "__libc_valloc",
+    "__libc_pvalloc",
+    "_Znwm",
+    "_Znam",
+    "_ZnwmRKSt9nothrow_t",
+    "_ZnamRKSt9nothrow_t",
+    "_ZnwmSt11align_val_t",
+    "_ZnamSt11align_val_t",
+    "_ZnwmSt11align_val_tRKSt9nothrow_t",
+    "_ZnamSt11align_val_tRKSt9nothrow_t",
+    "_ZdlPv",
+    "_ZdaPv",
+    "_ZdlPvm",
+    "_ZdaPvm",
+    "_ZdlPvRKSt9nothrow_t",
+    "_ZdaPvRKSt9nothrow_t",
+    "_ZdlPvSt11align_val_t",
+    "_ZdaPvSt11align_val_t",
+    "_ZdlPvmSt11align_val_t",
+    "_ZdaPvmSt11align_val_t",
+    "_ZdlPvSt11align_val_tRKSt9nothrow_t",
+    "_ZdaPvSt11align_val_tRKSt9nothrow_t",
+];
+
+/// The hit paths of the default variant, and the instructions that each may take, its return included.
+pub(crate) const HITS: [(&str, usize); 2] = [("malloc", 12), ("free", 14)];
+
+/// Builds the library of a variant, unless it is there; returns where it is.
+pub(crate) fn library(variant: &str) -> Result<PathBuf> {
+    let folder = workspace::target().join("preload");
+    let mut command = cargo();
+    command.args(["build", "--quiet", "--release", "--package", "hakmem-preload"]);
+    command.args(["--features", variant]).arg("--target-dir").arg(&folder);
+    must_succeed(&mut command)?;
+    // By variant, since the next one's takes the same name.
+    let kept = folder.join(variant).join("libhakmem.so");
+    std::fs::create_dir_all(folder.join(variant)).with_context(|| kept.display().to_string())?;
+    let built = folder.join("release/libhakmem.so");
+    std::fs::copy(&built, &kept).with_context(|| built.display().to_string())?;
+    Ok(kept)
+}
+
+/// Checks what a linked library exports, and what it asks the loader for.
+pub(crate) fn check_linked(library: &Path) -> Result<()> {
+    let bytes = std::fs::read(library).with_context(|| library.display().to_string())?;
+    let file = ElfFile64::<object::Endianness>::parse(&*bytes)?;
+    let names = |defined: bool| -> Vec<&str> {
+        let symbols = file.dynamic_symbols().filter(|symbol| symbol.is_definition() == defined);
+        symbols.filter_map(|symbol| symbol.name().ok()).collect()
+    };
+    let exported = names(true);
+    let missing = EXPORTS.iter().filter(|name| !exported.contains(name));
+    let missing: Vec<_> = missing.collect();
+    ensure!(missing.is_empty(), "it does not export {missing:?}");
+    let more: Vec<_> = exported.iter().filter(|name| !EXPORTS.contains(name)).collect();
+    ensure!(more.is_empty(), "it exports {more:?} too");
+    let asks = names(false);
+    ensure!(!asks.contains(&"__tls_get_addr"), "it asks for thread-local storage by a call");
+    ensure!(!asks.iter().any(|name| name.contains("Unwind")), "panics are linked into it");
+    let endian = file.endian();
+    let slots = file.elf_program_headers().iter().filter(|head| head.p_type(endian) == elf::PT_TLS);
+    let bytes: u64 = slots.map(|head| head.p_memsz(endian)).sum();
+    ensure!(bytes <= 8, "it has {bytes} bytes of thread-local storage, more than a pointer");
+    Ok(())
+}
+
+/// Instructions of an exported function's straight path, up to its return.
+pub(crate) fn straight_path(library: &Path, function: &str) -> Result<usize> {
+    let bytes = std::fs::read(library).with_context(|| library.display().to_string())?;
+    let file = ElfFile64::<object::Endianness>::parse(&*bytes)?;
+    let symbol = file.dynamic_symbols().find(|symbol| symbol.name() == Ok(function));
+    let address = symbol.with_context(|| format!("no `{function}`"))?.address();
+    for segment in file.segments() {
+        let offset = address.wrapping_sub(segment.address());
+        let Some(code) = usize::try_from(offset).ok().and_then(|at| segment.data().ok()?.get(at..))
+        else {
+            continue;
+        };
+        return count(Decoder::with_ip(64, code, address, DecoderOptions::NONE).iter())
+            .with_context(|| format!("`{function}`"));
+    }
+    bail!("no code of `{function}`")
+}
+
+/// A hit falls through every branch: what is rare was moved out of its way.
+fn count(code: impl Iterator<Item = Instruction>) -> Result<usize> {
+    for (before, instruction) in code.enumerate() {
+        match instruction.flow_control() {
+            FlowControl::Next | FlowControl::ConditionalBranch => {}
+            FlowControl::Return => return Ok(before + 1),
+            other => bail!("{other:?} on its straight path"),
+        }
+    }
+    bail!("it does not return")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_can_be_built_as_every_variant() {
+        let manifest = |path: &str| -> toml::Table {
+            let text = std::fs::read_to_string(workspace::root().join(path)).expect(path);
+            text.parse::<toml::Table>().expect(path)["features"].as_table().expect(path).clone()
+        };
+        let (all, ours) = (manifest("Cargo.toml"), manifest("preload/Cargo.toml"));
+        for name in all.keys().filter(|name| *name != "preload") {
+            let passed_on = [toml::Value::from(format!("variants/{name}"))];
+            let given = ours.get(name).and_then(toml::Value::as_array).map(Vec::as_slice);
+            assert_eq!(given, Some(&passed_on[..]), "feature `{name}` of preload/Cargo.toml");
+        }
+        assert!(ours.keys().all(|name| all.contains_key(name)));
+    }
+
+    #[test]
+    fn a_straight_path_ends_at_its_return() {
+        // cmp edi, 1; ja +0; mov eax, edi; ret
+        let code = [0x83, 0xff, 0x01, 0x77, 0x00, 0x89, 0xf8, 0xc3];
+        let decoder = || Decoder::new(64, &code, DecoderOptions::NONE).into_iter();
+        assert_eq!(count(decoder()).expect("a return"), 4);
+        // call +0; ret
+        let code = [0xe8, 0, 0, 0, 0, 0xc3];
+        assert!(count(Decoder::new(64, &code, DecoderOptions::NONE).into_iter()).is_err());
+    }
+}

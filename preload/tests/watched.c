@@ -1,0 +1,163 @@
+// What a monitoring tool asks the heap: mallinfo, mallinfo2, malloc_info, malloc_stats; and malloc_trim and mallopt.
+//
+// The answers must be about the heap that serves malloc, whichever that is.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// Not by stdio's buffers, which are on the heap in question.
+#define CHECK(cond) ((cond) ? (void)0 : failed(__LINE__, #cond))
+
+static _Noreturn void failed(int line, const char *expected)
+{
+    dprintf(STDERR_FILENO, "%s:%d: expected %s\n", __FILE__, line, expected);
+    _exit(1);
+}
+
+enum { KIB = 1 << 10, MIB = 1 << 20, BLOCKS = 64 * KIB };
+
+static void *blocks[BLOCKS];
+
+static void take_64_mib(void)
+{
+    for (int i = 0; i < BLOCKS; i++)
+        CHECK((blocks[i] = malloc(KIB)) != NULL);
+}
+
+static void free_64_mib(void)
+{
+    for (int i = 0; i < BLOCKS; i++)
+        free(blocks[i]);
+}
+
+static size_t by_mallinfo2(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+// It is deprecated, and still what old tools call.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+static size_t by_mallinfo(void)
+{
+    struct mallinfo info = mallinfo();
+    return (size_t)info.uordblks + (size_t)info.hblkhd;
+}
+#pragma GCC diagnostic pop
+
+static void in_use_follows(size_t (*in_use)(void))
+{
+    size_t before = in_use();
+    take_64_mib();
+    size_t full = in_use();
+    CHECK(full >= before + 60 * MIB);
+    free_64_mib();
+    CHECK(in_use() + 50 * MIB <= full);
+
+    // And large ones, which are often counted elsewhere.
+    before = in_use();
+    void *large = malloc(40 * MIB);
+    CHECK(large != NULL);
+    full = in_use();
+    CHECK(full >= before + 40 * MIB);
+    free(large);
+    CHECK(in_use() + 40 * MIB <= full);
+}
+
+static void mallinfo2_follows(void)
+{
+    in_use_follows(by_mallinfo2);
+}
+
+static void mallinfo_follows(void)
+{
+    in_use_follows(by_mallinfo);
+}
+
+static void malloc_trim_answers(void)
+{
+    take_64_mib();
+    free_64_mib();
+    for (int i = 0; i < 2; i++) {
+        int answer = malloc_trim(0);
+        CHECK(answer == 0 || answer == 1);
+    }
+    // What is in use stays.
+    unsigned char *block = malloc(100000);
+    CHECK(block != NULL);
+    memset(block, 0x6B, 100000);
+    malloc_trim(0);
+    for (int i = 0; i < 100000; i++)
+        CHECK(block[i] == 0x6B);
+    free(block);
+}
+
+static void malloc_info_is_xml(void)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+    CHECK(file != NULL);
+    CHECK(malloc_info(0, file) == 0);
+    CHECK(fclose(file) == 0);
+    CHECK(text != NULL);
+    CHECK(strncmp(text, "<malloc", 7) == 0);
+    CHECK(strstr(text, "</malloc>") != NULL);
+    free(text);
+}
+
+static void malloc_info_of_unknown_options_fails(void)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+    CHECK(file != NULL);
+    errno = 0;
+    int answer = malloc_info(1, file);
+    // glibc returns the error; the manual has it in errno.
+    CHECK(answer == EINVAL || (answer == -1 && errno == EINVAL));
+    CHECK(fclose(file) == 0);
+    CHECK(size == 0);
+    free(text);
+}
+
+static void malloc_stats_writes_to_stderr(void)
+{
+    FILE *file = tmpfile();
+    CHECK(file != NULL);
+    int screen = dup(STDERR_FILENO);
+    CHECK(screen >= 0);
+    CHECK(dup2(fileno(file), STDERR_FILENO) == STDERR_FILENO);
+    malloc_stats();
+    fflush(stderr);
+    CHECK(dup2(screen, STDERR_FILENO) == STDERR_FILENO);
+    close(screen);
+    CHECK(lseek(fileno(file), 0, SEEK_END) > 0);
+    fclose(file);
+}
+
+static void mallopt_takes_a_threshold(void)
+{
+    CHECK(mallopt(M_MMAP_THRESHOLD, 1 << 20) == 1);
+    void *block = malloc(2 * MIB);
+    CHECK(block != NULL);
+    free(block);
+}
+
+int main(void)
+{
+    mallinfo2_follows();
+    mallinfo_follows();
+    malloc_trim_answers();
+    malloc_info_is_xml();
+    malloc_info_of_unknown_options_fails();
+    malloc_stats_writes_to_stderr();
+    mallopt_takes_a_threshold();
+    puts("ok");
+    return 0;
+}

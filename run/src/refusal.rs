@@ -1,0 +1,39 @@
+//! Errors, with the exit code that each is to end with.
+
+use anyhow::anyhow;
+
+/// A failure of our own; as `env`, `nohup` and `timeout` have it.
+const OURS: u8 = 125;
+/// The command line asks for what cannot be.
+const USAGE: u8 = 2;
+/// The program is there, and cannot be run.
+const NOT_RUN: u8 = 126;
+/// The program is not there.
+const NOT_FOUND: u8 = 127;
+
+/// Why there is no exit status to pass on, and the one to end with instead.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: u8,
+    pub(crate) why: anyhow::Error,
+}
+
+impl Refusal {
+    /// What was asked for cannot be done.
+    pub(crate) fn usage(why: &'static str) -> Self {
+        Self { code: USAGE, why: anyhow!(why) }
+    }
+
+    /// The program did not start.
+    pub(crate) fn no_start(program: &std::ffi::OsStr, error: &std::io::Error) -> Self {
+        let found = error.kind() != std::io::ErrorKind::NotFound;
+        let code = if found { NOT_RUN } else { NOT_FOUND };
+        Self { code, why: anyhow!("{} does not start: {error}", program.display()) }
+    }
+}
+
+impl From<anyhow::Error> for Refusal {
+    fn from(why: anyhow::Error) -> Self {
+        Self { code: OURS, why }
+    }
+}
