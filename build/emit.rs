@@ -51,7 +51,7 @@ pub(crate) fn emit(tree: &Tree, selection: &Selection) -> String {
         knobs.insert("THREAD_SLOT".to_owned(), "$crate::variant::Slot::Pointer".to_owned());
         knobs.insert("BY_ADDRESS".to_owned(), "true".to_owned());
         let doc = format!(
-            "Variant `{}` as a C library has it: see [`ByAddress`]. Its lists are where the thread's slot points.",
+            "Variant `{}` as a C library has it: see [`ByAddress`](crate::ByAddress). Its lists are where the thread's slot points.",
             variant.id
         );
         emit_variant(&mut out, variant, "face Preload", &doc, &knobs);

@@ -60,9 +60,10 @@ const fn slots_within(layout: Layout, most: usize) -> Option<usize> {
 #[inline(never)]
 pub(super) unsafe fn large<V: Cached>(layout: Layout) -> *mut u8 {
     match V::LARGE {
-        // SAFETY: the caller's condition.
         Large::System => {
-            after_purge::<V>(layout, || unsafe { system::alloc(V::BY_ADDRESS, layout) })
+            // SAFETY: the caller's condition.
+            let alloc = || unsafe { system::alloc(V::BY_ADDRESS, layout) };
+            after_purge::<V>(layout, alloc)
         }
         Large::Own => place::<V>(layout, Growth::Tight),
     }
@@ -81,7 +82,8 @@ pub(super) fn place<V: Cached>(layout: Layout, growth: Growth) -> *mut u8 {
 pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
     if V::LARGE == Large::System {
         // SAFETY: the caller's condition.
-        return after_purge::<V>(layout, || unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) });
+        let alloc = || unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) };
+        return after_purge::<V>(layout, alloc);
     }
     let Some((start, zero)) = find::<V>(layout, Growth::Tight) else { return ptr::null_mut() };
     if !zero || V::FRESH == Fresh::Forgotten {
