@@ -6,6 +6,8 @@ fn main() {
     // it; others keep, by them, the standard library's panics and their thread-local counters, which are more than
     // the one word that this library may have.
     println!("cargo::rustc-link-arg-cdylib=-fuse-ld=bfd");
+    // Threads that have used it call it once more when they end, whoever has closed it by then.
+    println!("cargo::rustc-link-arg-cdylib=-Wl,-z,nodelete");
     // Within the library, its own functions are meant: no call goes by a table.
     println!("cargo::rustc-link-arg-cdylib=-Wl,-Bsymbolic-functions");
 }

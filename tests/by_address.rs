@@ -232,3 +232,31 @@ fn usage_follows_what_is_in_use_by_themselves() {
     assert!(after.in_use < before.in_use + (4 << 20) && after.mapped < during.mapped, "{after:?}");
     assert!(Preload::ID == hakmem::Hakmem::ID);
 }
+
+#[test]
+fn what_a_thread_leaves_is_not_lost() {
+    alone(what_a_thread_leaves_is_not_lost_by_themselves);
+}
+
+/// Pops go on beyond a list's window; the thread ends with the rest there, and the next one starts with it.
+fn what_a_thread_leaves_is_not_lost_by_themselves() {
+    let thread = |keeps: usize| {
+        std::thread::scope(|scope| {
+            let blocks = scope.spawn(move || {
+                let blocks: Vec<Held> = (0..300).map(|n| malloc(64, n as u8)).collect();
+                blocks.into_iter().for_each(Held::free);
+                (0..keeps).map(|n| malloc(64, n as u8)).collect::<Vec<_>>()
+            });
+            blocks.join().expect("no panic")
+        })
+    };
+    Preload::purge();
+    let before = Preload::usage().in_use;
+    for round in 0..20 {
+        thread(100 + 10 * round).into_iter().for_each(Held::free);
+        thread(0);
+    }
+    Preload::purge();
+    let after = Preload::usage().in_use;
+    assert!(after < before + (16 << 10), "{before} bytes in use have become {after}");
+}

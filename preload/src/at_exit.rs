@@ -44,8 +44,9 @@ static AT_START: extern "C" fn() = at_start;
 static AT_END: extern "C" fn() = at_end;
 
 extern "C" fn at_start() {
+    // Not in a program that has more rights than who started it.
     // SAFETY: the name ends in 0; nobody changes the environment yet.
-    let value: *const c_char = unsafe { libc::getenv(c"HAKMEM_STATS".as_ptr()) };
+    let value: *const c_char = unsafe { libc::secure_getenv(c"HAKMEM_STATS".as_ptr()) };
     if value.is_null() {
         return;
     }

@@ -120,7 +120,7 @@ static void foreign_blocks_come_home(size_t size)
     CHECK(full.uordblks + full.hblkhd >= after.uordblks + after.hblkhd + 25 * MIB);
 }
 
-static pthread_barrier_t is_open;
+static pthread_barrier_t is_open, is_closed;
 
 static void *work(void *is_early)
 {
@@ -133,6 +133,15 @@ static void *work(void *is_early)
     return NULL;
 }
 
+// Ends when nobody has the library open any more.
+static void *outlive(void *unused)
+{
+    work(NULL);
+    pthread_barrier_wait(&is_closed);
+    pthread_barrier_wait(&is_closed);
+    return unused;
+}
+
 static void *function(void *library, const char *name)
 {
     void *found = dlsym(library, name);
@@ -140,7 +149,7 @@ static void *function(void *library, const char *name)
     return found;
 }
 
-static void open_library(const char *path)
+static void *open_library(const char *path)
 {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL)
@@ -151,6 +160,7 @@ static void open_library(const char *path)
     lib.realloc = function(library, "realloc");
     lib.free = function(library, "free");
     lib.usable_size = function(library, "malloc_usable_size");
+    return library;
 }
 
 int main(int count, char **words)
@@ -163,7 +173,7 @@ int main(int count, char **words)
         unsigned char *before = malloc(1000);
         fill(before, 1000, 9);
 
-        open_library(words[1]);
+        void *library = open_library(words[1]);
         lib.free(NULL);
         CHECK(lib.usable_size(NULL) == 0);
         // The first that it is asked may be about a block that is not its own.
@@ -179,6 +189,14 @@ int main(int count, char **words)
             CHECK(pthread_join(early[i], NULL) == 0 && pthread_join(late[i], NULL) == 0);
         foreign_blocks_come_home(KIB);
         foreign_blocks_come_home(MIB);
+
+        pthread_t last;
+        CHECK(pthread_barrier_init(&is_closed, NULL, 2) == 0);
+        CHECK(pthread_create(&last, NULL, outlive, NULL) == 0);
+        pthread_barrier_wait(&is_closed);
+        CHECK(dlclose(library) == 0);
+        pthread_barrier_wait(&is_closed);
+        CHECK(pthread_join(last, NULL) == 0);
     }
     puts("ok");
     return 0;

@@ -24,7 +24,7 @@ pub(super) unsafe fn overflow_cold<V: Cached>(block: NonNull<Block>, class: Clas
     if !V::KEEPS || V::COUNTED {
         cache.list(class).undo_push(step::<V>(class));
     }
-    if cache.state.get() == State::NotYet {
+    if cache.state.get() == State::NotYet && V::idle().frees_enough::<V>() {
         cache = open::<V>().unwrap_or(cache);
     }
     if cache.state.get() != State::Open {
@@ -65,7 +65,7 @@ pub(super) fn look_around<V: Cached>(cache: &'static Cache, active: ClassIdx) {
     }
     let much_waits = V::spans().much_waits::<V>();
     if much_waits && (left == 0 || !cache.narrowed.get()) {
-        narrow::<V>(cache);
+        narrow::<V>(cache, active);
     }
     cache.narrowed.set(much_waits);
     drain_idle::<V>(cache, active);
@@ -74,12 +74,12 @@ pub(super) fn look_around<V: Cached>(cache: &'static Cache, active: ClassIdx) {
 /// Lets nearly all blocks of all lists lie beyond their windows: a thread that is served from its lists alone
 /// would otherwise never look at the clock, and memory that waits would wait for good. Not of those at their
 /// bound, which have only the window to tell that they must give something up.
-fn narrow<V: Cached>(cache: &'static Cache) {
+fn narrow<V: Cached>(cache: &'static Cache, active: ClassIdx) {
     for class in ClassIdx::all(V::CLASSES.count()) {
         let (list, step) = (cache.list(class), step::<V>(class));
         if V::COUNTED {
             // A pop would go on beyond the window, so what lies there goes back, once.
-            if !cache.narrowed.get() && list.len(step) > NARROW {
+            if class != active && !cache.narrowed.get() && list.len(step) > NARROW {
                 drain_list::<V>(cache, class);
             }
         } else if list.len(step) < cache.demand(class).limit.get() {

@@ -8,9 +8,9 @@ use super::{Cache, Cached, State, step};
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::central::{self, lock_all, unlock_all};
 use crate::list::Block;
-use crate::sys::atomic::{AtomicU32, Ordering};
+use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::lock::Lock;
-use crate::sys::{fork, pages, thread};
+use crate::sys::{errno, fork, pages, thread};
 use crate::variant::{Backend, Slot, ThreadList};
 use core::cell::Cell;
 use core::ffi::c_void;
@@ -19,6 +19,16 @@ use std::process;
 
 /// Forks are prepared for; no process has this number.
 const PREPARED: u32 = u32::MAX;
+
+/// Blocks that a thread frees, by their address alone, before it is given lists.
+const FREES: u32 = 16;
+/// Threads whose frees can be counted at a time.
+const FREEING: usize = 64;
+
+/// A thread, and a count.
+const fn unpack(word: u64) -> (u32, u32) {
+    ((word >> 32) as u32, word as u32)
+}
 
 /// Caches that wait for a thread, and what is done once per process.
 pub(crate) struct Idle {
@@ -29,6 +39,8 @@ pub(crate) struct Idle {
     preparing: AtomicU32,
     /// The thread that does so. [shared]
     preparer: AtomicU32,
+    /// Threads without lists that free, by number, and how often they did. [shared]
+    freeing: [AtomicU64; FREEING],
 }
 
 // SAFETY: `first`, and the links of the caches that it leads to, are touched with the lock held.
@@ -41,6 +53,7 @@ impl Idle {
             first: Cell::new(ptr::null()),
             preparing: AtomicU32::new(0),
             preparer: AtomicU32::new(0),
+            freeing: [const { AtomicU64::new(0) }; FREEING],
         }
     }
 
@@ -62,6 +75,24 @@ impl Idle {
             // SAFETY: furnished above; never unmapped.
             Some(unsafe { cache.as_ref() })
         })
+    }
+
+    /// Whether a thread without lists, which frees a block, has freed enough to be given some. Where the C library
+    /// itself frees by us, the last that it does for a thread, once nobody tells of its end any more, is to free what
+    /// it had for it: lists would be lost with that thread.
+    pub(super) fn frees_enough<V: Cached>(&self) -> bool {
+        if !V::BY_ADDRESS {
+            return true;
+        }
+        let me = thread::id();
+        let place = &self.freeing[me as usize % FREEING];
+        // ORDERING: relaxed; only the thread of this number looks for it. Where several share a place, some count
+        // in vain, and are given lists later.
+        let (who, count) = unpack(place.load(Ordering::Relaxed));
+        let count = if who == me { count + 1 } else { 1 };
+        // ORDERING: relaxed, as above.
+        place.store(u64::from(me) << 32 | u64::from(count), Ordering::Relaxed);
+        count > FREES
     }
 
     /// Lets a cache wait, which is empty and closed.
@@ -89,7 +120,17 @@ fn place<V: Cached>(cache: &'static Cache, class: ClassIdx) -> *mut Block {
 /// memory is exhausted.
 #[cold]
 pub(super) fn open<V: Cached>() -> Option<&'static Cache> {
+    // Freeing may have brought the thread here.
+    errno::kept(open_anyhow::<V>)
+}
+
+fn open_anyhow<V: Cached>() -> Option<&'static Cache> {
     prepare_for_forks::<V>();
+    // Preparing may have allocated.
+    let cache = V::cache();
+    if cache.state.get() == State::Open {
+        return Some(cache);
+    }
     let cache = match V::THREAD_SLOT {
         Slot::Inline => V::cache(),
         Slot::Pointer => V::idle().take::<V>()?,

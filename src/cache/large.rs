@@ -104,7 +104,7 @@ fn after_purge<V: Cached>(layout: Layout, alloc: impl Fn() -> *mut u8) -> *mut u
 }
 
 fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<(NonNull<u8>, bool)> {
-    tend::<V>();
+    tend::<V>(true);
     let find = || match span_slots(layout) {
         Some(count) => V::spans().claim_span::<V>(count, growth),
         None => own_alloc::<V>(layout),
@@ -129,7 +129,7 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
         // SAFETY: above the classes every block is the system's; the rest is the caller's word.
         return unsafe { system::free(V::BY_ADDRESS, block, layout) };
     }
-    tend::<V>();
+    tend::<V>(!V::BY_ADDRESS);
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
     match slots_of::<V>(block, layout) {
@@ -145,7 +145,7 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
 /// `start` is live, and has a mapping of as many bytes as the layout says.
 #[inline(never)]
 pub(super) unsafe fn give_own<V: Cached>(start: NonNull<u8>, layout: Layout) {
-    tend::<V>();
+    tend::<V>(!V::BY_ADDRESS);
     // SAFETY: the caller's condition.
     unsafe { own_free::<V>(start, layout) };
 }
@@ -155,13 +155,13 @@ pub(super) const fn is_own(bytes: usize) -> bool {
     bytes > SPAN_MOST
 }
 
-/// Large blocks alone must drive purging too; and a thread's first block may be a large one.
-fn tend<V: Cached>() {
+/// Large blocks alone must drive purging too; and a thread's first block may be a large one, where it `may_open`.
+fn tend<V: Cached>(may_open: bool) {
     let cache = V::cache();
     let open = match cache.state.get() {
         State::Open => Some(cache),
-        State::NotYet => open::<V>(),
-        State::Gone => None,
+        State::NotYet if may_open => open::<V>(),
+        State::NotYet | State::Gone => None,
     };
     match open {
         Some(cache) => look_around::<V>(cache, ClassIdx::new(0)),

@@ -99,7 +99,8 @@ const _: () = assert!(offset_of!(Cache, lists) == 0, "the hottest first");
 
 // SAFETY: a cache is touched by its thread only, and changes threads through the stack of idle ones,
 // under a lock. The placeholders' lists are closed, and a list that is closed is not written to where it is
-// shared (`keeps`), nor is anything else of a placeholder, but the hint, which is atomic.
+// shared (`keeps`), or its count alone, as by atomics, where it is counted plainly (`count_up`); nor is anything
+// else of a placeholder, but the hint, which is atomic.
 unsafe impl Sync for Cache {}
 
 /// A variant with its threads' caches.

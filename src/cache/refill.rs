@@ -61,7 +61,12 @@ fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<B
     }
     let draw = if much_waits { NARROW.min(batch) } else { batch };
     // Opening the cache may have allocated, and so have filled the window by now.
-    if list.window_len(step) == 0 && list.draw(draw, step) == 0 {
+    let is_empty = if V::COUNTED {
+        list.len(step) == 0
+    } else {
+        list.window_len(step) == 0 && list.draw(draw, step) == 0
+    };
+    if is_empty {
         let demand = cache.demand(class);
         let want = match V::LIST_BOUND {
             Bound::Blocks => batch,

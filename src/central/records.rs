@@ -86,7 +86,7 @@ impl Records {
         self.lock.with(|| {
             // Where it will be is not known, so there must be a leaf for wherever that is.
             if self.spare.get().is_null() {
-                self.spare.set(pages::map(LEAF_BYTES)?.cast().as_ptr());
+                self.spare.set(fresh_leaf()?);
             }
             let moved = action()?;
             self.set(start.addr().get(), 0);
@@ -104,8 +104,8 @@ impl Records {
         if leaf.is_null() {
             leaf = self.spare.replace(ptr::null_mut());
             if leaf.is_null() {
-                let Some(fresh) = pages::map(LEAF_BYTES) else { return false };
-                leaf = fresh.cast().as_ptr();
+                let Some(fresh) = fresh_leaf() else { return false };
+                leaf = fresh;
             }
             // ORDERING: release, paired with the acquire in `bytes_at`: the pages are mapped.
             entry.store(leaf, Ordering::Release);
@@ -138,6 +138,13 @@ impl Records {
     pub(super) fn sum(&self) -> (usize, usize) {
         (self.count.get(), self.bytes.get())
     }
+}
+
+fn fresh_leaf() -> Option<*mut AtomicU64> {
+    let fresh = pages::map(LEAF_BYTES)?;
+    // SAFETY: mapped above. Little of it will ever be touched.
+    unsafe { pages::refuse_huge_pages(fresh, LEAF_BYTES) };
+    Some(fresh.cast().as_ptr())
 }
 
 const _: () = assert!(PAGES as usize <= PAGE_BYTES, "a page's number fits below a length");

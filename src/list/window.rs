@@ -273,10 +273,10 @@ impl WindowList {
 
     /// Moves blocks into the window from beyond it, up to `count`; returns how many.
     pub(crate) fn draw(&self, count: u32, step: Step) -> u32 {
-        if let Step::Plain(_) = step {
-            // Where the window is empty, so is the list.
-            return 0;
-        }
+        debug_assert!(
+            matches!(step, Step::Signed(_)),
+            "where pops go beyond the window, none is due"
+        );
         let count = count.min(self.beyond.get());
         self.beyond.set(self.beyond.get() - count);
         self.set_blocks(self.blocks(step) + count as i32, step);

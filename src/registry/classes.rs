@@ -61,6 +61,8 @@ impl ClassMap {
         // ORDERING: relaxed; only who is in here stores, one at a time.
         if entry.load(Ordering::Relaxed).is_null() {
             let Some(fresh) = pages::map(LEAF_BYTES) else { return false };
+            // SAFETY: mapped above. Little of it will ever be touched.
+            unsafe { pages::refuse_huge_pages(fresh, LEAF_BYTES) };
             // ORDERING: release, paired with the acquire in `leaf`: the pages are mapped.
             entry.store(fresh.as_ptr(), Ordering::Release);
         }

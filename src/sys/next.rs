@@ -56,13 +56,9 @@ impl Function {
         let claims = |looker: &&AtomicU32| {
             looker.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         };
-        // With more threads than that, all of them at it for the first time, the others wait their turn.
-        let place = loop {
-            match LOOKERS.iter().find(claims) {
-                Some(place) => break place,
-                None => thread::give_way(),
-            }
-        };
+        // With more threads than that, all of them at it for the first time, this one does without: to wait for them
+        // might be to wait for what they wait for, the loader's lock, which it may have.
+        let Some(place) = LOOKERS.iter().find(claims) else { return ptr::null_mut() };
         // SAFETY: the name is a string that ends in 0; RTLD_NEXT is a handle that it takes.
         let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
         // ORDERING: relaxed, as above.
