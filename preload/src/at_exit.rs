@@ -13,6 +13,11 @@ use crate::{text, watch};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
 
+unsafe extern "C" {
+    // Not in the `libc` crate; glibc's.
+    fn secure_getenv(name: *const c_char) -> *const c_char;
+}
+
 /// Bytes of the longest name of a file, with its 0.
 const MOST: usize = 4096;
 
@@ -46,7 +51,7 @@ static AT_END: extern "C" fn() = at_end;
 extern "C" fn at_start() {
     // Not in a program that has more rights than who started it.
     // SAFETY: the name ends in 0; nobody changes the environment yet.
-    let value: *const c_char = unsafe { libc::secure_getenv(c"HAKMEM_STATS".as_ptr()) };
+    let value: *const c_char = unsafe { secure_getenv(c"HAKMEM_STATS".as_ptr()) };
     if value.is_null() {
         return;
     }
