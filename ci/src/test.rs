@@ -91,6 +91,7 @@ fn tests() -> Result<()> {
     // For a test that needs a browser; where there is none, the step `page` says so.
     let _ = page::browser();
     must_succeed(cargo().args(["test", "--quiet", "--package", "hakmem-ci"]))?;
+    must_succeed(cargo().args(["test", "--quiet", "--package", "hakmem-run"]))?;
     must_succeed(
         cargo().args(["test", "--quiet", "--lib", "--test", "threads", "--test", "misuse"]),
     )
