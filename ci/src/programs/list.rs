@@ -1,0 +1,216 @@
+//! The programs, what each is given to do, and whether they are there.
+//!
+//! All are Debian's, by path: one from elsewhere may carry an allocator of its own, as the `rustc` of
+//! rust-lang.org does, and then no library replaces it.
+
+use crate::tools;
+use crate::workspace::output_of;
+use anyhow::Result;
+
+/// A program and its work: a shell script that prints the same whenever it is given the same size.
+pub(super) struct Program {
+    pub(super) name: &'static str,
+    pub(super) sets: Sets,
+    /// Each program that the script needs, and the package that has it.
+    needs: &'static [(&'static str, &'static str)],
+    /// In the folder where the script runs: name and text.
+    pub(super) files: &'static [(&'static str, &'static str)],
+    /// For `sh -eu`; its one argument is the size.
+    pub(super) script: &'static str,
+    full: u32,
+    quick: u32,
+}
+
+/// Where a program runs when none is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sets {
+    Full,
+    Short,
+    Both,
+}
+
+/// How much work it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// Seconds.
+    Full,
+    /// Tenths of a second.
+    Quick,
+}
+
+pub(super) const PROGRAMS: [Program; 12] = [
+    Program {
+        name: "python3",
+        sets: Sets::Both,
+        needs: &[("/usr/bin/python3", "python3")],
+        files: &[("work.py", include_str!("scripts/work.py"))],
+        // Without which small objects come from an allocator of its own.
+        script: "export PYTHONMALLOC=malloc PYTHONHASHSEED=0\nexec python3 work.py \"$1\"",
+        full: 100_000,
+        quick: 10_000,
+    },
+    Program {
+        name: "perl",
+        sets: Sets::Both,
+        needs: &[("/usr/bin/perl", "perl-base")],
+        files: &[("work.pl", include_str!("scripts/work.pl"))],
+        script: "exec perl work.pl \"$1\"",
+        full: 200_000,
+        quick: 20_000,
+    },
+    Program {
+        name: "sqlite3",
+        sets: Sets::Both,
+        needs: &[("/usr/bin/sqlite3", "sqlite3")],
+        files: &[("work.sql", include_str!("scripts/work.sql"))],
+        script: "exec sqlite3 -batch -bail -cmd \"CREATE TABLE size AS SELECT $1 AS rows\" :memory: <work.sql",
+        full: 200_000,
+        quick: 20_000,
+    },
+    Program {
+        name: "redis",
+        sets: Sets::Full,
+        needs: &[("/usr/bin/redis-check-rdb", "redis-tools")],
+        files: &[],
+        script: include_str!("scripts/redis.sh"),
+        full: 60_000,
+        quick: 5_000,
+    },
+    Program {
+        name: "git",
+        sets: Sets::Both,
+        needs: &[("/usr/bin/git", "git")],
+        files: &[],
+        script: include_str!("scripts/git.sh"),
+        full: 200,
+        quick: 20,
+    },
+    Program {
+        name: "g++",
+        sets: Sets::Both,
+        needs: &[("/usr/bin/g++", "g++")],
+        files: &[("work.cpp", include_str!("scripts/work.cpp"))],
+        script: "g++ -O2 -std=c++17 -DSIZE=\"$1\" -S -o work.s work.cpp\ncksum <work.s",
+        full: 6,
+        quick: 1,
+    },
+    Program {
+        name: "node",
+        sets: Sets::Full,
+        needs: &[("/usr/bin/node", "nodejs")],
+        files: &[("work.js", include_str!("scripts/work.js"))],
+        script: "exec node work.js \"$1\"",
+        full: 20_000,
+        quick: 1_000,
+    },
+    Program {
+        name: "java",
+        sets: Sets::Full,
+        needs: &[("/usr/bin/javac", "default-jdk-headless")],
+        files: &[("Work.java", include_str!("scripts/Work.java"))],
+        // What it says of its performance goes outside of the folder.
+        script: "exec java -Xmx256m -XX:-UsePerfData Work.java \"$1\"",
+        full: 5_000,
+        quick: 250,
+    },
+    Program {
+        name: "sort",
+        sets: Sets::Short,
+        needs: &[("/usr/bin/sort", "coreutils"), ("/usr/bin/awk", "mawk")],
+        files: &[],
+        script: include_str!("scripts/sort.sh"),
+        full: 600_000,
+        quick: 50_000,
+    },
+    Program {
+        name: "stress-ng",
+        sets: Sets::Full,
+        needs: &[("/usr/bin/stress-ng", "stress-ng")],
+        files: &[],
+        script: include_str!("scripts/stress-ng.sh"),
+        full: 10_000,
+        quick: 500,
+    },
+    Program {
+        name: "rustc",
+        sets: Sets::Both,
+        needs: &[("/usr/bin/rustc", "rustc")],
+        files: &[("work.rs", include_str!("scripts/work.rs"))],
+        script: include_str!("scripts/rustc.sh"),
+        full: 3,
+        quick: 1,
+    },
+    Program {
+        name: "cargo",
+        sets: Sets::Full,
+        needs: &[("/usr/bin/cargo", "cargo"), ("/usr/bin/rustc", "rustc")],
+        files: &[("work.rs", include_str!("scripts/work.rs"))],
+        script: include_str!("scripts/cargo.sh"),
+        full: 3,
+        quick: 1,
+    },
+];
+
+impl Program {
+    pub(super) fn size(&self, size: Size) -> u32 {
+        match size {
+            Size::Full => self.full,
+            Size::Quick => self.quick,
+        }
+    }
+
+    pub(super) fn is_installed(&self) -> bool {
+        self.needs.iter().all(|(path, _)| version_of(path).is_some())
+    }
+
+    /// Installs what is missing, where we may.
+    pub(super) fn install(&self) -> Result<()> {
+        self.needs.iter().try_for_each(|(path, package)| tools::debian(path, package))
+    }
+
+    /// The first line that it says of its version.
+    pub(super) fn version(&self) -> String {
+        let said = self.needs.first().and_then(|(path, _)| version_of(path));
+        said.as_deref().and_then(|said| said.lines().next()).unwrap_or("unknown").to_owned()
+    }
+
+    /// One for a test.
+    #[cfg(test)]
+    pub(super) const fn of(name: &'static str, script: &'static str) -> Self {
+        Self { name, sets: Sets::Short, needs: &[], files: &[], script, full: 2, quick: 1 }
+    }
+}
+
+fn version_of(path: &str) -> Option<String> {
+    output_of(path, &["--version"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_programs_share_a_name() {
+        let names: BTreeSet<&str> = PROGRAMS.iter().map(|program| program.name).collect();
+        assert_eq!(names.len(), PROGRAMS.len());
+    }
+
+    #[test]
+    fn a_quick_run_differs_in_nothing_but_its_size() {
+        for Program { name, script, files, full, quick, .. } in &PROGRAMS {
+            assert!(quick < full, "{name}");
+            assert!(script.contains("$1"), "{name} does not read its size");
+            for (file, _) in *files {
+                assert!(script.contains(file), "{name} does not use {file}");
+            }
+        }
+    }
+
+    #[test]
+    fn both_sets_have_programs() {
+        for missing in [Sets::Full, Sets::Short] {
+            assert!(PROGRAMS.iter().any(|program| program.sets != missing));
+        }
+    }
+}
