@@ -13,10 +13,8 @@ use crate::{text, watch};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
 
-unsafe extern "C" {
-    // Not in the `libc` crate; glibc's.
-    fn secure_getenv(name: *const c_char) -> *const c_char;
-}
+/// What is asked for, up to its value.
+const NAME: &[u8] = b"HAKMEM_STATS=";
 
 /// Bytes of the longest name of a file, with its 0.
 const MOST: usize = 4096;
@@ -42,22 +40,48 @@ static WANTED: Wanted =
 
 #[used]
 #[unsafe(link_section = ".init_array")]
-static AT_START: extern "C" fn() = at_start;
+static AT_START: unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char) = at_start;
 
 #[used]
 #[unsafe(link_section = ".fini_array")]
 static AT_END: extern "C" fn() = at_end;
 
-extern "C" fn at_start() {
+/// The value in an environment; `None` where it is not set.
+///
+/// # Safety
+/// The environment is as the loader hands it over: addresses of strings, the last one null.
+unsafe fn value(mut environment: *const *const c_char) -> Option<&'static [u8]> {
+    loop {
+        // SAFETY: the list goes on to its null.
+        let entry = unsafe { environment.read() };
+        if entry.is_null() {
+            return None;
+        }
+        // SAFETY: a string, which nobody changes yet.
+        let entry = unsafe { CStr::from_ptr(entry) };
+        if let Some(value) = entry.to_bytes().strip_prefix(NAME) {
+            return Some(value);
+        }
+        environment = environment.wrapping_add(1);
+    }
+}
+
+/// # Safety
+/// The loader calls it, as glibc's does.
+unsafe extern "C" fn at_start(
+    _count: c_int,
+    _words: *const *const c_char,
+    environment: *const *const c_char,
+) {
     // Not in a program that has more rights than who started it.
-    // SAFETY: the name ends in 0; nobody changes the environment yet.
-    let value: *const c_char = unsafe { secure_getenv(c"HAKMEM_STATS".as_ptr()) };
-    if value.is_null() {
+    // SAFETY: it takes a number that it knows.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
         return;
     }
-    // SAFETY: it is the string that it was set to, which nobody changes yet.
-    let value = unsafe { CStr::from_ptr(value) };
-    let to = match value.to_bytes() {
+    // The C library, which comes after this, may not know the environment yet.
+    // SAFETY: the caller's condition.
+    let Some(value) = (unsafe { value(environment) }) else { return };
+    let to = match value {
         b"" | b"0" => return,
         b"1" => To::Screen,
         name if name.ends_with(b".json") && name.len() < MOST => {
