@@ -31,7 +31,8 @@ unsafe impl Sync for Wanted {}
 #[derive(Clone, Copy)]
 enum To {
     Nobody,
-    Screen,
+    /// A file that stands for standard error, which programs close before they end.
+    Screen(c_int),
     File,
 }
 
@@ -83,7 +84,7 @@ unsafe extern "C" fn at_start(
     let Some(value) = (unsafe { value(environment) }) else { return };
     let to = match value {
         b"" | b"0" => return,
-        b"1" => To::Screen,
+        b"1" => To::Screen(screen()),
         name if name.ends_with(b".json") && name.len() < MOST => {
             // SAFETY: before `main`: nobody else has it.
             let file = unsafe { &mut *WANTED.file.get() };
@@ -105,12 +106,22 @@ unsafe extern "C" fn at_start(
     unsafe { WANTED.to.get().write(to) };
 }
 
+/// Standard error under a number that no program asks for; under its own where there is none such.
+fn screen() -> c_int {
+    const UNUSUAL: c_int = 700;
+    // SAFETY: it takes numbers.
+    match unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_DUPFD_CLOEXEC, UNUSUAL) } {
+        -1 => libc::STDERR_FILENO,
+        file => file,
+    }
+}
+
 extern "C" fn at_end() {
     // SAFETY: written before `main` only.
     match unsafe { WANTED.to.get().read() } {
         To::Nobody => {}
-        To::Screen => {
-            watch::summary().write(libc::STDERR_FILENO);
+        To::Screen(file) => {
+            watch::summary().write(file);
         }
         To::File => write_file(),
     }

@@ -63,7 +63,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         sets: Sets::Both,
         needs: &[("/usr/bin/sqlite3", "sqlite3")],
         files: &[("work.sql", include_str!("scripts/work.sql"))],
-        script: "exec sqlite3 -batch -bail -cmd \"CREATE TABLE size AS SELECT $1 AS rows\" :memory: <work.sql",
+        script: include_str!("scripts/sqlite3.sh"),
         full: 200_000,
         quick: 20_000,
     },
@@ -116,7 +116,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
     Program {
         name: "sort",
         sets: Sets::Short,
-        needs: &[("/usr/bin/sort", "coreutils"), ("/usr/bin/awk", "mawk")],
+        needs: &[("/usr/bin/sort", "coreutils")],
         files: &[],
         script: include_str!("scripts/sort.sh"),
         full: 600_000,

@@ -1,8 +1,8 @@
 # Debian links its redis with jemalloc; the system's malloc is there if it is asked for. Under this name the program
-# is the server: its package has no service that would start.
+# is the server: its package has no service that would start. It ends when this shell does, however that ends.
 ln -s /usr/bin/redis-check-rdb redis-server
-LD_PRELOAD=${LD_PRELOAD:-libc.so.6} ./redis-server --port 0 --unixsocket socket --save '' --appendonly no \
-    --enable-debug-command yes >&2 &
+LD_PRELOAD=${LD_PRELOAD:-libc.so.6} setpriv --pdeathsig KILL ./redis-server --port 0 --unixsocket socket \
+    --save '' --appendonly no --enable-debug-command yes >&2 &
 server=$!
 # The clients are not what is measured.
 unset LD_PRELOAD
