@@ -17,9 +17,7 @@ pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
 /// Gives back what nobody uses, whatever is to be left; says whether that was anything.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(_keep: usize) -> c_int {
-    let before = Preload::usage().mapped;
-    Preload::purge();
-    c_int::from(Preload::usage().mapped < before)
+    c_int::from(Preload::trim())
 }
 
 /// Nothing to be tuned: it is all decided when the library is built. As glibc, 1 says that the call was understood.

@@ -46,6 +46,10 @@ pub trait ByAddress: Copy + 'static {
     /// The block is the caller's, as for [`free`](Self::free), and not null.
     unsafe fn usable_size(block: *mut u8) -> usize;
 
+    /// Gives back to the kernel what nobody uses, here and at the next allocator where it serves a part; says
+    /// whether that was anything.
+    fn trim() -> bool;
+
     /// How much memory there is, with that of the next allocator where it serves a part.
     fn usage() -> Usage;
 }
@@ -123,6 +127,16 @@ impl<V: Served + AtDesk> ByAddress for V {
         bytes.unwrap_or_else(|| unsafe { next::usable_size(block) })
     }
 
+    fn trim() -> bool {
+        let ours = V::BACKEND == Backend::Central && {
+            let before = cache::usage::<V>().mapped;
+            cache::purge::<V>();
+            cache::usage::<V>().mapped < before
+        };
+        let theirs = leaves_a_part::<V>() && next::trim();
+        ours || theirs
+    }
+
     fn usage() -> Usage {
         let mut usage = match V::BACKEND {
             Backend::Central => cache::usage::<V>(),
@@ -142,7 +156,7 @@ impl<V: Served + AtDesk> ByAddress for V {
             }
             Backend::System => Usage::default(),
         };
-        if V::BACKEND != Backend::Central || V::LARGE == Large::System || V::SOFT_CAP.is_some() {
+        if leaves_a_part::<V>() {
             let [mapped, in_use, large_blocks, large] = next::usage();
             usage.mapped += mapped;
             usage.in_use += in_use;
@@ -151,6 +165,13 @@ impl<V: Served + AtDesk> ByAddress for V {
         }
         usage
     }
+}
+
+/// Whether the next allocator serves a part of what is asked for.
+const fn leaves_a_part<V: Served>() -> bool {
+    !matches!(V::BACKEND, Backend::Central)
+        || matches!(V::LARGE, Large::System)
+        || V::SOFT_CAP.is_some()
 }
 
 /// The class of a block in a SuperSlab; `None` where it is in none.

@@ -74,6 +74,7 @@ static REALLOC: Function = Function::new(c"realloc");
 static FREE: Function = Function::new(c"free");
 static MEMALIGN: Function = Function::new(c"memalign");
 static USABLE_SIZE: Function = Function::new(c"malloc_usable_size");
+static TRIM: Function = Function::new(c"malloc_trim");
 static MALLINFO2: Function = Function::new(c"mallinfo2");
 
 /// The function found, as one of this type.
@@ -194,6 +195,13 @@ pub(crate) unsafe fn usable_size(block: *mut u8) -> usize {
     };
     // SAFETY: the caller's condition.
     unsafe { usable_size(block.cast()) }
+}
+
+/// Has the next allocator give back what nobody uses; says whether that was anything.
+pub(crate) fn trim() -> bool {
+    let Some(trim) = found!(TRIM as fn(usize) -> core::ffi::c_int) else { return false };
+    // SAFETY: it takes any number.
+    unsafe { trim(0) != 0 }
 }
 
 /// What the next allocator says of itself: bytes mapped, bytes in use, and large blocks with their bytes.
