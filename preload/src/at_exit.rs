@@ -31,9 +31,10 @@ unsafe impl Sync for Wanted {}
 #[derive(Clone, Copy)]
 enum To {
     Nobody,
-    /// A file that stands for standard error, which programs close before they end.
+    /// Standard error, by a number of its own: programs close theirs before they end.
     Screen(c_int),
-    File,
+    /// A file, or what went wrong, on the screen.
+    File(c_int),
 }
 
 static WANTED: Wanted =
@@ -91,15 +92,18 @@ unsafe extern "C" fn at_start(
             for (place, &byte) in file.iter_mut().zip(name) {
                 *place = byte;
             }
-            To::File
+            To::File(screen())
         }
         other => {
             let shown = core::str::from_utf8(other).unwrap_or("(no text)");
-            return text::line(&[
-                "hakmem: HAKMEM_STATS=",
-                shown,
-                " is ignored; allowed: 0, 1, or the name of a file that ends in .json",
-            ]);
+            return text::line(
+                libc::STDERR_FILENO,
+                &[
+                    "hakmem: HAKMEM_STATS=",
+                    shown,
+                    " is ignored; allowed: 0, 1, or the name of a file that ends in .json",
+                ],
+            );
         }
     };
     // SAFETY: as above.
@@ -123,11 +127,11 @@ extern "C" fn at_end() {
         To::Screen(file) => {
             watch::summary().write(file);
         }
-        To::File => write_file(),
+        To::File(screen) => write_file(screen),
     }
 }
 
-fn write_file() {
+fn write_file(screen: c_int) {
     let name = WANTED.file.get().cast::<c_char>();
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC;
     let mode: c_int = 0o644;
@@ -137,7 +141,7 @@ fn write_file() {
         // SAFETY: as above.
         let name = unsafe { CStr::from_ptr(name) };
         let shown = core::str::from_utf8(name.to_bytes()).unwrap_or("(no text)");
-        text::line(&["hakmem: HAKMEM_STATS=", shown, " cannot be written"]);
+        text::line(screen, &["hakmem: HAKMEM_STATS=", shown, " cannot be written"]);
     }
     if file >= 0 {
         // SAFETY: opened above.

@@ -24,9 +24,10 @@ fn next(name: &CStr) -> *const c_void {
     // SAFETY: the name is a string that ends in 0; RTLD_NEXT is a handle that it takes.
     let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
     if found.is_null() {
-        crate::text::line(&[
-            "hakmem: fatal: memory is exhausted, and there is no C++ library to say so",
-        ]);
+        crate::text::line(
+            libc::STDERR_FILENO,
+            &["hakmem: fatal: memory is exhausted, and there is no C++ library to say so"],
+        );
         // SAFETY: it takes nothing, and does not return.
         unsafe { libc::abort() };
     }

@@ -75,11 +75,11 @@ impl Text {
     }
 }
 
-/// Writes parts and a line's end to standard error.
-pub(crate) fn line(parts: &[&str]) {
+/// Writes parts and a line's end to a file.
+pub(crate) fn line(file: c_int, parts: &[&str]) {
     let mut text = Text::new();
     for part in parts {
         text.put(part);
     }
-    text.put("\n").write(libc::STDERR_FILENO);
+    text.put("\n").write(file);
 }

@@ -114,7 +114,8 @@ fn observed(library: &Path, variant: &str) -> Result<()> {
     };
     ensure!(run("0")?.is_empty() && run("")?.is_empty(), "HAKMEM_STATS=0 says something");
     let summary = run("1")?;
-    ensure!(summary.starts_with(&format!("hakmem: variant {variant}\n")), "{summary}");
+    let begins = format!("hakmem: variant {variant}\n");
+    ensure!(summary.starts_with(&begins), "the summary: {summary}");
     let wrong = run("yes")?;
     ensure!(wrong.contains("HAKMEM_STATS=yes is ignored") && wrong.lines().count() == 1, "{wrong}");
     let file = workspace::target().join("preload/stats.json");
@@ -127,7 +128,7 @@ fn observed(library: &Path, variant: &str) -> Result<()> {
         ensure!(json[key].is_u64(), "no `{key}` in {json}");
     }
     let nowhere = run("/nowhere/stats.json")?;
-    ensure!(nowhere.contains("cannot be written"), "{nowhere}");
+    ensure!(nowhere.contains("cannot be written"), "of a file that cannot be written: {nowhere}");
     Ok(())
 }
 
