@@ -47,7 +47,7 @@ pub trait ByAddress: Copy + 'static {
     unsafe fn usable_size(block: *mut u8) -> usize;
 
     /// Gives back to the kernel what nobody uses, here and at the next allocator where it serves a part; says
-    /// whether that was anything.
+    /// whether that was anything, but for pages of slabs in use.
     fn trim() -> bool;
 
     /// How much memory there is, with that of the next allocator where it serves a part.
@@ -129,9 +129,10 @@ impl<V: Served + AtDesk> ByAddress for V {
 
     fn trim() -> bool {
         let ours = V::BACKEND == Backend::Central && {
-            let before = cache::usage::<V>().mapped;
+            // Programs ask for this again and again, so nothing is counted that takes a walk.
+            let before = V::spans().slack();
             cache::purge::<V>();
-            cache::usage::<V>().mapped < before
+            V::spans().slack() < before
         };
         let theirs = leaves_a_part::<V>() && next::trim();
         ours || theirs

@@ -309,6 +309,15 @@ impl Spans {
         dirty == self.dirty_slots.get()
     }
 
+    /// Bytes mapped, and once more those that are free and have memory: less than before a purge if slots, mappings
+    /// or chunks went back.
+    pub(crate) fn slack(&self) -> usize {
+        self.lock.with(|| {
+            let dirty = self.dirty_slots.get() as usize * SLOT_BYTES;
+            self.chunks.get() as usize * CHUNK_BYTES + dirty + self.kept.bytes()
+        })
+    }
+
     /// Chunks mapped now.
     pub(crate) fn chunks(&self) -> u32 {
         self.lock.with(|| self.chunks.get())
