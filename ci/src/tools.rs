@@ -16,23 +16,28 @@ pub(crate) fn debian(program: &str, package: &str) -> Result<()> {
     if is_there() {
         return Ok(());
     }
-    let may_install = output_of("id", &["-u"]).is_some_and(|id| id == "0")
-        && output_of("apt-get", &["--version"]).is_some();
-    if may_install {
-        eprintln!("installing {package}");
-        let apt = |args: &[&str]| {
-            let mut command = Command::new("apt-get");
-            command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
-            must_succeed_quietly(&mut command)
-        };
-        let installed = apt(&["update"])
-            .and_then(|()| apt(&["install", "--yes", "--no-install-recommends", package]));
-        installed.with_context(|| format!("{program} is missing"))?;
-    }
+    install(package).with_context(|| format!("{program} is missing"))?;
     if !is_there() {
         bail!("{program} is missing; `apt-get install {package}` installs it");
     }
     Ok(())
+}
+
+/// Installs a package of Debian's, where we may; where we may not, nothing is done.
+pub(crate) fn install(package: &str) -> Result<()> {
+    let may_install = output_of("id", &["-u"]).is_some_and(|id| id == "0")
+        && output_of("apt-get", &["--version"]).is_some();
+    if !may_install {
+        return Ok(());
+    }
+    eprintln!("installing {package}");
+    let apt = |args: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
+        must_succeed_quietly(&mut command)
+    };
+    apt(&["update"])?;
+    apt(&["install", "--yes", "--no-install-recommends", package])
 }
 
 /// The program that runs the instruction benchmarks; builds it once, which takes minutes.

@@ -63,37 +63,35 @@ pub extern "C" fn mallinfo() -> libc::mallinfo {
     }
 }
 
+/// The figures of a summary: in words, as a key, and now.
+fn figures() -> [(&'static str, &'static str, usize); 6] {
+    let usage = Preload::usage();
+    let free = usage.mapped.saturating_sub(usage.in_use);
+    [
+        ("bytes in use", "in_use_bytes", usage.in_use),
+        ("bytes free", "free_bytes", free),
+        ("bytes mapped", "mapped_bytes", usage.mapped),
+        ("large blocks", "large_blocks", usage.large_blocks),
+        ("bytes in large blocks", "large_bytes", usage.large),
+        ("SuperSlabs", "superslabs", usage.superslabs),
+    ]
+}
+
 /// A summary in lines, as `malloc_stats` and `HAKMEM_STATS=1` print it.
 pub(crate) fn summary() -> Text {
-    let usage = Preload::usage();
     let mut text = Text::new();
     text.put("hakmem: variant ").put(Preload::ID).put("\n");
-    for (name, number) in [
-        ("bytes in use", usage.in_use),
-        ("bytes free", usage.mapped.saturating_sub(usage.in_use)),
-        ("bytes mapped", usage.mapped),
-        ("large blocks", usage.large_blocks),
-        ("bytes in large blocks", usage.large),
-        ("SuperSlabs", usage.superslabs),
-    ] {
-        text.put("hakmem: ").put(name).put(" ").number(number).put("\n");
+    for (words, _, number) in figures() {
+        text.put("hakmem: ").put(words).put(" ").number(number).put("\n");
     }
     text
 }
 
 /// The same as JSON.
 pub(crate) fn json() -> Text {
-    let usage = Preload::usage();
     let mut text = Text::new();
     text.put("{\"variant\":\"").put(Preload::ID).put("\"");
-    for (key, number) in [
-        ("in_use_bytes", usage.in_use),
-        ("free_bytes", usage.mapped.saturating_sub(usage.in_use)),
-        ("mapped_bytes", usage.mapped),
-        ("large_blocks", usage.large_blocks),
-        ("large_bytes", usage.large),
-        ("superslabs", usage.superslabs),
-    ] {
+    for (_, key, number) in figures() {
         text.put(",\"").put(key).put("\":").number(number);
     }
     text.put("}\n");

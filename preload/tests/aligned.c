@@ -2,6 +2,7 @@
 //
 // What is not in every C library is looked up by its name, and left out where it is missing.
 #define _GNU_SOURCE
+#include "check.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
@@ -10,17 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-// Not by stdio's buffers, which are on the heap in question.
-#define CHECK(cond) ((cond) ? (void)0 : failed(__LINE__, #cond))
-
-static _Noreturn void failed(int line, const char *expected)
-{
-    dprintf(STDERR_FILENO, "%s:%d: expected %s\n", __FILE__, line, expected);
-    _exit(1);
-}
-
-enum { KIB = 1 << 10, MIB = 1 << 20 };
 
 static const size_t sizes[] = {0, 1, 7, 100, 4096, 70000, 600000, 3 * MIB};
 enum { SIZES = sizeof sizes / sizeof *sizes };

@@ -3,6 +3,7 @@
 // Where C, POSIX and others differ, glibc's behaviour is what is asked for. Sizes that no block can have are
 // volatile: a compiler that knows them warns, or answers for the allocator.
 #define _GNU_SOURCE
+#include "check.h"
 #include <errno.h>
 #include <malloc.h>
 #include <stdint.h>
@@ -10,17 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-// Not by stdio's buffers, which are on the heap in question.
-#define CHECK(cond) ((cond) ? (void)0 : failed(__LINE__, #cond))
-
-static _Noreturn void failed(int line, const char *expected)
-{
-    dprintf(STDERR_FILENO, "%s:%d: expected %s\n", __FILE__, line, expected);
-    _exit(1);
-}
-
-enum { KIB = 1 << 10, MIB = 1 << 20 };
 
 static volatile size_t absurd[] = {PTRDIFF_MAX, (size_t)PTRDIFF_MAX + 1, SIZE_MAX, SIZE_MAX - 15, (size_t)1 << 62};
 enum { ABSURD = sizeof absurd / sizeof *absurd };

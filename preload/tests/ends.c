@@ -2,6 +2,7 @@
 //
 // `ok` is said by the last destructor of all, so that all of the end is behind it.
 #define _GNU_SOURCE
+#include "check.h"
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,17 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-// Not by stdio's buffers, which are on the heap in question.
-#define CHECK(cond) ((cond) ? (void)0 : failed(__LINE__, #cond))
-
-static _Noreturn void failed(int line, const char *expected)
-{
-    dprintf(STDERR_FILENO, "%s:%d: expected %s\n", __FILE__, line, expected);
-    _exit(1);
-}
-
-enum { KIB = 1 << 10, MIB = 1 << 20 };
 
 static const size_t sizes[] = {1, 24, 100, 1000, 5000, 40 * KIB, 300 * KIB, 2 * MIB};
 enum { SIZES = sizeof sizes / sizeof *sizes };
@@ -61,15 +51,7 @@ static void use(void)
 
 static size_t resident(void)
 {
-    char text[100];
-    unsigned long here;
-    int file = open("/proc/self/statm", O_RDONLY);
-    ssize_t size = read(file, text, sizeof text - 1);
-    CHECK(size > 0);
-    close(file);
-    text[size] = 0;
-    CHECK(sscanf(text, "%*u %lu", &here) == 1);
-    return here * (size_t)sysconf(_SC_PAGESIZE);
+    return size_of_process().resident;
 }
 
 static void run(void *(*work)(void *), void *with)

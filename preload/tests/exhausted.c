@@ -3,6 +3,7 @@
 // The limit is on addresses, over those that the process has already. An allocator that has reserved some before may
 // never meet it; after MOST bytes, that much counts as the end.
 #define _GNU_SOURCE
+#include "check.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,18 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// Not by stdio's buffers, which are on the heap in question.
-#define CHECK(cond) ((cond) ? (void)0 : failed(__LINE__, #cond))
-
 static size_t block_size;
 
-static _Noreturn void failed(int line, const char *expected)
-{
-    dprintf(STDERR_FILENO, "%s:%d: expected %s, with blocks of %zu bytes\n", __FILE__, line, expected, block_size);
-    _exit(1);
-}
-
-enum { KIB = 1 << 10, MIB = 1 << 20, LIMIT = 256 * MIB, LEAST = 100 * MIB, MOST = 1024 * MIB };
+enum { LIMIT = 256 * MIB, LEAST = 100 * MIB, MOST = 1024 * MIB };
 
 // A list through the blocks themselves: who has no memory keeps no table.
 struct link {
@@ -97,15 +89,7 @@ static void take_the_rest(struct link **list)
 
 static void set_limit(void)
 {
-    char text[100];
-    unsigned long pages;
-    int file = open("/proc/self/statm", O_RDONLY);
-    ssize_t size = read(file, text, sizeof text - 1);
-    CHECK(size > 0);
-    close(file);
-    text[size] = 0;
-    CHECK(sscanf(text, "%lu", &pages) == 1);
-    rlim_t bytes = pages * (rlim_t)sysconf(_SC_PAGESIZE) + LIMIT;
+    rlim_t bytes = size_of_process().addresses + LIMIT;
     struct rlimit limit = {bytes, bytes};
     CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
 }
@@ -221,6 +205,7 @@ static void nothing_at_all(void)
 static void in_a_child(void (*check)(void))
 {
     int status = -1;
+    snprintf(circumstances, sizeof circumstances, ", with blocks of %zu bytes", block_size);
     pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {

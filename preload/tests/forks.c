@@ -2,6 +2,7 @@
 //
 // The first argument is the number of forks.
 #define _GNU_SOURCE
+#include "check.h"
 #include <pthread.h>
 #include <spawn.h>
 #include <stdatomic.h>
@@ -13,18 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// Not by stdio's buffers, which are on the heap in question.
-#define CHECK(cond) ((cond) ? (void)0 : failed(__LINE__, #cond))
-
-static _Noreturn void failed(int line, const char *expected)
-{
-    dprintf(STDERR_FILENO, "%s:%d: expected %s\n", __FILE__, line, expected);
-    _exit(1);
-}
-
 extern char **environ;
 
-enum { THREADS = 8, PLACES = 64, KIB = 1 << 10, MIB = 1 << 20 };
+enum { THREADS = 8, PLACES = 64 };
 
 // Where a block waits for another thread to free it.
 static _Atomic(unsigned char *) places[PLACES];

@@ -2,6 +2,7 @@
 //
 // The first argument is the library. Without one there is nothing to check.
 #define _GNU_SOURCE
+#include "check.h"
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -11,16 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// Not by stdio's buffers, which are on the heap in question.
-#define CHECK(cond) ((cond) ? (void)0 : failed(__LINE__, #cond))
-
-static _Noreturn void failed(int line, const char *expected)
-{
-    dprintf(STDERR_FILENO, "%s:%d: expected %s\n", __FILE__, line, expected);
-    _exit(1);
-}
-
-enum { KIB = 1 << 10, MIB = 1 << 20, THREADS = 4 };
+enum { THREADS = 4 };
 
 static const size_t sizes[] = {1, 24, 100, 1000, 5000, 40 * KIB, 300 * KIB, 3 * MIB};
 enum { SIZES = sizeof sizes / sizeof *sizes };

@@ -1,4 +1,5 @@
 // C++'s operators new and delete, in every form that a program may replace, and what programs make of them.
+#include "check.h"
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -12,15 +13,6 @@
 #include <thread>
 #include <unistd.h>
 #include <vector>
-
-// Not by iostreams, whose buffers are on the heap in question.
-#define CHECK(cond) ((cond) ? (void)0 : failed(__LINE__, #cond))
-
-[[noreturn]] static void failed(int line, const char *expected)
-{
-    dprintf(STDERR_FILENO, "%s:%d: expected %s\n", __FILE__, line, expected);
-    _exit(1);
-}
 
 using std::align_val_t;
 using std::nothrow;

@@ -2,6 +2,7 @@
 //
 // The numbers drawn are the same each time; who meets whom at a place is not.
 #define _GNU_SOURCE
+#include "check.h"
 #include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -10,16 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// Not by stdio's buffers, which are on the heap in question.
-#define CHECK(cond) ((cond) ? (void)0 : failed(__LINE__, #cond))
-
-static _Noreturn void failed(int line, const char *expected)
-{
-    dprintf(STDERR_FILENO, "%s:%d: expected %s\n", __FILE__, line, expected);
-    _exit(1);
-}
-
-enum { THREADS = 4, STEPS = 50000, PLACES = 2048, LARGEST = 300 << 10, MIB = 1 << 20 };
+enum { THREADS = 4, STEPS = 50000, PLACES = 2048, LARGEST = 300 << 10 };
 
 // A block, and what says its content. None where `at` is null.
 struct held {

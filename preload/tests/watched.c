@@ -2,6 +2,7 @@
 //
 // The answers must be about the heap that serves malloc, whichever that is.
 #define _GNU_SOURCE
+#include "check.h"
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -9,16 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// Not by stdio's buffers, which are on the heap in question.
-#define CHECK(cond) ((cond) ? (void)0 : failed(__LINE__, #cond))
-
-static _Noreturn void failed(int line, const char *expected)
-{
-    dprintf(STDERR_FILENO, "%s:%d: expected %s\n", __FILE__, line, expected);
-    _exit(1);
-}
-
-enum { KIB = 1 << 10, MIB = 1 << 20, BLOCKS = 64 * KIB };
+enum { BLOCKS = 64 * KIB };
 
 static void *blocks[BLOCKS];
 

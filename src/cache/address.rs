@@ -12,7 +12,7 @@ use super::{Cached, audit};
 use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES};
 use crate::central::{Moved, own_resize};
 use crate::chunk::Chunk;
-use crate::list::Block;
+use crate::list::{Block, Step};
 use crate::registry::class_at;
 use crate::sys::fatal::fatal;
 use crate::sys::next;
@@ -115,7 +115,7 @@ unsafe fn free_cold<V: AtDesk>(block: *mut u8) {
     let Some(class) = class_at(place) else {
         // SAFETY: place 0 is that of a list.
         let none = unsafe { desk.list_at(place) };
-        none.undo_push(crate::list::Step::Plain(0));
+        none.undo_push(Step::Plain(0));
         // SAFETY: the caller's condition.
         return unsafe { free_found::<V>(block) };
     };

@@ -1,10 +1,9 @@
 //! `--peers`: Debian's builds of other allocators.
 
 use super::rounds::{Allocator, Kind};
-use crate::workspace::{must_succeed_quietly, output_of};
+use crate::tools;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Name, library and package.
 const PEERS: [(&str, &str, &str); 3] = [
@@ -31,17 +30,7 @@ fn library_of(library: &str, package: &str) -> Result<PathBuf> {
     if let Some(path) = path_of(library) {
         return Ok(path);
     }
-    if output_of("id", &["-u"]).is_some_and(|id| id == "0") {
-        eprintln!("installing {package}");
-        let apt = |args: &[&str]| {
-            let mut command = Command::new("apt-get");
-            command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
-            must_succeed_quietly(&mut command)
-        };
-        apt(&["update"])
-            .and_then(|()| apt(&["install", "--yes", "--no-install-recommends", package]))
-            .with_context(|| format!("{library} is missing"))?;
-    }
+    tools::install(package).with_context(|| format!("{library} is missing"))?;
     match path_of(library) {
         Some(path) => Ok(path),
         None => bail!("{library} is missing; `apt-get install {package}` installs it"),
