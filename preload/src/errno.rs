@@ -1,4 +1,4 @@
-//! `errno`, which a function that frees leaves alone, and one that fails sets.
+//! `errno`, which a function that fails sets.
 
 /// This thread's.
 fn place() -> *mut libc::c_int {
@@ -11,23 +11,10 @@ pub(crate) fn set(error: libc::c_int) {
     unsafe { place().write(error) };
 }
 
-fn get() -> libc::c_int {
-    // SAFETY: as above.
-    unsafe { place().read() }
-}
-
 /// A block, or null with the error that says that there is no memory.
 pub(crate) fn checked(block: *mut u8) -> *mut libc::c_void {
     if block.is_null() {
         set(libc::ENOMEM);
     }
     block.cast()
-}
-
-/// Runs something that may change it, and changes it back.
-pub(crate) fn kept<R>(action: impl FnOnce() -> R) -> R {
-    let before = get();
-    let result = action();
-    set(before);
-    result
 }

@@ -60,11 +60,13 @@ impl Text {
     }
 
     /// Writes it to a file; false if not all of it was.
+    ///
+    /// By the system call itself: the C library's `write` is a cancellation point, and no function of malloc's family is one.
     pub(crate) fn write(&self, file: c_int) -> bool {
         let mut rest = self.written();
         while !rest.is_empty() {
             // SAFETY: the bytes are that many.
-            let count = unsafe { libc::write(file, rest.as_ptr().cast(), rest.len()) };
+            let count = unsafe { libc::syscall(libc::SYS_write, file, rest.as_ptr(), rest.len()) };
             let Some(after) = usize::try_from(count).ok().and_then(|count| rest.get(count..))
             else {
                 return false;

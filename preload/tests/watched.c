@@ -5,6 +5,7 @@
 #include "check.h"
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,19 +119,56 @@ static void malloc_info_of_unknown_options_fails(void)
     free(text);
 }
 
-static void malloc_stats_writes_to_stderr(void)
+static void say_stats(void)
+{
+    malloc_stats();
+    fflush(stderr);
+}
+
+// What an action writes to stderr must be something.
+static void writes_to_stderr(void (*action)(void))
 {
     FILE *file = tmpfile();
     CHECK(file != NULL);
     int screen = dup(STDERR_FILENO);
     CHECK(screen >= 0);
     CHECK(dup2(fileno(file), STDERR_FILENO) == STDERR_FILENO);
-    malloc_stats();
-    fflush(stderr);
+    action();
     CHECK(dup2(screen, STDERR_FILENO) == STDERR_FILENO);
     close(screen);
     CHECK(lseek(fileno(file), 0, SEEK_END) > 0);
     fclose(file);
+}
+
+static void malloc_stats_writes_to_stderr(void)
+{
+    writes_to_stderr(say_stats);
+}
+
+static volatile int stats_returned;
+
+static void *say_stats_when_cancelled(void *unused)
+{
+    pthread_cancel(pthread_self());
+    malloc_stats();
+    stats_returned = 1;
+    pthread_testcancel();
+    return unused;
+}
+
+static void say_stats_in_a_cancelled_thread(void)
+{
+    pthread_t thread;
+    void *result = NULL;
+    CHECK(pthread_create(&thread, NULL, say_stats_when_cancelled, NULL) == 0);
+    CHECK(pthread_join(thread, &result) == 0);
+    CHECK(result == PTHREAD_CANCELED);
+    CHECK(stats_returned);
+}
+
+static void malloc_stats_is_no_cancellation_point(void)
+{
+    writes_to_stderr(say_stats_in_a_cancelled_thread);
 }
 
 static void mallopt_takes_a_threshold(void)
@@ -149,6 +187,7 @@ int main(void)
     malloc_info_is_xml();
     malloc_info_of_unknown_options_fails();
     malloc_stats_writes_to_stderr();
+    malloc_stats_is_no_cancellation_point();
     mallopt_takes_a_threshold();
     puts("ok");
     return 0;
