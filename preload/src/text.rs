@@ -61,7 +61,7 @@ impl Text {
 
     /// Writes it to a file; false if not all of it was.
     ///
-    /// By the system call itself: the C library's `write` is a cancellation point, and no function of malloc's family is one.
+    /// By the system call itself: the C library's `write` is a cancellation point, and `malloc_stats` must not be one.
     pub(crate) fn write(&self, file: c_int) -> bool {
         let mut rest = self.written();
         while !rest.is_empty() {
