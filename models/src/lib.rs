@@ -8,13 +8,18 @@
 /// Stands in for the library's façade.
 mod sys {
     pub(crate) mod atomic {
-        pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+        pub(crate) use loom::sync::atomic::{
+            AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering,
+        };
     }
 }
 
 #[path = "../../src/list/claim.rs"]
 #[allow(dead_code, reason = "the models use some of it")]
 mod claim;
+#[path = "../../src/registry/leaf.rs"]
+#[allow(dead_code, reason = "the models use some of it")]
+mod leaf;
 mod locking;
 #[path = "../../src/list/remote.rs"]
 mod remote;

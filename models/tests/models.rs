@@ -1,6 +1,6 @@
 //! Runs the models; each explores every interleaving up to its bound.
 
-use hakmem_models::models::{claim, freelist, lock, remote};
+use hakmem_models::models::{claim, freelist, leaf, lock, remote};
 
 #[test]
 fn freelist_every_slab_is_in_one_place() {
@@ -70,4 +70,19 @@ fn remote_clearing_the_flag_last_loses_the_wake() {
 #[test]
 fn remote_an_orphan_is_adopted_once() {
     remote::an_orphan_is_adopted_once();
+}
+
+#[test]
+fn leaf_one_stays_and_is_whole() {
+    leaf::one_leaf_stays_and_is_whole();
+}
+
+#[test]
+fn leaf_a_plain_store_loses_notes() {
+    leaf::a_plain_store_loses_notes();
+}
+
+#[test]
+fn leaf_a_relaxed_look_finds_an_unmade_leaf() {
+    leaf::a_relaxed_look_finds_an_unmade_leaf();
 }

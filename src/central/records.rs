@@ -14,6 +14,7 @@
 //! synchronisation that starts behind the writing.
 
 use crate::base::{PAGE_BYTES, PAGE_LG, SLOT_LG};
+use crate::registry::LeafPlace;
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sys::lock::Lock;
 use crate::sys::pages;
@@ -31,8 +32,7 @@ const PAGES: u64 = 1 << (SLOT_LG - PAGE_LG);
 /// See the module.
 pub(crate) struct Records {
     pub(super) lock: Lock,
-    /// Null for no leaf. [shared], [const] once set
-    root: [AtomicPtr<AtomicU64>; ROOT_WORDS],
+    root: [LeafPlace<AtomicU64>; ROOT_WORDS],
     /// A leaf that waits for a block that moves to where none is. [lock]
     spare: Cell<*mut AtomicU64>,
     /// Blocks that are recorded, and bytes of their mappings. [lock]
@@ -47,7 +47,7 @@ impl Records {
     pub(crate) const fn new() -> Self {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
-            root: [const { AtomicPtr::new(ptr::null_mut()) }; ROOT_WORDS],
+            root: [const { LeafPlace::over(AtomicPtr::new(ptr::null_mut())) }; ROOT_WORDS],
             spare: Cell::new(ptr::null_mut()),
             count: Cell::new(0),
             bytes: Cell::new(0),
@@ -99,16 +99,15 @@ impl Records {
     fn set(&self, address: usize, bytes: usize) -> bool {
         let number = address >> SLOT_LG;
         let Some(entry) = self.root.get(number >> LEAF_LG) else { return false };
-        // ORDERING: relaxed; stored with the lock held, which this thread has.
-        let mut leaf = entry.load(Ordering::Relaxed);
+        let mut leaf = entry.get();
         if leaf.is_null() {
             leaf = self.spare.replace(ptr::null_mut());
             if leaf.is_null() {
                 let Some(fresh) = fresh_leaf() else { return false };
                 leaf = fresh;
             }
-            // ORDERING: release, paired with the acquire in `bytes_at`: the pages are mapped.
-            entry.store(leaf, Ordering::Release);
+            // Nobody else puts one there meanwhile: this thread has the lock.
+            entry.put(leaf);
         }
         let word = leaf.wrapping_add(number % LEAF_WORDS);
         // SAFETY: inside a leaf of that many words, which is never unmapped.
@@ -123,8 +122,7 @@ impl Records {
     /// Bytes of the mapping of the block that begins at an address; `None` where none does.
     pub(crate) fn bytes_at(&self, address: usize) -> Option<usize> {
         let number = address >> SLOT_LG;
-        // ORDERING: acquire, paired with the release in `set`.
-        let leaf = self.root.get(number >> LEAF_LG)?.load(Ordering::Acquire);
+        let leaf = self.root.get(number >> LEAF_LG)?.get();
         // SAFETY: null, or a leaf of words that are only touched atomically, which is never unmapped.
         let leaf = unsafe { leaf.cast::<[AtomicU64; LEAF_WORDS]>().as_ref() }?;
         // ORDERING: relaxed; see the module.

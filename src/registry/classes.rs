@@ -16,6 +16,7 @@
 //! A3  Leaves are never unmapped, so an address that a thread has stays good; where it has none yet, all bytes
 //!     read as 0, and it asks again.
 
+use super::leaf::LeafPlace;
 use crate::base::{ClassIdx, MAX_CLASSES, SLOT_LG};
 use crate::sys::atomic::{AtomicPtr, AtomicU8, Ordering};
 use crate::sys::pages;
@@ -45,26 +46,25 @@ pub(crate) fn class_at(place: usize) -> Option<ClassIdx> {
 
 /// All leaves.
 pub(crate) struct ClassMap {
-    /// Null for a part without. [shared], [const] once set
-    leaves: [AtomicPtr<u8>; PARTS],
+    /// Empty for a part without.
+    leaves: [LeafPlace<u8>; PARTS],
 }
 
 impl ClassMap {
     pub(crate) const fn new() -> Self {
-        Self { leaves: [const { AtomicPtr::new(ptr::null_mut()) }; PARTS] }
+        Self { leaves: [const { LeafPlace::over(AtomicPtr::new(ptr::null_mut())) }; PARTS] }
     }
 
     /// Sees to it that slots around an address can be noted; false where memory is exhausted, or the address is
     /// beyond the map. One thread at a time.
     pub(crate) fn cover(&self, address: usize) -> bool {
         let Some(entry) = self.leaves.get(address >> PART_LG) else { return false };
-        // ORDERING: relaxed; only who is in here stores, one at a time.
-        if entry.load(Ordering::Relaxed).is_null() {
+        if entry.get().is_null() {
             let Some(fresh) = pages::map(LEAF_BYTES) else { return false };
             // SAFETY: mapped above. Little of it will ever be touched.
             unsafe { pages::refuse_huge_pages(fresh, LEAF_BYTES) };
-            // ORDERING: release, paired with the acquire in `leaf`: the pages are mapped.
-            entry.store(fresh.as_ptr(), Ordering::Release);
+            // Nobody else puts one there meanwhile, by the caller's condition.
+            entry.put(fresh.as_ptr());
         }
         true
     }
@@ -96,8 +96,7 @@ impl ClassMap {
 
     /// Null for none.
     fn leaf(&self, part: usize) -> *mut u8 {
-        // ORDERING: acquire, paired with the release in `cover`.
-        self.leaves.get(part).map_or(ptr::null_mut(), |entry| entry.load(Ordering::Acquire))
+        self.leaves.get(part).map_or(ptr::null_mut(), LeafPlace::get)
     }
 }
 

@@ -14,6 +14,7 @@
 //! A1  A byte is 1 from before the first block of its SuperSlab is handed out until after the last one
 //!     has come home.
 
+use super::leaf::LeafPlace;
 use crate::base::CHUNK_LG;
 use crate::sys::atomic::{AtomicPtr, AtomicU8, Ordering};
 use crate::sys::pages;
@@ -30,28 +31,31 @@ struct Leaf {
 }
 
 pub(super) struct Map {
-    /// [shared], [const] once set
-    root: [AtomicPtr<Leaf>; 1 << ROOT_LG],
+    root: [LeafPlace<Leaf>; 1 << ROOT_LG],
 }
 
 impl Map {
     pub(super) const fn new() -> Self {
-        Self { root: [const { AtomicPtr::new(ptr::null_mut()) }; 1 << ROOT_LG] }
+        Self { root: [const { LeafPlace::over(AtomicPtr::new(ptr::null_mut())) }; 1 << ROOT_LG] }
     }
 
     /// Whether a SuperSlab is at this address, a multiple of its size.
     #[inline(always)]
     pub(super) fn has<V: Variant>(&self, base: usize) -> bool {
-        // ORDERING: relaxed. Whoever asks for a block of ours got it through a chain of synchronisation
-        // that starts behind the SuperSlab's registration (A1); for any other address both answers are right.
-        self.byte::<V>(base, Ordering::Relaxed)
-            .is_some_and(|byte| byte.load(Ordering::Relaxed) != 0)
+        // ORDERING: relaxed, here and in `peek`. Whoever asks for a block of ours got it through a chain of
+        // synchronisation that starts behind the SuperSlab's registration (A1); for any other address both answers
+        // are right.
+        self.byte::<V>(base, LeafPlace::peek).is_some_and(|byte| byte.load(Ordering::Relaxed) != 0)
     }
 
     #[inline(always)]
-    fn byte<V: Variant>(&self, base: usize, order: Ordering) -> Option<&AtomicU8> {
+    fn byte<V: Variant>(
+        &self,
+        base: usize,
+        look: fn(&LeafPlace<Leaf>) -> *mut Leaf,
+    ) -> Option<&AtomicU8> {
         let number = base >> V::SUPERSLAB_LG;
-        let leaf = self.root.get(number >> LEAF_LG)?.load(order);
+        let leaf = look(self.root.get(number >> LEAF_LG)?);
         // SAFETY: an entry is null or a leaf, which is never unmapped.
         let leaf = unsafe { leaf.as_ref() }?;
         Some(&leaf.bytes[number % (1 << LEAF_LG)])
@@ -60,16 +64,10 @@ impl Map {
     /// Adds a SuperSlab; false when memory is exhausted, or the address is beyond the map.
     pub(super) fn insert<V: Variant>(&self, base: usize) -> bool {
         let Some(entry) = self.root.get(base >> V::SUPERSLAB_LG >> LEAF_LG) else { return false };
-        // ORDERING: acquire, paired with the release below: a leaf's pages were mapped before.
-        if entry.load(Ordering::Acquire).is_null() {
+        if entry.get().is_null() {
             let Some(fresh) = pages::map(size_of::<Leaf>()) else { return false };
             let fresh: NonNull<Leaf> = fresh.cast();
-            let none = ptr::null_mut();
-            // ORDERING: release, for whoever finds the leaf; relaxed where another thread's stays.
-            if entry
-                .compare_exchange(none, fresh.as_ptr(), Ordering::Release, Ordering::Relaxed)
-                .is_err()
-            {
+            if !entry.put(fresh.as_ptr()) {
                 // SAFETY: mapped above, and nobody knows of it.
                 unsafe { pages::unmap(fresh.cast(), size_of::<Leaf>()) };
             }
@@ -83,8 +81,7 @@ impl Map {
     }
 
     fn set<V: Variant>(&self, base: usize, value: u8) -> bool {
-        // ORDERING: acquire, as in `insert`.
-        let Some(byte) = self.byte::<V>(base, Ordering::Acquire) else { return false };
+        let Some(byte) = self.byte::<V>(base, LeafPlace::get) else { return false };
         // ORDERING: relaxed; blocks reach other threads through locks or the program's own
         // synchronisation, which come after this store (A1).
         byte.swap(value, Ordering::Relaxed) != value

@@ -18,9 +18,11 @@
 mod classes;
 mod directory;
 mod hash;
+mod leaf;
 mod map;
 
 pub(crate) use classes::{ClassMap, Leaves, class_at, place_of};
+pub(crate) use leaf::LeafPlace;
 
 use crate::slab::SuperSlab;
 use crate::stats::{Counters, Event};
