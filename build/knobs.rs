@@ -158,6 +158,11 @@ pub(crate) const KNOBS: &[Knob] = &[
         "where a large block that has grown is put: in the tightest hole, or where it has room to grow again",
     ),
     central(
+        "foreign",
+        choice("Foreign", &["next", "fatal"]),
+        "what is done about a block that another allocator handed out, where blocks are freed by address: it goes there, or the program ends",
+    ),
+    central(
         "huge_pages",
         choice("HugePages", &["never", "large", "used"]),
         "where huge pages are asked for: nowhere, in blocks that cover some whole, or in SuperSlabs that are all in use too",

@@ -281,6 +281,7 @@ macro_rules! knob_type {
     (SPREAD) => { variant::Spread };
     (PREFETCH) => { variant::Prefetch };
     (GROWTH) => { variant::Growth };
+    (FOREIGN) => { variant::Foreign };
     (HUGE_PAGES) => { variant::HugePages };
     (PURGE_MS) => { Option<u32> };
     (KEEP_MIB) => { usize };

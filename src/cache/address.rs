@@ -18,7 +18,7 @@ use crate::sys::fatal::fatal;
 use crate::sys::next;
 use crate::sys::prefetch;
 use crate::sys::single::count_up;
-use crate::variant::{Prefetch, ThreadList};
+use crate::variant::{Foreign, Prefetch, ThreadList};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
@@ -176,7 +176,13 @@ pub(crate) fn find<V: AtDesk>(address: usize) -> Found {
         }
         return Found::Span(slots);
     }
-    V::records().bytes_at(address).map_or(Found::Foreign, Found::Own)
+    if let Some(bytes) = V::records().bytes_at(address) {
+        return Found::Own(bytes);
+    }
+    if V::FOREIGN == Foreign::Fatal && !next::is_from_arena(address) {
+        fatal("no block of this allocator:", address);
+    }
+    Found::Foreign
 }
 
 /// A layout that only this class serves.

@@ -8,7 +8,7 @@ use super::{Cache, Cached, State, step};
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::central::{self, lock_all, unlock_all};
 use crate::list::Block;
-use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sys::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
 use crate::sys::{errno, fork, pages, thread};
 use crate::variant::{Backend, Slot, ThreadList};
@@ -39,6 +39,8 @@ pub(crate) struct Idle {
     preparing: AtomicU32,
     /// The thread that does so. [shared]
     preparer: AtomicU32,
+    /// The thread that took all locks for a fork; 0 for none. [shared]
+    forker: AtomicUsize,
     /// Threads without lists that free, by number, and how often they did. [shared]
     freeing: [AtomicU64; FREEING],
 }
@@ -53,6 +55,7 @@ impl Idle {
             first: Cell::new(ptr::null()),
             preparing: AtomicU32::new(0),
             preparer: AtomicU32::new(0),
+            forker: AtomicUsize::new(0),
             freeing: [const { AtomicU64::new(0) }; FREEING],
         }
     }
@@ -219,7 +222,8 @@ pub(super) fn prepare_for_forks<V: Cached>() {
             // ORDERING: relaxed, as above.
             V::idle().preparer.store(thread::id(), Ordering::Relaxed);
             // Where the system has no room, forks are what they would be without.
-            let _ = fork::around(before_fork::<V>, after_fork::<V>);
+            let _ =
+                fork::around(before_fork::<V>, after_fork_in_parent::<V>, after_fork_in_child::<V>);
             // ORDERING: release, as above.
             preparing.store(PREPARED, Ordering::Release);
             return;
@@ -234,15 +238,43 @@ pub(crate) extern "C" fn prepare_at_start<V: Cached>() {
     }
 }
 
+/// Takes every lock, unless there is one thread only: nobody else has any then, and this one may, where a signal
+/// that came in the middle of an allocation has it fork.
 extern "C" fn before_fork<V: Cached>() {
+    if fork::is_single_threaded() {
+        return;
+    }
+    fork::hold_stdio();
     V::idle().lock.lock();
     lock_all::<V>();
+    // ORDERING: relaxed; only this thread looks for itself.
+    V::idle().forker.store(thread::handle(), Ordering::Relaxed);
 }
 
-extern "C" fn after_fork<V: Cached>() {
+extern "C" fn after_fork_in_parent<V: Cached>() {
+    if after_fork::<V>() {
+        fork::release_stdio();
+    }
+}
+
+extern "C" fn after_fork_in_child<V: Cached>() {
+    if after_fork::<V>() {
+        fork::reset_stdio();
+    }
+}
+
+/// Gives up the locks, if this thread took them before the fork, and says whether it did.
+fn after_fork<V: Cached>() -> bool {
     // That this runs shows that it is registered, whatever the fork interrupted.
     // ORDERING: release, paired with the acquire in `prepare_for_forks`.
     V::idle().preparing.store(PREPARED, Ordering::Release);
+    // ORDERING: relaxed; only whether it is this thread matters, which knows what it stored.
+    if V::idle().forker.load(Ordering::Relaxed) != thread::handle() {
+        return false;
+    }
+    // ORDERING: relaxed, as above.
+    V::idle().forker.store(0, Ordering::Relaxed);
     unlock_all::<V>();
     V::idle().lock.unlock();
+    true
 }

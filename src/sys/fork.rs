@@ -1,5 +1,9 @@
 //! What happens around a fork.
 
+use core::arch::asm;
+use core::ffi::c_void;
+use core::mem;
+
 unsafe extern "C" {
     // Not in the `libc` crate for this system; POSIX.
     fn pthread_atfork(
@@ -9,9 +13,87 @@ unsafe extern "C" {
     ) -> core::ffi::c_int;
 }
 
-/// Has `before` run in a thread that is about to fork, and `after` in it and in the child's only thread.
-/// False if the system has no room for that.
-pub(crate) fn around(before: extern "C" fn(), after: extern "C" fn()) -> bool {
+/// Has `before` run in a thread that is about to fork, `parent` in it afterwards, and `child` in the child's only
+/// thread. False if the system has no room for that.
+pub(crate) fn around(
+    before: extern "C" fn(),
+    parent: extern "C" fn(),
+    child: extern "C" fn(),
+) -> bool {
     // SAFETY: the functions live forever, since nothing unloads this code while they are registered.
-    unsafe { pthread_atfork(Some(before), Some(after), Some(after)) == 0 }
+    unsafe { pthread_atfork(Some(before), Some(parent), Some(child)) == 0 }
+}
+
+/// Where a symbol of the C library is; null if this one has no such.
+macro_rules! weak {
+    ($name:literal) => {{
+        let address: *const c_void;
+        // SAFETY: it reads a place that the linker fills: with null, since the symbol is weak, if there is none.
+        unsafe {
+            asm!(
+                concat!(".weak ", $name),
+                concat!("mov {0}, qword ptr [rip + ", $name, "@GOTPCREL]"),
+                out(reg) address,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+        }
+        address
+    }};
+}
+
+/// Whether this process is known to have one thread only.
+pub(crate) fn is_single_threaded() -> bool {
+    let known = weak!("__libc_single_threaded").cast::<u8>();
+    // SAFETY: null, or the address of glibc's `char` of this name, which changes only where this thread creates the
+    // second one, or joins the last other.
+    !known.is_null() && unsafe { known.read_volatile() } != 0
+}
+
+/// Calls a function of the C library that takes nothing and returns nothing.
+///
+/// # Safety
+/// `function` is the address of such a one, which may be called here.
+unsafe fn call(function: *const c_void) {
+    // SAFETY: by the caller's condition.
+    let function = unsafe { mem::transmute::<*const c_void, extern "C" fn()>(function) };
+    function();
+}
+
+/// Takes the lock of stdio's list of files, as a fork in glibc does behind all handlers, where a process has threads.
+///
+/// A thread that has it may wait for one that allocates while it has a file (`fflush` with null, and `getline`):
+/// whoever forks has to take it before the allocator's locks. The lock is recursive.
+pub(crate) fn hold_stdio() {
+    let lock = stdio_lock();
+    if !lock.is_null() {
+        // SAFETY: glibc exports it for this, as `void _IO_list_lock(void)`.
+        unsafe { call(lock) };
+    }
+}
+
+/// Gives up in the parent what [`hold_stdio`] took.
+pub(crate) fn release_stdio() {
+    if !stdio_lock().is_null() {
+        let unlock = weak!("_IO_list_unlock");
+        // SAFETY: as above; this thread holds the lock.
+        unsafe { call(unlock) };
+    }
+}
+
+/// Has the lock free in the child, whose only thread may have another number than the one that took it.
+pub(crate) fn reset_stdio() {
+    if !stdio_lock().is_null() {
+        let reset = weak!("_IO_list_resetlock");
+        // SAFETY: as above; nobody else is there to hold it, and this thread does nothing with files.
+        unsafe { call(reset) };
+    }
+}
+
+/// The function that takes the lock, where there are those that give it up too.
+fn stdio_lock() -> *const c_void {
+    let giving_up = [weak!("_IO_list_unlock"), weak!("_IO_list_resetlock")];
+    if giving_up.contains(&core::ptr::null()) {
+        return core::ptr::null();
+    }
+    weak!("_IO_list_lock")
 }

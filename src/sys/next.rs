@@ -108,12 +108,17 @@ fn from_arena(size: usize, align: usize) -> *mut u8 {
 
 /// How long a block of the arena is; `None` where it is none.
 fn arena_size(block: *mut u8) -> Option<usize> {
-    let begin = BYTES.0.get().addr();
-    if !(begin..begin + ARENA).contains(&block.addr()) {
+    if !is_from_arena(block.addr()) {
         return None;
     }
     // SAFETY: written by `from_arena`.
     Some(unsafe { block.wrapping_sub(HEAD).cast::<usize>().read() })
+}
+
+/// Whether there is no block of another allocator at an address, but one of the arena.
+pub(crate) fn is_from_arena(address: usize) -> bool {
+    let begin = BYTES.0.get().addr();
+    (begin..begin + ARENA).contains(&address)
 }
 
 /// A block of `size` bytes at a multiple of `align`, a power of two, or null.

@@ -19,6 +19,12 @@ pub(crate) fn id() -> u32 {
     unsafe { libc::gettid() as u32 }
 }
 
+/// The C library's number of this thread, not 0, which the only thread of a child has from the one that forked.
+pub(crate) fn handle() -> usize {
+    // SAFETY: it takes nothing, and does not fail.
+    unsafe { libc::pthread_self() as usize }
+}
+
 /// Calls a function at the end of every thread that armed it.
 pub(crate) struct ExitHook {
     /// The pthread key plus one; 0 before the first thread armed the hook. [const] once set

@@ -134,6 +134,16 @@ pub(crate) enum Slot {
     Inline,
 }
 
+/// What is done about a block that another allocator handed out. Who frees by layout does not look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum Foreign {
+    /// It is the next allocator's.
+    Next,
+    /// The program ends, with a line that says so.
+    Fatal,
+}
+
 /// How a thread's list holds its blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
@@ -238,6 +248,7 @@ pub(crate) trait Variant: Copy + Send + Sync + 'static {
     const SPREAD: Spread = Spread::Adjacent;
     const PREFETCH: Prefetch = Prefetch::Off;
     const GROWTH: Growth = Growth::Tight;
+    const FOREIGN: Foreign = Foreign::Next;
     const HUGE_PAGES: HugePages = HugePages::Never;
 
     /// Whether blocks are freed by their address alone, as in C: then nobody says a block's size, and the
@@ -296,6 +307,11 @@ pub(crate) const fn check<V: Variant>() {
         assert!(
             !(is_array && is_inline),
             "`thread_list`: arrays are too large for `thread_slot = inline`"
+        );
+        let is_fatal = matches!(V::FOREIGN, Foreign::Fatal);
+        assert!(
+            !is_fatal || matches!(V::LARGE, Large::Own),
+            "`foreign`: large blocks of the system's malloc are foreign"
         );
         let parks = matches!(V::THREAD_EXIT, ThreadExit::Park);
         assert!(!(is_array && parks), "`thread_exit`: lists in arrays are not parked");

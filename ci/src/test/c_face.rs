@@ -7,6 +7,7 @@ use crate::tools;
 use crate::workspace::{self, must_succeed, shown};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -16,17 +17,27 @@ const VARIANTS: [&str; 6] =
     [CONTROL, "superslab", "option-abd-hash", "address-map", "own-large", "magazines"];
 
 /// Programs of `preload/tests`, by file name.
-const CHECKS: [&str; 9] = [
+const CHECKS: [&str; 11] = [
     "edges.c",
     "aligned.c",
     "watched.c",
     "stress.c",
     "ends.c",
     "forks.c",
-    "opened.c",
+    "interrupted.c",
+    OPENS,
     "exhausted.c",
+    FOREIGN,
     "operators.cpp",
 ];
+
+/// The program that opens the library by itself.
+const OPENS: &str = "opened.c";
+/// The program that uses blocks of the C library's own.
+const FOREIGN: &str = "foreign.c";
+/// The variant under which that is fatal, and what its last line begins with.
+const REFUSING: &str = "foreign-fatal";
+const REFUSES: &str = "hakmem: fatal: no block of this allocator: 0x";
 
 /// Forks among busy threads: of the default variant, and of others.
 const MANY_FORKS: u32 = 1000;
@@ -51,6 +62,7 @@ pub(super) fn run() -> Result<()> {
         }
         libraries.push((variant.to_owned(), library));
     }
+    refuses_foreign(&checks)?;
     let Some((_, library)) = libraries.last() else { bail!("no variant") };
     preload::check_linked(library).with_context(|| format!("libhakmem.so of `{default}`"))?;
     for (function, most) in HITS {
@@ -62,11 +74,40 @@ pub(super) fn run() -> Result<()> {
     programs::short(&libraries)
 }
 
+/// Runs the checks under the variant that hands no block to another allocator: it passes all but one.
+fn refuses_foreign(checks: &[PathBuf]) -> Result<()> {
+    let library = preload::library(REFUSING)?;
+    // Who opens the library frees blocks from before by it.
+    for check in checks.iter().filter(|check| !check.ends_with(program_name(OPENS))) {
+        if !check.ends_with(program_name(FOREIGN)) {
+            expect_ok(check, Some(&library), FEW_FORKS)
+                .with_context(|| format!("under `{REFUSING}`"))?;
+            continue;
+        }
+        let output = output(Command::new(check).env("LD_PRELOAD", &library))?;
+        let (said, errors) = (text(&output.stdout), text(&output.stderr));
+        ensure!(
+            output.status.signal() == Some(libc::SIGABRT)
+                && errors.starts_with(REFUSES)
+                && errors.lines().count() == 1,
+            "under `{REFUSING}`, {} ended by {}: {said}{errors}",
+            shown(&Command::new(check)),
+            output.status
+        );
+    }
+    Ok(())
+}
+
+/// What the program made of a check is called.
+fn program_name(check: &str) -> String {
+    check.replace('.', "-")
+}
+
 /// Builds a check, as its users build their programs: without what the compiler knows about `malloc`.
 fn compile(name: &str) -> Result<PathBuf> {
     let folder = workspace::target().join("preload/checks");
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let program = folder.join(name.replace('.', "-"));
+    let program = folder.join(program_name(name));
     let is_cxx = name.ends_with(".cpp");
     let mut command = Command::new(if is_cxx { "g++" } else { "gcc" });
     command.arg(if is_cxx { "-std=c++17" } else { "-std=gnu11" });
@@ -82,8 +123,7 @@ fn expect_ok(check: &Path, library: Option<&Path>, forks: u32) -> Result<()> {
     if check.ends_with("forks-c") {
         command.arg(forks.to_string());
     }
-    // One of them opens the library by itself.
-    if check.ends_with("opened-c") {
+    if check.ends_with(program_name(OPENS)) {
         command.args(library);
     } else if let Some(library) = library {
         command.env("LD_PRELOAD", library);
