@@ -100,8 +100,8 @@ pub(crate) fn check_linked(library: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Instructions of an exported function's straight path, up to its return.
-pub(crate) fn straight_path(library: &Path, function: &str) -> Result<usize> {
+/// The instructions of an exported function's straight path, its return included.
+pub(crate) fn straight_path(library: &Path, function: &str) -> Result<Vec<Instruction>> {
     let bytes = std::fs::read(library).with_context(|| library.display().to_string())?;
     let file = ElfFile64::<object::Endianness>::parse(&*bytes)?;
     let symbol = file.dynamic_symbols().find(|symbol| symbol.name() == Ok(function));
@@ -112,18 +112,20 @@ pub(crate) fn straight_path(library: &Path, function: &str) -> Result<usize> {
         else {
             continue;
         };
-        return count(Decoder::with_ip(64, code, address, DecoderOptions::NONE).iter())
+        return straight(Decoder::with_ip(64, code, address, DecoderOptions::NONE).iter())
             .with_context(|| format!("`{function}`"));
     }
     bail!("no code of `{function}`")
 }
 
 /// A hit falls through every branch: what is rare was moved out of its way.
-fn count(code: impl Iterator<Item = Instruction>) -> Result<usize> {
-    for (before, instruction) in code.enumerate() {
+fn straight(code: impl Iterator<Item = Instruction>) -> Result<Vec<Instruction>> {
+    let mut path = Vec::new();
+    for instruction in code {
+        path.push(instruction);
         match instruction.flow_control() {
             FlowControl::Next | FlowControl::ConditionalBranch => {}
-            FlowControl::Return => return Ok(before + 1),
+            FlowControl::Return => return Ok(path),
             other => bail!("{other:?} on its straight path"),
         }
     }
@@ -154,9 +156,9 @@ mod tests {
         // cmp edi, 1; ja +0; mov eax, edi; ret
         let code = [0x83, 0xff, 0x01, 0x77, 0x00, 0x89, 0xf8, 0xc3];
         let decoder = || Decoder::new(64, &code, DecoderOptions::NONE).into_iter();
-        assert_eq!(count(decoder()).expect("a return"), 4);
+        assert_eq!(straight(decoder()).expect("a return").len(), 4);
         // call +0; ret
         let code = [0xe8, 0, 0, 0, 0, 0xc3];
-        assert!(count(Decoder::new(64, &code, DecoderOptions::NONE).into_iter()).is_err());
+        assert!(straight(Decoder::new(64, &code, DecoderOptions::NONE).into_iter()).is_err());
     }
 }

@@ -4,6 +4,7 @@
 
 use super::{counts, limited};
 use crate::bench::table::{align_right, markdown};
+use crate::preload;
 use crate::tree::Tree;
 use crate::workspace::{self, must_succeed_quietly};
 use anyhow::{Context, Result, bail, ensure};
@@ -31,8 +32,13 @@ pub(super) struct Mix {
     atomic: u32,
 }
 
-/// By variant: alloc, and free.
-pub(super) type Golden = BTreeMap<String, [Mix; 2]>;
+/// What is written down.
+pub(super) struct Golden {
+    /// By variant: alloc, and free.
+    variants: BTreeMap<String, [Mix; 2]>,
+    /// The default variant, and the functions of its `libhakmem.so`.
+    library: (String, Vec<(&'static str, Mix)>),
+}
 
 const BLESSED_WITH: &str = "The limits in `variants/` and this table are those of";
 
@@ -40,6 +46,10 @@ const HEAD: &[&str] =
     &["variant", "", "instructions", "loads", "stores", "branches", "calls", "atomic"];
 
 pub(super) fn take(tree: &Tree) -> Result<Golden> {
+    Ok(Golden { variants: of_variants(tree)?, library: of_library(tree)? })
+}
+
+fn of_variants(tree: &Tree) -> Result<BTreeMap<String, [Mix; 2]>> {
     let program = std::fs::read(counts::cell()).context("hakmem-cell")?;
     limited(tree)
         .map(|variant| {
@@ -50,6 +60,17 @@ pub(super) fn take(tree: &Tree) -> Result<Golden> {
             Ok((variant.id.clone(), [mix(FUNCTIONS[0])?, mix(FUNCTIONS[1])?]))
         })
         .collect()
+}
+
+/// The straight path of a shared library's function is its hit: what is rare was moved out of its way.
+fn of_library(tree: &Tree) -> Result<(String, Vec<(&'static str, Mix)>)> {
+    let variant = &tree.default_variant().id;
+    let library = preload::library(variant)?;
+    let mixes = preload::HITS.map(|(function, _)| {
+        let path = preload::straight_path(&library, function)?;
+        Ok((function, Mix::of(path)))
+    });
+    Ok((variant.clone(), mixes.into_iter().collect::<Result<_>>()?))
 }
 
 /// What callgrind writes of a run of hits.
@@ -91,11 +112,8 @@ fn mix(program: &[u8], profile: &str, function: &str) -> Result<Mix> {
     let file = object::File::parse(program)?;
     let addresses = executed(profile, function);
     ensure!(!addresses.is_empty(), "`{function}` was not seen");
-    let mut mix = Mix::default();
-    for address in addresses {
-        mix.add(&decode(&file, address)?);
-    }
-    Ok(mix)
+    let path = addresses.into_iter().map(|address| decode(&file, address));
+    Ok(Mix::of(path.collect::<Result<Vec<_>>>()?))
 }
 
 fn decode(file: &object::File<'_>, address: u64) -> Result<Instruction> {
@@ -110,6 +128,14 @@ fn decode(file: &object::File<'_>, address: u64) -> Result<Instruction> {
 }
 
 impl Mix {
+    fn of(path: impl IntoIterator<Item = Instruction>) -> Self {
+        let mut mix = Self::default();
+        for instruction in path {
+            mix.add(&instruction);
+        }
+        mix
+    }
+
     fn add(&mut self, instruction: &Instruction) {
         let mut factory = InstructionInfoFactory::new();
         let memory = factory.info(instruction).used_memory();
@@ -143,17 +169,23 @@ fn file() -> PathBuf {
 fn text(golden: &Golden) -> String {
     let mut table = markdown(HEAD);
     align_right(&mut table, 2..HEAD.len());
-    for (variant, mixes) in golden {
+    for (variant, mixes) in &golden.variants {
         for (verb, mix) in ["alloc", "free"].into_iter().zip(mixes) {
             let names = [variant.clone(), verb.to_owned()];
             table.add_row(names.into_iter().chain(mix.cells()));
         }
     }
+    let (variant, functions) = &golden.library;
+    for (function, mix) in functions {
+        let names = [format!("{variant}, libhakmem.so"), (*function).to_owned()];
+        table.add_row(names.into_iter().chain(mix.cells()));
+    }
     format!(
         "# The hot paths, instruction by kind\n\n\
          Written by `cargo ci bless`, checked by `cargo ci test`; do not edit. What one hit executes: 64 bytes, the layout\n\
          known at compile time, from and to the thread's list, as a function that is called (its return included). Inlined, a\n\
-         program saves the call. An instruction that loads and stores is counted as both.\n\n\
+         program saves the call. Of `libhakmem.so`, the straight path of the linked function. An instruction that loads and\n\
+         stores is counted as both.\n\n\
          {BLESSED_WITH} {}.\n\n{table}\n",
         toolchain()
     )
@@ -230,10 +262,8 @@ mod tests {
             &[0xE8, 0, 0, 0, 0],
             &[0xC3],
         ];
-        let mut mix = Mix::default();
-        for bytes in code {
-            mix.add(&Decoder::new(64, bytes, DecoderOptions::NONE).decode());
-        }
+        let decoded = code.map(|bytes| Decoder::new(64, bytes, DecoderOptions::NONE).decode());
+        let mix = Mix::of(decoded);
         // A call stores its return address, and a return loads it.
         let expected = Mix { all: 6, loads: 3, stores: 3, branches: 1, calls: 1, atomic: 1 };
         assert_eq!(mix, expected);

@@ -66,7 +66,7 @@ pub(super) fn run() -> Result<()> {
     let Some((_, library)) = libraries.last() else { bail!("no variant") };
     preload::check_linked(library).with_context(|| format!("libhakmem.so of `{default}`"))?;
     for (function, most) in HITS {
-        let took = preload::straight_path(library, function)?;
+        let took = preload::straight_path(library, function)?.len();
         ensure!(took <= most, "`{function}` takes {took} instructions on a hit, more than {most}");
         println!("`{function}`: {took} instructions on a hit");
     }
