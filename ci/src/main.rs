@@ -1,6 +1,7 @@
 //! `cargo ci`: measures the matrix of variants, and checks everything.
 
 mod bench;
+mod checks;
 mod instructions;
 #[path = "../../build/knobs.rs"]
 #[allow(dead_code, reason = "the library's build script reads all of it, this program some")]

@@ -1,4 +1,5 @@
-//! `cargo ci programs`: real programs under the system's malloc, and under `libhakmem.so` of every variant.
+//! `cargo ci programs`: real programs under the system's malloc, and under `libhakmem.so` of every variant; before them the
+//! programs of `preload/tests`.
 //!
 //! Each prints the same and ends the same under every allocator, or the run has failed. Time is that of the
 //! wall, memory the peak RSS of the largest process; a process starts with that of whoever started it, so
@@ -13,6 +14,7 @@ mod table;
 
 use crate::bench::passport::Passport;
 use crate::bench::plan;
+use crate::checks::{Checks, FEW_FORKS};
 use crate::preload;
 use crate::tree::Tree;
 use crate::workspace;
@@ -80,10 +82,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let passport = Passport::here().counted_by("wall");
     let mut skipped = Vec::new();
     let programs = installed(programs, &mut skipped);
+    // Not where programs are asked for by name.
+    let checks = options.programs.is_empty().then(Checks::build).transpose()?;
     let mut allocators = vec![Allocator::system()];
     for id in &variants {
         eprintln!("building libhakmem.so ({id})");
         let library = preload::library(id).with_context(|| format!("libhakmem.so of `{id}`"))?;
+        if let Some(checks) = &checks {
+            checks.pass(Some((id.as_str(), &library)), FEW_FORKS)?;
+        }
         allocators.push(Allocator::preloaded(id, Kind::Variant, &library)?);
     }
     if options.peers {

@@ -1,0 +1,128 @@
+//! The programs of `preload/tests`, in C and C++, which say what a C library's allocator must do.
+
+use crate::tools;
+use crate::workspace::{self, must_succeed, shown};
+use anyhow::{Context, Result, ensure};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Their file names.
+const CHECKS: [&str; 11] = [
+    "edges.c",
+    "aligned.c",
+    "watched.c",
+    "stress.c",
+    "ends.c",
+    FORKS,
+    "interrupted.c",
+    OPENS,
+    "exhausted.c",
+    FOREIGN,
+    "operators.cpp",
+];
+
+/// The program that is told how often to fork among busy threads.
+const FORKS: &str = "forks.c";
+/// The program that opens the library by itself.
+const OPENS: &str = "opened.c";
+/// The program that uses blocks of the C library's own.
+const FOREIGN: &str = "foreign.c";
+/// The variant under which that is fatal, and what the only line begins with.
+pub(crate) const REFUSING: &str = "foreign-fatal";
+const REFUSES: &str = "hakmem: fatal: no block of this allocator: 0x";
+
+/// Forks among busy threads: of the variant that is looked at closely, and of others.
+pub(crate) const MANY_FORKS: u32 = 1000;
+pub(crate) const FEW_FORKS: u32 = 50;
+
+/// All of them, built.
+pub(crate) struct Checks(Vec<Check>);
+
+struct Check {
+    name: &'static str,
+    program: PathBuf,
+}
+
+/// How a check is to end.
+#[derive(PartialEq, Eq)]
+enum End {
+    /// With `ok`, and nothing else.
+    Ok,
+    /// By the library, with its line.
+    Refused,
+}
+
+impl Checks {
+    pub(crate) fn build() -> Result<Self> {
+        tools::debian("gcc", "gcc")?;
+        tools::debian("g++", "g++")?;
+        let build = |name| Ok(Check { name, program: compile(name)? });
+        Ok(Self(CHECKS.into_iter().map(build).collect::<Result<_>>()?))
+    }
+
+    /// Runs them under a variant's library, or under the system's malloc.
+    pub(crate) fn pass(&self, under: Option<(&str, &Path)>, forks: u32) -> Result<()> {
+        let (variant, library) = under.unzip();
+        for check in &self.0 {
+            let end = match check.name {
+                // It frees by the library what it got before it opened it.
+                OPENS if variant == Some(REFUSING) => continue,
+                FOREIGN if variant == Some(REFUSING) => End::Refused,
+                _ => End::Ok,
+            };
+            check
+                .run(library, forks, &end)
+                .with_context(|| format!("under {}", variant.unwrap_or("the system's malloc")))?;
+        }
+        Ok(())
+    }
+}
+
+impl Check {
+    fn run(&self, library: Option<&Path>, forks: u32, end: &End) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        if self.name == FORKS {
+            command.arg(forks.to_string());
+        }
+        if self.name == OPENS {
+            command.args(library);
+        } else if let Some(library) = library {
+            command.env("LD_PRELOAD", library);
+        }
+        let output = output(&mut command)?;
+        let (said, errors) = (text(&output.stdout), text(&output.stderr));
+        let is_right = match end {
+            End::Ok => output.status.success() && said.trim() == "ok",
+            End::Refused => {
+                output.status.signal() == Some(libc::SIGABRT)
+                    && errors.starts_with(REFUSES)
+                    && errors.lines().count() == 1
+            }
+        };
+        ensure!(is_right, "{} ended by {}: {said}{errors}", shown(&command), output.status);
+        Ok(())
+    }
+}
+
+/// Builds a check, as its users build their programs: without what the compiler knows about `malloc`.
+fn compile(name: &str) -> Result<PathBuf> {
+    let folder = workspace::target().join("preload/checks");
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let program = folder.join(name.replace('.', "-"));
+    let is_cxx = name.ends_with(".cpp");
+    let mut command = Command::new(if is_cxx { "g++" } else { "gcc" });
+    command.arg(if is_cxx { "-std=c++17" } else { "-std=gnu11" });
+    command.args(["-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-fno-builtin", "-o"]);
+    command.arg(&program).arg(workspace::root().join("preload/tests").join(name)).arg("-ldl");
+    must_succeed(&mut command)?;
+    Ok(program)
+}
+
+pub(crate) fn output(command: &mut Command) -> Result<Output> {
+    command.output().with_context(|| format!("{} does not start", shown(command)))
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
