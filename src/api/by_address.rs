@@ -151,8 +151,8 @@ impl<V: Served + AtDesk> ByAddress for V {
                     .sum();
                 let mut usage = Usage::default();
                 (usage.mapped, usage.superslabs) = (mapped, superslabs);
-                // Which blocks of a slab are out is its owner's to know.
-                usage.in_use = mapped.saturating_sub(unused);
+                let free = unused + heap::free_bytes::<V>();
+                usage.in_use = mapped.saturating_sub(free);
                 usage
             }
             Backend::System => Usage::default(),

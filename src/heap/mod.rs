@@ -34,6 +34,7 @@ mod free_remote;
 mod heaps;
 mod realloc;
 mod refill;
+mod usage;
 
 pub(crate) use alloc::{alloc, alloc_zeroed};
 pub(crate) use audit::audit;
@@ -41,6 +42,7 @@ pub use audit::{Audit, Unsound};
 pub(crate) use free::free;
 pub(crate) use heaps::Heaps;
 pub(crate) use realloc::realloc;
+pub(crate) use usage::free_bytes;
 
 use crate::base::{CACHE_LINE, ClassIdx, MAX_CLASSES};
 use crate::list::{Block, LinkedList, LocalList};
