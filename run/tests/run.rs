@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -38,6 +38,14 @@ fn path(name: &str) -> PathBuf {
 /// Starts a command whose script says a line, and waits for that.
 fn started(mut command: Command) -> (Child, BufReader<impl Read>) {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // Whoever runs the tests may ignore it (`nohup`), and a shell traps no signal that it found ignored.
+    let heeds_hangups = || {
+        // SAFETY: it takes numbers, and may be called between fork and exec.
+        unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
+        Ok(())
+    };
+    // SAFETY: what it does may be done there.
+    unsafe { command.pre_exec(heeds_hangups) };
     let mut child = command.spawn().expect("it starts");
     let mut lines = BufReader::new(child.stdout.take().expect("piped"));
     let mut line = String::new();
