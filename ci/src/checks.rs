@@ -61,20 +61,26 @@ impl Checks {
         Ok(Self(CHECKS.into_iter().map(build).collect::<Result<_>>()?))
     }
 
-    /// Runs them under a variant's library, or under the system's malloc.
-    pub(crate) fn pass(&self, under: Option<(&str, &Path)>, forks: u32) -> Result<()> {
+    /// Runs them under a variant's library, or under the system's malloc; says which failed, and how.
+    pub(crate) fn failures(&self, under: Option<(&str, &Path)>, forks: u32) -> Vec<String> {
         let (variant, library) = under.unzip();
-        for check in &self.0 {
+        let run = |check: &Check| {
             let end = match check.name {
                 // It frees by the library what it got before it opened it.
-                OPENS if variant == Some(REFUSING) => continue,
+                OPENS if variant == Some(REFUSING) => return None,
                 FOREIGN if variant == Some(REFUSING) => End::Refused,
                 _ => End::Ok,
             };
-            check
-                .run(library, forks, &end)
-                .with_context(|| format!("under {}", variant.unwrap_or("the system's malloc")))?;
-        }
+            let failure = check.run(library, forks, &end).err()?;
+            Some(format!("under {}: {failure:#}", variant.unwrap_or("the system's malloc")))
+        };
+        self.0.iter().filter_map(run).collect()
+    }
+
+    /// The same, where none may fail.
+    pub(crate) fn pass(&self, under: Option<(&str, &Path)>, forks: u32) -> Result<()> {
+        let failures = self.failures(under, forks);
+        ensure!(failures.is_empty(), "{}", failures.join("; "));
         Ok(())
     }
 }

@@ -84,12 +84,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let programs = installed(programs, &mut skipped);
     // Not where programs are asked for by name.
     let checks = options.programs.is_empty().then(Checks::build).transpose()?;
-    let mut allocators = vec![Allocator::system()];
+    let (mut allocators, mut unpassed) = (vec![Allocator::system()], Vec::new());
     for id in &variants {
         eprintln!("building libhakmem.so ({id})");
         let library = preload::library(id).with_context(|| format!("libhakmem.so of `{id}`"))?;
         if let Some(checks) = &checks {
-            checks.pass(Some((id.as_str(), &library)), FEW_FORKS)?;
+            for failure in checks.failures(Some((id, &library)), FEW_FORKS) {
+                eprintln!("{failure}");
+                unpassed.push(failure);
+            }
         }
         allocators.push(Allocator::preloaded(id, Kind::Variant, &library)?);
     }
@@ -127,7 +130,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         std::fs::write(file, text).with_context(|| format!("--json {}", file.display()))?;
     }
     // A peer that fails is their matter.
-    refuse(outcome.failed.iter().filter(|failure| failure.kind != Kind::Peer))
+    let failed = outcome.failed.iter().filter(|failure| failure.kind != Kind::Peer);
+    refuse(unpassed.into_iter().chain(failed.map(Failure::line)).collect())
 }
 
 /// For `cargo ci test`: the programs of the short set that are here, once, with little to do.
@@ -143,7 +147,7 @@ pub(crate) fn short(libraries: &[(String, PathBuf)]) -> Result<()> {
     }
     let (size, rounds) = (Size::Quick, 1);
     let plan = Plan { programs: &programs, allocators: &allocators, size, rounds, limit: LIMIT };
-    refuse(plan.measure()?.failed.iter())?;
+    refuse(plan.measure()?.failed.iter().map(Failure::line).collect())?;
     let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
     println!(
         "under {} libraries as under the system's malloc: {}",
@@ -154,8 +158,7 @@ pub(crate) fn short(libraries: &[(String, PathBuf)]) -> Result<()> {
 }
 
 /// Fails if there is a failure.
-fn refuse<'a>(failed: impl Iterator<Item = &'a Failure>) -> Result<()> {
-    let failed: Vec<String> = failed.map(Failure::line).collect();
+fn refuse(failed: Vec<String>) -> Result<()> {
     if failed.is_empty() {
         return Ok(());
     }
