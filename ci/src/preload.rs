@@ -3,7 +3,7 @@
 use crate::workspace::{self, cargo, must_succeed};
 use anyhow::{Context, Result, bail, ensure};
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
-use object::read::elf::{ElfFile64, ProgramHeader};
+use object::read::elf::{Dyn, ElfFile64, ProgramHeader};
 use object::{Object, ObjectSegment, ObjectSymbol, elf};
 use std::path::{Path, PathBuf};
 
@@ -92,12 +92,32 @@ pub(crate) fn check_linked(library: &Path) -> Result<()> {
     ensure!(more.is_empty(), "it exports {more:?} too");
     let asks = names(false);
     ensure!(!asks.contains(&"__tls_get_addr"), "it asks for thread-local storage by a call");
-    ensure!(!asks.iter().any(|name| name.contains("Unwind")), "panics are linked into it");
+    let panics = |name: &str| name.contains("_Unwind_") || name.contains("rust_panic");
+    let names = file.symbols().filter_map(|symbol| symbol.name().ok());
+    let linked: Vec<_> = names.filter(|name| panics(name)).collect();
+    ensure!(linked.is_empty(), "panics are linked into it: {linked:?}");
     let endian = file.endian();
+    let needed = needed(&file)?;
+    let known = ["libc.so.6", "ld-linux-x86-64.so.2"];
+    let more: Vec<_> = needed.iter().filter(|name| !known.contains(&name.as_str())).collect();
+    ensure!(more.is_empty(), "it needs {more:?} too");
     let slots = file.elf_program_headers().iter().filter(|head| head.p_type(endian) == elf::PT_TLS);
     let bytes: u64 = slots.map(|head| head.p_memsz(endian)).sum();
     ensure!(bytes <= 8, "it has {bytes} bytes of thread-local storage, more than a pointer");
     Ok(())
+}
+
+/// The libraries that the loader brings along with it.
+fn needed(file: &ElfFile64<'_, object::Endianness>) -> Result<Vec<String>> {
+    let (endian, data) = (file.endian(), file.data());
+    let sections = file.elf_section_table();
+    let (entries, strings) = sections.dynamic(endian, data)?.context("no dynamic section")?;
+    let strings = sections.strings(endian, data, strings)?;
+    let entries = entries.iter().filter(|entry| entry.tag(endian) == elf::DT_NEEDED);
+    let name = |entry: &elf::Dyn64<_>| {
+        Ok(String::from_utf8_lossy(entry.string(endian, strings)?).into_owned())
+    };
+    entries.map(name).collect()
 }
 
 /// The instructions of an exported function's straight path, its return included.

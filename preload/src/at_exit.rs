@@ -12,6 +12,7 @@
 use crate::{text, watch};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
+use core::mem::MaybeUninit;
 
 /// What is asked for, up to its value.
 const NAME: &[u8] = b"HAKMEM_STATS=";
@@ -31,10 +32,18 @@ unsafe impl Sync for Wanted {}
 #[derive(Clone, Copy)]
 enum To {
     Nobody,
-    /// Standard error, by a number of its own: programs close theirs before they end.
-    Screen(c_int),
+    /// Standard error.
+    Screen(Screen),
     /// A file, or what went wrong, on the screen.
-    File(c_int),
+    File(Screen),
+}
+
+/// Standard error, by a number of its own: programs close theirs before they end.
+#[derive(Clone, Copy)]
+struct Screen {
+    number: c_int,
+    /// Device and inode: programs may close any number, and open what is theirs under it.
+    file: Option<(u64, u64)>,
 }
 
 static WANTED: Wanted =
@@ -85,14 +94,14 @@ unsafe extern "C" fn at_start(
     let Some(value) = (unsafe { value(environment) }) else { return };
     let to = match value {
         b"" | b"0" => return,
-        b"1" => To::Screen(screen()),
+        b"1" => To::Screen(Screen::open()),
         name if name.ends_with(b".json") && name.len() < MOST => {
             // SAFETY: before `main`: nobody else has it.
             let file = unsafe { &mut *WANTED.file.get() };
             for (place, &byte) in file.iter_mut().zip(name) {
                 *place = byte;
             }
-            To::File(screen())
+            To::File(Screen::open())
         }
         other => {
             let shown = core::str::from_utf8(other).unwrap_or("(no text)");
@@ -110,34 +119,57 @@ unsafe extern "C" fn at_start(
     unsafe { WANTED.to.get().write(to) };
 }
 
-/// Standard error under a number that no program asks for; under its own where there is none such.
-fn screen() -> c_int {
-    const UNUSUAL: c_int = 700;
-    // SAFETY: it takes numbers.
-    match unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_DUPFD_CLOEXEC, UNUSUAL) } {
-        -1 => libc::STDERR_FILENO,
-        file => file,
+impl Screen {
+    /// Standard error under a number that no program asks for; under its own where there is none such.
+    fn open() -> Self {
+        const UNUSUAL: c_int = 700;
+        // SAFETY: it takes numbers.
+        let copy = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_DUPFD_CLOEXEC, UNUSUAL) };
+        let number = if copy < 0 { libc::STDERR_FILENO } else { copy };
+        Self { number, file: file_at(number) }
     }
+
+    /// Its number, if it is still there.
+    fn number(self) -> Option<c_int> {
+        let now = file_at(self.number);
+        (now.is_some() && now == self.file).then_some(self.number)
+    }
+}
+
+/// Device and inode of an open file.
+fn file_at(number: c_int) -> Option<(u64, u64)> {
+    let mut about = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: it has room for what it writes.
+    if unsafe { libc::fstat(number, about.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: written, since it did not fail.
+    let about = unsafe { about.assume_init() };
+    Some((about.st_dev, about.st_ino))
 }
 
 extern "C" fn at_end() {
     // SAFETY: written before `main` only.
     match unsafe { WANTED.to.get().read() } {
         To::Nobody => {}
-        To::Screen(file) => {
-            watch::summary().write(file);
+        To::Screen(screen) => {
+            if let Some(number) = screen.number() {
+                watch::summary().write(number);
+            }
         }
         To::File(screen) => write_file(screen),
     }
 }
 
-fn write_file(screen: c_int) {
+fn write_file(screen: Screen) {
     let name = WANTED.file.get().cast::<c_char>();
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC;
     let mode: c_int = 0o644;
     // SAFETY: the name was copied with a 0 behind it.
     let file = unsafe { libc::open(name, flags, mode) };
-    if file < 0 || !watch::json().write(file) {
+    if (file < 0 || !watch::json().write(file))
+        && let Some(screen) = screen.number()
+    {
         // SAFETY: as above.
         let name = unsafe { CStr::from_ptr(name) };
         let shown = core::str::from_utf8(name.to_bytes()).unwrap_or("(no text)");

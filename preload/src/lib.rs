@@ -6,6 +6,7 @@
 //! | `aligned` | those that say an alignment |
 //! | `cxx` | operators new and delete |
 //! | `watch` | what is asked about the heap: `malloc_usable_size`, mallinfo2, … |
+//! | `unwind` | none: keeps a library from being loaded for nothing |
 //! | `at_exit` | the summary that `HAKMEM_STATS` asks for |
 //!
 //! Where C, POSIX and others differ, these do as glibc's do. Never: locks or allocates in its initialisation, or
@@ -23,6 +24,8 @@ mod cxx;
 mod errno;
 mod malloc;
 mod text;
+#[cfg(all(panic = "abort", not(debug_assertions)))]
+mod unwind;
 mod watch;
 
 use variants::Preload;

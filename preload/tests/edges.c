@@ -269,6 +269,30 @@ static void free_of_null_does_nothing(void)
     free(NULL);
 }
 
+// However it comes by the memory: by what was freed, which may lie in pieces, and cannot always grow where it is.
+static void what_is_had_leaves_errno(void)
+{
+    enum { BLOCKS = 8, STEPS = 1000 };
+    unsigned char *blocks[BLOCKS] = {NULL};
+    unsigned seed = 1;
+    errno = 0;
+    for (int i = 0; i < STEPS; i++) {
+        unsigned char **block = &blocks[i % BLOCKS];
+        seed = seed * 1103515245 + 12345;
+        size_t size = 100 * KIB + seed / 65536 % 1024 * (4 * KIB);
+        if (seed / 512 % 4 == 0) {
+            free(*block);
+            *block = malloc(size);
+        } else {
+            *block = realloc(*block, size);
+        }
+        CHECK(*block != NULL && errno == 0);
+        (*block)[0] = (*block)[size - 1] = (unsigned char)i;
+    }
+    for (int i = 0; i < BLOCKS; i++)
+        free(blocks[i]);
+}
+
 static void free_keeps_errno(void)
 {
     static const size_t sizes[] = {10, 1000, 100 * KIB, 3 * MIB, 40 * MIB};
@@ -340,6 +364,7 @@ int main(void)
     reallocarray_multiplies();
     reallocarray_overflow_leaves_the_block();
     free_of_null_does_nothing();
+    what_is_had_leaves_errno();
     free_keeps_errno();
     usable_size_of_null_is_0();
     usable_size_is_stable_and_writable();

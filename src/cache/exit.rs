@@ -15,7 +15,6 @@ use crate::variant::{Backend, Slot, ThreadList};
 use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr;
-use std::process;
 
 /// Forks are prepared for; no process has this number.
 const PREPARED: u32 = u32::MAX;
@@ -207,7 +206,7 @@ pub(super) fn prepare_for_forks<V: Cached>() {
         if by == PREPARED {
             return;
         }
-        let me = process::id();
+        let me = thread::process();
         if by == me {
             // Registering the handlers may allocate, with this very variant.
             // ORDERING: relaxed; only whether it is this thread matters, which knows what it stored.

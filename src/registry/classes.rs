@@ -18,11 +18,11 @@
 
 use super::leaf::LeafPlace;
 use crate::base::{ClassIdx, MAX_CLASSES, SLOT_LG};
-use crate::sys::atomic::{AtomicPtr, AtomicU8, Ordering};
+use crate::sys::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 use crate::sys::pages;
 use crate::sys::single::byte_at;
 use core::cell::Cell;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 /// Bits of an address in use by programs on 64-bit Linux, unless they ask for more.
 const ADDRESS_BITS: u32 = 47;
@@ -31,8 +31,23 @@ const PARTS: usize = 1 << (ADDRESS_BITS - PART_LG);
 const LEAF_LG: u32 = PART_LG - SLOT_LG;
 const LEAF_BYTES: usize = 1 << LEAF_LG;
 
+/// A byte for each slot of a part.
+#[repr(C, align(4096))]
+struct Leaf([AtomicU8; LEAF_BYTES]);
+
+impl Leaf {
+    const fn new() -> Self {
+        Self([const { AtomicU8::new(0) }; LEAF_BYTES])
+    }
+}
+
 /// What a part without a leaf reads as. Never written to, so it has no memory.
-static NOTHING: [AtomicU8; LEAF_BYTES] = [const { AtomicU8::new(0) }; LEAF_BYTES];
+static NOTHING: Leaf = Leaf::new();
+/// The leaf of the first part that anyone asks for, mostly the only one: there from the start, whatever addresses are
+/// left to the program when it asks.
+static FIRST: Leaf = Leaf::new();
+/// Whether [`FIRST`] is in use.
+static FIRST_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The place of a class's list.
 pub(crate) const fn place_of(class: ClassIdx) -> usize {
@@ -60,11 +75,12 @@ impl ClassMap {
     pub(crate) fn cover(&self, address: usize) -> bool {
         let Some(entry) = self.leaves.get(address >> PART_LG) else { return false };
         if entry.get().is_null() {
-            let Some(fresh) = pages::map(LEAF_BYTES) else { return false };
-            // SAFETY: mapped above. Little of it will ever be touched.
-            unsafe { pages::refuse_huge_pages(fresh, LEAF_BYTES) };
+            let Some(leaf) = first_leaf().or_else(|| pages::map(LEAF_BYTES)) else { return false };
+            // SAFETY: `FIRST`, which is whole pages and has no initial content, hence of no file; or mapped above. Either
+            // is this map's alone. Little of it will ever be touched.
+            unsafe { pages::refuse_huge_pages(leaf, LEAF_BYTES) };
             // Nobody else puts one there meanwhile, by the caller's condition.
-            entry.put(fresh.as_ptr());
+            entry.put(leaf.as_ptr());
         }
         true
     }
@@ -98,6 +114,14 @@ impl ClassMap {
     fn leaf(&self, part: usize) -> *mut u8 {
         self.leaves.get(part).map_or(ptr::null_mut(), LeafPlace::get)
     }
+}
+
+/// [`FIRST`], for who asks first.
+fn first_leaf() -> Option<NonNull<u8>> {
+    // ORDERING: relaxed; one thread alone finds false, and nothing was written there before.
+    let taken = FIRST_TAKEN.swap(true, Ordering::Relaxed);
+    // Its bytes are atomic, so they may be written to through a pointer to a shared static.
+    (!taken).then(|| NonNull::from(&FIRST).cast())
 }
 
 /// The leaves as one thread knows them: for each part, where the byte of address 0 would be. [owner]; those of
