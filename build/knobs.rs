@@ -59,7 +59,7 @@ pub(crate) const KNOBS: &[Knob] = &[
     },
     knob(
         "size_classes",
-        choice("Table", &["report", "quarters", "eighths"]),
+        choice("Table", &["report", "quarters", "eighths", "finer"]),
         "table of block sizes",
     ),
     knob(
@@ -132,6 +132,11 @@ pub(crate) const KNOBS: &[Knob] = &[
         "what is purged: whole free slots, or free pages of slabs in part-use too",
     ),
     central(
+        "reclaim",
+        choice("Reclaim", &["timed", "first"]),
+        "when what waits to be used again goes back: by the clock alone, or before more memory is mapped too",
+    ),
+    central(
         "thread_slot",
         choice("Slot", &["pointer", "inline"]),
         "what the thread-local slot holds: where the thread's lists are, or the lists",
@@ -155,7 +160,7 @@ pub(crate) const KNOBS: &[Knob] = &[
     central(
         "growth",
         choice("Growth", &["tight", "roomy"]),
-        "where a large block that has grown is put: in the tightest hole, or where it has room to grow again",
+        "where a large block that has grown is put, and how long its mapping is: as tight as can be, or with room to grow again",
     ),
     central(
         "foreign",

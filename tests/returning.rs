@@ -1,5 +1,5 @@
 //! Memory goes back to the kernel, and nothing grows without bound. For `apex`, in children, whose
-//! resident memory is theirs alone; `purge` is called, so nothing here waits.
+//! resident memory is theirs alone; `purge` is called, or time stands still, so nothing here waits.
 
 mod common;
 
@@ -172,6 +172,73 @@ fn never_the_system_s_malloc() {
     }
 }
 
+/// SuperSlabs, once 4 MiB of each of sixteen sizes were in use, one size after the other, each freed in no order:
+/// without time to pass, what waits of one size must not keep its slabs from the next.
+fn superslabs_of_sizes_in_turn<V: Observe>() -> u32 {
+    V::stop_clock();
+    V::purge();
+    for size in (1..=16).map(|n| n * 48) {
+        let mut blocks: Vec<Option<Filled<V>>> = Vec::new();
+        blocks.extend((0..4 * MIB / size).map(|n| Some(Filled::new(size, 8, n as u8))));
+        let mut order: Vec<usize> = (0..blocks.len()).collect();
+        order.sort_unstable_by_key(|&n| mixed(n));
+        for n in order {
+            blocks[n] = None;
+        }
+    }
+    V::superslabs()
+}
+
+fn sizes_in_turn() {
+    let superslabs = superslabs_of_sizes_in_turn::<Apex>();
+    assert!(superslabs <= 6, "{superslabs} of 2 MiB");
+}
+
+/// Bytes that came to be resident while as much was live in one large block, and then in small ones.
+fn resident_of_large_then_small<V: Observe>() -> usize {
+    const LIVE: usize = 32 * MIB;
+    V::stop_clock();
+    V::purge();
+    let before = resident();
+    let mut blocks: Vec<Filled<V>> = Vec::with_capacity(LIVE / 256);
+    drop(Filled::<V>::new(LIVE, 8, 1));
+    blocks.extend((0..LIVE / 256).map(|n| Filled::new(256, 8, n as u8)));
+    resident() - before
+}
+
+fn large_then_small() {
+    let resident = resident_of_large_then_small::<Apex>();
+    assert!(resident < 44 * MIB, "{resident}");
+}
+
+/// A large block that goes a step up or down stays where it is.
+fn large_blocks_in_steps() {
+    Apex::stop_clock();
+    let mut block = Filling::new(MIB + 1, 8, 1);
+    let start = block.block;
+    for size in [MIB * 9 / 8, MIB + 1, MIB * 3 / 4, MIB * 9 / 8, MIB * 5 / 8, MIB] {
+        block.realloc(size);
+        assert_eq!(block.block, start, "{size}");
+    }
+    // And what was freed serves one that is aligned.
+    drop(block);
+    let aligned = Filling::new(512 * 1024 + 1, 512 * 1024, 2);
+    assert!((start.addr()..start.addr() + MIB * 9 / 8).contains(&aligned.block.addr()));
+}
+
+/// What is kept does not add to a larger block that none of it can serve alone.
+fn kept_then_larger() {
+    Apex::stop_clock();
+    let before = resident();
+    let (one, between, other) =
+        (Filling::new(30 * MIB, 8, 1), Filling::new(MIB, 8, 2), Filling::new(30 * MIB, 8, 3));
+    drop(one);
+    drop(other);
+    let larger = Filling::new(50 * MIB, 8, 4);
+    assert!(resident() - before < 66 * MIB, "{}", resident() - before);
+    drop((between, larger));
+}
+
 macro_rules! cases {
     ($($name:ident),* $(,)?) => {
         /// Not a test of its own: what a child of the tests below runs.
@@ -202,4 +269,27 @@ cases!(
     sizes_drift,
     slack_per_class,
     never_the_system_s_malloc,
+    sizes_in_turn,
+    large_then_small,
+    large_blocks_in_steps,
+    kept_then_larger,
 );
+
+/// What `reclaim-first` is for: its parent does not do so by itself. Not in a child: all others are.
+#[cfg(feature = "all-variants")]
+mod by_the_clock_alone {
+    use super::*;
+    use hakmem::ParkedLists;
+
+    #[test]
+    fn sizes_in_turn() {
+        let superslabs = common::alone(superslabs_of_sizes_in_turn::<ParkedLists>);
+        assert!(superslabs > 20, "{superslabs} of 2 MiB");
+    }
+
+    #[test]
+    fn large_then_small() {
+        let resident = common::alone(resident_of_large_then_small::<ParkedLists>);
+        assert!(resident > 55 * MIB, "{resident}");
+    }
+}

@@ -28,11 +28,11 @@ pub extern "C" fn mallopt(_parameter: c_int, _value: c_int) -> c_int {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo2() -> libc::mallinfo2 {
-    let Usage { mapped, in_use, large_blocks, large, .. } = Preload::usage();
+    let Usage { mapped, in_use, large_blocks, large, free_blocks, .. } = Preload::usage();
     let (mapped, in_use) = (mapped.saturating_sub(large), in_use.saturating_sub(large));
     libc::mallinfo2 {
         arena: mapped,
-        ordblks: 0,
+        ordblks: free_blocks,
         smblks: 0,
         hblks: large_blocks,
         hblkhd: large,
@@ -51,7 +51,7 @@ pub extern "C" fn mallinfo() -> libc::mallinfo {
     let cut = |number: usize| c_int::try_from(number).unwrap_or(c_int::MAX);
     libc::mallinfo {
         arena: cut(info.arena),
-        ordblks: 0,
+        ordblks: cut(info.ordblks),
         smblks: 0,
         hblks: cut(info.hblks),
         hblkhd: cut(info.hblkhd),

@@ -67,6 +67,16 @@ static void mallinfo2_follows(void)
     in_use_follows(by_mallinfo2);
 }
 
+static void free_blocks_are_counted(void)
+{
+    take_64_mib();
+    free_64_mib();
+    struct mallinfo2 info = mallinfo2();
+    CHECK(info.fordblks == 0 || info.ordblks > 0);
+    CHECK(info.ordblks == 0 || info.fordblks > 0);
+    CHECK(info.uordblks + info.fordblks == info.arena);
+}
+
 static void mallinfo_follows(void)
 {
     in_use_follows(by_mallinfo);
@@ -180,6 +190,7 @@ int main(void)
 {
     mallinfo2_follows();
     mallinfo_follows();
+    free_blocks_are_counted();
     malloc_trim_answers();
     malloc_info_is_xml();
     malloc_info_of_unknown_options_fails();

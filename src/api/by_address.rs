@@ -147,19 +147,21 @@ impl<V: Served + AtDesk> ByAddress for V {
                 let unused: usize = V::pool()
                     .registry
                     .all()
-                    .map(|superslab| superslab.unused.peek().count_ones() as usize * SLOT_BYTES)
+                    .map(|superslab| superslab.unused.peek().count_ones() as usize)
                     .sum();
                 let mut usage = Usage::default();
                 (usage.mapped, usage.superslabs) = (mapped, superslabs);
-                let free = unused + heap::free_bytes::<V>();
-                usage.in_use = mapped.saturating_sub(free);
+                let (blocks, bytes) = heap::free_blocks::<V>();
+                usage.free_blocks = unused + blocks;
+                usage.in_use = mapped.saturating_sub(unused * SLOT_BYTES + bytes);
                 usage
             }
             Backend::System => Usage::default(),
         };
         if leaves_a_part::<V>() {
-            let [mapped, in_use, large_blocks, large] = next::usage();
+            let [mapped, in_use, large_blocks, large, free_blocks] = next::usage();
             usage.mapped += mapped;
+            usage.free_blocks += free_blocks;
             usage.in_use += in_use;
             usage.large_blocks += large_blocks;
             usage.large += large;

@@ -275,6 +275,7 @@ macro_rules! knob_type {
     (PARTIAL) => { variant::Partial };
     (FRESH) => { variant::Fresh };
     (PURGE_UNIT) => { variant::Unit };
+    (RECLAIM) => { variant::Reclaim };
     (THREAD_SLOT) => { variant::Slot };
     (THREAD_LIST) => { variant::ThreadList };
     (THREAD_EXIT) => { variant::ThreadExit };

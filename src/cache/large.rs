@@ -12,7 +12,7 @@ use super::drain::look_around;
 use super::exit::open;
 use super::{Cached, State};
 use crate::base::{ClassIdx, MAX_SLOTS, SLOT_BYTES};
-use crate::central::{self, own_alloc, own_free};
+use crate::central::{self, HOPELESS, own_alloc, own_free};
 use crate::sys::system;
 use crate::variant::{Fresh, Growth, Large};
 use core::alloc::Layout;
@@ -22,8 +22,6 @@ use core::ptr::{self, NonNull};
 const SPAN_MOST: usize = 512 << 10;
 /// Bytes that a span can grow to: all slots but the header's.
 const GROWN_MOST: usize = (MAX_SLOTS - 1) * SLOT_BYTES;
-/// Bytes that no machine has.
-const HOPELESS: usize = 1 << 46;
 
 /// Slots of a span for a layout; `None` where it gets a mapping.
 pub(super) const fn span_slots(layout: Layout) -> Option<usize> {

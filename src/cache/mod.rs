@@ -178,10 +178,10 @@ impl Demand {
 /// How much memory there is, and what of it is in use.
 pub(crate) fn usage<V: Cached>() -> Usage {
     let cache = V::cache();
-    let listed = |class| cache.list(class).len(step::<V>(class)) as usize;
-    let bytes = |class| listed(class) * V::CLASSES.block_bytes(class);
-    let classes = ClassIdx::all(V::CLASSES.count()).filter(|_| cache.state.get() == State::Open);
-    crate::central::usage::<V>(classes.map(bytes).sum())
+    let is_open = cache.state.get() == State::Open;
+    crate::central::usage::<V>(|class| {
+        if is_open { cache.list(class).len(step::<V>(class)) as usize } else { 0 }
+    })
 }
 
 /// How a list of this class counts its blocks.

@@ -22,6 +22,14 @@ struct Extent {
     freed_at: u32,
 }
 
+impl Extent {
+    /// The last address at a multiple of `align` from which it has `bytes`.
+    fn last_of(self, bytes: usize, align: usize) -> Option<usize> {
+        let at = (self.start + self.bytes).checked_sub(bytes)? & !(align - 1);
+        (at >= self.start && self.bytes > 0).then_some(at)
+    }
+}
+
 const NONE: Extent = Extent { start: 0, bytes: 0, freed_at: 0 };
 
 pub(crate) struct Kept {
@@ -39,19 +47,41 @@ impl Kept {
         self.bytes.get()
     }
 
-    /// Takes `bytes` out of what is kept: from the smallest extent that has them.
-    pub(super) fn take(&self, bytes: usize) -> Option<NonNull<u8>> {
-        let fits = self.extents.iter().filter(|extent| extent.get().bytes >= bytes);
-        let extent = fits.min_by_key(|extent| extent.get().bytes)?;
+    /// How many extents they are.
+    pub(super) fn extents(&self) -> usize {
+        self.extents.iter().filter(|extent| extent.get().bytes > 0).count()
+    }
+
+    /// Takes `bytes` at a multiple of `align` out of what is kept: from the end of the smallest extent that has
+    /// them, so that what stays keeps its place.
+    pub(super) fn take(&self, bytes: usize, align: usize) -> Option<NonNull<u8>> {
+        let fits = |extent: &&Cell<Extent>| extent.get().last_of(bytes, align).is_some();
+        let extent = self.extents.iter().filter(fits).min_by_key(|extent| extent.get().bytes)?;
+        let at = extent.get().last_of(bytes, align)?;
         let Extent { start, bytes: all, freed_at } = extent.get();
-        // From its end, so that what stays keeps its place.
-        extent.set(if all == bytes {
-            NONE
-        } else {
-            Extent { start, bytes: all - bytes, freed_at }
-        });
+        self.cut(extent, start + all - at);
+        let behind = Extent { start: at + bytes, bytes: start + all - at - bytes, freed_at };
+        if behind.bytes > 0 {
+            self.bytes.set(self.bytes.get() + behind.bytes);
+            match self.extents.iter().find(|extent| extent.get().bytes == 0) {
+                Some(place) => place.set(behind),
+                None => self.drop(&Cell::new(behind)),
+            }
+        }
+        NonNull::new(ptr::with_exposed_provenance_mut(at))
+    }
+
+    /// Takes the `bytes` that begin at an address, if they are kept.
+    pub(super) fn take_at(&self, address: usize, bytes: usize) -> bool {
+        let begins = |extent: &&Cell<Extent>| {
+            let Extent { start, bytes: all, .. } = extent.get();
+            start == address && all >= bytes
+        };
+        let Some(extent) = self.extents.iter().find(begins) else { return false };
+        let Extent { start, bytes: all, freed_at } = extent.get();
+        extent.set(Extent { start: start + bytes, bytes: all - bytes, freed_at });
         self.bytes.set(self.bytes.get() - bytes);
-        NonNull::new(ptr::with_exposed_provenance_mut(start + all - bytes))
+        true
     }
 
     /// The largest extent, whole, if there is any: to be made larger.
@@ -101,12 +131,27 @@ impl Kept {
         }
     }
 
+    /// Gives back `bytes` of what has been kept longest, or all there is.
+    pub(super) fn give_back(&self, bytes: usize, now: u32) {
+        let mut left = bytes;
+        while left > 0
+            && let Some(oldest) = self.oldest(now)
+        {
+            let part = oldest.get().bytes.min(left);
+            self.drop_tail(oldest, part);
+            left -= part;
+        }
+    }
+
     fn drop_oldest(&self, now: u32) {
-        let kept = self.extents.iter().filter(|extent| extent.get().bytes > 0);
-        let age = |extent: &&Cell<Extent>| clock::since(extent.get().freed_at, now);
-        if let Some(oldest) = kept.max_by_key(age) {
+        if let Some(oldest) = self.oldest(now) {
             self.drop(oldest);
         }
+    }
+
+    fn oldest(&self, now: u32) -> Option<&Cell<Extent>> {
+        let kept = self.extents.iter().filter(|extent| extent.get().bytes > 0);
+        kept.max_by_key(|extent| clock::since(extent.get().freed_at, now))
     }
 
     /// Gives back what has been kept for longer than `delay` milliseconds.
@@ -119,12 +164,24 @@ impl Kept {
     }
 
     fn drop(&self, extent: &Cell<Extent>) {
-        let Extent { start, bytes, .. } = extent.replace(NONE);
-        self.bytes.set(self.bytes.get() - bytes);
-        if let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut(start)) {
+        self.drop_tail(extent, extent.get().bytes);
+    }
+
+    /// Gives back the last `bytes` of an extent.
+    fn drop_tail(&self, extent: &Cell<Extent>, bytes: usize) {
+        if let Some(tail) = self.cut(extent, bytes) {
             // SAFETY: whoever put it here gave it up, and it is taken out.
-            unsafe { pages::unmap(start, bytes) };
+            unsafe { pages::unmap(tail, bytes) };
         }
+    }
+
+    /// Takes the last `bytes` out of an extent, which has as many, so that what stays keeps its place.
+    fn cut(&self, extent: &Cell<Extent>, bytes: usize) -> Option<NonNull<u8>> {
+        let Extent { start, bytes: all, freed_at } = extent.get();
+        let left = all - bytes;
+        extent.set(if left == 0 { NONE } else { Extent { start, bytes: left, freed_at } });
+        self.bytes.set(self.bytes.get() - bytes);
+        NonNull::new(ptr::with_exposed_provenance_mut(start + left))
     }
 }
 
@@ -141,12 +198,12 @@ mod tests {
         let start = pages::map(8 * PAGE).expect("pages");
         // SAFETY: mapped above, and nobody refers to it.
         unsafe { kept.put(start, 8 * PAGE, 0, NO_BOUND) };
-        let part = kept.take(3 * PAGE).expect("there are eight");
+        let part = kept.take(3 * PAGE, PAGE).expect("there are eight");
         assert_eq!(part.addr().get(), start.addr().get() + 5 * PAGE);
-        assert!(kept.take(6 * PAGE).is_none());
+        assert!(kept.take(6 * PAGE, PAGE).is_none());
         // SAFETY: taken above.
         unsafe { kept.put(part, 3 * PAGE, 5, NO_BOUND) };
-        assert_eq!(kept.take(8 * PAGE), Some(start));
+        assert_eq!(kept.take(8 * PAGE, PAGE), Some(start));
         assert_eq!(kept.bytes.get(), 0);
         // SAFETY: as above.
         unsafe { kept.put(start, 8 * PAGE, 7, NO_BOUND) };
@@ -154,6 +211,41 @@ mod tests {
         assert_eq!(kept.bytes.get(), 8 * PAGE);
         kept.drop_older(12, 5);
         assert_eq!(kept.bytes.get(), 0);
+    }
+
+    #[test]
+    fn aligned_out_of_the_middle() {
+        let kept = Kept::new();
+        let start = pages::map_aligned(8 * PAGE, 8 * PAGE).expect("pages");
+        // SAFETY: mapped above, and nobody refers to it.
+        unsafe { kept.put(start, 8 * PAGE, 1, NO_BOUND) };
+        let at = |page| start.addr().get() + page * PAGE;
+        let address = |taken: Option<NonNull<u8>>| taken.map(|taken| taken.addr().get());
+        assert_eq!(address(kept.take(PAGE, 4 * PAGE)), Some(at(4)));
+        assert!(kept.take(4 * PAGE, 8 * PAGE).is_some_and(|taken| taken == start));
+        assert_eq!(kept.bytes(), 3 * PAGE);
+        assert!(!kept.take_at(at(4), PAGE) && !kept.take_at(at(5), 4 * PAGE));
+        assert!(kept.take_at(at(5), PAGE) && kept.take_at(at(6), 2 * PAGE));
+        assert_eq!(kept.bytes(), 0);
+        // SAFETY: mapped above.
+        unsafe { pages::unmap(start, 8 * PAGE) };
+    }
+
+    #[test]
+    fn the_oldest_goes_first() {
+        let kept = Kept::new();
+        let [old, new] = [1, 2].map(|_| pages::map(4 * PAGE).expect("pages"));
+        for (start, now) in [(old, 1), (new, 2)] {
+            // SAFETY: mapped above, and nobody refers to it; its fourth page stays out, so that the two
+            // do not touch.
+            unsafe { kept.put(start, 3 * PAGE, now, NO_BOUND) };
+        }
+        kept.give_back(2 * PAGE, 3);
+        assert_eq!(kept.bytes(), 4 * PAGE);
+        kept.give_back(2 * PAGE, 3);
+        assert_eq!(kept.take(2 * PAGE, PAGE), Some(new));
+        kept.give_back(2 * PAGE, 3);
+        assert_eq!(kept.bytes(), 0);
     }
 
     #[test]

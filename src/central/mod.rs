@@ -18,7 +18,7 @@
 //! N2  A slab is in its class's list of slabs of its fullness exactly while it has blocks.
 //! N3  Locks are taken in the order: the idle caches', the parked lists', classes from the first to the last, then
 //!     the spans, then the records. A thread holds more than one only to give parked blocks back, to get or give a slot, and around a
-//!     fork.
+//!     fork. Who reclaims holds a class's lock and takes others' as they come, but never waits for one.
 //!
 //! Never: touches a thread's lists.
 
@@ -32,7 +32,7 @@ mod spans;
 mod usage;
 
 pub(crate) use class::Central;
-pub(crate) use own::{Moved, own_alloc, own_free, own_resize};
+pub(crate) use own::{HOPELESS, Moved, own_alloc, own_free, own_resize};
 pub(crate) use parked::Parked;
 pub(crate) use purge::{purge_all, tend};
 pub(crate) use records::Records;

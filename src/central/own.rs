@@ -1,12 +1,13 @@
 //! Blocks with a mapping of their own: the largest.
 //!
 //! The layout says how long a block's mapping is, whole pages, so no header is needed. Freed ones are
-//! kept for a while (`kept`); growing one moves its pages, not its bytes.
+//! kept for a while (`kept`); growing one moves its pages, not its bytes. With `growth = "roomy"` a mapping has up to
+//! an eighth more than was asked for: a block that grows step by step stays where it is for most of them.
 
 use super::Shared;
 use crate::base::{CHUNK_BYTES, PAGE_BYTES, SLOT_BYTES, round_up};
 use crate::sys::pages;
-use crate::variant::HugePages;
+use crate::variant::{Growth, HugePages, Reclaim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -18,9 +19,22 @@ pub(crate) enum Moved {
     No,
 }
 
+/// Bytes that no machine has.
+pub(crate) const HOPELESS: usize = 1 << 46;
+
+/// Sizes per doubling that a mapping with room to grow has.
+const ROOMS: usize = 8;
+/// Bytes of the most room that a mapping has.
+const ROOM_MOST: usize = 4 << 20;
+
 /// Bytes of the mapping of a block of so many. Where they are recorded, a slot's at least (T1).
 fn mapping_bytes<V: Shared>(size: usize) -> usize {
-    let bytes = round_up(size, PAGE_BYTES);
+    let unit = match V::GROWTH {
+        Growth::Tight => PAGE_BYTES,
+        // Addresses are cheap, and what nobody has touched has no memory.
+        Growth::Roomy => ((1 << (size | 1).ilog2()) / ROOMS).clamp(PAGE_BYTES, ROOM_MOST),
+    };
+    let bytes = round_up(size, unit);
     if V::BY_ADDRESS { bytes.max(SLOT_BYTES) } else { bytes }
 }
 
@@ -44,13 +58,15 @@ pub(crate) fn own_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)
 
 fn find<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     let bytes = mapping_bytes::<V>(layout.size());
-    if layout.align() > PAGE_BYTES {
-        return Some((pages::map_aligned(bytes, layout.align())?, true));
-    }
+    let is_aligned = layout.align() > PAGE_BYTES;
+    let spans = V::spans();
     if V::KEEP_MIB > 0 && bytes <= bound::<V>() {
-        let spans = V::spans();
-        let (found, largest) = spans.lock.with(|| match spans.kept.take(bytes) {
-            None => (None, spans.kept.take_largest()),
+        let (found, largest) = spans.lock.with(|| match spans.kept.take(bytes, layout.align()) {
+            None if !is_aligned => {
+                let largest = spans.kept.take_largest();
+                make_way::<V>(bytes - largest.map_or(0, |(_, kept)| kept.min(bytes)));
+                (None, largest)
+            }
             found => (found, None),
         });
         if let Some(start) = found {
@@ -65,6 +81,11 @@ fn find<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
             // SAFETY: as above; it is as it was.
             unsafe { pages::unmap(start, kept) };
         }
+    } else {
+        spans.lock.with(|| make_way::<V>(bytes));
+    }
+    if is_aligned {
+        return Some((pages::map_aligned(bytes, layout.align())?, true));
     }
     if V::HUGE_PAGES == HugePages::Never || bytes < CHUNK_BYTES {
         return Some((pages::map(bytes)?, true));
@@ -76,6 +97,14 @@ fn find<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     Some((start, true))
 }
 
+/// Before more memory is mapped, gives back as much of what is kept; not for what no machine has. With the lock of the
+/// spans held.
+fn make_way<V: Shared>(more: usize) {
+    if V::RECLAIM == Reclaim::First && more < HOPELESS {
+        V::spans().kept.give_back(more, V::spans().now());
+    }
+}
+
 /// Takes back a mapping.
 ///
 /// # Safety
@@ -84,11 +113,6 @@ pub(crate) unsafe fn own_free<V: Shared>(start: NonNull<u8>, layout: Layout) {
     let bytes = mapping_bytes::<V>(layout.size());
     if V::BY_ADDRESS {
         V::records().remove(start, bytes);
-    }
-    if layout.align() > PAGE_BYTES {
-        // What is kept does not serve such, so they are not kept.
-        // SAFETY: the caller's condition.
-        return unsafe { pages::unmap(start, bytes) };
     }
     // SAFETY: the caller's condition.
     unsafe { give_up::<V>(start, bytes) };
@@ -121,18 +145,21 @@ pub(crate) unsafe fn own_resize<V: Shared>(
     if new < old {
         // SAFETY: `new` is inside the mapping.
         let tail = unsafe { start.add(new) };
-        if V::BY_ADDRESS {
-            V::records().remove(start, old);
-            // The place is there, so this does not fail.
-            V::records().add(start, new);
-        }
+        record::<V>(start, old, new);
         // SAFETY: the block ends there from here on.
         unsafe { give_up::<V>(tail, old - new) };
+        return Moved::To(start);
+    }
+    // What lies behind it may be what it was shortened by.
+    let takes_back = || V::spans().kept.take_at(start.addr().get() + old, new - old);
+    if V::KEEP_MIB > 0 && V::spans().lock.with(takes_back) {
+        record::<V>(start, old, new);
         return Moved::To(start);
     }
     if layout.align() > PAGE_BYTES {
         return Moved::No;
     }
+    V::spans().lock.with(|| make_way::<V>(new - old));
     // SAFETY: the caller's condition: nobody else refers to the block.
     let resize = || unsafe { pages::resize(start, old, new) };
     let moved =
@@ -140,5 +167,12 @@ pub(crate) unsafe fn own_resize<V: Shared>(
     match moved {
         Some(start) => Moved::To(start),
         None => Moved::No,
+    }
+}
+
+/// Notes that a mapping changed its length where it is.
+fn record<V: Shared>(start: NonNull<u8>, old: usize, new: usize) {
+    if V::BY_ADDRESS {
+        V::records().change_length(start, old, new);
     }
 }

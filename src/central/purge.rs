@@ -9,6 +9,9 @@
 //! | a mapping that was kept | it has been kept for `purge_ms` |
 //! | a chunk | all of it is free and without memory, and it is not the only one such |
 //!
+//! With `reclaim = "first"` the clock is not all that is waited for: before a chunk is mapped, all batches go home, in the
+//! hope of a free slot; and if that frees none, as much of what is kept goes back as the chunk has.
+//!
 //! While much waits, in itself and beside what is in use, threads narrow the windows of their lists
 //! (`cache/drain.rs`): served from its lists alone, a thread would look at no clock.
 //!
@@ -52,6 +55,21 @@ pub(crate) fn tend<V: Shared>() {
 /// Gives back all that can be, at once.
 pub(crate) fn purge_all<V: Shared>() {
     purge::<V>(clock::now_ms(), 0, true);
+}
+
+/// Before more memory is mapped, brings home what waits in the central lists, so that slots become free. Of
+/// the classes whose locks are taken, the caller's among them, nothing does: that one has just found none.
+#[cold]
+#[inline(never)]
+pub(super) fn reclaim_batches<V: Shared>() {
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        let central = V::central(class);
+        if central.lock.try_lock() {
+            central.send_home::<V>(class, true);
+            central.retire_last::<V>(V::spans().now(), 0);
+            central.lock.unlock();
+        }
+    }
 }
 
 fn purge<V: Shared>(now: u32, delay: u32, all: bool) {
@@ -132,7 +150,7 @@ fn purge_slots<V: Shared>(chunk: &'static Chunk, now: u32, delay: u32) {
 }
 
 /// The runs of set bits, as ranges.
-fn runs(mut mask: u32) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn runs(mut mask: u32) -> impl Iterator<Item = (usize, usize)> {
     core::iter::from_fn(move || {
         if mask == 0 {
             return None;

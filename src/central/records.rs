@@ -75,6 +75,15 @@ impl Records {
         });
     }
 
+    /// Notes that a block's mapping, where it is, is longer or shorter now.
+    pub(super) fn change_length(&self, start: NonNull<u8>, old: usize, new: usize) {
+        self.lock.with(|| {
+            // Its place is there, so this does not fail.
+            self.set(start.addr().get(), new);
+            self.bytes.set(self.bytes.get() - old + new);
+        });
+    }
+
     /// Has a mapping move or change its length by `action`, which says where it is then; `None`, and nothing
     /// changed, where it does, or memory is exhausted.
     pub(super) fn change(
@@ -170,7 +179,9 @@ mod tests {
         assert_eq!((records.bytes_at(start), records.bytes_at(to)), (None, Some(0x30_0000)));
         assert!(records.change(at(to), (0x30_0000, 0), || None).is_none());
         assert_eq!(records.sum(), (1, 0x30_0000));
-        records.remove(at(to), 0x30_0000);
+        records.change_length(at(to), 0x30_0000, 0x40_0000);
+        assert_eq!((records.bytes_at(to), records.sum()), (Some(0x40_0000), (1, 0x40_0000)));
+        records.remove(at(to), 0x40_0000);
         assert_eq!((records.bytes_at(to), records.sum()), (None, (0, 0)));
         assert!(!records.add(at(1 << 52), 0x1_0000));
     }

@@ -7,6 +7,7 @@
 
 use super::Shared;
 use super::kept::Kept;
+use super::purge::reclaim_batches;
 use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SlotIdx, bit_range, slots_in};
 use crate::chunk::{ALL, ALL_SLOTS, AVAILABLE, Chunk, Run};
 use crate::list::LinkedList;
@@ -15,7 +16,7 @@ use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
 use crate::sys::pages;
-use crate::variant::{Fresh, Growth, HugePages};
+use crate::variant::{Fresh, Growth, HugePages, Reclaim};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
@@ -25,6 +26,17 @@ const LOOKS: usize = 8;
 const MUCH: usize = 4 << 20;
 /// Chunks that are looked at before a new one is mapped: a long search under the lock helps nobody.
 const MOST_LOOKS: usize = 64;
+
+/// Slots that were claimed.
+struct Claimed {
+    chunk: &'static Chunk,
+    /// The first of them.
+    slot: SlotIdx,
+    /// Whether all of them are zero.
+    zero: bool,
+    /// Whether the chunk was mapped for them.
+    mapped: bool,
+}
 
 /// See the module.
 #[repr(C, align(64))]
@@ -117,11 +129,8 @@ impl Spans {
         &self,
         may_map: bool,
     ) -> Option<(&'static Chunk, SlotIdx, bool)> {
-        self.lock.with(|| {
-            let (chunk, slot, mapped) = self.find_or_map::<V>(1, Growth::Tight, may_map)?;
-            self.mark_used::<V>(chunk, slot, 1);
-            Some((chunk, slot, mapped))
-        })
+        let claimed = self.claim::<V>(1, Growth::Tight, 0, may_map)?;
+        Some((claimed.chunk, claimed.slot, claimed.mapped))
     }
 
     /// Claims the slots of a large block: its start, and whether they are zero.
@@ -130,25 +139,43 @@ impl Spans {
         count: usize,
         growth: Growth,
     ) -> Option<(NonNull<u8>, bool)> {
-        self.lock.with(|| {
-            let (chunk, slot, _) = self.find_or_map::<V>(count, growth, true)?;
-            let zero = self.mark_used::<V>(chunk, slot, count);
-            chunk.span[slot.index()].set(count as u8);
-            Some((chunk.slot_start(slot), zero))
-        })
+        let claimed = self.claim::<V>(count, growth, count as u8, true)?;
+        Some((claimed.chunk.slot_start(claimed.slot), claimed.zero))
     }
 
-    fn find_or_map<V: Shared>(
+    /// Claims `count` slots, the first of which begins a span of `span`: free ones, else those that reclaiming
+    /// frees, else, if it may be, those of a chunk that is mapped.
+    fn claim<V: Shared>(
         &self,
         count: usize,
         growth: Growth,
+        span: u8,
         may_map: bool,
-    ) -> Option<(&'static Chunk, SlotIdx, bool)> {
-        if let Some((chunk, slot)) = self.find(count, growth) {
-            return Some((chunk, slot, false));
+    ) -> Option<Claimed> {
+        let claim_free = || {
+            let (chunk, slot) = self.find(count, growth)?;
+            let zero = self.mark_used::<V>(chunk, slot, count);
+            chunk.span[slot.index()].set(span);
+            Some(Claimed { chunk, slot, zero, mapped: false })
+        };
+        if V::RECLAIM == Reclaim::First && may_map {
+            if let Some(claimed) = self.lock.with(claim_free) {
+                return Some(claimed);
+            }
+            reclaim_batches::<V>();
         }
-        let chunk = if may_map { self.map::<V>()? } else { return None };
-        Some((chunk, chunk.find_run(count, growth)?.slot(), true))
+        self.lock.with(|| {
+            claim_free().or_else(|| {
+                if !may_map {
+                    return None;
+                }
+                if V::RECLAIM == Reclaim::First {
+                    self.kept.give_back(CHUNK_BYTES, self.now());
+                }
+                self.map::<V>()?;
+                claim_free().map(|claimed| Claimed { mapped: true, ..claimed })
+            })
+        })
     }
 
     /// The free slots that take the least memory, among the first few chunks that have enough.

@@ -1,5 +1,6 @@
 //! How much memory there is, and what of it is in use: for who asks a program from outside.
 
+use super::purge::runs;
 use super::{Shared, lock_all, step, unlock_all};
 use crate::base::{CHUNK_BYTES, ClassIdx, SLOT_BYTES, SlotIdx};
 
@@ -15,37 +16,44 @@ pub struct Usage {
     pub large_blocks: usize,
     /// Bytes of these mappings.
     pub large: usize,
+    /// Blocks that are free, and runs of memory that is no block's; other threads' lists as above.
+    pub free_blocks: usize,
     /// SuperSlabs mapped.
     pub superslabs: usize,
 }
 
-/// Counts, with every lock held, so that it is one moment; `listed` bytes lie in the asking thread's lists.
-pub(crate) fn usage<V: Shared>(listed: usize) -> Usage {
+/// Counts, with every lock held, so that it is one moment; `listed` says how many blocks of a class lie in the asking
+/// thread's lists.
+pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
     lock_all::<V>();
-    let (mut blocks, mut superslabs) = (0, 0);
+    let (mut blocks, mut free_blocks, mut superslabs) = (0, 0, 0);
     for chunk in V::spans().all() {
         superslabs += 1;
+        free_blocks += runs(chunk.free.get()).count();
         for slot in (1..V::SLOTS).map(SlotIdx::new) {
             let slab = chunk.slab(slot);
             if slab.capacity() > 0 {
                 blocks += slab.used() as usize * V::CLASSES.block_bytes(slab.class());
+                free_blocks += (slab.capacity() - slab.used()) as usize;
             } else {
                 blocks += usize::from(chunk.span[slot.index()].get()) * SLOT_BYTES;
             }
         }
     }
-    let waiting = ClassIdx::all(V::CLASSES.count())
-        .map(|class| V::central(class).waiting_blocks::<V>(class) * V::CLASSES.block_bytes(class));
-    let parked = V::parked()
-        .lists::<V>()
-        .map(|(class, list)| list.len(step::<V>(class)) as usize * V::CLASSES.block_bytes(class));
-    let idle = listed + waiting.sum::<usize>() + parked.sum::<usize>();
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        let parked = V::parked().lists::<V>().filter(|(of, _)| *of == class);
+        let parked: usize = parked.map(|(_, list)| list.len(step::<V>(class)) as usize).sum();
+        let idle = listed(class) + V::central(class).waiting_blocks::<V>(class) + parked;
+        free_blocks += idle;
+        blocks = blocks.saturating_sub(idle * V::CLASSES.block_bytes(class));
+    }
     let (large_blocks, large) = V::records().sum();
     let usage = Usage {
         mapped: superslabs * CHUNK_BYTES + V::spans().kept.bytes() + large,
-        in_use: blocks.saturating_sub(idle) + large,
+        in_use: blocks + large,
         large_blocks,
         large,
+        free_blocks: free_blocks + V::spans().kept.extents(),
         superslabs,
     };
     unlock_all::<V>();

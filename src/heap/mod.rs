@@ -42,7 +42,7 @@ pub use audit::{Audit, Unsound};
 pub(crate) use free::free;
 pub(crate) use heaps::Heaps;
 pub(crate) use realloc::realloc;
-pub(crate) use usage::free_bytes;
+pub(crate) use usage::free_blocks;
 
 use crate::base::{CACHE_LINE, ClassIdx, MAX_CLASSES};
 use crate::list::{Block, LinkedList, LocalList};

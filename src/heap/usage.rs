@@ -4,9 +4,9 @@ use super::Hosted;
 use crate::base::{ClassIdx, SLOT_BYTES, SlotIdx};
 use crate::slab::State;
 
-/// Bytes of claimed slots that are free: EMPTY slabs, and what waits in this thread's heap. Which blocks of other
-/// threads' slabs are out is theirs to know.
-pub(crate) fn free_bytes<V: Hosted>() -> usize {
+/// Blocks of claimed slots that are free, and their bytes: EMPTY slabs, a block each, and what waits in this thread's
+/// heap. Which blocks of other threads' slabs are out is theirs to know.
+pub(crate) fn free_blocks<V: Hosted>() -> (usize, usize) {
     let slots = || (0..V::SLOTS).map(SlotIdx::new);
     let is_empty = |state| state == State::Empty;
     let superslabs = V::pool().registry.all();
@@ -14,10 +14,10 @@ pub(crate) fn free_bytes<V: Hosted>() -> usize {
         .map(|one| slots().filter(|&slot| is_empty(one.slab::<V>(slot).state())).count())
         .sum();
     let heap = V::local();
-    let own = ClassIdx::all(V::CLASSES.count()).map(|class| {
+    ClassIdx::all(V::CLASSES.count()).fold((empty, empty * SLOT_BYTES), |(blocks, bytes), class| {
         let slabs = heap.slabs(class).all.iter();
         let home: u32 = slabs.map(|slab| slab.capacity() - slab.used() + slab.remote.count()).sum();
-        (home + heap.list(class).len()) as usize * V::CLASSES.block_bytes(class)
-    });
-    empty * SLOT_BYTES + own.sum::<usize>()
+        let own = (home + heap.list(class).len()) as usize;
+        (blocks + own, bytes + own * V::CLASSES.block_bytes(class))
+    })
 }

@@ -209,14 +209,14 @@ pub(crate) fn trim() -> bool {
     unsafe { trim(0) != 0 }
 }
 
-/// What the next allocator says of itself: bytes mapped, bytes in use, and large blocks with their bytes.
-pub(crate) fn usage() -> [usize; 4] {
+/// What the next allocator says of itself: bytes mapped, bytes in use, large blocks with their bytes, and free blocks.
+pub(crate) fn usage() -> [usize; 5] {
     let Some(mallinfo2) = found!(MALLINFO2 as fn() -> libc::mallinfo2) else {
-        return [0; 4];
+        return [0; 5];
     };
     // SAFETY: it takes nothing.
     let info = unsafe { mallinfo2() };
-    [info.arena + info.hblkhd, info.uordblks + info.hblkhd, info.hblks, info.hblkhd]
+    [info.arena + info.hblkhd, info.uordblks + info.hblkhd, info.hblks, info.hblkhd, info.ordblks]
 }
 
 #[cfg(test)]

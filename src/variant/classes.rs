@@ -5,6 +5,7 @@
 //! | `report` | the founding report's eight: 8, 16, 32, 64, 128, 256, 512, 2048 |
 //! | `quarters` | steps of 16 to 128, then four per doubling, to 32 KiB |
 //! | `eighths` | steps of 16 to 256, then eight per doubling to 2 KiB and four to 32 KiB |
+//! | `finer` | the same, with eight per doubling to 8 KiB |
 //!
 //! C1  Block sizes rise, and each is a multiple of 8 bytes, or of 16 from 16 on; every power of two
 //!     from the smallest to the largest block is among them.
@@ -58,6 +59,9 @@ pub(crate) static QUARTERS: SizeClasses = SizeClasses::new(geometric(128, MAX_RE
 /// Steps of 16 bytes, then eight per doubling, then four.
 pub(crate) static EIGHTHS: SizeClasses = SizeClasses::new(geometric(256, 2048, 8, 4), 4, 5);
 
+/// The same, with eight up to 8 KiB: a database's pages of 4 KiB come with a header.
+pub(crate) static FINER: SizeClasses = SizeClasses::new(geometric(256, 8192, 8, 4), 4, 5);
+
 /// Steps of 16 bytes up to `linear`, then so many sizes per doubling up to `fine`, then `coarse` ones.
 const fn geometric(
     linear: usize,
@@ -68,6 +72,7 @@ const fn geometric(
     let mut blocks = [0; MAX_CLASSES];
     let (mut class, mut bytes) = (0, 16);
     while bytes <= MAX_REACH {
+        assert!(class < MAX_CLASSES, "too many classes");
         blocks[class] = bytes as u16;
         class += 1;
         let doubling = 1 << bytes.ilog2();
@@ -210,19 +215,21 @@ mod tests {
 
     #[test]
     fn fine_tables() {
-        assert_eq!((QUARTERS.count(), EIGHTHS.count()), (40, 56));
+        assert_eq!((QUARTERS.count(), EIGHTHS.count(), FINER.count()), (40, 56, 64));
         let bytes = |classes: &SizeClasses, size| {
             classes.class_of(size).map(|class| classes.block_bytes(class))
         };
         assert_eq!(bytes(&QUARTERS, 129), Some(160));
         assert_eq!(bytes(&EIGHTHS, 129), Some(144));
         assert_eq!(bytes(&EIGHTHS, 1025), Some(1152));
+        assert_eq!((bytes(&EIGHTHS, 4097), bytes(&FINER, 4097)), (Some(5120), Some(4608)));
+        assert_eq!((bytes(&FINER, 8193), bytes(&FINER, 32768)), (Some(10240), Some(32768)));
         assert_eq!((bytes(&EIGHTHS, 32768), bytes(&EIGHTHS, 32769)), (Some(32768), None));
     }
 
     #[test]
     fn an_aligned_class_has_aligned_blocks() {
-        for classes in [&REPORT, &QUARTERS, &EIGHTHS] {
+        for classes in [&REPORT, &QUARTERS, &EIGHTHS, &FINER] {
             for lg in 0..=15 {
                 for size in (1..40_000).step_by(37) {
                     let Some(class) = classes.class_aligned(size, 1 << lg) else {

@@ -40,6 +40,8 @@ pub(crate) enum Table {
     Quarters,
     /// Steps of 16 bytes to 256, then eight per doubling to 2 KiB and four to 32 KiB.
     Eighths,
+    /// The same with eight per doubling to 8 KiB.
+    Finer,
 }
 
 /// How an address is turned into its SuperSlab.
@@ -124,6 +126,16 @@ pub(crate) enum Unit {
     Pages,
 }
 
+/// When memory that waits to be used again goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum Reclaim {
+    /// When it has waited for `PURGE_MS`.
+    Timed,
+    /// Then, or as soon as more memory is mapped.
+    First,
+}
+
 /// What the thread-local slot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
@@ -188,9 +200,9 @@ pub(crate) enum Prefetch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
 pub(crate) enum Growth {
-    /// In the tightest hole, whether it is new or has grown.
+    /// In the tightest hole, whether it is new or has grown; a mapping of its own has the pages it needs.
     Tight,
-    /// One that has grown, where the most memory lies ahead: it may grow again.
+    /// One that has grown, where the most memory lies ahead: it may grow again. A mapping has up to an eighth more.
     Roomy,
 }
 
@@ -242,6 +254,7 @@ pub(crate) trait Variant: Copy + Send + Sync + 'static {
     /// Milliseconds after which unused memory goes back to the kernel.
     const PURGE_MS: Option<u32> = None;
     const PURGE_UNIT: Unit = Unit::Slots;
+    const RECLAIM: Reclaim = Reclaim::Timed;
     const THREAD_SLOT: Slot = Slot::Pointer;
     const THREAD_LIST: ThreadList = ThreadList::Linked;
     const THREAD_EXIT: ThreadExit = ThreadExit::Drain;
@@ -268,6 +281,7 @@ pub(crate) trait Variant: Copy + Send + Sync + 'static {
         Table::Report => &classes::REPORT,
         Table::Quarters => &classes::QUARTERS,
         Table::Eighths => &classes::EIGHTHS,
+        Table::Finer => &classes::FINER,
     };
     /// Bytes of a SuperSlab; also its alignment.
     const SUPERSLAB_BYTES: usize = 1 << Self::SUPERSLAB_LG;

@@ -205,6 +205,8 @@ mod tests {
             "spread-lines",
             "room-to-grow",
             "parked-lists",
+            "reclaim-first",
+            "finer-classes",
             "apex",
             "option-ad",
             "option-ad-hash",
