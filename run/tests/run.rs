@@ -11,6 +11,16 @@ fn hakmem(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hakmem"));
     command.arg("run").args(args);
     command.env_remove("LD_PRELOAD").env_remove("HAKMEM_STATS");
+    // Whoever runs the tests may ignore some (`nohup`, or a script in the background), and so would what it starts.
+    let heeds_signals = || {
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+            // SAFETY: it takes numbers, and may be called between fork and exec.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: what it does may be done there.
+    unsafe { command.pre_exec(heeds_signals) };
     command
 }
 
@@ -38,14 +48,6 @@ fn path(name: &str) -> PathBuf {
 /// Starts a command whose script says a line, and waits for that.
 fn started(mut command: Command) -> (Child, BufReader<impl Read>) {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    // Whoever runs the tests may ignore it (`nohup`), and a shell traps no signal that it found ignored.
-    let heeds_hangups = || {
-        // SAFETY: it takes numbers, and may be called between fork and exec.
-        unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
-        Ok(())
-    };
-    // SAFETY: what it does may be done there.
-    unsafe { command.pre_exec(heeds_hangups) };
     let mut child = command.spawn().expect("it starts");
     let mut lines = BufReader::new(child.stdout.take().expect("piped"));
     let mut line = String::new();
