@@ -137,6 +137,11 @@ pub(crate) const KNOBS: &[Knob] = &[
         "when what waits to be used again goes back: by the clock alone, or before more memory is mapped too",
     ),
     central(
+        "zeroing",
+        choice("Zeroing", &["all", "dirty"]),
+        "what is written where a used mapping is to be zero: all of it, or the pages that hold something else",
+    ),
+    central(
         "thread_slot",
         choice("Slot", &["pointer", "inline"]),
         "what the thread-local slot holds: where the thread's lists are, or the lists",

@@ -191,6 +191,7 @@ fn superslabs_of_sizes_in_turn<V: Observe>() -> u32 {
 
 fn sizes_in_turn() {
     let superslabs = superslabs_of_sizes_in_turn::<Apex>();
+    println!("superslabs_of_sizes_in_turn, apex: {superslabs}");
     assert!(superslabs <= 6, "{superslabs} of 2 MiB");
 }
 
@@ -208,6 +209,7 @@ fn resident_of_large_then_small<V: Observe>() -> usize {
 
 fn large_then_small() {
     let resident = resident_of_large_then_small::<Apex>();
+    println!("resident_of_large_then_small, apex: {resident}");
     assert!(resident < 44 * MIB, "{resident}");
 }
 
@@ -239,6 +241,72 @@ fn kept_then_larger() {
     drop((between, larger));
 }
 
+/// Bytes that came to be resident when a large block that nobody had written to was handed out again, all zero.
+fn resident_of_zeros<V: Observe>() -> usize {
+    V::stop_clock();
+    let allocator = V::default();
+    let layout = Layout::from_size_align(24 * MIB, 8).expect("a layout");
+    // SAFETY: the size is not 0.
+    let block = unsafe { allocator.alloc(layout) };
+    // SAFETY: allocated above, with this layout.
+    unsafe { allocator.dealloc(block, layout) };
+    let before = resident();
+    // SAFETY: the size is not 0.
+    let zeros = unsafe { allocator.alloc_zeroed(layout) };
+    assert!(!zeros.is_null());
+    let more = resident().saturating_sub(before);
+    // SAFETY: the block has as many bytes, and is ours.
+    let bytes = unsafe { std::slice::from_raw_parts(zeros, layout.size()) };
+    assert!(bytes.iter().all(|&byte| byte == 0));
+    // SAFETY: allocated above, with this layout.
+    unsafe { allocator.dealloc(zeros, layout) };
+    more
+}
+
+fn zeros() {
+    let resident = resident_of_zeros::<Apex>();
+    println!("resident_of_zeros, apex: {resident}");
+    assert!(resident < MIB, "{resident}");
+}
+
+/// Pages of slabs go back once, and again when there was a block on them.
+#[cfg(feature = "stats")]
+fn pages_once() {
+    let purged = || {
+        Apex::purge();
+        Apex::events().expect("counted").purged_pages
+    };
+    let mut blocks: Vec<Option<Filling>> = Vec::with_capacity(40_000);
+    blocks.extend((0..40_000).map(|n| Some(Filling::new(1024, 8, n as u8))));
+    purged();
+    // One in seven stays: a slab of 64 has one at least, and pages without.
+    let before = purged();
+    for (_, block) in blocks.iter_mut().enumerate().filter(|(n, _)| n % 7 > 0) {
+        *block = None;
+    }
+    let once = purged() - before;
+    assert!(once > 4000, "{once} pages went back");
+    assert_eq!(purged(), once + before, "what has gone back goes back again");
+    // One block: a page at most, and one where no other block is on it.
+    let mut again = 0;
+    for n in 0..100 {
+        let before = purged();
+        drop(Filling::new(1024, 8, n as u8));
+        let pages = purged() - before;
+        assert!(pages <= 1, "{pages} pages for one block");
+        again += pages;
+    }
+    // Many: they take what is home in slabs in part-use.
+    let before = purged();
+    let more: Vec<_> = (0..20_000).map(|n| Filling::new(1024, 8, n as u8)).collect();
+    drop(more);
+    again += purged() - before;
+    assert!(again > 2000, "{again} pages went back again");
+}
+
+#[cfg(not(feature = "stats"))]
+fn pages_once() {}
+
 macro_rules! cases {
     ($($name:ident),* $(,)?) => {
         /// Not a test of its own: what a child of the tests below runs.
@@ -256,6 +324,8 @@ macro_rules! cases {
                 let output = super::common::child(stringify!($name));
                 let stderr = String::from_utf8_lossy(&output.stderr);
                 assert!(output.status.success(), "{stderr}");
+                // With `--nocapture`, the figures.
+                print!("{}", String::from_utf8_lossy(&output.stdout));
             })*
         }
     };
@@ -273,23 +343,35 @@ cases!(
     large_then_small,
     large_blocks_in_steps,
     kept_then_larger,
+    zeros,
+    pages_once,
 );
 
-/// What `reclaim-first` is for: its parent does not do so by itself. Not in a child: all others are.
+/// What `reclaim-first` and `zero-dirty` are for: their parents do not do so by themselves. Not in a child: all
+/// others are.
 #[cfg(feature = "all-variants")]
-mod by_the_clock_alone {
+mod before {
     use super::*;
-    use hakmem::ParkedLists;
+    use hakmem::{FinerClasses, ParkedLists};
 
     #[test]
     fn sizes_in_turn() {
         let superslabs = common::alone(superslabs_of_sizes_in_turn::<ParkedLists>);
+        println!("superslabs_of_sizes_in_turn, parked-lists: {superslabs}");
         assert!(superslabs > 20, "{superslabs} of 2 MiB");
     }
 
     #[test]
     fn large_then_small() {
         let resident = common::alone(resident_of_large_then_small::<ParkedLists>);
+        println!("resident_of_large_then_small, parked-lists: {resident}");
         assert!(resident > 55 * MIB, "{resident}");
+    }
+
+    #[test]
+    fn zeros() {
+        let resident = common::alone(resident_of_zeros::<FinerClasses>);
+        println!("resident_of_zeros, finer-classes: {resident}");
+        assert!(resident > 20 * MIB, "{resident}");
     }
 }

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Their file names.
-const CHECKS: [&str; 14] = [
+const CHECKS: [&str; 15] = [
     "first.c",
     "screen.c",
     "interposed.c",
+    "filtered.c",
     "edges.c",
     "aligned.c",
     "watched.c",

@@ -1,6 +1,7 @@
 //! `cargo ci`: measures the matrix of variants, and checks everything.
 
 mod bench;
+mod builds;
 mod checks;
 mod instructions;
 #[path = "../../build/knobs.rs"]

@@ -1,5 +1,6 @@
 //! `libhakmem.so` of a variant: built, and looked at as the linked object that it is.
 
+use crate::builds;
 use crate::workspace::{self, cargo, must_succeed};
 use anyhow::{Context, Result, bail, ensure};
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
@@ -61,17 +62,27 @@ const EXPORTS: [&str; 47] = [
 /// The hit paths of the default variant, and the instructions that each may take, its return included.
 pub(crate) const HITS: [(&str, usize); 2] = [("malloc", 12), ("free", 14)];
 
-/// Builds the library of a variant, unless it is there; returns where it is.
+/// Builds the library of each variant, unless it is there; returns where they are.
+pub(crate) fn libraries(variants: &[impl AsRef<str> + Sync]) -> Result<Vec<PathBuf>> {
+    builds::each(variants, |id, folder| {
+        build(id, folder).with_context(|| format!("libhakmem.so of `{id}`"))
+    })
+}
+
+/// The same of one.
 pub(crate) fn library(variant: &str) -> Result<PathBuf> {
-    let folder = workspace::target().join("preload");
+    libraries(&[variant])?.pop().context("no library")
+}
+
+fn build(variant: &str, folder: &Path) -> Result<PathBuf> {
     let mut command = cargo();
     command.args(["build", "--quiet", "--release", "--package", "hakmem-preload"]);
-    command.args(["--features", variant]).arg("--target-dir").arg(&folder);
+    command.args(["--features", variant]).arg("--target-dir").arg(folder);
     must_succeed(&mut command)?;
     // By variant, since the next one's takes the same name.
-    let kept = folder.join(variant).join("libhakmem.so");
-    std::fs::create_dir_all(folder.join(variant)).with_context(|| kept.display().to_string())?;
-    let built = folder.join("release/libhakmem.so");
+    let kept = workspace::target().join("preload").join(variant);
+    std::fs::create_dir_all(&kept).with_context(|| kept.display().to_string())?;
+    let (built, kept) = (folder.join("release/libhakmem.so"), kept.join("libhakmem.so"));
     std::fs::copy(&built, &kept).with_context(|| built.display().to_string())?;
     Ok(kept)
 }

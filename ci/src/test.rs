@@ -4,9 +4,11 @@ mod bench_smoke;
 mod c_face;
 mod page;
 
+use crate::builds;
 use crate::instructions;
 use crate::workspace::{self, cargo, must_succeed};
 use anyhow::{Result, bail};
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Instant;
 
@@ -109,23 +111,24 @@ fn optimised() -> Result<()> {
 fn features() -> Result<()> {
     let tree = workspace::variants()?;
     let default = tree.default_variant().id.clone();
-    let mut runs = vec![(String::new(), default.clone())];
+    let mut runs = BTreeMap::from([(String::new(), default.clone())]);
     for variant in tree.variants.values() {
-        runs.push((variant.id.clone(), variant.id.clone()));
+        runs.insert(variant.id.clone(), variant.id.clone());
         if let Some(twin) = tree.hash_twin(&variant.id) {
-            runs.push((format!("{},hash-lookup", variant.id), twin.id.clone()));
+            runs.insert(format!("{},hash-lookup", variant.id), twin.id.clone());
         }
     }
     for feature in ["hash-lookup", "all-variants", "stats", "preload"] {
-        runs.push((feature.to_owned(), default.clone()));
+        runs.insert(feature.to_owned(), default.clone());
     }
     // Two that were named, one below the other.
-    runs.push(("superslab,option-a".to_owned(), "option-a".to_owned()));
-    for (features, expected) in runs {
+    runs.insert("superslab,option-a".to_owned(), "option-a".to_owned());
+    let features: Vec<&String> = runs.keys().collect();
+    builds::each(&features, |features, folder| {
         let mut command = cargo();
-        command.args(["run", "--quiet", "--example", "real_program", "--features", &features]);
-        must_succeed(command.args(["--", &expected]))?;
-    }
+        command.args(["run", "--quiet", "--example", "real_program", "--features", features]);
+        must_succeed(command.arg("--target-dir").arg(folder).args(["--", &runs[features]]))
+    })?;
     must_succeed(cargo().args(["run", "--quiet", "--example", "real_program", "--all-features"]))
 }
 

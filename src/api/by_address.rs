@@ -46,8 +46,8 @@ pub trait ByAddress: Copy + 'static {
     /// The block is the caller's, as for [`free`](Self::free), and not null.
     unsafe fn usable_size(block: *mut u8) -> usize;
 
-    /// Gives back to the kernel what nobody uses, here and at the next allocator where it serves a part; says
-    /// whether that was anything, but for pages of slabs in use.
+    /// Gives back to the kernel what nobody uses, if that is more than a little, here and at the next allocator where it
+    /// serves a part; says whether that was anything, but for pages of slabs in use.
     fn trim() -> bool;
 
     /// How much memory there is, with that of the next allocator where it serves a part.
@@ -128,12 +128,7 @@ impl<V: Served + AtDesk> ByAddress for V {
     }
 
     fn trim() -> bool {
-        let ours = V::BACKEND == Backend::Central && {
-            // Programs ask for this again and again, so nothing is counted that takes a walk.
-            let before = V::spans().slack();
-            cache::purge::<V>();
-            V::spans().slack() < before
-        };
+        let ours = V::BACKEND == Backend::Central && cache::trim::<V>();
         let theirs = leaves_a_part::<V>() && next::trim();
         ours || theirs
     }

@@ -276,6 +276,7 @@ macro_rules! knob_type {
     (FRESH) => { variant::Fresh };
     (PURGE_UNIT) => { variant::Unit };
     (RECLAIM) => { variant::Reclaim };
+    (ZEROING) => { variant::Zeroing };
     (THREAD_SLOT) => { variant::Slot };
     (THREAD_LIST) => { variant::ThreadList };
     (THREAD_EXIT) => { variant::ThreadExit };

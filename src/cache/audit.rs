@@ -79,8 +79,8 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
         }
         for slot in slots_in(ALL_SLOTS & !taken) {
             let slab = chunk.slab(slot);
-            if slab.capacity() == 0 || !slab.is_sound() {
-                return Err(Unsound::because("Y1-Y3, a slab's blocks"));
+            if slab.capacity() == 0 || !slab.is_sound::<V>() {
+                return Err(Unsound::because("Y1-Y4, a slab's blocks"));
             }
             if (slab.bin.get() > 0) != slab.has_blocks() {
                 return Err(Unsound::because("N2, a slab is listed while it has blocks"));
@@ -102,6 +102,9 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     }
     let cache = V::cache();
     for class in ClassIdx::all(V::CLASSES.count()) {
+        if !V::central(class).counts_untidy() {
+            return Err(Unsound::because("what is to be purged is not looked for"));
+        }
         sum.waiting += V::central(class).waiting_blocks::<V>(class);
         if !is_sound::<V>(class, cache.list(class)) {
             return Err(Unsound::because("W1 or W2, a thread's list"));

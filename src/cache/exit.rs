@@ -181,18 +181,6 @@ fn close<V: Cached>(cache: &'static Cache) {
     }
 }
 
-/// Gives back all that this thread and the central lists hold and nobody uses.
-pub(crate) fn purge<V: Cached>() {
-    prepare_for_forks::<V>();
-    let cache = V::cache();
-    if cache.state.get() == State::Open {
-        for class in ClassIdx::all(V::CLASSES.count()) {
-            drain_list::<V>(cache, class);
-        }
-    }
-    central::purge_all::<V>();
-}
-
 /// Sees to it, before this thread takes any lock, that a fork finds none taken.
 ///
 /// Mostly that was done before `main` ([`prepare_at_start`]): a fork that begins before the handlers are there

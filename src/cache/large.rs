@@ -13,8 +13,8 @@ use super::exit::open;
 use super::{Cached, State};
 use crate::base::{ClassIdx, MAX_SLOTS, SLOT_BYTES};
 use crate::central::{self, HOPELESS, own_alloc, own_free};
-use crate::sys::system;
-use crate::variant::{Fresh, Growth, Large};
+use crate::sys::{pages, system};
+use crate::variant::{Fresh, Growth, Large, Zeroing};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
@@ -84,9 +84,17 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
         return after_purge::<V>(layout, alloc);
     }
     let Some((start, zero)) = find::<V>(layout, Growth::Tight) else { return ptr::null_mut() };
-    if !zero || V::FRESH == Fresh::Forgotten {
+    if zero && V::FRESH == Fresh::Known {
+        return start.as_ptr();
+    }
+    match V::ZEROING {
+        // Not spans: they are small, and mostly have memory.
+        // SAFETY: it is a mapping of whole pages, of which it has `layout.size()` bytes, and nobody's yet.
+        Zeroing::Dirty if span_slots(layout).is_none() => unsafe {
+            pages::zero(start, layout.size());
+        },
         // SAFETY: the block has `layout.size()` bytes, and is nobody's yet.
-        unsafe { start.write_bytes(0, layout.size()) };
+        Zeroing::Dirty | Zeroing::All => unsafe { start.write_bytes(0, layout.size()) },
     }
     start.as_ptr()
 }

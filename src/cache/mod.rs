@@ -35,6 +35,7 @@ mod free;
 mod large;
 mod realloc;
 mod refill;
+mod trim;
 
 pub(crate) use address::{
     AtDesk, free as free_at, malloc, quick, realloc as realloc_at, usable_size,
@@ -43,9 +44,10 @@ pub(crate) use alloc::{alloc, alloc_zeroed};
 pub(crate) use audit::audit;
 #[allow(unused_imports, reason = "a build without a face has no desks")]
 pub(crate) use desk::{CACHE_OFFSET, Desk};
-pub(crate) use exit::{Idle, prepare_at_start, purge};
+pub(crate) use exit::{Idle, prepare_at_start};
 pub(crate) use free::free;
 pub(crate) use realloc::realloc;
+pub(crate) use trim::{purge, trim};
 
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::central::{Shared, Usage};

@@ -2,12 +2,12 @@
 
 use super::Shared;
 use super::purge::MUCH_OF_A_CLASS;
-use crate::base::{ClassIdx, quotient};
+use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, quotient};
 use crate::chunk::{BitSlab, Chunk};
 use crate::list::{Block, Chain, LinkedList};
 use crate::registry::place_of;
 use crate::stats::Event;
-use crate::sys::atomic::AtomicU32;
+use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::lock::Lock;
 use crate::variant::{Partial, Variant};
 use core::cell::Cell;
@@ -19,8 +19,11 @@ const BINS: usize = 4;
 /// See the module. All bytes zero is an empty one.
 #[repr(C, align(64))]
 pub(crate) struct Central {
-    /// Guards all that follows, and the class's slabs.
+    /// Guards all that follows but the atomic, and the class's slabs.
     pub(crate) lock: Lock,
+    /// About how many pages a purge would find at most: one for each block that came, to wait or home, since all was last
+    /// tidied, and those that new slabs found dirty. Changed with the lock held, and looked at without it. [shared]
+    untidy: AtomicU32,
     /// Batches that wait, each of exactly the class's batch length, and how many.
     waiting: Cell<*mut Block>,
     batches: Cell<u32>,
@@ -34,13 +37,14 @@ pub(crate) struct Central {
     bins: [LinkedList<BitSlab>; BINS],
 }
 
-// SAFETY: all fields but the lock are touched with the lock held.
+// SAFETY: all fields but the lock and the atomic are touched with the lock held.
 unsafe impl Sync for Central {}
 
 impl Central {
     pub(crate) const fn new() -> Self {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
+            untidy: AtomicU32::new(0),
             waiting: Cell::new(ptr::null_mut()),
             batches: Cell::new(0),
             least: Cell::new(0),
@@ -84,6 +88,7 @@ impl Central {
             // SAFETY: a batch is not empty, and `transfer_kib` is for classes of 16 bytes or more.
             self.waiting.set(unsafe { blocks.stack_on(self.waiting.get()) });
             self.batches.set(self.batches.get() + 1);
+            self.add_untidy(batch);
         } else {
             self.bring_home::<V>(class, blocks);
         }
@@ -118,10 +123,15 @@ impl Central {
     fn claim<V: Shared>(&self, class: ClassIdx) -> Option<&'static BitSlab> {
         V::counters().count(Event::Atomic);
         let may_map = V::SOFT_CAP.is_none_or(|cap| self.mapped.get() < cap);
-        let (chunk, slot, mapped) = V::spans().claim_slot::<V>(may_map)?;
+        let (chunk, slot, clean, mapped) = V::spans().claim_slot::<V>(may_map)?;
         self.mapped.set(self.mapped.get() + u32::from(mapped));
         let slab = chunk.slab(slot);
-        slab.set_up::<V>(class);
+        slab.set_up::<V>(class, clean);
+        if !clean {
+            // What it does not come to use goes back, too.
+            slab.touch(V::spans().now());
+            self.add_untidy((SLOT_BYTES / PAGE_BYTES) as u32);
+        }
         note::<V>(slab, place_of(class));
         V::counters().count(Event::AcquireUnused);
         Some(slab)
@@ -130,6 +140,7 @@ impl Central {
     /// Brings blocks home to their slabs. Neighbours in a chain are mostly of one slab, which moves once.
     fn bring_home<V: Shared>(&self, class: ClassIdx, mut chain: Chain) {
         let now = V::spans().now();
+        self.add_untidy(chain.len());
         let came = self.came.get() + chain.len();
         let mut last: Option<&'static BitSlab> = None;
         while let Some(block) = chain.pop() {
@@ -227,6 +238,32 @@ impl Central {
             self.bring_home::<V>(class, batch);
         }
         self.least.set(self.batches.get());
+    }
+
+    /// 0 only if there is nothing to bring home, to retire or to purge, now or later. Without the lock, too: what
+    /// another thread is just about to bring comes after the look.
+    pub(super) fn untidy(&self) -> u32 {
+        // ORDERING: relaxed; it says whether to look under the lock, and publishes nothing.
+        self.untidy.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_untidy(&self, pages: u32) {
+        // ORDERING: relaxed, as above.
+        self.untidy.store(pages, Ordering::Relaxed);
+    }
+
+    fn add_untidy(&self, pages: u32) {
+        self.set_untidy(self.untidy().saturating_add(pages));
+    }
+
+    /// Whether it can be seen that there is something to do; for audits.
+    pub(crate) fn counts_untidy(&self) -> bool {
+        self.untidy() > 0 || !self.has_batches() && self.slabs().all(BitSlab::is_tidy)
+    }
+
+    /// Whether batches wait.
+    pub(super) fn has_batches(&self) -> bool {
+        self.batches.get() > 0
     }
 
     /// The slabs that have blocks; none may be moved while they are looked at.

@@ -34,7 +34,7 @@ mod usage;
 pub(crate) use class::Central;
 pub(crate) use own::{HOPELESS, Moved, own_alloc, own_free, own_resize};
 pub(crate) use parked::Parked;
-pub(crate) use purge::{purge_all, tend};
+pub(crate) use purge::{at_stake, idle_bytes, purge_all, tend};
 pub(crate) use records::Records;
 pub(crate) use spans::Spans;
 pub use usage::Usage;

@@ -15,7 +15,7 @@
 //!
 //! Never: parks much, or has a thread wait to start or to end: where the lock is taken, it goes without.
 
-use super::{Shared, step};
+use super::{Shared, at_stake, step};
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::list::WindowList;
 use crate::stats::Event;
@@ -136,6 +136,20 @@ impl Parked {
                 }
             }
         });
+    }
+
+    /// About how many bytes may go back when all that is parked comes home, at most.
+    pub(super) fn bytes<V: Shared>(&self) -> usize {
+        if !parks::<V>() {
+            return 0;
+        }
+        let of_list = |(class, list): (ClassIdx, &WindowList)| {
+            list.len(step::<V>(class)) as usize * at_stake::<V>(class)
+        };
+        self.lock.with(|| match self.taken.get() {
+            0 => 0,
+            _ => self.lists::<V>().map(of_list).sum(),
+        })
     }
 
     /// The lists that can be parked, each with its class; for audits.

@@ -57,6 +57,19 @@ pub(crate) fn purge_all<V: Shared>() {
     purge::<V>(clock::now_ms(), 0, true);
 }
 
+/// About how many bytes a purge of everything would find at most: in the central lists, in parked ones, in free slots, and
+/// in mappings that are kept. What lies in the lists of threads is not in it.
+pub(crate) fn idle_bytes<V: Shared>() -> usize {
+    let of_class = |class| V::central(class).untidy() as usize * at_stake::<V>(class);
+    let classes: usize = ClassIdx::all(V::CLASSES.count()).map(of_class).sum();
+    classes + V::parked().bytes::<V>() + V::spans().free_bytes()
+}
+
+/// Bytes that may go back when a block comes home: it may have been the last one on its page.
+pub(crate) fn at_stake<V: Shared>(class: ClassIdx) -> usize {
+    V::CLASSES.block_bytes(class).max(PAGE_BYTES)
+}
+
 /// Before more memory is mapped, brings home what waits in the central lists, so that slots become free. Of
 /// the classes whose locks are taken, the caller's among them, nothing does: that one has just found none.
 #[cold]
@@ -79,6 +92,9 @@ fn purge<V: Shared>(now: u32, delay: u32, all: bool) {
     V::parked().send_home::<V>(now, delay);
     for class in ClassIdx::all(V::CLASSES.count()) {
         let central = V::central(class);
+        if central.untidy() == 0 {
+            continue;
+        }
         if all {
             central.lock.lock();
         } else if !central.lock.try_lock() {
@@ -110,13 +126,16 @@ fn purge<V: Shared>(now: u32, delay: u32, all: bool) {
     });
 }
 
-/// Pages of the class's slabs that no block in use touches; how many bytes of free blocks wait for their time,
-/// in slabs that are mostly free. With the class's lock held.
+/// Pages of the class's slabs that have memory and no block in use; how many bytes of free blocks wait for their
+/// time, in slabs that are mostly free. With the class's lock held.
 fn purge_pages<V: Shared>(class: ClassIdx, now: u32, delay: u32) -> usize {
     let bytes = V::CLASSES.block_bytes(class);
+    let central = V::central(class);
     let mut waiting = 0;
-    for slab in V::central(class).slabs() {
+    let mut is_tidy = !central.has_batches();
+    for slab in central.slabs() {
         if slab.is_waiting(now, delay) {
+            is_tidy = false;
             let free = (slab.capacity() - slab.used()) as usize;
             waiting += if free >= slab.used() as usize { free * bytes } else { 0 };
             continue;
@@ -124,9 +143,14 @@ fn purge_pages<V: Shared>(class: ClassIdx, now: u32, delay: u32) -> usize {
         for (from, to) in runs(slab.pages_to_purge::<V>()) {
             // SAFETY: no block that is out touches these pages (Y1), and none gets out while the lock is
             // held; they are mapped.
-            unsafe { pages::purge(slab.page(from), (to - from) * PAGE_BYTES) };
-            V::counters().count_many(Event::PurgedPage, (to - from) as u64);
+            if unsafe { pages::purge(slab.page(from), (to - from) * PAGE_BYTES) } {
+                slab.note_bare(from, to);
+                V::counters().count_many(Event::PurgedPage, (to - from) as u64);
+            }
         }
+    }
+    if is_tidy {
+        central.set_untidy(0);
     }
     waiting
 }

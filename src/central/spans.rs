@@ -16,7 +16,7 @@ use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
 use crate::sys::pages;
-use crate::variant::{Fresh, Growth, HugePages, Reclaim};
+use crate::variant::{Growth, HugePages, Reclaim};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
@@ -32,8 +32,8 @@ struct Claimed {
     chunk: &'static Chunk,
     /// The first of them.
     slot: SlotIdx,
-    /// Whether all of them are zero.
-    zero: bool,
+    /// Whether none of them has memory: all are zero.
+    clean: bool,
     /// Whether the chunk was mapped for them.
     mapped: bool,
 }
@@ -104,7 +104,7 @@ impl Spans {
     /// Whether what is free and has memory, and `more`, is much, in itself and beside the rest. With the lock
     /// held.
     pub(super) fn is_much(&self, more: usize) -> bool {
-        let free = self.dirty_slots.get() as usize * SLOT_BYTES + self.kept.bytes() + more;
+        let free = self.free_and_dirty() + more;
         let all = self.chunks.get() as usize * CHUNK_BYTES + self.kept.bytes();
         free >= MUCH && free >= all / 8
     }
@@ -123,14 +123,14 @@ impl Spans {
         });
     }
 
-    /// Claims a slot for a slab. Maps a chunk where there is none and `may_map` says so; says whether it did.
-    /// `None` when memory is exhausted.
+    /// Claims a slot for a slab: its chunk, and whether it has no memory. Maps a chunk where there is none and
+    /// `may_map` says so; says whether it did. `None` when memory is exhausted.
     pub(crate) fn claim_slot<V: Shared>(
         &self,
         may_map: bool,
-    ) -> Option<(&'static Chunk, SlotIdx, bool)> {
+    ) -> Option<(&'static Chunk, SlotIdx, bool, bool)> {
         let claimed = self.claim::<V>(1, Growth::Tight, 0, may_map)?;
-        Some((claimed.chunk, claimed.slot, claimed.mapped))
+        Some((claimed.chunk, claimed.slot, claimed.clean, claimed.mapped))
     }
 
     /// Claims the slots of a large block: its start, and whether they are zero.
@@ -140,7 +140,7 @@ impl Spans {
         growth: Growth,
     ) -> Option<(NonNull<u8>, bool)> {
         let claimed = self.claim::<V>(count, growth, count as u8, true)?;
-        Some((claimed.chunk.slot_start(claimed.slot), claimed.zero))
+        Some((claimed.chunk.slot_start(claimed.slot), claimed.clean))
     }
 
     /// Claims `count` slots, the first of which begins a span of `span`: free ones, else those that reclaiming
@@ -154,9 +154,9 @@ impl Spans {
     ) -> Option<Claimed> {
         let claim_free = || {
             let (chunk, slot) = self.find(count, growth)?;
-            let zero = self.mark_used::<V>(chunk, slot, count);
+            let clean = self.mark_used::<V>(chunk, slot, count);
             chunk.span[slot.index()].set(span);
-            Some(Claimed { chunk, slot, zero, mapped: false })
+            Some(Claimed { chunk, slot, clean, mapped: false })
         };
         if V::RECLAIM == Reclaim::First && may_map {
             if let Some(claimed) = self.lock.with(claim_free) {
@@ -196,11 +196,10 @@ impl Spans {
         best.map(|(run, chunk)| (chunk, run.slot()))
     }
 
-    /// Takes slots out of a chunk's free ones (X1); says whether they are zero (X2).
+    /// Takes slots out of a chunk's free ones (X1); says whether none of them has memory (X2).
     fn mark_used<V: Shared>(&self, chunk: &'static Chunk, slot: SlotIdx, count: usize) -> bool {
         let run = bit_range(slot.index(), slot.index() + count);
         debug_assert_eq!(chunk.free.get() & run, run);
-        let zero = V::FRESH == Fresh::Known && chunk.dirty.get() & run == 0;
         let dirty = (chunk.dirty.get() & run).count_ones();
         self.dirty_slots.set(self.dirty_slots.get() - dirty);
         chunk.free.set(chunk.free.get() & !run);
@@ -212,7 +211,7 @@ impl Spans {
                 unsafe { pages::collapse(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
             }
         }
-        zero
+        dirty == 0
     }
 
     /// Takes back a run of slots from `slot` of the chunk that `address` lies in.
@@ -336,13 +335,20 @@ impl Spans {
         dirty == self.dirty_slots.get()
     }
 
+    /// Bytes that are free and have memory.
+    pub(super) fn free_bytes(&self) -> usize {
+        self.lock.with(|| self.free_and_dirty())
+    }
+
+    /// The same, with the lock held.
+    fn free_and_dirty(&self) -> usize {
+        self.dirty_slots.get() as usize * SLOT_BYTES + self.kept.bytes()
+    }
+
     /// Bytes mapped, and once more those that are free and have memory: less than before a purge if slots, mappings
     /// or chunks went back.
     pub(crate) fn slack(&self) -> usize {
-        self.lock.with(|| {
-            let dirty = self.dirty_slots.get() as usize * SLOT_BYTES;
-            self.chunks.get() as usize * CHUNK_BYTES + dirty + self.kept.bytes()
-        })
+        self.lock.with(|| self.chunks.get() as usize * CHUNK_BYTES + self.free_and_dirty())
     }
 
     /// Chunks mapped now.

@@ -9,6 +9,7 @@
 //! Y1  A block below `carved` is home exactly if its bit is set; `used` is how many are not.
 //! Y2  Blocks from `carved` on have never been handed out since the slot became a slab.
 //! Y3  No bit at or past `carved` is set, and no word below `lowest` has any.
+//! Y4  No block that is out touches a page that is known to be bare.
 //!
 //! The blocks' memory is not touched here, but for the link of a block that is taken. Never: locks.
 
@@ -20,7 +21,7 @@ use crate::base::{
 use crate::list::{Block, Chain, Linked, Links};
 use crate::sys::clock;
 use crate::sys::fatal::fatal;
-use crate::variant::{Spread, Variant};
+use crate::variant::{HugePages, Spread, Variant};
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
@@ -43,11 +44,15 @@ pub(crate) struct BitSlab {
     pub(crate) bin: Cell<u8>,
     /// Whether blocks have come home since its free pages were purged.
     untidy: Cell<bool>,
+    /// Pages that are known to have no memory, as a mask: no block on them was handed out since they were purged, or
+    /// since the slot, which had none, became a slab (Y4).
+    bare: Cell<u16>,
     /// When a block last came home, in milliseconds.
     touched_at: Cell<u32>,
 }
 
 const _: () = assert!(size_of::<BitSlab>() == CACHE_LINE);
+const _: () = assert!(SLOT_BYTES / PAGE_BYTES == u16::BITS as usize);
 
 impl Linked<0> for BitSlab {
     fn links(&self) -> &Links<Self> {
@@ -88,8 +93,8 @@ impl BitSlab {
         self.used.get() < self.capacity.get()
     }
 
-    /// Makes a free slot a slab, with all blocks at home and none handed out yet.
-    pub(crate) fn set_up<V: Variant>(&self, class: ClassIdx) {
+    /// Makes a free slot a slab, with all blocks at home and none handed out yet. A `clean` one has no memory.
+    pub(crate) fn set_up<V: Variant>(&self, class: ClassIdx, clean: bool) {
         let capacity = quotient(SLOT_BYTES, V::CLASSES.block_bytes(class)).min(WORDS * 64);
         for word in self.words().iter().take(capacity.div_ceil(64)) {
             word.set(0);
@@ -101,6 +106,7 @@ impl BitSlab {
         self.lowest.set(WORDS as u8);
         self.bin.set(0);
         self.untidy.set(false);
+        self.bare.set(if clean { u16::MAX } else { 0 });
     }
 
     /// Makes a slab of which every block is home a slot again.
@@ -126,21 +132,33 @@ impl BitSlab {
             chain.len() < want
         };
         let mut more = before < want;
+        let mut touched = 0;
         let words = self.words();
         let mut at = usize::from(self.lowest.get());
         while more && at < usize::from(self.carved.get()).div_ceil(64) {
             let word = &words[at % WORDS];
-            let mut bits = word.get();
+            let home = word.get();
+            let mut bits = home;
             while more && bits != 0 {
                 more = append(at * 64 + bits.trailing_zeros() as usize);
                 bits &= bits - 1;
             }
             word.set(bits);
+            if home != bits {
+                let taken = home & !bits;
+                let (first, last) = (taken.trailing_zeros(), 63 - taken.leading_zeros());
+                touched |= pages_of(at * 64 + first as usize, at * 64 + last as usize, bytes);
+            }
             at += usize::from(bits == 0);
         }
         self.lowest.set(at as u8);
         let room = u32::from(self.capacity.get() - self.carved.get());
         let fresh = if more { room.min(want - chain.len()) as usize } else { 0 };
+        if fresh > 0 {
+            let first = usize::from(self.carved.get());
+            touched |= pages_of(first, first + fresh - 1, bytes);
+        }
+        self.bare.set(self.bare.get() & !(touched as u16));
         self.carve::<V>(chain, start, bytes, fresh);
         self.used.set(self.used.get() + (chain.len() - before) as u16);
     }
@@ -215,32 +233,52 @@ impl BitSlab {
         clock::since(self.touched_at.get(), now)
     }
 
+    /// Whether nothing came home since its free pages were purged; for audits.
+    pub(crate) fn is_tidy(&self) -> bool {
+        !self.untidy.get()
+    }
+
     /// Whether blocks have come home since its free pages were purged, the last one less than `delay`
     /// milliseconds ago.
     pub(crate) fn is_waiting(&self, now: u32, delay: u32) -> bool {
         self.untidy.get() && self.idle_ms(now) < delay
     }
 
-    /// The slab's pages that no block in use touches, as a mask; empty where nothing has come home
-    /// since the last time.
+    /// The slab's pages that have memory and that no block in use touches, as a mask; empty where nothing has come
+    /// home since the last time.
     pub(crate) fn pages_to_purge<V: Variant>(&self) -> u32 {
         if !self.untidy.replace(false) {
             return 0;
         }
-        let bytes = V::CLASSES.block_bytes(self.class());
-        let carved = usize::from(self.carved.get());
-        let mut in_use = 0;
-        for (at, word) in self.words().iter().take(carved.div_ceil(64)).enumerate() {
-            let valid = if carved - at * 64 >= 64 { u64::MAX } else { (1 << (carved % 64)) - 1 };
-            let mut out = !word.get() & valid;
-            while out != 0 {
-                let first = (at * 64 + out.trailing_zeros() as usize) * bytes;
-                out &= out - 1;
-                in_use |= bit_range(first >> PAGE_LG, ((first + bytes - 1) >> PAGE_LG) + 1);
-            }
+        let bare = match V::HUGE_PAGES {
+            // A page that was put into a huge one has memory again.
+            HugePages::Used => 0,
+            HugePages::Never | HugePages::Large => u32::from(self.bare.get()),
+        };
+        (0..SLOT_BYTES / PAGE_BYTES)
+            .filter(|page| bare & (1 << page) == 0 && self.is_free_page::<V>(*page))
+            .fold(0, |mask, page| mask | 1 << page)
+    }
+
+    /// Whether all blocks that touch a page are home, or were never out.
+    fn is_free_page<V: Variant>(&self, page: usize) -> bool {
+        let index_at = |offset| V::CLASSES.index_at(self.class(), offset);
+        let first = index_at(page << PAGE_LG);
+        let end = (index_at((page << PAGE_LG) + PAGE_BYTES - 1) + 1).min(self.carved.get().into());
+        let words = self.words();
+        let (mut at, mut free) = (first, true);
+        while free && at < end {
+            let upto = (at / 64 * 64 + 64).min(end);
+            let wanted = u64::MAX >> (64 - (upto - at)) << (at % 64);
+            free = words[at / 64 % WORDS].get() & wanted == wanted;
+            at = upto;
         }
-        // Pages past the last carved block have no memory yet, unless the slot had: ask for all.
-        !in_use & bit_range(0, SLOT_BYTES / PAGE_BYTES)
+        free
+    }
+
+    /// Notes that pages were purged.
+    pub(crate) fn note_bare(&self, from: usize, to: usize) {
+        self.bare.set(self.bare.get() | bit_range(from, to) as u16);
     }
 
     /// Start of a page of the slab.
@@ -249,14 +287,21 @@ impl BitSlab {
         unsafe { self.chunk().slot_start(self.slot()).add(index << PAGE_LG) }
     }
 
-    /// Checks Y1 to Y3; for audits.
-    pub(crate) fn is_sound(&self) -> bool {
+    /// Checks Y1 to Y4; for audits.
+    pub(crate) fn is_sound<V: Variant>(&self) -> bool {
         let words = &self.words()[..usize::from(self.capacity.get()).div_ceil(64)];
         let home: u32 = words.iter().map(|word| word.get().count_ones()).sum();
         let past = (usize::from(self.carved.get())..usize::from(self.capacity.get()))
             .any(|index| words[index / 64].get() & (1 << (index % 64)) != 0);
         let low = words[..usize::from(self.lowest.get()).min(words.len())].iter();
         let nothing_below = low.fold(0, |all, word| all | word.get()) == 0;
-        !past && nothing_below && u32::from(self.carved.get()) == home + self.used()
+        let bare_is_free = (0..SLOT_BYTES / PAGE_BYTES)
+            .all(|page| self.bare.get() & (1 << page) == 0 || self.is_free_page::<V>(page));
+        !past && nothing_below && bare_is_free && u32::from(self.carved.get()) == home + self.used()
     }
+}
+
+/// The pages that blocks of so many bytes touch, from the first to the last, as a mask.
+fn pages_of(first: usize, last: usize, bytes: usize) -> u32 {
+    bit_range((first * bytes) >> PAGE_LG, ((last * bytes + bytes - 1) >> PAGE_LG) + 1)
 }

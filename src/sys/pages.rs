@@ -4,8 +4,16 @@
 //! none, its allocator's face says so.
 
 use super::errno;
-use crate::base::bytes_to_multiple;
+use crate::base::{PAGE_BYTES, bytes_to_multiple, round_up};
+use core::arch::asm;
 use core::ptr::{self, NonNull};
+
+/// Zero pages in a row that tell of more.
+const ZEROS: usize = 16;
+/// Pages of the rest that are looked at then.
+const LOOKS: usize = 8;
+/// Words that are looked at before it is asked whether they are zero.
+const WORDS: usize = 16;
 
 /// Maps `bytes`, rounded up to whole pages, zeroed; `None` when the kernel refuses.
 pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
@@ -89,6 +97,71 @@ pub(crate) unsafe fn purge(start: NonNull<u8>, bytes: usize) -> bool {
     unsafe { advise(start, bytes, libc::MADV_DONTNEED) }
 }
 
+/// Makes bytes zero that may hold anything, and writes only to those pages that are not: one that has no memory is read,
+/// and stays without. Behind [`ZEROS`] zero pages in a row, and where the rest looks so too, the rest is given back: most
+/// likely it has no memory.
+///
+/// The kernel could say which pages have (`mincore`), but services are ended for asking: what they may ask is often a
+/// list.
+///
+/// # Safety
+/// The range, to the end of its last page, is mapped by this module and starts with a page, and nobody refers to it.
+pub(crate) unsafe fn zero(start: NonNull<u8>, bytes: usize) {
+    // What the program left may be bytes that it never initialised: to the compiler they are what this wrote.
+    // SAFETY: there is no instruction.
+    unsafe { asm!("/* {} */", in(reg) start.as_ptr(), options(nostack, preserves_flags)) };
+    let (mut at, mut zeros, mut enough) = (0, 0, ZEROS);
+    while at < bytes {
+        let left = bytes - at;
+        // SAFETY: inside the range.
+        let page = unsafe { start.add(at) };
+        if zeros == enough {
+            // SAFETY: the caller's condition.
+            let gives_back = unsafe { looks_zero(page, left) };
+            // SAFETY: the caller's condition; it ends with the range's last page.
+            if gives_back && unsafe { purge(page, round_up(left, PAGE_BYTES)) } {
+                return;
+            }
+            (zeros, enough) = (0, 2 * enough);
+        }
+        // SAFETY: inside the range, and at the start of a page, which is mapped whole.
+        if unsafe { is_zero(page) } {
+            zeros += 1;
+        } else {
+            zeros = 0;
+            // SAFETY: inside the range, which nobody refers to.
+            unsafe { page.write_bytes(0, PAGE_BYTES.min(left)) };
+        }
+        at += PAGE_BYTES;
+    }
+}
+
+/// Whether some pages of a range, the last one among them, hold zeros only.
+///
+/// # Safety
+/// As for [`zero`].
+unsafe fn looks_zero(start: NonNull<u8>, bytes: usize) -> bool {
+    let pages = bytes.div_ceil(PAGE_BYTES);
+    (1..=LOOKS).all(|look| {
+        let page = (pages * look).div_ceil(LOOKS) - 1;
+        // SAFETY: one of the range's pages.
+        let page = unsafe { start.add(page * PAGE_BYTES) };
+        // SAFETY: at the start of a page, which is mapped whole.
+        unsafe { is_zero(page) }
+    })
+}
+
+/// Whether a page holds zeros only.
+///
+/// # Safety
+/// It starts a page, which is mapped and holds numbers, and nobody writes to it.
+unsafe fn is_zero(page: NonNull<u8>) -> bool {
+    // SAFETY: the caller's condition.
+    let words = unsafe { page.cast::<[[u64; WORDS]; PAGE_BYTES / (8 * WORDS)]>().as_ref() };
+    // Not word by word: so many at once are compared in one step.
+    words.iter().all(|words| words.iter().fold(0, |all, word| all | word) == 0)
+}
+
 /// Asks for no huge pages in a range, which is to have memory where it is touched, and nowhere else.
 ///
 /// # Safety
@@ -154,6 +227,49 @@ mod tests {
             // SAFETY: the range was mapped above, and `bytes` is used no more.
             unsafe { unmap(start, 1 << lg) };
         }
+    }
+
+    /// Zeroes all but the last 100 bytes of pages some of which were written, between two that stay as they are.
+    fn zero_between(pages: usize, written: impl Fn(usize) -> bool) {
+        let all = (pages + 2) * PAGE_BYTES;
+        let start = map(all).expect("address space");
+        let bytes = || {
+            // SAFETY: the mapping has as many, and nobody else has it.
+            unsafe { core::slice::from_raw_parts_mut(start.as_ptr(), all) }
+        };
+        bytes()[..PAGE_BYTES].fill(1);
+        bytes()[all - PAGE_BYTES..].fill(2);
+        for page in (0..pages).filter(|&page| written(page)) {
+            let page_bytes = &mut bytes()[(1 + page) * PAGE_BYTES..][..PAGE_BYTES];
+            // One byte, anywhere in the page, or every one.
+            match page % 2 {
+                0 => page_bytes[page * 13 % PAGE_BYTES] = 0xA5,
+                _ => page_bytes.fill(0xA5),
+            }
+        }
+        let in_use = pages * PAGE_BYTES - 100;
+        // SAFETY: inside the mapping.
+        let second = unsafe { start.add(PAGE_BYTES) };
+        // SAFETY: so many bytes of the mapping's pages from its second on; nobody refers to them.
+        unsafe { zero(second, in_use) };
+        assert!(bytes()[PAGE_BYTES..][..in_use].iter().all(|&byte| byte == 0));
+        assert!(bytes()[..PAGE_BYTES].iter().all(|&byte| byte == 1));
+        assert!(bytes()[all - PAGE_BYTES..].iter().all(|&byte| byte == 2));
+        // SAFETY: the range was mapped above, and is used no more.
+        unsafe { unmap(start, all) };
+    }
+
+    #[test]
+    fn zero_where_it_was_written_and_where_it_was_not() {
+        zero_between(1, |_| true);
+        zero_between(300, |_| true);
+        zero_between(300, |_| false);
+        // No zeros in a row that tell of more; the last page is written to.
+        zero_between(101, |page| page.is_multiple_of(10));
+        // As many, but not of the rest: where it is looked at, and where it is not.
+        zero_between(300, |page| page == 299);
+        zero_between(300, |page| page < 40 && page.is_multiple_of(5) || page % 64 == 63);
+        zero_between(300, |page| page > 250 && page.is_multiple_of(2));
     }
 
     #[test]

@@ -136,6 +136,16 @@ pub(crate) enum Reclaim {
     First,
 }
 
+/// What is written where a mapping that was used before is to be zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
+pub(crate) enum Zeroing {
+    /// All of it.
+    All,
+    /// The pages that hold something else.
+    Dirty,
+}
+
 /// What the thread-local slot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "a build need not stamp a variant of each kind")]
@@ -255,6 +265,7 @@ pub(crate) trait Variant: Copy + Send + Sync + 'static {
     const PURGE_MS: Option<u32> = None;
     const PURGE_UNIT: Unit = Unit::Slots;
     const RECLAIM: Reclaim = Reclaim::Timed;
+    const ZEROING: Zeroing = Zeroing::All;
     const THREAD_SLOT: Slot = Slot::Pointer;
     const THREAD_LIST: ThreadList = ThreadList::Linked;
     const THREAD_EXIT: ThreadExit = ThreadExit::Drain;

@@ -207,6 +207,7 @@ mod tests {
             "parked-lists",
             "reclaim-first",
             "finer-classes",
+            "zero-dirty",
             "apex",
             "option-ad",
             "option-ad-hash",
@@ -257,7 +258,7 @@ mod tests {
     fn a_job_for_every_variant_with_the_features_that_select_it() {
         let tree = crate::workspace::variants().expect("the variants");
         let jobs = jobs(&tree);
-        assert_eq!(jobs.len(), 31);
+        assert_eq!(jobs.len(), 32);
         for job in &jobs {
             let part = planned(&["--ledger", "--shard", &job["shard"]], &[]);
             let mut ids: Vec<&str> = part.iter().map(|cell| cell.id.as_str()).collect();

@@ -85,9 +85,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     // Not where programs are asked for by name.
     let checks = options.programs.is_empty().then(Checks::build).transpose()?;
     let (mut allocators, mut unpassed) = (vec![Allocator::system()], Vec::new());
-    for id in &variants {
-        eprintln!("building libhakmem.so ({id})");
-        let library = preload::library(id).with_context(|| format!("libhakmem.so of `{id}`"))?;
+    eprintln!("building libhakmem.so: {}", variants.join(", "));
+    for (id, library) in variants.iter().zip(preload::libraries(&variants)?) {
         if let Some(checks) = &checks {
             for failure in checks.failures(Some((id, &library)), FEW_FORKS) {
                 eprintln!("{failure}");

@@ -20,14 +20,15 @@ pub(super) fn run() -> Result<()> {
     // They are what the C library does: it passes them too.
     checks.pass(None, FEW_FORKS)?;
     let default = workspace::variants()?.default_variant().id.clone();
+    let variants = [&VARIANTS, [REFUSING, default.as_str()].as_slice()].concat();
     let mut libraries = Vec::new();
-    for variant in VARIANTS.iter().copied().chain([default.as_str()]) {
-        let library = preload::library(variant)?;
-        let forks = if variant == default { MANY_FORKS } else { FEW_FORKS };
+    for (variant, library) in variants.iter().zip(preload::libraries(&variants)?) {
+        let forks = if **variant == default { MANY_FORKS } else { FEW_FORKS };
         checks.pass(Some((variant, &library)), forks)?;
-        libraries.push((variant.to_owned(), library));
+        if *variant != REFUSING {
+            libraries.push(((*variant).to_owned(), library));
+        }
     }
-    checks.pass(Some((REFUSING, &preload::library(REFUSING)?)), FEW_FORKS)?;
     let Some((_, library)) = libraries.last() else { bail!("no variant") };
     preload::check_linked(library).with_context(|| format!("libhakmem.so of `{default}`"))?;
     for (function, most) in HITS {
