@@ -126,6 +126,8 @@ fn features() -> Result<()> {
     let features: Vec<&String> = runs.keys().collect();
     builds::each(&features, |features, folder| {
         let mut command = cargo();
+        // The builds take longer than the program.
+        command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
         command.args(["run", "--quiet", "--example", "real_program", "--features", features]);
         must_succeed(command.arg("--target-dir").arg(folder).args(["--", &runs[features]]))
     })?;
