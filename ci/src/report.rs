@@ -1,12 +1,13 @@
 //! `cargo ci report`: the page.
 
 use crate::bench::result::Matrix;
-use crate::bench::{self, Options};
-use crate::ledger::{self, model::Ledger};
+use crate::bench::{self, Options, json};
+use crate::ledger;
 use crate::page;
 use crate::workspace;
-use anyhow::{Context, Result, ensure};
-use std::path::{Path, PathBuf};
+use anyhow::{Result, ensure};
+use fs_err as fs;
+use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(crate) struct ReportOptions {
@@ -41,24 +42,18 @@ pub(crate) fn run(options: &ReportOptions) -> Result<()> {
     };
     ensure!(!matrix.cells.is_empty(), "the result has no cells");
     let ledger = match &options.ledger {
-        Some(file) => read_ledger(file)?,
+        Some(file) => json::read(file, "cargo ci ledger --json")?,
         None => ledger::take(&tree, &matrix),
     };
     let default = || workspace::target().join("report.html");
     let out = options.out.clone().unwrap_or_else(default);
     let html = page::html(&matrix, Some(&ledger), &history()?, &tree.default_variant().id)?;
     if let Some(folder) = out.parent() {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        fs::create_dir_all(folder)?;
     }
-    std::fs::write(&out, html).with_context(|| out.display().to_string())?;
+    fs::write(&out, html)?;
     println!("written: {}", out.display());
     Ok(())
-}
-
-fn read_ledger(file: &Path) -> Result<Ledger> {
-    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("{} is no result of `cargo ci ledger --json`", file.display()))
 }
 
 /// The results that were kept, by file name.
@@ -67,7 +62,7 @@ pub(crate) fn history() -> Result<Vec<Matrix>> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
-    let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+    let entries = fs::read_dir(folder)?;
     let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     files.sort();

@@ -1,8 +1,10 @@
 //! The program that runs one cell: building it, and running it.
 
 use super::peers::NULL;
+use super::result::CONTROL;
 use crate::workspace::{self, shown};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
+use fs_err as fs;
 use hakmem_workloads::{Args, Workload};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,11 +39,9 @@ pub(crate) struct Sample {
     pub(crate) sys_s: f64,
     pub(crate) peak_rss_kib: u64,
     /// Cycles in the kernel, and last-level cache misses: by the hardware's counters, or not at all.
-    #[serde(default)]
     pub(crate) kernel_cycles: Option<f64>,
-    #[serde(default)]
     pub(crate) cache_misses: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) events: Option<Events>,
 }
 
@@ -80,6 +80,10 @@ pub(crate) struct Acquire {
 }
 
 impl Cell {
+    pub(crate) fn is_control(&self) -> bool {
+        self.id == CONTROL && !self.peer
+    }
+
     /// Whether there is anything to run: the null allocator can serve small blocks to one thread only.
     pub(crate) fn can_run(&self) -> bool {
         !self.peer || self.id != NULL || self.workload.is_small()
@@ -88,14 +92,18 @@ impl Cell {
 
 impl Acquire {
     pub(crate) fn all(&self) -> u64 {
-        let Self { empty_scan, freelist, unused, grow } = self;
-        empty_scan + freelist + unused + grow
+        self.empty_scan + self.freelist + self.unused + self.grow
     }
 }
 
 impl Events {
     pub(crate) fn all_fallbacks(&self) -> u64 {
         self.fallbacks.iter().sum()
+    }
+
+    /// Of the largest class, which the founding report numbers so.
+    pub(crate) fn class7_fallbacks(&self) -> u64 {
+        self.fallbacks.last().copied().unwrap_or(0)
     }
 
     /// Share of the acquisitions that stage 1 served, in percent; `None` without any.
@@ -114,11 +122,15 @@ impl Sample {
 impl Programs {
     /// Builds both; the peers come from [`super::peers::build`], where they are asked for.
     pub(crate) fn build() -> Result<Self> {
-        Ok(Self {
-            speed: build("speed", &[])?,
-            events: build("events", &["--features", "stats"])?,
-            peers: BTreeMap::new(),
-        })
+        let build = |name: &str, features: &[&str]| {
+            eprintln!("building the cell program ({name})");
+            let mut cargo = workspace::cargo();
+            cargo.args(["build", "--quiet", "--release", "--package", "hakmem-cell"]);
+            workspace::must_succeed(cargo.args(features))?;
+            install(&workspace::target().join("release/hakmem-cell"), name)
+        };
+        let (speed, events) = (build("speed", &[])?, build("events", &["--features", "stats"])?);
+        Ok(Self { speed, events, peers: BTreeMap::new() })
     }
 
     /// The files of all of them.
@@ -128,75 +140,53 @@ impl Programs {
 
     /// One run of the build that is for speed.
     pub(crate) fn time(&self, cell: &Cell) -> Result<Sample> {
-        match self.peers.get(&cell.id).filter(|_| cell.peer) {
-            Some(program) => run(program, cell),
-            None => run(&self.speed, cell),
-        }
-    }
-
-    /// One run of a path through a variant, of so many operations.
-    pub(crate) fn path(&self, variant: &str, path: &str, ops: u64) -> Result<Sample> {
-        run_path(&self.speed, variant, path, ops)
-    }
-
-    /// The same in the build that counts events.
-    pub(crate) fn count_path(&self, variant: &str, path: &str, ops: u64) -> Result<Sample> {
-        run_path(&self.events, variant, path, ops)
+        run(self.peers.get(&cell.id).filter(|_| cell.peer).unwrap_or(&self.speed), cell)
     }
 
     /// One run of the build that counts events.
     pub(crate) fn count(&self, cell: &Cell) -> Result<Sample> {
         run(&self.events, cell)
     }
-}
 
-fn build(name: &str, features: &[&str]) -> Result<PathBuf> {
-    eprintln!("building the cell program ({name})");
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--quiet", "--release", "--package", "hakmem-cell"]).args(features);
-    workspace::must_succeed(&mut cargo)?;
-    install(&workspace::target().join("release/hakmem-cell"), name)
+    /// One run, for speed, of a path through a variant, of so many operations.
+    pub(crate) fn time_path(&self, variant: &str, path: &str, ops: u64) -> Result<Sample> {
+        sample(&self.speed, &[variant, path, "--cycles", &ops.to_string()])
+    }
+
+    /// One run, for events, of a path through a variant, of so many operations.
+    pub(crate) fn count_path(&self, variant: &str, path: &str, ops: u64) -> Result<Sample> {
+        sample(&self.events, &[variant, path, "--cycles", &ops.to_string()])
+    }
 }
 
 /// Puts a program where the next build does not overwrite it.
 pub(crate) fn install(built: &Path, name: &str) -> Result<PathBuf> {
     let folder = workspace::target().join("cells");
-    let program = folder.join(name);
-    let copy = || {
-        std::fs::create_dir_all(&folder)?;
-        // Renamed into place, so that a program that is running is not written to.
-        let fresh = folder.join(format!("{name}.new"));
-        std::fs::copy(built, &fresh)?;
-        std::fs::rename(&fresh, &program)
-    };
-    copy().with_context(|| format!("{}", program.display()))?;
+    fs::create_dir_all(&folder)?;
+    // Renamed into place, so that a program that is running is not written to.
+    let (program, fresh) = (folder.join(name), folder.join(format!("{name}.new")));
+    fs::copy(built, &fresh)?;
+    fs::rename(&fresh, &program)?;
     Ok(program)
 }
 
-fn run(program: &PathBuf, cell: &Cell) -> Result<Sample> {
-    let Cell { id, workload, args, .. } = cell;
-    let mut command = Command::new(program);
-    if !cell.peer {
-        command.arg(id);
-    }
-    command.arg(workload.name());
-    command.arg("--cycles").arg(args.cycles.to_string());
-    command.arg("--ws").arg(args.ws.to_string());
-    command.arg("--seed").arg(args.seed.to_string());
-    sample(&mut command).with_context(|| format!("{id} on {workload}"))
-}
-
-fn run_path(program: &Path, variant: &str, path: &str, ops: u64) -> Result<Sample> {
-    sample(Command::new(program).args([variant, path, "--cycles", &ops.to_string()]))
-        .with_context(|| format!("{path} of {variant}"))
+fn run(program: &Path, cell: &Cell) -> Result<Sample> {
+    let Args { cycles, ws, seed } = cell.args;
+    let numbers = format!("--cycles {cycles} --ws {ws} --seed {seed}");
+    // A peer's program has its allocator built in.
+    let variant = (!cell.peer).then_some(cell.id.as_str());
+    let words = variant.into_iter().chain([cell.workload.name()]).chain(numbers.split(' '));
+    let of_whom = || format!("{} on {}", cell.id, cell.workload);
+    sample(program, &words.collect::<Vec<_>>()).with_context(of_whom)
 }
 
 /// Runs a program that prints a sample.
-fn sample(command: &mut Command) -> Result<Sample> {
-    let output = command.output().with_context(|| format!("{} does not start", shown(command)))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("ended with {}: {}", output.status, said.trim());
-    }
-    serde_json::from_slice(&output.stdout).context("the program's output is not as expected")
+fn sample(program: &Path, args: &[&str]) -> Result<Sample> {
+    let mut command = Command::new(program);
+    let shown = shown(command.args(args));
+    let output = command.output().with_context(|| format!("{shown} does not start"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{shown} ended with {}: {}", output.status, said.trim());
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("the output of {shown} is not as expected"))
 }

@@ -5,35 +5,34 @@
 //! removed when the result is complete.
 
 use super::cells::Sample;
-use anyhow::{Context, Result};
+use anyhow::Result;
+use fs_err::{self as fs, File, OpenOptions};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Which run of which cell.
+/// Which run of which cell, by the cell's place in the plan.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-pub(super) enum Run {
-    /// For speed: place in the plan, and round.
-    Timed { place: usize, round: u32 },
-    /// The control once more: which of the controls, and round.
-    Repeated { control: usize, round: u32 },
-    /// For events.
-    Counted { place: usize },
+pub(super) struct Run {
+    pub(super) place: usize,
+    pub(super) kind: Kind,
 }
 
-#[derive(Deserialize, Serialize)]
-struct Line {
-    run: Run,
-    sample: Sample,
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub(super) enum Kind {
+    /// For speed, in this round.
+    Timed(u32),
+    /// For speed once more in this round: the control.
+    Repeated(u32),
+    /// For events.
+    Counted,
 }
 
 pub(super) struct Journal {
-    path: PathBuf,
     file: File,
-    done: HashMap<Run, Sample>,
+    samples: HashMap<Run, Sample>,
 }
 
 impl Journal {
@@ -48,53 +47,48 @@ impl Journal {
         let mut hasher = DefaultHasher::new();
         plan.hash(&mut hasher);
         for program in programs {
-            let bytes = std::fs::read(program).with_context(|| program.display().to_string())?;
-            bytes.hash(&mut hasher);
+            fs::read(program)?.hash(&mut hasher);
         }
+        fs::create_dir_all(folder)?;
         let path = folder.join(format!("journal-{:016x}.jsonl", hasher.finish()));
-        let open = || {
-            std::fs::create_dir_all(folder)?;
-            if fresh && path.exists() {
-                std::fs::remove_file(&path)?;
-            }
-            OpenOptions::new().create(true).append(true).open(&path)
-        };
-        let file = open().with_context(|| path.display().to_string())?;
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        // The last line may have been cut off: what is no line of ours was not measured.
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-        let done = lines.map(|Line { run, sample }| (run, sample)).collect();
-        let mut journal = Self { path, file, done };
-        if !text.is_empty() && !text.ends_with('\n') {
-            journal.file.write_all(b"\n").context("the journal")?;
+        let mut file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
+        if fresh {
+            file.set_len(0)?;
         }
-        Ok(journal)
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        // The last line may have been cut off: what is no line of ours was not measured.
+        let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        Ok(Self { file, samples: lines.collect() })
     }
 
-    /// Runs that were there already.
+    /// Runs that have a sample.
     pub(super) fn len(&self) -> usize {
-        self.done.len()
+        self.samples.len()
     }
 
-    /// The sample of this run: what the journal has, or what `measure` gives, which is written down.
+    pub(super) fn get(&self, run: Run) -> Option<&Sample> {
+        self.samples.get(&run)
+    }
+
+    /// Writes down what `measure` gives, unless the run has a sample already.
     pub(super) fn take(
         &mut self,
         run: Run,
         measure: impl FnOnce() -> Result<Sample>,
-    ) -> Result<Sample> {
-        if let Some(sample) = self.done.get(&run) {
-            return Ok(sample.clone());
+    ) -> Result<()> {
+        if !self.samples.contains_key(&run) {
+            let sample = measure()?;
+            // The line break comes first: it also ends a line that was cut off.
+            write!(self.file, "\n{}", serde_json::to_string(&(run, &sample))?)?;
+            self.samples.insert(run, sample);
         }
-        let sample = measure()?;
-        let mut line = serde_json::to_string(&Line { run, sample: sample.clone() })?;
-        line.push('\n');
-        self.file.write_all(line.as_bytes()).with_context(|| self.path.display().to_string())?;
-        Ok(sample)
+        Ok(())
     }
 
     /// The result is complete: there is nothing to resume.
     pub(super) fn close(self) -> Result<()> {
-        std::fs::remove_file(&self.path).with_context(|| self.path.display().to_string())
+        Ok(fs::remove_file(self.file.path())?)
     }
 }
 
@@ -115,24 +109,21 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let open =
             |plan: &str, fresh| Journal::open(folder.path(), &plan, &[], fresh).expect("one");
-        let (first, second) = (Run::Counted { place: 1 }, Run::Counted { place: 2 });
+        let [first, second] = [1, 2].map(|place| Run { place, kind: Kind::Counted });
         let mut journal = open("plan", false);
         journal.take(first, || Ok(sample(1.0))).expect("measured");
-        journal.file.write_all(b"{\"run\":{\"Counted").expect("cut off");
-        drop(journal);
+        journal.file.write_all(b"\n[{\"place\":").expect("cut off");
 
         let mut journal = open("plan", false);
         assert_eq!(journal.len(), 1);
-        let again = journal.take(first, || panic!("measured twice")).expect("known");
-        assert!((again.cycles - 1.0).abs() < 1e-9);
+        journal.take(first, || panic!("measured twice")).expect("known");
+        assert!(journal.get(first).is_some_and(|sample| (sample.cycles - 1.0).abs() < 1e-9));
         assert!(journal.take(second, || anyhow::bail!("a failure is not written down")).is_err());
         journal.take(second, || Ok(sample(2.0))).expect("measured");
-        drop(journal);
         assert_eq!(open("plan", false).len(), 2);
         assert_eq!(open("another plan", false).len(), 0);
-        open("plan", false).close().expect("removed");
-        assert_eq!(open("plan", false).len(), 0);
-        open("plan", false).take(first, || Ok(sample(1.0))).expect("measured");
         assert_eq!(open("plan", true).len(), 0);
+        journal.close().expect("removed");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "the other's");
     }
 }

@@ -1,10 +1,11 @@
 //! `cargo ci merge`: the parts that several machines measured, as one result.
 
 use super::passport::Passport;
-use super::result::{CONTROL, Matrix, Measured};
-use super::{load, print, save};
+use super::result::{CONTROL, Matrix, Measured, Row};
+use super::{json, load, print};
 use crate::tree::Tree;
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -23,120 +24,97 @@ pub(crate) struct MergeOptions {
 
 pub(crate) fn merge(options: &MergeOptions) -> Result<()> {
     let tree = crate::workspace::variants()?;
-    let names: Vec<String> = options.parts.iter().map(|file| file.display().to_string()).collect();
-    let parts = options.parts.iter().map(|file| load(file)).collect::<Result<Vec<_>>>()?;
-    let matrix = joined(&tree, &names, parts, options.mixed)?;
+    let named = |file: &PathBuf| Ok((file.display().to_string(), load(file)?));
+    let parts = options.parts.iter().map(named).collect::<Result<Vec<_>>>()?;
+    let matrix = joined(&tree, parts, options.mixed)?;
     print(&matrix, &tree);
-    save(&matrix, &options.json)
+    json::write(&options.json, &matrix)
 }
 
-fn joined(tree: &Tree, names: &[String], parts: Vec<Matrix>, mixed: bool) -> Result<Matrix> {
-    for (name, part) in names.iter().zip(&parts) {
-        if let Some((what, one, other)) = difference(&parts[0].passport, &part.passport)
-            && !mixed
-        {
-            bail!(
-                "{} and {name} differ in `{what}`: {one} and {other}; --mixed joins them all the same, and says so",
-                names[0]
+/// One result of all parts, each of which has a name.
+fn joined(tree: &Tree, parts: Vec<(String, Matrix)>, mixed: bool) -> Result<Matrix> {
+    let (first, one) = &parts[0];
+    for (name, part) in &parts {
+        if let Some((what, a, b)) = difference(&one.passport, &part.passport) {
+            ensure!(
+                mixed,
+                "{first} and {name} differ in `{what}`: {a} and {b}; --mixed joins them all the same, and says so"
             );
         }
-        if !part.parts.is_empty() {
-            bail!("{name} is a merged result; allowed: results of `cargo ci bench --json`");
-        }
+        ensure!(
+            part.parts.is_empty(),
+            "{name} is a merged result; allowed: results of `cargo ci bench --json`"
+        );
         let differs = |cell: &&Measured| {
-            parts[0].cells.iter().any(|first| first.is_in(cell.row()) && first.args != cell.args)
+            one.cells.iter().any(|first| first.is_in(cell.row()) && first.args != cell.args)
         };
-        if let Some(cell) = part.cells.iter().find(differs) {
+        if let Some(Measured { workload, .. }) = part.cells.iter().find(differs) {
             bail!(
-                "{} and {name} ran {} with different --cycles or --seed; allowed: parts of the same measurement",
-                names[0],
-                cell.workload
+                "{first} and {name} ran {workload} with different --cycles or --seed; allowed: parts of the same measurement"
             );
         }
-        if part.rounds != parts[0].rounds {
-            bail!(
-                "{} has {} rounds and {name} has {}; allowed: parts of the same measurement",
-                names[0],
-                parts[0].rounds,
-                part.rounds
-            );
-        }
+        ensure!(
+            part.rounds == one.rounds,
+            "{first} has {} rounds and {name} has {}; allowed: parts of the same measurement",
+            one.rounds,
+            part.rounds
+        );
     }
-    let passports: Vec<Passport> = parts.iter().map(|part| part.passport.clone()).collect();
-    let mut all = Matrix { cells: Vec::new(), ..parts[0].clone() };
-    all.control.clear();
-    all.failed.clear();
-    for (index, part) in parts.into_iter().enumerate() {
-        all.noisy |= part.noisy;
+    let mut all = Matrix {
+        parts: parts.iter().map(|(_, part)| part.passport.clone()).collect(),
+        noisy: parts.iter().any(|(_, part)| part.noisy),
+        control: BTreeMap::new(),
+        cells: Vec::new(),
+        failed: Vec::new(),
+        ..one.clone()
+    };
+    let names: Vec<String> = parts.iter().map(|(name, _)| name.clone()).collect();
+    for (index, (name, part)) in parts.into_iter().enumerate() {
         all.failed.extend(part.failed);
-        let row = |name: &str| format!("{name}, part {}", index + 1);
-        all.control.extend(part.control.into_iter().map(|(name, control)| (row(&name), control)));
+        let row = |row: String| format!("{row}, part {}", index + 1);
+        all.control.extend(part.control.into_iter().map(|(name, control)| (row(name), control)));
         for cell in part.cells {
-            let cell = Measured { part: index, ..cell };
-            if let Some(first) = all.cells.iter().find(|c| is_same_place(c, &cell))
-                && cell.id != CONTROL
-            {
+            let before = all.cells.iter().find(|before| place(before) == place(&cell));
+            if let Some(before) = before.filter(|_| cell.id != CONTROL) {
                 bail!(
-                    "{} and {} both have {} on {}; allowed: each part of a measurement once",
-                    names[first.part],
-                    names[index],
+                    "{} and {name} both have {} on {}; allowed: each part of a measurement once",
+                    names[before.part],
                     cell.id,
                     cell.workload
                 );
             }
-            all.cells.push(cell);
+            all.cells.push(Measured { part: index, ..cell });
         }
     }
-    all.parts = passports;
     all.compare(tree);
     Ok(all)
 }
 
-/// The first thing, besides the date, in which two passports differ.
-fn difference(one: &Passport, other: &Passport) -> Option<(&'static str, String, String)> {
-    let pairs = one.identity().into_iter().zip(other.identity());
-    pairs.into_iter().find(|(a, b)| a != b).map(|((what, a), (_, b))| (what, a, b))
+fn place(cell: &Measured) -> (&str, bool, Row<'_>) {
+    (&cell.id, cell.peer, cell.row())
 }
 
-fn is_same_place(one: &Measured, other: &Measured) -> bool {
-    one.id == other.id && one.peer == other.peer && one.is_in(other.row())
+/// The first thing, besides the date, in which two passports differ.
+fn difference(one: &Passport, other: &Passport) -> Option<(&'static str, String, String)> {
+    let mut pairs = one.identity().into_iter().zip(other.identity());
+    pairs.find(|(a, b)| a != b).map(|((what, a), (_, b))| (what, a, b))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::result::made_up::matrix;
     use super::*;
-    use serde_json::json;
+
+    const ROW: (&str, usize) = ("random_mixed", 8);
 
     /// A part with the control and one variant, of so many cycles per operation.
     fn part(cpu: &str, variant: &str, control: f64, cycles: f64) -> Matrix {
-        let figures = |cycles: f64| json!({ "ops_per_s": 1.0, "cycles_per_op": cycles, "user_s": 1.0, "sys_s": 0.0, "peak_rss_kib": 1 });
-        let events = json!({
-            "acquire": { "empty_scan": 0, "freelist": 0, "unused": 0, "grow": 0 }, "fallbacks": [],
-            "retired": 0, "adopted": 0, "drains": 0, "remote_frees": 0, "lookups": 0, "probes": 0,
-            "superslabs": 0,
-        });
-        let cell = |id: &str, cycles: f64| {
-            json!({
-                "id": id, "variant": id, "hash_lookup": false, "peer": false,
-                "workload": "random_mixed", "args": { "cycles": 10, "ws": 8, "seed": 1 },
-                "median": figures(cycles), "cycles_interval": null, "min": figures(cycles),
-                "against_parent": null, "kernel_percent": 0.0, "events": events, "samples": [],
-            })
-        };
-        serde_json::from_value(json!({
-            "passport": {
-                "commit": "c", "dirty": false, "cpu": cpu, "cores": 2, "kernel": "k", "rustc": "r",
-                "counter": "tsc", "date": "d",
-            },
-            "rounds": 3, "control": {}, "noisy": false, "failed": [],
-            "cells": [cell("legacy", control), cell(variant, cycles)],
-        }))
-        .expect("a part")
+        matrix(cpu, &[(CONTROL, ROW, control), (variant, ROW, cycles)])
     }
 
     fn join(parts: Vec<Matrix>, mixed: bool) -> Result<Matrix> {
-        let names: Vec<String> = (1..=parts.len()).map(|n| format!("part-{n}.json")).collect();
-        joined(&crate::workspace::variants()?, &names, parts, mixed)
+        let names = (1..).map(|n| format!("part-{n}.json"));
+        joined(&crate::workspace::variants()?, names.zip(parts).collect(), mixed)
     }
 
     #[test]

@@ -6,35 +6,35 @@
 
 pub(crate) mod cells;
 mod journal;
+pub(crate) mod json;
 mod merge;
 pub(crate) mod passport;
 pub(crate) mod peers;
 pub(crate) mod plan;
 pub(crate) mod result;
-mod rounds;
-mod standing;
+pub(crate) mod rounds;
 pub(crate) mod stats;
-mod sweep;
 pub(crate) mod table;
 mod verdicts;
 
 pub(crate) use merge::{MergeOptions, merge};
 
 use crate::tree::Tree;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail, ensure};
 use cells::Programs;
 use clap::Args;
+use fs_err as fs;
 use hakmem_workloads::Workload;
+use json::Json;
 use passport::Passport;
 use plan::Shard;
 use result::Matrix;
-use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 /// Start of the random numbers, unless asked otherwise.
 const SEED: u64 = 42;
 
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub(crate) struct Options {
     /// A fifth of the operations and three rounds: 40 seconds once built
     #[arg(long)]
@@ -76,9 +76,8 @@ pub(crate) struct Options {
     /// Also keep the results in docs/results/, under the commit, for the page's history
     #[arg(long)]
     record: bool,
-    /// Also write the results to this file, as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
     /// Also write docs/report-verdicts.md: the founding report's claims, judged by this run
     #[arg(long)]
     verdicts: bool,
@@ -87,23 +86,7 @@ pub(crate) struct Options {
 impl Options {
     /// What a command that needs a result of its own asks for.
     pub(crate) fn for_ledger(quick: bool, suite: bool, peers: bool, rounds: Option<u32>) -> Self {
-        Self {
-            quick,
-            variants: Vec::new(),
-            workloads: Vec::new(),
-            suite,
-            rounds,
-            cycles: None,
-            ws: None,
-            seed: SEED,
-            peers,
-            ledger: true,
-            shard: None,
-            fresh: false,
-            record: false,
-            json: None,
-            verdicts: false,
-        }
+        Self { quick, suite, peers, rounds, ledger: true, seed: SEED, ..Self::default() }
     }
 
     fn rounds(&self) -> u32 {
@@ -112,33 +95,26 @@ impl Options {
 
     /// Operations of a run; a quarter where no cache holds the blocks, since each takes that much longer.
     fn cycles(&self, workload: Workload, ws: usize) -> u64 {
-        let share = || {
-            let share = workload.scaled(if self.quick { 2_000_000 } else { 10_000_000 });
-            if ws >= plan::LARGE_WS { share / 4 } else { share }
-        };
-        self.cycles.unwrap_or_else(share)
+        let share = workload.scaled(if self.quick { 2_000_000 } else { 10_000_000 });
+        self.cycles.unwrap_or(if ws >= plan::LARGE_WS { share / 4 } else { share })
     }
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let tree = crate::workspace::variants()?;
     let whole = options.variants.is_empty() && options.workloads.is_empty() && options.ws.is_none();
-    if options.verdicts && !whole {
-        bail!(
-            "--verdicts judges the whole matrix; allowed with it: no --variants, --workloads, --ws"
-        );
-    }
+    ensure!(
+        whole || !options.verdicts,
+        "--verdicts judges the whole matrix; allowed with it: no --variants, --workloads, --ws"
+    );
     let (matrix, programs) = measured(&tree, options)?;
     print(&matrix, &tree);
-    if let Some(file) = &options.json {
-        save(&matrix, file).context("--json")?;
-    }
+    options.json.write(&matrix)?;
     if options.record {
         record(matrix.clone())?;
     }
     if options.verdicts {
-        let sweep = sweep::run(&tree, &programs, options)?;
-        verdicts::write(&matrix, &sweep, &tree)?;
+        verdicts::write(&matrix, &tree, &programs, options)?;
     }
     match matrix.failed.as_slice() {
         [] => Ok(()),
@@ -148,15 +124,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Builds the programs and runs the plan.
 pub(crate) fn measured(tree: &Tree, options: &Options) -> Result<(Matrix, Programs)> {
+    // What is wrong in the options is said before anything is built.
     plan::plan(tree, options, &[])?;
+    options.json.check()?;
     // Taken now: what is edited while this builds and runs is not what it measures.
     let passport = Passport::here();
-    // Before the minutes that the measuring takes, not after; and what is in the file stays there
-    // until there is something to replace it.
-    if let Some(file) = &options.json {
-        let writable = OpenOptions::new().create(true).append(true).open(file);
-        writable.with_context(|| format!("--json {}", file.display()))?;
-    }
     let mut programs = Programs::build()?;
     if options.peers {
         programs.peers = peers::build();
@@ -170,19 +142,11 @@ pub(crate) fn measured(tree: &Tree, options: &Options) -> Result<(Matrix, Progra
 fn print(matrix: &Matrix, tree: &Tree) {
     table::print(matrix, tree);
     peers::print(matrix);
-    standing::print(matrix);
 }
 
 /// Reads what `--json` wrote.
 pub(crate) fn load(file: &Path) -> Result<Matrix> {
-    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("{} is no result of `cargo ci bench --json`", file.display()))
-}
-
-fn save(matrix: &Matrix, file: &Path) -> Result<()> {
-    let text = serde_json::to_string_pretty(matrix)?;
-    std::fs::write(file, text).with_context(|| file.display().to_string())
+    json::read(file, "cargo ci bench --json")
 }
 
 /// The folder of the results that are kept.
@@ -195,11 +159,10 @@ fn record(mut matrix: Matrix) -> Result<()> {
     let kept = Workload::REPORT.map(Workload::name);
     matrix.cells.retain(|cell| kept.contains(&cell.workload.as_str()));
     let Passport { commit, date, .. } = &matrix.passport;
-    let day = date.get(..10).unwrap_or(date);
-    let file = records().join(format!("{day}-{}.json", commit.get(..12).unwrap_or(commit)));
-    std::fs::create_dir_all(records()).with_context(|| records().display().to_string())?;
-    std::fs::write(&file, serde_json::to_string(&matrix)?)
-        .with_context(|| file.display().to_string())?;
-    println!("\nwritten: docs/results/{}", file.file_name().unwrap_or_default().display());
+    let (day, commit) = (date.get(..10).unwrap_or(date), commit.get(..12).unwrap_or(commit));
+    let name = format!("{day}-{commit}.json");
+    fs::create_dir_all(records())?;
+    fs::write(records().join(&name), serde_json::to_string(&matrix)?)?;
+    println!("\nwritten: docs/results/{name}");
     Ok(())
 }

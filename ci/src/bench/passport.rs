@@ -3,6 +3,9 @@
 use crate::workspace::output_of;
 use serde::{Deserialize, Serialize};
 
+/// What counts where time is that of the wall.
+pub(crate) const WALL: &str = "wall";
+
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Passport {
     pub(crate) commit: String,
@@ -13,7 +16,7 @@ pub(crate) struct Passport {
     pub(crate) kernel: String,
     pub(crate) rustc: String,
     /// Where cycles come from: `hardware`, or `tsc` for processor time at the time-stamp counter's
-    /// rate.
+    /// rate; [`WALL`] where there are none.
     pub(crate) counter: String,
     pub(crate) date: String,
 }
@@ -21,19 +24,20 @@ pub(crate) struct Passport {
 impl Passport {
     /// Of a run that starts now, here; who counts is known when it has.
     pub(crate) fn here() -> Self {
-        let unknown = || "unknown".to_owned();
-        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
+        let read = |file| std::fs::read_to_string(file).unwrap_or_default();
+        let cpuinfo = read("/proc/cpuinfo");
         let model =
             cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+        let kernel = Some(read("/proc/sys/kernel/osrelease").trim().to_owned());
         let changes = output_of("git", &["status", "--porcelain"]);
-        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease");
         Self {
-            commit: output_of("git", &["rev-parse", "HEAD"]).unwrap_or_else(unknown),
+            commit: or_unknown(output_of("git", &["rev-parse", "HEAD"])),
             dirty: changes.is_none_or(|changes| !changes.is_empty()),
-            cpu: model.map_or_else(unknown, |(_, model)| model.trim().to_owned()),
+            cpu: or_unknown(model.map(|(_, model)| model.trim().to_owned())),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            kernel: kernel.map_or_else(|_| unknown(), |kernel| kernel.trim().to_owned()),
-            rustc: output_of("rustc", &["--version"]).unwrap_or_else(unknown),
+            kernel: or_unknown(kernel.filter(|kernel| !kernel.is_empty())),
+            rustc: or_unknown(output_of("rustc", &["--version"])),
             counter: String::new(),
             date: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
         }
@@ -56,17 +60,16 @@ impl Passport {
         ]
     }
 
-    /// One line for people.
+    /// One line for people; of processor cycles only where they were counted.
     pub(crate) fn line(&self) -> String {
         let Self { commit, dirty, cpu, cores, kernel, rustc, counter, date } = self;
         let short = commit.get(..12).unwrap_or(commit);
         let dirty = if *dirty { " (dirty)" } else { "" };
-        let counter = match counter.as_str() {
-            "hardware" => "hardware counter",
-            _ => "processor time at the time-stamp counter's rate",
+        let counted = match counter.as_str() {
+            WALL => String::new(),
+            "hardware" => format!("{rustc} · cycles: hardware counter · "),
+            _ => format!("{rustc} · cycles: processor time at the time-stamp counter's rate · "),
         };
-        format!(
-            "commit {short}{dirty} · {cpu}, {cores} cores · Linux {kernel} · {rustc} · cycles: {counter} · {date}"
-        )
+        format!("commit {short}{dirty} · {cpu}, {cores} cores · Linux {kernel} · {counted}{date}")
     }
 }

@@ -5,35 +5,23 @@
 
 use super::cells::install;
 use super::result::{Matrix, Measured, Row};
-use super::table::{align_right, interval, markdown};
+use super::stats::geometric_mean;
+use super::table::{align_right, interval, markdown, mib, or_dash};
 use crate::workspace;
 use anyhow::Result;
+use itertools::Itertools;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Name, and feature of `rivals/`; the system's malloc needs none.
-const PEERS: [(&str, &str); 9] = [
-    (OURS, "hakmem"),
-    (THIN, "hakmem"),
-    ("system", ""),
-    ("mimalloc3", "mimalloc3"),
-    ("mimalloc2", "mimalloc2"),
-    ("jemalloc", "jemalloc"),
-    ("snmalloc", "snmalloc"),
-    ("rpmalloc", "rpmalloc"),
-    (NULL, "null"),
-];
+/// Every peer there could be.
+pub(super) const PEERS: [&str; 9] =
+    [OURS, THIN, SYSTEM, "mimalloc3", "mimalloc2", "jemalloc", "snmalloc", "rpmalloc", NULL];
 
-const HEAD: &[&str] = &[
-    "allocator",
-    "M ops/s",
-    "cycles/op",
-    "95 %",
-    "best",
-    "against the best peer",
-    "RSS MiB",
-    "against the leanest",
-];
+const HEAD: &str =
+    "allocator|M ops/s|cycles/op|95 %|best|against the best peer|RSS MiB|against the leanest";
+
+const STANDING: &str = "workload|slots|cycles/op|the fastest other|median|best|thin LTO|RSS MiB|\
+    the leanest other but the system|RSS|RSS, the system's malloc";
 
 /// The null allocator: what the workload costs by itself, with memory that takes nothing to get. A floor, no
 /// peer, so nothing is held against it.
@@ -45,16 +33,14 @@ pub(crate) const OURS: &str = "hakmem";
 /// Us, in a program linked with thin LTO, not fat as the others.
 pub(crate) const THIN: &str = "hakmem-thin";
 
-/// Every peer there could be.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    PEERS.into_iter().map(|(name, _)| name)
-}
+/// The system's malloc, whose memory is looked at apart.
+const SYSTEM: &str = "system";
 
 /// Builds what builds. A peer that does not is named in one line, and the others run.
 pub(super) fn build() -> BTreeMap<String, PathBuf> {
     let mut programs = BTreeMap::new();
-    for (name, feature) in PEERS {
-        match build_one(name, feature) {
+    for name in PEERS {
+        match program(name) {
             Ok(program) => drop(programs.insert(name.to_owned(), program)),
             Err(error) => eprintln!("peer {name} is left out: {error:#}"),
         }
@@ -62,27 +48,21 @@ pub(super) fn build() -> BTreeMap<String, PathBuf> {
     programs
 }
 
-/// Builds the program of the null allocator.
-pub(crate) fn null_program() -> Result<(String, PathBuf)> {
-    Ok((NULL.to_owned(), build_one(NULL, NULL)?))
-}
-
-fn build_one(name: &str, feature: &str) -> Result<PathBuf> {
+/// Builds the program of a peer.
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
     eprintln!("building the program of a peer ({name})");
-    let mut cargo = workspace::cargo();
-    cargo.current_dir(workspace::root().join("rivals"));
-    let target = workspace::target().join("rivals");
     let profile = if name == THIN { "thin" } else { "release" };
-    cargo
-        .args(["build", "--quiet", "--profile", profile, "--features", feature])
-        .env("CARGO_TARGET_DIR", &target);
+    let feature = match name {
+        OURS | THIN => "hakmem",
+        SYSTEM => "",
+        other => other,
+    };
+    let target = workspace::target().join("rivals");
+    let mut cargo = workspace::cargo();
+    cargo.current_dir(workspace::root().join("rivals")).env("CARGO_TARGET_DIR", &target);
+    cargo.args(["build", "--quiet", "--profile", profile, "--features", feature]);
     workspace::must_succeed_quietly(&mut cargo)?;
     install(&target.join(profile).join("hakmem-rivals"), &format!("peer-{name}"))
-}
-
-/// Everybody's cells in a row of the matrix.
-pub(super) fn in_row<'a>(matrix: &'a Matrix, row: Row<'_>) -> Vec<&'a Measured> {
-    matrix.cells.iter().filter(|cell| cell.peer && cell.is_in(row)).collect()
 }
 
 /// Whether a cell is one to be held against: neither ours, nor the floor.
@@ -90,32 +70,107 @@ pub(crate) fn is_other(cell: &Measured) -> bool {
     ![OURS, THIN, NULL].contains(&cell.id.as_str())
 }
 
-/// A table per row of the matrix: everybody against the best of the others.
+/// Everybody's cells in each row of the matrix, the fastest first.
+fn rows(matrix: &Matrix) -> impl Iterator<Item = (Row<'_>, Vec<&Measured>)> {
+    let rows = matrix.rows().into_iter().map(|row| {
+        let cells = matrix.cells.iter().filter(|cell| cell.peer && cell.is_in(row));
+        (row, cells.sorted_by(|a, b| cycles(a).total_cmp(&cycles(b))).collect_vec())
+    });
+    rows.filter(|(_, cells)| !cells.is_empty())
+}
+
+fn cycles(cell: &Measured) -> f64 {
+    cell.median.cycles_per_op
+}
+
+fn rss(cell: &Measured) -> f64 {
+    cell.median.peak_rss_kib as f64
+}
+
+/// A table per row of the matrix: everybody against the best of the others. And one of all rows: where the
+/// default variant stands.
 pub(super) fn print(matrix: &Matrix) {
-    for (workload, ws) in matrix.rows() {
-        let mut cells = in_row(matrix, (workload, ws));
-        if cells.is_empty() {
-            continue;
-        }
-        cells.sort_by(|a, b| a.median.cycles_per_op.total_cmp(&b.median.cycles_per_op));
-        let others = || cells.iter().filter(|cell| is_other(cell));
-        let fastest = others().map(|cell| cell.median.cycles_per_op).fold(f64::INFINITY, f64::min);
-        let leanest = others().map(|cell| cell.median.peak_rss_kib).min().unwrap_or(1) as f64;
-        let mut table = markdown(HEAD);
-        align_right(&mut table, 1..HEAD.len());
+    for ((workload, ws), cells) in rows(matrix) {
+        let least = |figure: fn(&Measured) -> f64| {
+            cells.iter().filter(|cell| is_other(cell)).map(|cell| figure(cell)).reduce(f64::min)
+        };
+        let (fastest, leanest) = (least(cycles), least(rss));
+        let against = |own: f64, least: Option<f64>| {
+            or_dash(least.map(|least| format!("{:.2}", own / least)))
+        };
+        let mut table = markdown(HEAD.split('|'));
+        align_right(&mut table, 1..8);
         for cell in &cells {
-            let (cycles, rss) = (cell.median.cycles_per_op, cell.median.peak_rss_kib as f64);
             table.add_row([
                 cell.variant.clone(),
                 format!("{:.1}", cell.median.ops_per_s / 1e6),
-                format!("{cycles:.1}"),
+                format!("{:.1}", cycles(cell)),
                 interval(cell.cycles_interval),
                 format!("{:.1}", cell.min.cycles_per_op),
-                format!("{:.2}", cycles / fastest),
-                format!("{:.1}", rss / 1024.0),
-                format!("{:.2}", rss / leanest),
+                against(cycles(cell), fastest),
+                mib(cell.median.peak_rss_kib),
+                against(rss(cell), leanest),
             ]);
         }
         println!("\n{workload}, {ws} slots, each allocator as the program's own\n{table}");
     }
+    print_standing(matrix);
+}
+
+/// On each row, where the default variant stands against the fastest and the leanest of the others, and the
+/// geometric means; nothing where we, or all others, are missing.
+fn print_standing(matrix: &Matrix) {
+    let mut table = markdown(STANDING.split('|'));
+    let mut all: Vec<[f64; 5]> = Vec::new();
+    for ((workload, ws), cells) in rows(matrix) {
+        let of = |id: &str| cells.iter().find(|cell| cell.id == id);
+        let others = || cells.iter().filter(|cell| is_other(cell));
+        let leanest =
+            others().filter(|cell| cell.id != SYSTEM).min_by_key(|cell| cell.median.peak_rss_kib);
+        let (Some(ours), Some(fastest), Some(leanest), Some(system)) =
+            (of(OURS), others().next(), leanest, of(SYSTEM))
+        else {
+            continue;
+        };
+        let best = others().map(|cell| cell.min.cycles_per_op).fold(f64::INFINITY, f64::min);
+        let over = [
+            cycles(ours) / cycles(fastest),
+            ours.min.cycles_per_op / best,
+            of(THIN).map_or(f64::NAN, |thin| cycles(thin)) / cycles(fastest),
+            rss(ours) / rss(leanest),
+            rss(ours) / rss(system),
+        ];
+        all.push(over);
+        let [median, best, thin, rss, rss_system] = over.map(ratio);
+        let fastest = format!("{} {:.1}", fastest.id, cycles(fastest));
+        let leanest = format!("{} {}", leanest.id, mib(leanest.median.peak_rss_kib));
+        let own = (format!("{:.1}", cycles(ours)), mib(ours.median.peak_rss_kib));
+        table.add_row([
+            workload,
+            &ws.to_string(),
+            &own.0,
+            &fastest,
+            &median,
+            &best,
+            &thin,
+            &own.1,
+            &leanest,
+            &rss,
+            &rss_system,
+        ]);
+    }
+    if all.is_empty() {
+        return;
+    }
+    let mean = |at: usize| ratio(geometric_mean(&all.iter().map(|over| over[at]).collect_vec()));
+    let [median, best, thin, rss, rss_system] = [0, 1, 2, 3, 4].map(mean);
+    let row = ["geometric mean", "", "", "", &median, &best, &thin, "", "", &rss, &rss_system];
+    table.add_row(row);
+    align_right(&mut table, 1..11);
+    println!("\n`{OURS}` over the best of the others, row by row; below 1 is better\n{table}");
+}
+
+/// A program that did not build has no ratio.
+fn ratio(ratio: f64) -> String {
+    or_dash((!ratio.is_nan()).then(|| format!("{ratio:.2}")))
 }

@@ -2,11 +2,12 @@
 
 use super::Options;
 use super::cells::Cell;
-use super::peers;
+use super::peers::PEERS;
 use super::result::CONTROL;
 use crate::tree::{Group, Tree, Variant};
 use anyhow::{Result, bail};
 use hakmem_workloads::{Args, Workload};
+use itertools::Itertools;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -51,23 +52,21 @@ pub(super) fn plan(tree: &Tree, options: &Options, built: &[&str]) -> Result<Vec
         true => in_order(tree, crate::ledger::ids(tree)),
         false => chosen_variants(tree, &options.variants)?,
     };
-    let in_shard = |index: usize| options.shard.is_none_or(|shard| shard.takes(index));
-    let places = ids.iter().map(|id| (id.as_str(), false));
-    // By the place among all peers, also those that did not build: a shard is the same everywhere.
-    let places: Vec<(&str, bool)> = places
-        .chain(peers::names().map(|id| (id, true)))
-        .enumerate()
-        .filter(|&(_, (id, peer))| !peer || built.contains(&id))
-        .filter(|&(index, (id, peer))| in_shard(index) || (id == CONTROL && !peer))
-        .map(|(_, place)| place)
-        .collect();
+    let variants = ids.iter().map(|id| (id.as_str(), false));
+    let places: Vec<_> = variants.chain(PEERS.map(|id| (id, true))).collect();
     let mut plan = Vec::new();
     for workload in workloads(options) {
         for ws in widths(workload, options) {
             let args = Args { cycles: options.cycles(workload, ws), ws, seed: options.seed };
-            let cell =
-                |&(id, peer): &(&str, bool)| Cell { id: id.to_owned(), peer, workload, args };
-            plan.extend(places.iter().map(cell).filter(Cell::can_run));
+            // By the place among all peers, also those that did not build: a shard is the same everywhere.
+            for (index, &(id, peer)) in places.iter().enumerate() {
+                let cell = Cell { id: id.to_owned(), peer, workload, args };
+                let is_built = !peer || built.contains(&id);
+                let is_ours = options.shard.is_none_or(|shard| shard.takes(index));
+                if is_built && cell.can_run() && (is_ours || cell.is_control()) {
+                    plan.push(cell);
+                }
+            }
         }
     }
     Ok(plan)
@@ -83,13 +82,12 @@ fn workloads(options: &Options) -> Vec<Workload> {
 }
 
 fn widths(workload: Workload, options: &Options) -> Vec<usize> {
+    let own = workload.default_ws();
     match (options.ws, workload) {
         (Some(ws), _) => vec![ws as usize],
-        (None, Workload::RandomMixed) if options.suite => {
-            vec![workload.default_ws(), SMALL_WS, LARGE_WS]
-        }
-        (None, Workload::RandomMixed) => vec![workload.default_ws(), SMALL_WS],
-        (None, _) => vec![workload.default_ws()],
+        (None, Workload::RandomMixed) if options.suite => vec![own, SMALL_WS, LARGE_WS],
+        (None, Workload::RandomMixed) => vec![own, SMALL_WS],
+        (None, _) => vec![own],
     }
 }
 
@@ -100,19 +98,22 @@ pub(crate) fn matrix(tree: &Tree) -> impl Iterator<Item = &Variant> {
 
 /// The ids asked for, or the matrix; the control always first.
 pub(crate) fn chosen_variants(tree: &Tree, asked: &[String]) -> Result<Vec<String>> {
-    let mut ids: Vec<String> = Vec::new();
-    if asked.is_empty() {
-        ids.extend(matrix(tree).map(|variant| variant.id.clone()));
-    }
-    for id in asked {
-        let Some(variant) = tree.variants.get(id) else {
-            let known: Vec<&str> = tree.variants.keys().map(String::as_str).collect();
-            bail!("--variants: no variant `{id}`; allowed: {}", known.join(", "));
-        };
-        ids.push(variant.id.clone());
-        ids.extend(tree.hash_twin(id).map(|twin| twin.id.clone()));
+    let mut ids = check_ids(tree, asked)?.to_vec();
+    match asked {
+        [] => ids.extend(matrix(tree).map(|variant| variant.id.clone())),
+        _ => ids.extend(asked.iter().filter_map(|id| Some(tree.hash_twin(id)?.id.clone()))),
     }
     Ok(in_order(tree, ids))
+}
+
+/// Fails where an id of `--variants` is none.
+pub(crate) fn check_ids<'a>(tree: &Tree, asked: &'a [String]) -> Result<&'a [String]> {
+    let unknown = asked.iter().find(|id| !tree.variants.contains_key(*id));
+    let known = || tree.variants.keys().join(", ");
+    match unknown {
+        Some(id) => bail!("--variants: no variant `{id}`; allowed: {}", known()),
+        None => Ok(asked),
+    }
 }
 
 /// The control, which is always there, and then these, once each.
@@ -125,12 +126,9 @@ fn in_order(tree: &Tree, mut ids: Vec<String>) -> Vec<String> {
 
 /// Sorts a variant behind its ancestors, and a hash twin right behind its parent.
 pub(crate) fn depth_first(tree: &Tree, id: &str) -> Vec<(bool, String)> {
-    let mut path = Vec::new();
-    let mut at = tree.variants.get(id);
-    while let Some(variant) = at {
-        path.push((!variant.is_hash_twin(), variant.id.clone()));
-        at = variant.parent.as_ref().and_then(|parent| tree.variants.get(parent));
-    }
+    let parent = |variant: &&Variant| tree.variants.get(variant.parent.as_ref()?);
+    let up = std::iter::successors(tree.variants.get(id), parent);
+    let mut path = up.map(|it| (!it.is_hash_twin(), it.id.clone())).collect_vec();
     path.reverse();
     path
 }
@@ -143,10 +141,7 @@ pub(crate) fn jobs(tree: &Tree) -> Vec<BTreeMap<&'static str, String>> {
         let variant = &tree.variants[id];
         let twin_of = variant.parent.as_ref().filter(|_| variant.is_hash_twin());
         let lookup = variant.knobs.get("registry").map_or_else(String::new, ToString::to_string);
-        let features = match twin_of {
-            Some(parent) => format!("{parent},hash-lookup"),
-            None => id.clone(),
-        };
+        let features = twin_of.map_or(id.clone(), |parent| format!("{parent},hash-lookup"));
         BTreeMap::from([
             ("id", id.clone()),
             ("variant", twin_of.unwrap_or(id).clone()),
@@ -163,62 +158,29 @@ mod tests {
     use super::*;
     use clap::Parser;
 
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        options: Options,
+    fn tree() -> Tree {
+        crate::workspace::variants().expect("the variants")
     }
 
     fn planned(args: &[&str], peers: &[&str]) -> Vec<Cell> {
-        let cli = Cli::try_parse_from([&["bench"], args].concat()).expect("good arguments");
-        let tree = crate::workspace::variants().expect("the variants");
-        plan(&tree, &cli.options, peers).expect("a plan")
+        let cli = crate::Cli::parse_from([&["cargo ci", "bench"], args].concat());
+        let crate::Command::Bench(options) = cli.command else { panic!("{args:?}") };
+        plan(&tree(), &options, peers).expect("a plan")
     }
 
     #[test]
     fn the_matrix_has_the_report_s_variants_twice_and_the_way_to_apex() {
-        let tree = crate::workspace::variants().expect("the variants");
-        let ids = chosen_variants(&tree, &[]).expect("the matrix");
-        let expected = [
-            "legacy",
-            "superslab",
-            "superslab-hash",
-            "option-a",
-            "option-a-hash",
-            "option-ab",
-            "option-ab-hash",
-            "option-abd",
-            "option-abd-hash",
-            "central-lists",
-            "uncapped",
-            "fine-classes",
-            "address-map",
-            "own-large",
-            "kept-mappings",
-            "free-by-layout",
-            "byte-bound",
-            "transfer-cache",
-            "fullest-first",
-            "fresh-zero",
-            "purge-slots",
-            "purge-pages",
-            "spread-lines",
-            "room-to-grow",
-            "parked-lists",
-            "reclaim-first",
-            "finer-classes",
-            "zero-dirty",
-            "apex",
-            "option-ad",
-            "option-ad-hash",
-        ];
-        assert_eq!(ids, expected);
+        let expected = "legacy superslab superslab-hash option-a option-a-hash option-ab option-ab-hash \
+            option-abd option-abd-hash central-lists uncapped fine-classes address-map own-large \
+            kept-mappings free-by-layout byte-bound transfer-cache fullest-first fresh-zero \
+            purge-slots purge-pages spread-lines room-to-grow parked-lists reclaim-first \
+            finer-classes zero-dirty apex option-ad option-ad-hash";
+        assert_eq!(chosen_variants(&tree(), &[]).expect("the matrix").join(" "), expected);
     }
 
     #[test]
     fn a_variant_stands_for_both_lookups_and_brings_the_control() {
-        let tree = crate::workspace::variants().expect("the variants");
-        let ids = |asked: &str| chosen_variants(&tree, &[asked.to_owned()]);
+        let ids = |asked: &str| chosen_variants(&tree(), &[asked.to_owned()]);
         assert_eq!(ids("option-a").expect("known"), ["legacy", "option-a", "option-a-hash"]);
         assert_eq!(ids("option-a-hash").expect("known"), ["legacy", "option-a-hash"]);
         let error = ids("option-z").expect_err("unknown").to_string();
@@ -228,44 +190,36 @@ mod tests {
     #[test]
     fn the_parts_of_a_run_are_the_run_and_each_has_the_control() {
         let peers = ["hakmem", "jemalloc"];
-        let whole = planned(&[], &peers);
-        let mut parts: Vec<Cell> = Vec::new();
+        let (controls, mut whole): (Vec<_>, Vec<_>) =
+            planned(&[], &peers).into_iter().partition(Cell::is_control);
         for shard in ["1/3", "2/3", "3/3"] {
             let part = planned(&["--shard", shard], &peers);
-            assert!(part.iter().any(|cell| cell.id == CONTROL), "{shard}");
-            parts.extend(part.into_iter().filter(|cell| !parts_has(&whole, cell, CONTROL)));
+            assert!(controls.iter().all(|control| part.contains(control)), "{shard}");
+            let before = whole.len();
+            whole.retain(|cell| !part.contains(cell));
+            assert_eq!(before - whole.len(), part.len() - controls.len(), "{shard}");
         }
-        let others = whole.iter().filter(|cell| cell.id != CONTROL);
-        assert_eq!(others.clone().count(), parts.len());
-        assert!(others.into_iter().all(|cell| parts.contains(cell)));
-    }
-
-    /// Whether a cell of the plan is this one, and the control's.
-    fn parts_has(plan: &[Cell], cell: &Cell, control: &str) -> bool {
-        cell.id == control && plan.contains(cell)
+        assert_eq!(whole, []);
     }
 
     #[test]
     fn a_wrong_part_is_told_what_is_allowed() {
         for wrong in ["0/3", "4/3", "3", "a/b", "1/0"] {
-            let error = wrong.parse::<Shard>().expect_err("wrong");
-            assert!(error.contains("allowed: I/N"), "{error}");
+            let said = wrong.parse::<Shard>().expect_err(wrong);
+            assert!(said.contains("allowed: I/N"), "{said}");
         }
         assert_eq!("2/11".parse(), Ok(Shard { index: 1, of: 11 }));
     }
 
     #[test]
     fn a_job_for_every_variant_with_the_features_that_select_it() {
-        let tree = crate::workspace::variants().expect("the variants");
-        let jobs = jobs(&tree);
+        let jobs = jobs(&tree());
         assert_eq!(jobs.len(), 32);
         for job in &jobs {
             let part = planned(&["--ledger", "--shard", &job["shard"]], &[]);
-            let mut ids: Vec<&str> = part.iter().map(|cell| cell.id.as_str()).collect();
-            ids.sort_by_key(|id| *id != CONTROL);
-            ids.dedup();
-            let own = job["id"].as_str();
-            assert_eq!(ids, if own == CONTROL { vec![own] } else { vec![CONTROL, own] });
+            let ids = part.iter().map(|cell| cell.id.as_str()).unique().collect_vec();
+            let expected = [CONTROL, job["id"].as_str()].into_iter().unique().collect_vec();
+            assert_eq!(ids, expected);
         }
         let hash = jobs.iter().find(|job| job["id"] == "option-a-hash").expect("a job");
         assert_eq!(hash["features"], "option-a,hash-lookup");

@@ -4,7 +4,8 @@ use super::cells::{Cell, Events, Sample};
 use super::passport::Passport;
 use super::stats::{median, median_interval};
 use crate::tree::{Tree, Variant};
-use hakmem_workloads::{Args, Workload};
+use hakmem_workloads::Args;
+use itertools::Itertools;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -94,10 +95,8 @@ pub(crate) struct Figures {
     pub(crate) sys_s: f64,
     pub(crate) peak_rss_kib: u64,
     /// By the hardware's counters; null where the machine has none.
-    #[serde(default)]
     pub(crate) kernel_cycles_per_op: Option<f64>,
     /// Last-level cache misses per operation, likewise.
-    #[serde(default)]
     pub(crate) misses_per_op: Option<f64>,
 }
 
@@ -108,10 +107,6 @@ pub(crate) type Row<'a> = (&'a str, usize);
 pub(crate) const CONTROL: &str = "legacy";
 
 impl Matrix {
-    pub(crate) fn cell(&self, id: &str, workload: Workload, ws: usize) -> Option<&Measured> {
-        self.in_row(id, (workload.name(), ws))
-    }
-
     /// A variant's cell in a row.
     pub(crate) fn in_row(&self, id: &str, row: Row<'_>) -> Option<&Measured> {
         self.cells.iter().find(|cell| !cell.peer && cell.id == id && cell.row() == row)
@@ -119,26 +114,16 @@ impl Matrix {
 
     /// The rows of the printed tables: each workload with its slots, in the order of the run.
     pub(crate) fn rows(&self) -> Vec<Row<'_>> {
-        let mut rows: Vec<Row<'_>> = Vec::new();
-        for cell in &self.cells {
-            if !rows.contains(&cell.row()) {
-                rows.push(cell.row());
-            }
-        }
-        rows
+        self.cells.iter().map(Measured::row).unique().collect()
     }
 
     /// Fills in each cell's change against its parent.
     pub(crate) fn compare(&mut self, tree: &Tree) {
-        let compared: Vec<_> = self
-            .cells
-            .iter()
-            .map(|own| {
-                let parent = tree.variants.get(&own.id)?.parent.as_deref()?;
-                let parent = self.in_row(parent, own.row()).filter(|_| !own.peer)?;
-                self.against(own, parent)
-            })
-            .collect();
+        let against_parent = |own: &Measured| {
+            let parent = tree.variants.get(&own.id).filter(|_| !own.peer)?.parent.as_deref()?;
+            self.against(own, self.in_row(parent, own.row())?)
+        };
+        let compared: Vec<_> = self.cells.iter().map(against_parent).collect();
         for (cell, against) in self.cells.iter_mut().zip(compared) {
             cell.against_parent = against;
         }
@@ -151,29 +136,35 @@ impl Matrix {
 
     /// The control cell that ran where and when this one did.
     pub(crate) fn control_for(&self, cell: &Measured) -> Option<&Measured> {
-        let same = |c: &&Measured| {
-            c.id == CONTROL && !c.peer && c.part == cell.part && c.is_in(cell.row())
-        };
-        self.cells.iter().find(same)
+        let mut controls = self.cells.iter().filter(|c| c.id == CONTROL && !c.peer);
+        controls.find(|c| c.part == cell.part && c.is_in(cell.row()))
     }
 
     /// One cell against another of its row.
     pub(crate) fn against(&self, own: &Measured, other: &Measured) -> Option<AgainstParent> {
-        let percent = |ratio: f64| 100.0 * (ratio - 1.0);
         if own.part == other.part {
-            let pairs = own.samples.iter().zip(&other.samples);
-            let ratios: Vec<f64> =
-                pairs.map(|(a, b)| a.cycles_per_op() / b.cycles_per_op()).collect();
-            let interval = median_interval(&ratios).map(|ends| ends.map(percent));
-            let ratio = median(ratios)?;
-            return Some(AgainstParent { percent: percent(ratio), interval, paired: true });
+            return AgainstParent::paired(&own.samples, &other.samples);
         }
-        let control = |cell| Some(self.control_for(cell)?.median.cycles_per_op);
-        let own_share = own.median.cycles_per_op / control(own)?;
-        let other_share = other.median.cycles_per_op / control(other)?;
-        let percent = percent(own_share / other_share);
+        let share = |cell: &Measured| {
+            Some(cell.median.cycles_per_op / self.control_for(cell)?.median.cycles_per_op)
+        };
+        let percent = percent(share(own)? / share(other)?);
         Some(AgainstParent { percent, interval: None, paired: false })
     }
+}
+
+impl AgainstParent {
+    /// From the rounds' ratios; `None` without any.
+    fn paired(own: &[Sample], other: &[Sample]) -> Option<Self> {
+        let pairs = own.iter().zip(other);
+        let ratios: Vec<f64> = pairs.map(|(a, b)| a.cycles_per_op() / b.cycles_per_op()).collect();
+        let interval = median_interval(&ratios).map(|ends| ends.map(percent));
+        Some(Self { percent: percent(median(ratios)?), interval, paired: true })
+    }
+}
+
+fn percent(ratio: f64) -> f64 {
+    100.0 * (ratio - 1.0)
 }
 
 impl Measured {
@@ -196,15 +187,14 @@ impl Measured {
         let best = samples.iter().min_by(|a, b| a.cycles.total_cmp(&b.cycles))?;
         let variant = tree.variants.get(&cell.id).filter(|_| !cell.peer);
         let twin_of = variant.filter(|v| v.is_hash_twin()).and_then(|v| v.parent.as_ref());
-        let events = match events {
-            Some(counted) => counted.events.clone()?,
-            None if cell.peer => Events::default(),
-            None => return None,
+        let events = match cell.peer {
+            true => Events::default(),
+            false => events?.events.clone()?,
         };
         let Args { cycles, ws, seed } = cell.args;
         let per_op: Vec<f64> = samples.iter().map(Sample::cycles_per_op).collect();
-        let sum = |time: fn(&Sample) -> f64| samples.iter().map(time).sum::<f64>();
-        let (user, sys) = (sum(|sample| sample.user_s), sum(|sample| sample.sys_s));
+        let user: f64 = samples.iter().map(|sample| sample.user_s).sum();
+        let sys: f64 = samples.iter().map(|sample| sample.sys_s).sum();
         Some(Self {
             id: cell.id.clone(),
             variant: twin_of.unwrap_or(&cell.id).clone(),
@@ -213,9 +203,9 @@ impl Measured {
             peer: cell.peer,
             workload: cell.workload.name().to_owned(),
             args: MeasuredArgs { cycles, ws, seed },
-            median: figures_median(&samples)?,
+            median: Figures::median(&samples)?,
             cycles_interval: median_interval(&per_op),
-            min: figures(best),
+            min: Figures::of(best),
             against_parent: None,
             kernel_percent: if user + sys > 0.0 { 100.0 * sys / (user + sys) } else { 0.0 },
             events,
@@ -236,14 +226,10 @@ impl Measured {
 impl Control {
     /// What the two runs of the control cell say; `None` if there are too few rounds to say it.
     pub(crate) fn of(own: &[Sample], repeat: &[Sample]) -> Option<Self> {
-        let pairs = own.iter().zip(repeat);
-        let ratios: Vec<f64> =
-            pairs.map(|(own, repeat)| repeat.cycles_per_op() / own.cycles_per_op()).collect();
-        let [low, high] = median_interval(&ratios)?;
-        Some(Self {
-            moved_percent: 100.0 * (median(ratios)? - 1.0).abs(),
-            interval_percent: 100.0 * (high - low) / 2.0,
-        })
+        let moved = AgainstParent::paired(repeat, own)?;
+        let [low, high] = moved.interval?;
+        let interval_percent = (high - low) / 2.0;
+        Some(Self { moved_percent: moved.percent.abs(), interval_percent })
     }
 
     pub(crate) fn is_noisy(&self) -> bool {
@@ -251,30 +237,66 @@ impl Control {
     }
 }
 
-fn figures(sample: &Sample) -> Figures {
-    let per_op = |count: f64| count / sample.ops as f64;
-    Figures {
-        ops_per_s: sample.ops as f64 / sample.wall_s,
-        cycles_per_op: sample.cycles_per_op(),
-        user_s: sample.user_s,
-        sys_s: sample.sys_s,
-        peak_rss_kib: sample.peak_rss_kib,
-        kernel_cycles_per_op: sample.kernel_cycles.map(per_op),
-        misses_per_op: sample.cache_misses.map(per_op),
+impl Figures {
+    fn of(sample: &Sample) -> Self {
+        let per_op = |count: f64| count / sample.ops as f64;
+        Self {
+            ops_per_s: sample.ops as f64 / sample.wall_s,
+            cycles_per_op: sample.cycles_per_op(),
+            user_s: sample.user_s,
+            sys_s: sample.sys_s,
+            peak_rss_kib: sample.peak_rss_kib,
+            kernel_cycles_per_op: sample.kernel_cycles.map(per_op),
+            misses_per_op: sample.cache_misses.map(per_op),
+        }
+    }
+
+    /// Each figure's median.
+    fn median(samples: &[Sample]) -> Option<Self> {
+        let all: Vec<Self> = samples.iter().map(Self::of).collect();
+        let some =
+            |figure: fn(&Self) -> Option<f64>| median(all.iter().filter_map(figure).collect());
+        let of = |figure: fn(&Self) -> f64| median(all.iter().map(figure).collect());
+        Some(Self {
+            ops_per_s: of(|f| f.ops_per_s)?,
+            cycles_per_op: of(|f| f.cycles_per_op)?,
+            user_s: of(|f| f.user_s)?,
+            sys_s: of(|f| f.sys_s)?,
+            peak_rss_kib: of(|f| f.peak_rss_kib as f64)? as u64,
+            kernel_cycles_per_op: some(|f| f.kernel_cycles_per_op),
+            misses_per_op: some(|f| f.misses_per_op),
+        })
     }
 }
 
-fn figures_median(samples: &[Sample]) -> Option<Figures> {
-    let of = |figure: fn(&Figures) -> Option<f64>| {
-        median(samples.iter().filter_map(|sample| figure(&figures(sample))).collect())
-    };
-    Some(Figures {
-        ops_per_s: of(|f| Some(f.ops_per_s))?,
-        cycles_per_op: of(|f| Some(f.cycles_per_op))?,
-        user_s: of(|f| Some(f.user_s))?,
-        sys_s: of(|f| Some(f.sys_s))?,
-        peak_rss_kib: of(|f| Some(f.peak_rss_kib as f64))? as u64,
-        kernel_cycles_per_op: of(|f| f.kernel_cycles_per_op),
-        misses_per_op: of(|f| f.misses_per_op),
-    })
+/// Results for tests.
+#[cfg(test)]
+pub(super) mod made_up {
+    use super::*;
+    use serde_json::json;
+
+    /// A result without samples: ids, rows, and cycles per operation.
+    pub(in super::super) fn matrix(cpu: &str, cells: &[(&str, Row<'_>, f64)]) -> Matrix {
+        let cell = |&(id, (workload, ws), cycles): &(&str, Row<'_>, f64)| {
+            let figures = json!({
+                "ops_per_s": 1e9 / cycles, "cycles_per_op": cycles, "user_s": 1.0, "sys_s": 0.0,
+                "peak_rss_kib": 1024,
+            });
+            json!({
+                "id": id, "variant": id, "hash_lookup": false, "peer": false, "workload": workload,
+                "args": { "cycles": 10, "ws": ws, "seed": 1 }, "median": figures, "min": figures,
+                "cycles_interval": null, "against_parent": null, "kernel_percent": 0.0,
+                "events": Events::default(), "samples": [],
+            })
+        };
+        serde_json::from_value(json!({
+            "passport": {
+                "commit": "c", "dirty": false, "cpu": cpu, "cores": 2, "kernel": "k", "rustc": "r",
+                "counter": "tsc", "date": "d",
+            },
+            "rounds": 3, "control": {}, "noisy": false, "failed": [],
+            "cells": cells.iter().map(cell).collect::<Vec<_>>(),
+        }))
+        .expect("a result")
+    }
 }

@@ -2,28 +2,14 @@
 
 use super::Options;
 use super::cells::{Cell, Programs, Sample};
-use super::journal::{Journal, Run};
+use super::journal::{Journal, Kind, Run};
 use super::passport::Passport;
-use super::result::{CONTROL, Control, Matrix, Measured};
+use super::result::{Control, Matrix, Measured};
 use crate::tree::Tree;
 use crate::workspace;
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
-
-/// Samples by place in the plan, as they come.
-struct Taken<'a> {
-    plan: &'a [Cell],
-    /// Places of the control's cells.
-    controls: Vec<usize>,
-    samples: Vec<Vec<Sample>>,
-    repeats: Vec<Vec<Sample>>,
-    events: Vec<Option<Sample>>,
-    /// Why a place gave no result; it is not tried again.
-    failed: BTreeMap<usize, String>,
-    journal: Journal,
-    bar: ProgressBar,
-}
 
 /// Runs the plan, prints progress, and keeps what it can when a run fails or is interrupted.
 pub(super) fn measure(
@@ -36,119 +22,90 @@ pub(super) fn measure(
     let rounds = options.rounds();
     let identity = (plan, rounds, passport.identity());
     let folder = workspace::target().join("bench");
-    let journal = Journal::open(&folder, &identity, &programs.files(), options.fresh)?;
+    let mut journal = Journal::open(&folder, &identity, &programs.files(), options.fresh)?;
     if journal.len() > 0 {
         eprintln!(
             "resuming: {} runs were done before an interruption; --fresh starts over",
             journal.len()
         );
     }
-    let mut taken = Taken::new(plan, journal, rounds);
+    let runs = runs(plan, rounds);
+    let bar = progress(runs.len());
+    // Why a place gave no result; it is not tried again.
+    let mut failed: BTreeMap<usize, String> = BTreeMap::new();
+    for run in runs {
+        let cell = &plan[run.place];
+        bar.set_message(format!("{} on {}", cell.id, cell.workload));
+        bar.inc(1);
+        if failed.contains_key(&run.place) {
+            continue;
+        }
+        let taken = journal.take(run, || match run.kind {
+            Kind::Counted => programs.count(cell),
+            Kind::Timed(_) | Kind::Repeated(_) => programs.time(cell),
+        });
+        if let Err(error) = taken {
+            failed.insert(run.place, format!("{error:#}"));
+        }
+    }
+    bar.finish_and_clear();
+    let matrix = summed_up(tree, plan, &journal, rounds, passport, failed.into_values().collect())?;
+    journal.close()?;
+    Ok(matrix)
+}
+
+/// All runs in their order: the rounds, and then those that count events.
+fn runs(plan: &[Cell], rounds: u32) -> Vec<Run> {
+    let mut runs = Vec::new();
     for round in 0..rounds {
-        taken.round(programs, round);
-    }
-    taken.count_events(programs);
-    taken.into_matrix(tree, rounds, passport)
-}
-
-impl<'a> Taken<'a> {
-    fn new(plan: &'a [Cell], journal: Journal, rounds: u32) -> Self {
-        let is_control = |&place: &usize| plan[place].id == CONTROL && !plan[place].peer;
-        let controls: Vec<usize> = (0..plan.len()).filter(is_control).collect();
-        let counted = plan.iter().filter(|cell| !cell.peer).count();
-        let bar = progress(((plan.len() + controls.len()) * rounds as usize + counted) as u64);
-        Self {
-            plan,
-            samples: vec![Vec::new(); plan.len()],
-            repeats: vec![Vec::new(); controls.len()],
-            controls,
-            events: vec![None; plan.len()],
-            failed: BTreeMap::new(),
-            journal,
-            bar,
-        }
-    }
-
-    fn round(&mut self, programs: &Programs, round: u32) {
-        let mut order: Vec<usize> = (0..self.plan.len()).collect();
+        let first = runs.len();
+        runs.extend((0..plan.len()).map(|place| Run { place, kind: Kind::Timed(round) }));
         if round % 2 == 1 {
-            order.reverse();
+            runs[first..].reverse();
         }
-        for place in order {
-            let timed = |cell: &Cell| programs.time(cell);
-            if let Some(sample) = self.take(place, Run::Timed { place, round }, timed) {
-                self.samples[place].push(sample);
-            }
-        }
-        for control in 0..self.controls.len() {
-            let run = Run::Repeated { control, round };
-            let timed = |cell: &Cell| programs.time(cell);
-            if let Some(sample) = self.take(self.controls[control], run, timed) {
-                self.repeats[control].push(sample);
-            }
-        }
+        let controls = (0..plan.len()).filter(|&place| plan[place].is_control());
+        runs.extend(controls.map(|place| Run { place, kind: Kind::Repeated(round) }));
     }
-
-    fn count_events(&mut self, programs: &Programs) {
-        for place in (0..self.plan.len()).filter(|&place| !self.plan[place].peer) {
-            let count = |cell: &Cell| programs.count(cell);
-            self.events[place] = self.take(place, Run::Counted { place }, count);
-        }
-    }
-
-    /// One run, unless the place has failed before.
-    fn take(
-        &mut self,
-        place: usize,
-        run: Run,
-        measure: impl FnOnce(&Cell) -> Result<Sample>,
-    ) -> Option<Sample> {
-        let cell = &self.plan[place];
-        self.bar.set_message(format!("{} on {}", cell.id, cell.workload));
-        self.bar.inc(1);
-        if self.failed.contains_key(&place) {
-            return None;
-        }
-        let sample = self.journal.take(run, || measure(cell));
-        sample.map_err(|error| self.failed.insert(place, format!("{error:#}"))).ok()
-    }
-
-    fn into_matrix(self, tree: &Tree, rounds: u32, passport: Passport) -> Result<Matrix> {
-        self.bar.finish_and_clear();
-        let failed: Vec<String> = self.failed.into_values().collect();
-        let Some(first) = self.samples.iter().flatten().next() else {
-            let why = failed.first().map_or("none was planned", String::as_str);
-            bail!("no run gave a result: {why}");
-        };
-        let mut matrix = Matrix {
-            passport: passport.counted_by(&first.counter),
-            parts: Vec::new(),
-            rounds,
-            control: BTreeMap::new(),
-            noisy: false,
-            cells: Vec::new(),
-            failed,
-        };
-        for (&place, repeats) in self.controls.iter().zip(&self.repeats) {
-            let cell = &self.plan[place];
-            if let Some(control) = Control::of(&self.samples[place], repeats) {
-                matrix.noisy |= control.is_noisy();
-                matrix.control.insert(format!("{} {}", cell.workload, cell.args.ws), control);
-            }
-        }
-        let places = self.plan.iter().zip(self.samples).zip(&self.events);
-        matrix.cells = places
-            .filter_map(|((cell, samples), events)| {
-                Measured::of(tree, cell, samples, events.as_ref())
-            })
-            .collect();
-        matrix.compare(tree);
-        self.journal.close()?;
-        Ok(matrix)
-    }
+    let counted = (0..plan.len()).filter(|&place| !plan[place].peer);
+    runs.extend(counted.map(|place| Run { place, kind: Kind::Counted }));
+    runs
 }
 
-fn progress(len: u64) -> ProgressBar {
+fn summed_up(
+    tree: &Tree,
+    plan: &[Cell],
+    journal: &Journal,
+    rounds: u32,
+    passport: Passport,
+    failed: Vec<String>,
+) -> Result<Matrix> {
+    let samples = |place, kind: fn(u32) -> Kind| -> Vec<Sample> {
+        let runs = (0..rounds).map(|round| Run { place, kind: kind(round) });
+        runs.filter_map(|run| journal.get(run)).cloned().collect()
+    };
+    let (mut control, mut cells, mut counter) = (BTreeMap::new(), Vec::new(), None);
+    for (place, cell) in plan.iter().enumerate() {
+        let timed = samples(place, Kind::Timed);
+        counter = counter.or_else(|| Some(timed.first()?.counter.clone()));
+        if let Some(moved) = Control::of(&timed, &samples(place, Kind::Repeated)) {
+            control.insert(format!("{} {}", cell.workload, cell.args.ws), moved);
+        }
+        let events = journal.get(Run { place, kind: Kind::Counted });
+        cells.extend(Measured::of(tree, cell, timed, events));
+    }
+    let Some(counter) = counter else {
+        let why = failed.first().map_or("none was planned", String::as_str);
+        bail!("no run gave a result: {why}");
+    };
+    let noisy = control.values().any(Control::is_noisy);
+    let passport = passport.counted_by(&counter);
+    let mut matrix = Matrix { passport, parts: Vec::new(), rounds, control, noisy, cells, failed };
+    matrix.compare(tree);
+    Ok(matrix)
+}
+
+/// A bar that says how much is left, and of what.
+pub(crate) fn progress(len: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len}, {eta} left: {msg}");
-    ProgressBar::new(len).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    ProgressBar::new(len as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -1,4 +1,4 @@
-//! Medians, and how far to trust them.
+//! Medians, how far to trust them, and means of ratios.
 //!
 //! The interval of a median is a percentile bootstrap: as many values as there are, drawn with
 //! replacement from the values, have a median; of 2000 such medians the middle 95 % are the interval.
@@ -34,8 +34,13 @@ pub(crate) fn median_interval(values: &[f64]) -> Option<[f64; 2]> {
     let mut medians: Vec<f64> =
         (0..DRAWS).filter_map(|_| median(values.iter().map(|_| pick()).collect())).collect();
     medians.sort_by(f64::total_cmp);
-    let at = |share: f64| medians[((DRAWS - 1) as f64 * share).round() as usize];
-    Some([at(0.025), at(0.975)])
+    Some([0.025, 0.975].map(|share| medians[((DRAWS - 1) as f64 * share).round() as usize]))
+}
+
+/// The mean of ratios: twice as much and half as much are together as much.
+pub(crate) fn geometric_mean(ratios: &[f64]) -> f64 {
+    let sum: f64 = ratios.iter().map(|ratio| ratio.ln()).sum();
+    (sum / ratios.len() as f64).exp()
 }
 
 #[cfg(test)]
@@ -43,10 +48,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians() {
+    fn medians_and_means() {
         assert_eq!(median(vec![]), None);
         assert_eq!(median(vec![3.0]), Some(3.0));
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert!((geometric_mean(&[0.5, 2.0, 8.0, 0.125]) - 1.0).abs() < 1e-9);
     }
 
     #[test]

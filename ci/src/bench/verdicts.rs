@@ -1,148 +1,154 @@
 //! `docs/report-verdicts.md`: the founding report's claims, judged by a run.
+//!
+//! `verdicts/template.md` is the document, with the rule of each verdict in it. It is told the figures here.
 
-mod arithmetic;
-mod claims;
-
-use super::result::Matrix;
-use super::sweep::SweepLine;
-use super::table::{markdown, movement};
+use super::Options;
+use super::cells::{Cell, Programs};
+use super::result::{Matrix, Measured};
+use super::table::movement;
 use crate::tree::Tree;
-use anyhow::{Context, Result};
-use comfy_table::Table;
+use anyhow::{Context, Result, ensure};
+use hakmem_workloads::{Args, Workload};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, context};
+use std::collections::BTreeMap;
 
-/// What became of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Confirmed,
-    Refuted,
-    NotTestable,
-}
-
-/// One claim of the report, with what was measured here.
-struct Claim {
-    claim: String,
-    measured: String,
-    verdict: Verdict,
-    reason: String,
-}
-
-impl Verdict {
-    fn of(holds: bool) -> Self {
-        if holds { Self::Confirmed } else { Self::Refuted }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Confirmed => "confirmed",
-            Self::Refuted => "refuted",
-            Self::NotTestable => "not testable here",
-        }
-    }
-}
-
-pub(super) fn write(matrix: &Matrix, sweep: &[SweepLine], tree: &Tree) -> Result<()> {
-    let file = crate::workspace::root().join("docs/report-verdicts.md");
-    let text = text(matrix, sweep, tree)?;
-    std::fs::write(&file, text).with_context(|| format!("{}", file.display()))?;
+/// Runs the sweep over the soft cap, judges, and writes.
+pub(super) fn write(
+    matrix: &Matrix,
+    tree: &Tree,
+    programs: &Programs,
+    options: &Options,
+) -> Result<()> {
+    let text = text(matrix, &sweep(tree, programs, options)?, tree)?;
+    fs_err::write(crate::workspace::root().join("docs/report-verdicts.md"), text)?;
     println!("\nwritten: docs/report-verdicts.md");
     Ok(())
 }
 
-fn text(matrix: &Matrix, sweep: &[SweepLine], tree: &Tree) -> Result<String> {
-    let noise = if matrix.noisy {
-        format!(
-            "\n**Noisy**: the control cell moved by more than its interval ({}). Event counts, shares and\nmemory repeat exactly or nearly so; trust differences in time only where they are larger than that.\n",
-            movement(matrix)
-        )
-    } else {
-        String::new()
-    };
-    let claims = claims::all(matrix, tree)?;
-    let count = |verdict| claims.iter().filter(|claim| claim.verdict == verdict).count();
-    Ok(format!(
-        "# The founding report's claims, judged\n\n\
-         Written by `cargo ci bench --verdicts`; do not edit. The report measured its baseline and predicted\n\
-         the rest. A figure in M ops/s depends on the machine, so predictions are judged by the *change* that\n\
-         they imply, on this machine, in one run, by each variant's best round; each reason states the rule.\n\n\
-         {}\n{noise}\n\
-         {} confirmed, {} refuted, {} not testable here.\n\n\
-         ## Predictions and criteria\n\n{}\n\n\
-         ## Risks, each of which is a test\n\n{}\n\n\
-         ## Fallbacks by soft cap\n\n{}\n\n{}\n\n\
-         ## Where the report contradicts itself\n\n{}\n",
-        matrix.passport.line(),
-        count(Verdict::Confirmed),
-        count(Verdict::Refuted),
-        count(Verdict::NotTestable),
-        claims_table(&claims),
-        risks_table(),
-        sweep_table(sweep),
-        sweep_reading(sweep),
-        arithmetic::text(matrix)?,
-    ))
-}
-
-fn claims_table(claims: &[Claim]) -> Table {
-    let mut table = markdown(&["the report", "here", "verdict", "why"]);
-    for Claim { claim, measured, verdict, reason } in claims {
-        table.add_row([claim, measured, verdict.word(), reason]);
+/// Fallbacks by soft cap, with and without recycling, on both workloads: event runs only.
+fn sweep(tree: &Tree, programs: &Programs, options: &Options) -> Result<Vec<Value>> {
+    let mut lines = Vec::new();
+    for workload in Workload::REPORT {
+        let ws = workload.default_ws();
+        let args = Args { cycles: options.cycles(workload, ws), ws, seed: options.seed };
+        for (base, recycling) in [("superslab", "none"), ("option-a", "freelist")] {
+            for cap in ["2", "4", "8", "16", "none"] {
+                let id = if cap == "2" { base.to_owned() } else { format!("{base}-cap-{cap}") };
+                let variant = tree.variants.get(&id);
+                let knobs = &variant.with_context(|| format!("no variants/{id}.toml"))?.knobs;
+                let is_set = knobs.get("soft_cap").is_some_and(|set| set.to_string() == cap);
+                ensure!(is_set, "variants/{id}.toml: soft_cap is not {cap}");
+                let sample = programs.count(&Cell { id, peer: false, workload, args })?;
+                let events = sample.events.unwrap_or_default();
+                lines.push(context! {
+                    workload => workload.name(),
+                    cap,
+                    recycling,
+                    fallbacks => events.all_fallbacks(),
+                    class7 => events.class7_fallbacks(),
+                    superslabs => events.superslabs,
+                    mib => sample.peak_rss_kib as f64 / 1024.0,
+                });
+            }
+        }
     }
-    table
+    Ok(lines)
 }
 
-fn risks_table() -> Table {
-    let mut table = markdown(&["the report", "test", "what it shows"]);
-    for risk in claims::RISKS {
-        table.add_row(risk);
-    }
-    table
-}
-
-fn sweep_table(sweep: &[SweepLine]) -> Table {
-    let head = [
-        "workload",
-        "soft cap",
-        "recycling",
-        "fallbacks",
-        "of them class 7",
-        "SuperSlabs",
-        "peak RSS MiB",
-    ];
-    let mut table = markdown(&head);
-    for line in sweep {
-        table.add_row([
-            line.workload.to_owned(),
-            line.cap.clone(),
-            if line.recycles { "freelist" } else { "none" }.to_owned(),
-            line.events.all_fallbacks().to_string(),
-            line.events.fallbacks.last().copied().unwrap_or(0).to_string(),
-            line.events.superslabs.to_string(),
-            format!("{:.1}", line.peak_rss_kib as f64 / 1024.0),
-        ]);
-    }
-    table
-}
-
-/// What the sweep says, in a sentence per workload, from its figures.
-fn sweep_reading(sweep: &[SweepLine]) -> String {
-    let first_without = |workload: &str, recycles: bool| {
-        let none = |line: &&SweepLine| {
-            line.workload == workload
-                && line.recycles == recycles
-                && line.events.all_fallbacks() == 0
-        };
-        sweep.iter().find(none).map_or("no cap", |line| line.cap.as_str())
+fn text(matrix: &Matrix, sweep: &[Value], tree: &Tree) -> Result<String> {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    env.set_trim_blocks(true);
+    env.set_lstrip_blocks(true);
+    env.add_filter("to", |value: f64, places: usize| format!("{value:.places$}"));
+    env.add_filter("signed", |value: f64, places: usize| format!("{value:+.places$}"));
+    env.add_filter("times", |text: &str, word: &str| text.matches(word).count());
+    env.add_function("verdict", |holds: bool| if holds { "confirmed" } else { "refuted" });
+    env.add_function("faster", faster);
+    let cells: BTreeMap<_, _> = matrix
+        .cells
+        .iter()
+        .filter(|cell| !cell.peer)
+        .map(|cell| ((cell.id.clone(), cell.workload.clone(), cell.args.ws), figures(cell)))
+        .collect();
+    let cell = move |id: String, workload: Option<&str>, ws: Option<usize>| {
+        let workload: Workload = workload.map_or(Ok(Workload::RandomMixed), str::parse)?;
+        let ws = ws.unwrap_or(workload.default_ws());
+        let cell = cells.get(&(id.clone(), workload.name().to_owned(), ws)).cloned();
+        cell.ok_or_else(|| format!("{id} on {workload} {ws} gave no result to judge"))
     };
-    let sentence = |workload: &str| {
-        format!(
-            "- `{workload}`: the smallest cap without any fallback is {} without recycling and {} with it.",
-            first_without(workload, false),
-            first_without(workload, true),
-        )
+    env.add_function("cell", move |id: String, workload: Option<&str>, ws: Option<usize>| {
+        cell(id, workload, ws).map_err(|why| Error::new(ErrorKind::InvalidOperation, why))
+    });
+    let variants: BTreeMap<_, _> = tree
+        .variants
+        .values()
+        .map(|variant| {
+            let said = context! {
+                parent => variant.parent,
+                m_ops => variant.report.m_ops_per_s,
+                kernel => variant.report.kernel_percent,
+                stage1 => variant.report.stage1_percent,
+            };
+            (&variant.id, said)
+        })
+        .collect();
+    let context = context! {
+        passport => matrix.passport.line(),
+        noisy => matrix.noisy.then(|| movement(matrix)),
+        sweep,
+        variants,
     };
-    format!(
-        "SuperSlabs of 512 KiB, linear registry.\n\n{}\n{}",
-        sentence("random_mixed"),
-        sentence("phase_shift")
-    )
+    Ok(env.render_named_str("template.md", include_str!("verdicts/template.md"), context)?)
+}
+
+/// What the template asks of a cell.
+fn figures(cell: &Measured) -> Value {
+    let events = &cell.events;
+    context! {
+        m_ops => cell.median.ops_per_s / 1e6,
+        cycles => cell.median.cycles_per_op,
+        best => cell.min.cycles_per_op,
+        kernel => cell.kernel_percent,
+        mib => cell.median.peak_rss_kib as f64 / 1024.0,
+        fallbacks => events.all_fallbacks(),
+        class7 => events.class7_fallbacks(),
+        stage1 => events.stage1_percent().unwrap_or(0.0),
+        probes => events.probes as f64 / events.lookups.max(1) as f64,
+        empty_scan => events.acquire.empty_scan,
+        freelist => events.acquire.freelist,
+        retired => events.retired,
+    }
+}
+
+/// Change of speed of a cell against another in percent, by each one's best round, which other programs on
+/// the machine disturbed least.
+fn faster(own: &Value, other: &Value) -> Result<f64, Error> {
+    let best = |cell: &Value| f64::try_from(cell.get_attr("best")?);
+    Ok(100.0 * (best(other)? / best(own)? - 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::result::made_up;
+    use super::*;
+
+    #[test]
+    fn every_claim_is_judged() {
+        let tree = crate::workspace::variants().expect("the variants");
+        let [larson, thrash] = Workload::GUARDS.map(|guard| (guard.name(), guard.default_ws()));
+        let rows = [("random_mixed", 8192), ("random_mixed", 256), ("phase_shift", 512)];
+        let rows = [&rows, [larson, thrash].as_slice()].concat();
+        let cells: Vec<_> = tree
+            .variants
+            .keys()
+            .flat_map(|id| rows.iter().map(|&row| (id.as_str(), row, 50.0)))
+            .collect();
+        let text = text(&made_up::matrix("cpu", &cells), &[], &tree).expect("a document");
+        let judged = text.lines().find(|line| line.ends_with("1 not testable here."));
+        assert_eq!(judged, Some("8 confirmed, 11 refuted, 1 not testable here."), "{text}");
+        let others: Vec<_> = cells.into_iter().filter(|(id, ..)| *id != "option-ab").collect();
+        let error = super::text(&made_up::matrix("cpu", &others), &[], &tree).expect_err("missing");
+        assert!(format!("{error:#}").contains("option-ab on random_mixed 8192 gave no result"));
+    }
 }

@@ -6,7 +6,7 @@
 
 use super::model::{Part, Stage};
 use crate::bench::cells::{Cell, Events, Programs};
-use crate::bench::peers::{NULL, null_program};
+use crate::bench::peers::{self, NULL};
 use crate::bench::result::{Matrix, Measured};
 use crate::bench::stats;
 use anyhow::{Context, Result};
@@ -77,7 +77,7 @@ struct Rates {
 
 pub(super) fn take(matrix: &Matrix) -> Result<Vec<Stage>> {
     let mut programs = Programs::build()?;
-    programs.peers.extend([null_program()?]);
+    programs.peers.insert(NULL.to_owned(), peers::program(NULL)?);
     let null = [null(matrix, &programs, WS)?, null(matrix, &programs, SMALL_WS)?];
     let prices = Prices { matrix, null, programs };
     let shared = Shared { fallback: prices.fallback()?, slab: prices.slab(BEST)? };
@@ -93,7 +93,8 @@ fn null(matrix: &Matrix, programs: &Programs, ws: usize) -> Result<f64> {
     if let Some(cell) = matrix.cells.iter().find(is_it) {
         return Ok(cell.median.cycles_per_op);
     }
-    let like = matrix.cell(BASELINE, WORKLOAD, ws).context("the result has no baseline")?.args;
+    let like =
+        matrix.in_row(BASELINE, (WORKLOAD.name(), ws)).context("the result has no baseline")?.args;
     let args = Args { cycles: like.cycles, ws, seed: like.seed };
     let cell = Cell { id: NULL.to_owned(), peer: true, workload: WORKLOAD, args };
     let run = |_| programs.time(&cell).map(|sample| sample.cycles_per_op());
@@ -120,13 +121,14 @@ impl Rates {
 
 impl Prices<'_> {
     fn cell(&self, id: &str, ws: usize) -> Result<&Measured> {
-        let cell = self.matrix.cell(id, WORKLOAD, ws);
+        let cell = self.matrix.in_row(id, (WORKLOAD.name(), ws));
         cell.with_context(|| format!("the result has no {id} on {WORKLOAD} {ws}"))
     }
 
     /// Median cycles of an operation of a path.
     fn path(&self, variant: &str, path: &str, ops: u64) -> Result<f64> {
-        let run = |_| self.programs.path(variant, path, ops).map(|sample| sample.cycles_per_op());
+        let run =
+            |_| self.programs.time_path(variant, path, ops).map(|sample| sample.cycles_per_op());
         let cycles = (0..REPEATS).map(run).collect::<Result<Vec<_>>>()?;
         stats::median(cycles).with_context(|| format!("no run of {path}"))
     }

@@ -104,7 +104,7 @@ fn print_budget(budget: &[Stage]) {
         "\nThe founding report's budget, rebuilt: random_mixed, 8192 slots, cycles per operation"
     );
     for stage in budget {
-        let mut table = markdown(&["", "the report", "measured", "how"]);
+        let mut table = markdown(["", "the report", "measured", "how"]);
         align_right(&mut table, 1..3);
         for part in &stage.parts {
             let said = part.said.map_or("–".to_owned(), |[low, high]| {
