@@ -5,9 +5,9 @@
 //! shown as not separated.
 
 use super::model::{Part, Stage};
-use crate::bench::cells::{Cell, Events, Programs};
+use crate::bench::cells::{Cell, Events, Programs, Sample};
 use crate::bench::peers::{self, NULL};
-use crate::bench::result::{Matrix, Measured};
+use crate::bench::result::{Matrix, Measured, MeasuredArgs};
 use crate::bench::stats;
 use anyhow::{Context, Result};
 use hakmem_workloads::{Args, Workload};
@@ -51,93 +51,70 @@ const STAGES: [(&str, &str, f64); 3] = [
     ("after 9-1 + 9-2", BEST, 95.0),
 ];
 
-/// What a path or a floor takes, in cycles.
-struct Prices<'a> {
+/// Where prices and events come from.
+struct Sources<'a> {
     matrix: &'a Matrix,
     programs: Programs,
-    /// Cycles per operation of the workload with the null allocator, at both working sets.
-    null: [f64; 2],
 }
 
-/// Prices that are taken once, for every stage: of a fallback, and of a slab's life.
+/// Prices that are taken once, for every stage, in cycles.
 struct Shared {
     fallback: f64,
+    /// The life of a slab.
     slab: f64,
-}
-
-/// How often things happen, per operation of a cell.
-struct Rates {
-    hits: f64,
-    misses: f64,
-    fallbacks: f64,
-    drains: f64,
-    acquisitions: f64,
-    superslabs: u64,
+    /// An operation of the workload with the null allocator, at both working sets.
+    null: [f64; 2],
 }
 
 pub(super) fn take(matrix: &Matrix) -> Result<Vec<Stage>> {
     let mut programs = Programs::build()?;
     programs.peers.insert(NULL.to_owned(), peers::program(NULL)?);
-    let null = [null(matrix, &programs, WS)?, null(matrix, &programs, SMALL_WS)?];
-    let prices = Prices { matrix, null, programs };
-    let shared = Shared { fallback: prices.fallback()?, slab: prices.slab(BEST)? };
+    let sources = Sources { matrix, programs };
+    let null = [sources.null(WS)?, sources.null(SMALL_WS)?];
+    let shared = Shared { fallback: sources.fallback()?, slab: sources.slab(BEST)?, null };
     let stages = STAGES.into_iter().enumerate();
-    stages.map(|(index, stage)| prices.stage(index, stage, &shared)).collect()
+    stages.map(|(index, stage)| sources.stage(index, stage, &shared)).collect()
 }
 
-/// Median cycles per operation of the workload on the null allocator: the result's own, or of runs as
-/// long as those of the result.
-fn null(matrix: &Matrix, programs: &Programs, ws: usize) -> Result<f64> {
-    let is_it =
-        |cell: &&Measured| cell.peer && cell.id == NULL && cell.is_in((WORKLOAD.name(), ws));
-    if let Some(cell) = matrix.cells.iter().find(is_it) {
-        return Ok(cell.median.cycles_per_op);
-    }
-    let like =
-        matrix.in_row(BASELINE, (WORKLOAD.name(), ws)).context("the result has no baseline")?.args;
-    let args = Args { cycles: like.cycles, ws, seed: like.seed };
-    let cell = Cell { id: NULL.to_owned(), peer: true, workload: WORKLOAD, args };
-    let run = |_| programs.time(&cell).map(|sample| sample.cycles_per_op());
-    let cycles = (0..REPEATS).map(run).collect::<Result<Vec<_>>>()?;
-    stats::median(cycles).context("no run of the null allocator")
+/// Median cycles of an operation.
+fn median(run: impl Fn() -> Result<Sample>) -> Result<f64> {
+    let cycles = (0..REPEATS).map(|_| Ok(run()?.cycles_per_op())).collect::<Result<Vec<_>>>()?;
+    stats::median(cycles).context("no run")
 }
 
-impl Rates {
-    fn of(cell: &Measured) -> Self {
-        let events = &cell.events;
-        let per_op = |count: u64| count as f64 / cell.args.cycles as f64;
-        let fallbacks = per_op(events.all_fallbacks());
-        Self {
-            // Half of the operations free, and look up; what fell back is not found.
-            hits: per_op(events.lookups) - fallbacks,
-            misses: fallbacks,
-            fallbacks,
-            drains: per_op(events.drains),
-            acquisitions: per_op(events.acquire.all()),
-            superslabs: events.superslabs,
-        }
-    }
+/// How often something happens, per operation of a cell.
+fn rate(cell: &Measured, count: fn(&Events) -> u64) -> f64 {
+    count(&cell.events) as f64 / cell.args.cycles as f64
 }
 
-impl Prices<'_> {
+/// Lookups that find a SuperSlab, per operation. Half of the operations free, and look up; what fell back is
+/// not found.
+fn hits(cell: &Measured) -> f64 {
+    rate(cell, |events| events.lookups) - rate(cell, Events::all_fallbacks)
+}
+
+impl Sources<'_> {
     fn cell(&self, id: &str, ws: usize) -> Result<&Measured> {
         let cell = self.matrix.in_row(id, (WORKLOAD.name(), ws));
         cell.with_context(|| format!("the result has no {id} on {WORKLOAD} {ws}"))
     }
 
-    /// Median cycles of an operation of a path.
-    fn path(&self, variant: &str, path: &str, ops: u64) -> Result<f64> {
-        let run =
-            |_| self.programs.time_path(variant, path, ops).map(|sample| sample.cycles_per_op());
-        let cycles = (0..REPEATS).map(run).collect::<Result<Vec<_>>>()?;
-        stats::median(cycles).with_context(|| format!("no run of {path}"))
+    /// Median cycles per operation of the workload on the null allocator: the result's own, or of runs as
+    /// long as those of the result.
+    fn null(&self, ws: usize) -> Result<f64> {
+        let mut nulls = self.matrix.cells.iter().filter(|cell| cell.peer && cell.id == NULL);
+        if let Some(cell) = nulls.find(|cell| cell.is_in((WORKLOAD.name(), ws))) {
+            return Ok(cell.median.cycles_per_op);
+        }
+        let MeasuredArgs { cycles, seed, .. } = self.cell(BASELINE, ws)?.args;
+        let args = Args { cycles, ws, seed };
+        let cell = Cell { id: NULL.to_owned(), peer: true, workload: WORKLOAD, args };
+        median(|| self.programs.time(&cell))
     }
 
-    fn lookup(&self, variant: &str, rates: &Rates) -> Result<f64> {
-        let n = rates.superslabs;
-        let price = |kind: &str| self.path(variant, &format!("lookup_{kind}_{n}"), 1_000_000);
-        let misses = if rates.misses > 0.0 { rates.misses * price("miss")? } else { 0.0 };
-        Ok(rates.hits * price("hit")? + misses)
+    /// Median cycles of an operation of a path.
+    fn path(&self, variant: &str, path: &str, ops: u64) -> Result<f64> {
+        median(|| self.programs.time_path(variant, path, ops))
     }
 
     /// Events of an operation of a path.
@@ -145,6 +122,17 @@ impl Prices<'_> {
         let sample = self.programs.count_path(variant, path, SHIFTS)?;
         let events = sample.events.with_context(|| format!("{path} counted nothing"))?;
         Ok(count(&events) as f64 / SHIFTS as f64)
+    }
+
+    /// What lookups take of an operation of a cell.
+    fn lookup(&self, cell: &Measured) -> Result<f64> {
+        let price = |kind: &str| {
+            let path = format!("lookup_{kind}_{}", cell.events.superslabs);
+            self.path(&cell.id, &path, 1_000_000)
+        };
+        let misses = rate(cell, Events::all_fallbacks);
+        let missing = if misses > 0.0 { misses * price("miss")? } else { 0.0 };
+        Ok(hits(cell) * price("hit")? + missing)
     }
 
     /// A block allocated and freed in a loop over many, without a drain.
@@ -170,55 +158,52 @@ impl Prices<'_> {
     /// takes to find a SuperSlab taken out again.
     fn fallback(&self) -> Result<f64> {
         let (with, without) = (self.cell(BASELINE, WS)?, self.cell(WITHOUT_CAP, WS)?);
-        let (rates, rates_without) = (Rates::of(with), Rates::of(without));
         let saved = with.median.cycles_per_op - without.median.cycles_per_op;
-        let walk = self.lookup(WITHOUT_CAP, &rates_without)? - self.lookup(BASELINE, &rates)?;
+        let walk = self.lookup(without)? - self.lookup(with)?;
+        let fallbacks = rate(with, Events::all_fallbacks);
         // A run too short to fall back has nothing to divide by, and nothing to pay.
-        Ok(if rates.fallbacks > 0.0 { (saved + walk) / rates.fallbacks } else { 0.0 })
+        Ok(if fallbacks > 0.0 { (saved + walk) / fallbacks } else { 0.0 })
     }
 
     fn stage(
         &self,
         index: usize,
-        (name, variant, said): (&str, &str, f64),
-        &Shared { fallback: per_fallback, slab }: &Shared,
+        (name, variant, total): (&str, &str, f64),
+        &Shared { fallback: per_fallback, slab: per_slab, null }: &Shared,
     ) -> Result<Stage> {
         let (large, small) = (self.cell(variant, WS)?, self.cell(variant, SMALL_WS)?);
-        let (rates, rates_small) = (Rates::of(large), Rates::of(small));
-        let lookup = self.lookup(variant, &rates)?;
-        let lookup_small = self.lookup(variant, &rates_small)?;
-        let slow = self.refill_and_drain(variant)?;
-        let hit = self.path(variant, "hit", 2_000_000)?
-            - self.path(variant, "lookup_hit_1", 1_000_000)?;
+        let fallbacks = rate(large, Events::all_fallbacks);
+        let slabs = rate(large, |events| events.acquire.all());
+        let [drains, drains_small] = [large, small].map(|cell| rate(cell, |events| events.drains));
 
-        let fallback = rates.fallbacks * per_fallback;
-        let drain = rates.drains * slow;
+        let (lookup, lookup_small) = (self.lookup(large)?, self.lookup(small)?);
+        let per_drain = self.refill_and_drain(variant)?;
+        let hit_pair = self.path(variant, "hit", 2_000_000)?
+            - self.path(variant, "lookup_hit_1", 1_000_000)?;
         let grown = large.median.cycles_per_op - small.median.cycles_per_op;
-        let of_parts =
-            (lookup - lookup_small) + fallback + (rates.drains - rates_small.drains) * slow;
-        let of_workload = self.null[0] - self.null[1];
+        let of_parts = (lookup - lookup_small)
+            + fallbacks * per_fallback
+            + (drains - drains_small) * per_drain;
+        let of_workload = null[0] - null[1];
         let figures = [
             (
                 lookup,
                 format!(
-                    "bench of the part: lookups per operation ({:.2} found, {:.2} not) × the paths lookup_hit_{n} and lookup_miss_{n}",
-                    rates.hits,
-                    rates.misses,
-                    n = rates.superslabs
+                    "bench of the part: lookups per operation ({:.2} found, {fallbacks:.2} not) × the paths lookup_hit_{n} and lookup_miss_{n}",
+                    hits(large),
+                    n = large.events.superslabs
                 ),
             ),
             (
-                fallback,
+                fallbacks * per_fallback,
                 format!(
-                    "ablation: {:.4} fallbacks per operation × {per_fallback:.0} cycles, which is `{BASELINE}` against `{WITHOUT_CAP}`, the walk past its additional SuperSlabs taken out",
-                    rates.fallbacks
+                    "ablation: {fallbacks:.4} fallbacks per operation × {per_fallback:.0} cycles, which is `{BASELINE}` against `{WITHOUT_CAP}`, the walk past its additional SuperSlabs taken out",
                 ),
             ),
             (
-                rates.acquisitions * slab,
+                slabs * per_slab,
                 format!(
-                    "bench of the part: {:.6} slabs acquired per operation × {slab:.0} cycles for the life of a slab (path retire_reuse of `{BEST}`, without its allocations and frees by list_turnover; drains are in it)",
-                    rates.acquisitions
+                    "bench of the part: {slabs:.6} slabs acquired per operation × {per_slab:.0} cycles for the life of a slab (path retire_reuse of `{BEST}`, without its allocations and frees by list_turnover; drains are in it)",
                 ),
             ),
             (
@@ -228,18 +213,17 @@ impl Prices<'_> {
                 ),
             ),
             (
-                drain,
+                drains * per_drain,
                 format!(
-                    "bench of the part: {:.4} drains per operation × {slow:.0} cycles for one and the refill that goes with it (path turnover against list_turnover)",
-                    rates.drains
+                    "bench of the part: {drains:.4} drains per operation × {per_drain:.0} cycles for one and the refill that goes with it (path turnover against list_turnover)",
                 ),
             ),
             (
-                self.null[0] + hit / 2.0,
+                null[0] + hit_pair / 2.0,
                 format!(
                     "the workload on the null allocator ({:.1}), and half a hit pair without its lookup ({:.1})",
-                    self.null[0],
-                    hit / 2.0
+                    null[0],
+                    hit_pair / 2.0
                 ),
             ),
         ];
@@ -252,7 +236,7 @@ impl Prices<'_> {
         Ok(Stage {
             name: name.to_owned(),
             variant: variant.to_owned(),
-            said,
+            said: total,
             measured: large.median.cycles_per_op,
             parts: parts.collect(),
         })

@@ -1,31 +1,31 @@
 //! The edges of the tree: each variant against its parent, and against the best with a knob left out.
 
-use super::code_size::Sizes;
 use super::model::{Change, Edge, EdgeRow, Expectation};
 use crate::bench::plan::{depth_first, matrix};
-use crate::bench::result::{Figures, Matrix, Measured};
+use crate::bench::result::{Figures, Matrix, Measured, Row};
 use crate::instructions::{Count, Counts};
 use crate::tree::{Tree, Variant};
 use hakmem_workloads::Workload;
+use itertools::Itertools;
+use std::collections::BTreeMap;
 
 /// The row that the report's predictions are about.
-const REPORT: (Workload, usize) = (Workload::RandomMixed, 8192);
+const REPORT: Row<'static> = (Workload::RandomMixed.name(), 8192);
 
 /// Where the figures come from.
 pub(super) struct Sources<'a> {
     pub(super) matrix: &'a Matrix,
     pub(super) counts: Option<&'a Counts>,
-    pub(super) sizes: Option<&'a Sizes>,
+    /// Bytes of code, by variant.
+    pub(super) sizes: Option<&'a BTreeMap<String, f64>>,
 }
 
 /// Variants that differ from the best in one knob, which they have as the root has it, or leave at its
 /// default where the root knows none; and the knob.
 pub(super) fn left_out(tree: &Tree) -> impl Iterator<Item = (&Variant, &'static str)> {
     let best = tree.default_variant();
-    let root =
-        std::iter::successors(Some(best), |variant| tree.variants.get(variant.parent.as_ref()?))
-            .last()
-            .unwrap_or(best);
+    let parent = |variant: &&Variant| tree.variants.get(variant.parent.as_ref()?);
+    let root = std::iter::successors(Some(best), parent).last().unwrap_or(best);
     let changed = best.knobs.iter().filter(|(key, value)| root.knobs.get(*key) != Some(value));
     changed.filter_map(move |(key, _)| {
         let mut knobs = best.knobs.clone();
@@ -50,11 +50,12 @@ fn knob(variant: &Variant, other: &Variant) -> String {
 impl Sources<'_> {
     /// The variants of the matrix that have a parent, parents first.
     pub(super) fn edges(&self, tree: &Tree) -> Vec<Edge> {
-        let parent_of = |variant: &Variant| tree.variants.get(variant.parent.as_ref()?);
-        let mut children: Vec<(&Variant, &Variant)> =
-            matrix(tree).filter_map(|variant| Some((variant, parent_of(variant)?))).collect();
-        children.sort_by_key(|(variant, _)| depth_first(tree, &variant.id));
-        children.into_iter().map(|(variant, parent)| self.edge(variant, parent, true)).collect()
+        let variants = matrix(tree).sorted_by_key(|variant| depth_first(tree, &variant.id));
+        let edges = variants.filter_map(|variant| {
+            let parent = tree.variants.get(variant.parent.as_ref()?)?;
+            Some(self.edge(variant, parent, true))
+        });
+        edges.collect()
     }
 
     /// The best variant with one knob set back to what the tree's root has.
@@ -105,7 +106,7 @@ impl Sources<'_> {
             kernel_percent: Some(Change { from: from.kernel_percent, to: to.kernel_percent }),
             expected: Vec::new(),
         };
-        if judge && to.is_in((REPORT.0.name(), REPORT.1)) {
+        if judge && to.is_in(REPORT) {
             row.expected = expected(variant, &row);
         }
         row
@@ -118,18 +119,13 @@ fn change(from: Option<f64>, to: Option<f64>) -> Option<Change> {
 
 /// What a variant's file expects of a row, and what came of it.
 fn expected(variant: &Variant, row: &EdgeRow) -> Vec<Expectation> {
-    let measured = |metric: &str| match metric {
-        "cycles_per_op" => row.cycles_percent,
-        _ => row.peak_rss_kib.and_then(Change::percent),
-    };
     let lines = variant.expect.iter().filter_map(|(metric, &(low, high))| {
-        let measured_percent = measured(metric)?;
-        Some(Expectation {
-            metric: metric.clone(),
-            range: [low, high],
-            measured_percent,
-            met: (low..=high).contains(&measured_percent),
-        })
+        let measured_percent = match metric.as_str() {
+            "cycles_per_op" => row.cycles_percent?,
+            _ => row.peak_rss_kib?.percent()?,
+        };
+        let met = (low..=high).contains(&measured_percent);
+        Some(Expectation { metric: metric.clone(), range: [low, high], measured_percent, met })
     });
     lines.collect()
 }
