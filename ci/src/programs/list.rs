@@ -10,32 +10,23 @@ use anyhow::Result;
 /// A program and its work: a shell script that prints the same whenever it is given the same size.
 pub(super) struct Program {
     pub(super) name: &'static str,
-    pub(super) sets: Sets,
+    sets: Sets,
     /// Each program that the script needs, and the package that has it.
     needs: &'static [(&'static str, &'static str)],
     /// In the folder where the script runs: name and text.
     pub(super) files: &'static [(&'static str, &'static str)],
     /// For `sh -eu`; its one argument is the size.
     pub(super) script: &'static str,
-    full: u32,
-    quick: u32,
+    /// For seconds, and for tenths of a second.
+    sizes: [u32; 2],
 }
 
 /// Where a program runs when none is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sets {
+enum Sets {
     Full,
     Short,
     Both,
-}
-
-/// How much work it is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Size {
-    /// Seconds.
-    Full,
-    /// Tenths of a second.
-    Quick,
 }
 
 pub(super) const PROGRAMS: [Program; 12] = [
@@ -46,8 +37,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         files: &[("work.py", include_str!("scripts/work.py"))],
         // Without which small objects come from an allocator of its own.
         script: "export PYTHONMALLOC=malloc PYTHONHASHSEED=0\nexec python3 work.py \"$1\"",
-        full: 100_000,
-        quick: 10_000,
+        sizes: [100_000, 10_000],
     },
     Program {
         name: "perl",
@@ -55,8 +45,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         needs: &[("/usr/bin/perl", "perl-base")],
         files: &[("work.pl", include_str!("scripts/work.pl"))],
         script: "exec perl work.pl \"$1\"",
-        full: 200_000,
-        quick: 20_000,
+        sizes: [200_000, 20_000],
     },
     Program {
         name: "sqlite3",
@@ -64,8 +53,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         needs: &[("/usr/bin/sqlite3", "sqlite3")],
         files: &[("work.sql", include_str!("scripts/work.sql"))],
         script: include_str!("scripts/sqlite3.sh"),
-        full: 200_000,
-        quick: 20_000,
+        sizes: [200_000, 20_000],
     },
     Program {
         name: "redis",
@@ -73,8 +61,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         needs: &[("/usr/bin/redis-check-rdb", "redis-tools")],
         files: &[],
         script: include_str!("scripts/redis.sh"),
-        full: 60_000,
-        quick: 5_000,
+        sizes: [60_000, 5_000],
     },
     Program {
         name: "git",
@@ -82,8 +69,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         needs: &[("/usr/bin/git", "git")],
         files: &[],
         script: include_str!("scripts/git.sh"),
-        full: 200,
-        quick: 20,
+        sizes: [200, 20],
     },
     Program {
         name: "g++",
@@ -91,8 +77,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         needs: &[("/usr/bin/g++", "g++")],
         files: &[("work.cpp", include_str!("scripts/work.cpp"))],
         script: "g++ -O2 -std=c++17 -DSIZE=\"$1\" -S -o work.s work.cpp\ncksum <work.s",
-        full: 6,
-        quick: 1,
+        sizes: [6, 1],
     },
     Program {
         name: "node",
@@ -100,8 +85,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         needs: &[("/usr/bin/node", "nodejs")],
         files: &[("work.js", include_str!("scripts/work.js"))],
         script: "exec node work.js \"$1\"",
-        full: 20_000,
-        quick: 1_000,
+        sizes: [20_000, 1_000],
     },
     Program {
         name: "java",
@@ -110,8 +94,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         files: &[("Work.java", include_str!("scripts/Work.java"))],
         // What it says of its performance goes outside of the folder.
         script: "exec java -Xmx256m -XX:-UsePerfData Work.java \"$1\"",
-        full: 5_000,
-        quick: 250,
+        sizes: [5_000, 250],
     },
     Program {
         name: "sort",
@@ -119,8 +102,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         needs: &[("/usr/bin/sort", "coreutils")],
         files: &[],
         script: include_str!("scripts/sort.sh"),
-        full: 600_000,
-        quick: 50_000,
+        sizes: [600_000, 50_000],
     },
     Program {
         name: "stress-ng",
@@ -128,8 +110,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         needs: &[("/usr/bin/stress-ng", "stress-ng")],
         files: &[],
         script: include_str!("scripts/stress-ng.sh"),
-        full: 10_000,
-        quick: 500,
+        sizes: [10_000, 500],
     },
     Program {
         name: "rustc",
@@ -137,8 +118,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         needs: &[("/usr/bin/rustc", "rustc")],
         files: &[("work.rs", include_str!("scripts/work.rs"))],
         script: include_str!("scripts/rustc.sh"),
-        full: 3,
-        quick: 1,
+        sizes: [3, 1],
     },
     Program {
         name: "cargo",
@@ -146,17 +126,19 @@ pub(super) const PROGRAMS: [Program; 12] = [
         needs: &[("/usr/bin/cargo", "cargo"), ("/usr/bin/rustc", "rustc")],
         files: &[("work.rs", include_str!("scripts/work.rs"))],
         script: include_str!("scripts/cargo.sh"),
-        full: 3,
-        quick: 1,
+        sizes: [3, 1],
     },
 ];
 
 impl Program {
-    pub(super) fn size(&self, size: Size) -> u32 {
-        match size {
-            Size::Full => self.full,
-            Size::Quick => self.quick,
-        }
+    /// How much work it is given.
+    pub(super) fn size(&self, quick: bool) -> u32 {
+        self.sizes[usize::from(quick)]
+    }
+
+    /// Whether it is run where none is named.
+    pub(super) fn is_in_set(&self, quick: bool) -> bool {
+        self.sets != if quick { Sets::Full } else { Sets::Short }
     }
 
     pub(super) fn is_installed(&self) -> bool {
@@ -177,7 +159,7 @@ impl Program {
     /// One for a test.
     #[cfg(test)]
     pub(super) const fn of(name: &'static str, script: &'static str) -> Self {
-        Self { name, sets: Sets::Short, needs: &[], files: &[], script, full: 2, quick: 1 }
+        Self { name, sets: Sets::Short, needs: &[], files: &[], script, sizes: [2, 1] }
     }
 }
 
@@ -188,29 +170,16 @@ fn version_of(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn no_two_programs_share_a_name() {
-        let names: BTreeSet<&str> = PROGRAMS.iter().map(|program| program.name).collect();
-        assert_eq!(names.len(), PROGRAMS.len());
-    }
+    use itertools::Itertools;
 
     #[test]
     fn a_quick_run_differs_in_nothing_but_its_size() {
-        for Program { name, script, files, full, quick, .. } in &PROGRAMS {
+        assert!(PROGRAMS.iter().map(|program| program.name).all_unique());
+        for Program { name, script, files, sizes: [full, quick], .. } in &PROGRAMS {
             assert!(quick < full, "{name}");
             assert!(script.contains("$1"), "{name} does not read its size");
-            for (file, _) in *files {
-                assert!(script.contains(file), "{name} does not use {file}");
-            }
-        }
-    }
-
-    #[test]
-    fn both_sets_have_programs() {
-        for missing in [Sets::Full, Sets::Short] {
-            assert!(PROGRAMS.iter().any(|program| program.sets != missing));
+            let is_used = |(file, _): &(&str, &str)| script.contains(file);
+            assert!(files.iter().all(is_used), "{name} does not use all of its files");
         }
     }
 }

@@ -1,40 +1,27 @@
 //! The rounds: each program under every allocator in turn, each round in the reverse order of the one before.
 
-use super::folder::Folder;
-use super::list::{Program, Size};
-use super::process::{self, Interrupts};
-use anyhow::{Context, Result, bail, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
+use super::allocators::{Allocator, Kind};
+use super::list::Program;
+use super::process::{self, Ended, Interrupts};
+use crate::bench::rounds::progress;
+use anyhow::{Result, bail, ensure};
+use fs_err::{self as fs, File};
+use indicatif::ProgressBar;
+use itertools::Itertools;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// A program that takes longer hangs: the slowest takes some seconds.
 pub(super) const LIMIT: Duration = Duration::from_secs(300);
-
-/// Whose allocator it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Kind {
-    System,
-    Variant,
-    Peer,
-}
-
-pub(super) struct Allocator {
-    pub(super) name: String,
-    pub(super) kind: Kind,
-    /// What is loaded before all other libraries.
-    library: Option<PathBuf>,
-}
 
 /// What is to be run.
 pub(super) struct Plan<'a> {
     pub(super) programs: &'a [&'static Program],
     /// The system's first: the others are held against it.
     pub(super) allocators: &'a [Allocator],
-    pub(super) size: Size,
+    pub(super) quick: bool,
     pub(super) rounds: u32,
     pub(super) limit: Duration,
 }
@@ -63,25 +50,6 @@ pub(super) struct Taken {
     pub(super) failed: Vec<Failure>,
 }
 
-struct Sample {
-    stdout: Vec<u8>,
-    wall_s: f64,
-    peak_rss_kib: u64,
-}
-
-impl Allocator {
-    pub(super) fn system() -> Self {
-        Self { name: "system".to_owned(), kind: Kind::System, library: None }
-    }
-
-    pub(super) fn preloaded(name: &str, kind: Kind, library: &Path) -> Result<Self> {
-        let path = library.canonicalize().with_context(|| library.display().to_string())?;
-        let shown = path.display().to_string();
-        ensure!(!shown.contains([' ', ':']), "{shown} cannot be in LD_PRELOAD: it separates there");
-        Ok(Self { name: name.to_owned(), kind, library: Some(path) })
-    }
-}
-
 impl Failure {
     pub(super) fn line(&self) -> String {
         format!("{} under {}: {}", self.program, self.allocator, self.why)
@@ -90,12 +58,10 @@ impl Failure {
 
 impl Plan<'_> {
     pub(super) fn measure(&self) -> Result<Taken> {
-        let folder = Folder::new()?;
+        let folder = tempfile::Builder::new().prefix("hakmem-programs-").tempdir()?;
         let _noted = Interrupts::noted();
         let runs = self.programs.len() * self.allocators.len() * self.rounds as usize;
-        let style = ProgressStyle::with_template("{bar:40} {pos}/{len}, {eta} left: {msg}");
-        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(runs as u64).with_style(style);
+        let bar = progress(runs);
         let mut taken = Taken::default();
         for program in self.programs {
             self.one_program(program, &folder, &bar, &mut taken)?;
@@ -109,71 +75,78 @@ impl Plan<'_> {
     fn one_program(
         &self,
         program: &'static Program,
-        folder: &Folder,
+        folder: &TempDir,
         bar: &ProgressBar,
         taken: &mut Taken,
     ) -> Result<()> {
-        let mut samples: Vec<Vec<Sample>> = self.allocators.iter().map(|_| Vec::new()).collect();
-        let mut failed = vec![false; self.allocators.len()];
+        let cell = |allocator: &Allocator| Cell {
+            program: program.name,
+            allocator: allocator.name.clone(),
+            kind: allocator.kind,
+            wall_s: Vec::new(),
+            peak_rss_kib: Vec::new(),
+        };
+        let mut cells = self.allocators.iter().map(|it| (it, Some(cell(it)))).collect_vec();
         let mut expected: Option<Vec<u8>> = None;
-        for round in 0..self.rounds {
-            let mut order: Vec<usize> = (0..self.allocators.len()).collect();
-            if round % 2 == 1 {
-                order.reverse();
-            }
-            for place in order {
-                let Allocator { name, kind, .. } = &self.allocators[place];
-                bar.set_message(format!("{} under {name}", program.name));
+        for _ in 0..self.rounds {
+            for (allocator, its_cell) in &mut cells {
+                bar.set_message(format!("{} under {}", program.name, allocator.name));
                 bar.inc(1);
-                if failed[place] {
-                    continue;
-                }
-                let sample = self.run(program, &self.allocators[place], folder);
-                if Interrupts::came() {
-                    bail!("interrupted");
-                }
-                let sample = sample.and_then(|sample| {
-                    same(expected.as_deref().unwrap_or(&sample.stdout), &sample.stdout)?;
-                    Ok(sample)
+                let Some(cell) = its_cell else { continue };
+                let run = self.run(program, allocator, folder);
+                ensure!(!Interrupts::came(), "interrupted");
+                let checked = run.and_then(|(ended, stdout)| {
+                    same(expected.get_or_insert_with(|| stdout.clone()), &stdout)?;
+                    cell.wall_s.push(ended.wall.as_secs_f64());
+                    cell.peak_rss_kib.push(ended.peak_rss_kib);
+                    Ok(())
                 });
-                match sample {
-                    Ok(sample) => {
-                        expected.get_or_insert_with(|| sample.stdout.clone());
-                        samples[place].push(sample);
-                    }
-                    Err(error) => {
-                        failed[place] = true;
-                        let (allocator, kind) = (name.clone(), *kind);
-                        let why = format!("{error:#}");
-                        taken.failed.push(Failure { program: program.name, allocator, kind, why });
-                        if expected.is_none() {
-                            return Ok(());
-                        }
+                if let Err(error) = checked {
+                    *its_cell = None;
+                    let (allocator, kind) = (allocator.name.clone(), allocator.kind);
+                    let why = format!("{error:#}");
+                    taken.failed.push(Failure { program: program.name, allocator, kind, why });
+                    if expected.is_none() {
+                        return Ok(());
                     }
                 }
             }
+            cells.reverse();
         }
-        for (place, allocator) in self.allocators.iter().enumerate() {
-            if !failed[place] && !samples[place].is_empty() {
-                taken.cells.push(Cell::of(program, allocator, &samples[place]));
-            }
+        if self.rounds % 2 == 1 {
+            cells.reverse();
         }
+        taken.cells.extend(cells.into_iter().filter_map(|(_, cell)| cell));
         Ok(())
     }
 
-    fn run(&self, program: &Program, allocator: &Allocator, folder: &Folder) -> Result<Sample> {
-        let run = folder.fresh_run(program.files)?;
-        let (stdout, stderr) = (folder.file("stdout"), folder.file("stderr"));
+    /// One run, and what it printed.
+    fn run(
+        &self,
+        program: &Program,
+        allocator: &Allocator,
+        folder: &TempDir,
+    ) -> Result<(Ended, Vec<u8>)> {
+        let [run, stdout, stderr] =
+            ["run", "stdout", "stderr"].map(|name| folder.path().join(name));
+        // Its path is the same for every run, since some programs write it into what they make.
+        if run.exists() {
+            fs::remove_dir_all(&run)?;
+        }
+        fs::create_dir(&run)?;
+        for (name, text) in program.files {
+            fs::write(run.join(name), text)?;
+        }
         let mut command = Command::new("/bin/sh");
-        command.args(["-euc", program.script, "sh"]).arg(program.size(self.size).to_string());
+        command.args(["-euc", program.script, "sh"]).arg(program.size(self.quick).to_string());
         command.current_dir(&run).env_clear().env("PATH", "/usr/bin:/bin");
         command.env("LC_ALL", "C").env("TZ", "UTC").env("HOME", &run).env("TMPDIR", &run);
         command.envs(allocator.library.as_ref().map(|library| ("LD_PRELOAD", library)));
         // Files, so that nobody who keeps a pipe open keeps us waiting.
-        command.stdin(std::process::Stdio::null());
-        command.stdout(std::fs::File::create(&stdout)?).stderr(std::fs::File::create(&stderr)?);
+        command.stdin(Stdio::null()).stdout(File::create(&stdout)?.into_file());
+        command.stderr(File::create(&stderr)?.into_file());
         let ended = process::run(&mut command, self.limit)?;
-        let said = String::from_utf8_lossy(&std::fs::read(&stderr)?).into_owned();
+        let said = String::from_utf8_lossy(&fs::read(stderr)?).into_owned();
         if !ended.status.success() {
             let last = said.lines().rfind(|line| !line.trim().is_empty());
             bail!("it ended with {}: {}", ended.status, shortened(last.unwrap_or("nothing said")));
@@ -182,23 +155,7 @@ impl Plan<'_> {
         if let Some(line) = said.lines().find(|line| line.contains("cannot be preloaded")) {
             bail!("{}", shortened(line));
         }
-        Ok(Sample {
-            stdout: std::fs::read(&stdout)?,
-            wall_s: ended.wall.as_secs_f64(),
-            peak_rss_kib: ended.peak_rss_kib,
-        })
-    }
-}
-
-impl Cell {
-    fn of(program: &Program, allocator: &Allocator, samples: &[Sample]) -> Self {
-        Self {
-            program: program.name,
-            allocator: allocator.name.clone(),
-            kind: allocator.kind,
-            wall_s: samples.iter().map(|sample| sample.wall_s).collect(),
-            peak_rss_kib: samples.iter().map(|sample| sample.peak_rss_kib).collect(),
-        }
+        Ok((ended, fs::read(stdout)?))
     }
 }
 
@@ -207,11 +164,10 @@ fn same(expected: &[u8], given: &[u8]) -> Result<()> {
     if expected == given {
         return Ok(());
     }
-    let (expected, given) = (String::from_utf8_lossy(expected), String::from_utf8_lossy(given));
-    let lines = expected.lines().count().max(given.lines().count());
-    let at = |text: &str, line| text.lines().nth(line).unwrap_or("nothing").to_owned();
-    let differs = (0..lines).find(|&line| at(&expected, line) != at(&given, line)).unwrap_or(0);
-    let [expected, given] = [expected, given].map(|text| shortened(&at(&text, differs)));
+    let [expected, given] = [expected, given].map(String::from_utf8_lossy);
+    let pairs = expected.lines().zip_longest(given.lines()).map(|it| it.or("nothing", "nothing"));
+    let (expected, given) = pairs.into_iter().find(|(a, b)| a != b).unwrap_or_default();
+    let [expected, given] = [expected, given].map(shortened);
     bail!("it printed `{given}`, where it printed `{expected}` at first under the system's malloc")
 }
 
@@ -224,5 +180,78 @@ fn shortened(line: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "rounds_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use std::time::Instant;
+
+    static FINE: Program = Program::of("fine", "echo \"$1\"");
+    static ENDS: Program = Program::of("ends", "echo first >&2; echo why >&2; exit 3");
+    static HANGS: Program = Program::of("hangs", "sleep 250");
+    static DIFFERS: Program = Program::of("differs", "date +%s.%N");
+    static LOADED: Program = Program::of("loaded", "echo \"${LD_PRELOAD:-nothing}\"");
+
+    /// Each under the system's malloc and under this library.
+    fn under(library: &Path, programs: &[&'static Program], rounds: u32) -> Taken {
+        let other = ("other".to_owned(), library.to_owned());
+        let allocators = Allocator::ours(&[other]).expect("a file");
+        let limit = Duration::from_secs(1);
+        let plan = Plan { programs, allocators: &allocators, quick: true, rounds, limit };
+        plan.measure().expect("measured")
+    }
+
+    /// Under a library that is part of every program anyway.
+    fn taken(programs: &[&'static Program], rounds: u32) -> Taken {
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("a map of us");
+        let mut words = maps.split_whitespace();
+        let libc = words.find(|word| word.ends_with("/libc.so.6")).expect("the C library");
+        under(Path::new(libc), programs, rounds)
+    }
+
+    /// The one thing that went wrong.
+    fn failure(program: &'static Program, rounds: u32) -> String {
+        let taken = taken(&[program, &FINE], rounds);
+        let [failure] = taken.failed.as_slice() else { panic!("{:?}", taken.failed) };
+        assert_eq!(taken.cells.iter().filter(|cell| cell.program == "fine").count(), 2);
+        failure.line()
+    }
+
+    #[test]
+    fn what_is_the_same_is_measured_in_every_round() {
+        let taken = taken(&[&FINE], 3);
+        assert!(taken.failed.is_empty(), "{:?}", taken.failed);
+        let [system, other] = taken.cells.as_slice() else { panic!("{:?}", taken.cells) };
+        assert_eq!([&system.allocator, &other.allocator], ["system", "other"]);
+        for cell in [system, other] {
+            assert_eq!([cell.wall_s.len(), cell.peak_rss_kib.len()], [3, 3]);
+            assert!(cell.peak_rss_kib.iter().all(|&kib| kib > 0));
+        }
+    }
+
+    #[test]
+    fn a_program_that_fails_or_hangs_is_reported() {
+        assert_eq!(failure(&ENDS, 2), "ends under system: it ended with exit status: 3: why");
+        let start = Instant::now();
+        assert_eq!(failure(&HANGS, 1), "hangs under system: it did not end within 1 s");
+        assert!(start.elapsed() < Duration::from_secs(100));
+    }
+
+    #[test]
+    fn an_output_that_differs_fails() {
+        let line = failure(&LOADED, 3);
+        assert!(line.starts_with("loaded under other: it printed `/"), "{line}");
+        assert!(line.contains("where it printed `nothing`"), "{line}");
+        let taken = taken(&[&DIFFERS], 2);
+        let is_system = |failure: &Failure| failure.kind == Kind::System;
+        assert!(taken.failed.iter().any(is_system), "in its own rounds");
+    }
+
+    #[test]
+    fn a_library_that_is_not_loaded_is_no_success() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "no library").expect("a file");
+        let taken = under(file.path(), &[&FINE], 1);
+        assert!(taken.failed[0].why.contains("cannot be preloaded"), "{:?}", taken.failed);
+        assert_eq!(taken.cells.len(), 1);
+    }
+}

@@ -1,85 +1,63 @@
 //! What the rounds took, as tables: a row per allocator, a column per program.
 
 use super::Outcome;
-use super::rounds::{Cell, Kind};
-use crate::bench::stats::median;
+use super::allocators::Kind;
+use super::rounds::{Cell, Failure};
+use crate::bench::stats::{geometric_mean, median};
 use crate::bench::table::{align_right, markdown};
-
-/// One figure of a cell.
-type Figure = fn(&Cell) -> f64;
+use itertools::Itertools;
 
 pub(super) fn print(outcome: &Outcome) {
-    println!("{}", outcome.passport_line());
-    let rounds = outcome.rounds;
-    if rounds > 1 {
-        print_one(outcome, &format!("wall time, median of {rounds} rounds"), "s", median_s);
-        print_one(outcome, &format!("wall time, best of {rounds} rounds"), "s", best_s);
-    } else {
-        print_one(outcome, "wall time, one round", "s", median_s);
+    println!("{}", outcome.passport.line());
+    let one = |title: &str, unit, figure| print_one(outcome, title, unit, figure);
+    let median_s = |cell: &Cell| median(cell.wall_s.clone());
+    match outcome.rounds {
+        1 => one("wall time, one round", "s", median_s),
+        rounds => {
+            one(&format!("wall time, median of {rounds} rounds"), "s", median_s);
+            let best_s = |cell: &Cell| cell.wall_s.iter().copied().reduce(f64::min);
+            one(&format!("wall time, best of {rounds} rounds"), "s", best_s);
+        }
     }
-    print_one(outcome, "peak RSS of the largest process", "MiB", median_mib);
+    one("peak RSS of the largest process", "MiB", |cell| {
+        median(cell.peak_rss_kib.iter().map(|&kib| kib as f64 / 1024.0).collect())
+    });
     let failed = outcome.failed.iter().map(|failure| format!("FAILED: {}", failure.line()));
-    let notes: Vec<String> = outcome.skipped.iter().cloned().chain(failed).collect();
+    let notes = outcome.skipped.iter().cloned().chain(failed).join("\n");
     if !notes.is_empty() {
-        println!("\n{}", notes.join("\n"));
+        println!("\n{notes}");
     }
 }
 
-fn print_one(outcome: &Outcome, title: &str, unit: &str, figure: Figure) {
+fn print_one(outcome: &Outcome, title: &str, unit: &str, figure: fn(&Cell) -> Option<f64>) {
     println!("\n{title}: {unit} under the system's malloc, and the others' share of that");
-    let names: Vec<&str> = outcome.programs.iter().map(|program| program.name).collect();
-    let head: Vec<&str> = ["allocator"].into_iter().chain(names.clone()).chain(["mean"]).collect();
-    let mut table = markdown(&head);
-    align_right(&mut table, 1..head.len());
+    let names = || outcome.programs.iter().map(|program| program.name);
+    let mut table = markdown(["allocator"].into_iter().chain(names()).chain(["mean"]));
+    align_right(&mut table, 1..names().count() + 2);
     for (allocator, kind) in &outcome.allocators {
-        let cells = names.iter().map(|program| {
-            if outcome.failed.iter().any(|f| f.program == *program && f.allocator == *allocator) {
-                return (None, "FAIL".to_owned());
+        let is_system = *kind == Kind::System;
+        let of = |program: &str, allocator: &str| {
+            let is_it = |cell: &&Cell| cell.program == program && cell.allocator == allocator;
+            outcome.cells.iter().find(is_it).and_then(figure)
+        };
+        let share = |program| Some(of(program, allocator)? / of(program, "system")?);
+        let text = |program| {
+            let has_failed = |it: &Failure| it.program == program && it.allocator == *allocator;
+            match (of(program, allocator), share(program)) {
+                _ if outcome.failed.iter().any(has_failed) => "FAIL".to_owned(),
+                (Some(value), _) if is_system => short(value),
+                (_, Some(share)) => format!("{share:.2}"),
+                _ => "–".to_owned(),
             }
-            let of = |allocator: &str| {
-                let mut cells = outcome.cells.iter();
-                cells.find(|c| c.program == *program && c.allocator == allocator).map(figure)
-            };
-            match (of(allocator), of("system")) {
-                (Some(value), _) if *kind == Kind::System => (Some(1.0), short(value)),
-                (Some(value), Some(system)) => {
-                    (Some(value / system), format!("{:.2}", value / system))
-                }
-                _ => (None, "–".to_owned()),
-            }
-        });
-        let (shares, mut row): (Vec<_>, Vec<_>) = cells.unzip();
-        row.insert(
-            0,
-            if *kind == Kind::System { format!("system, {unit}") } else { allocator.clone() },
-        );
-        row.push(match geometric_mean(shares) {
-            Some(mean) if *kind != Kind::System => format!("{mean:.2}"),
-            _ => String::new(),
-        });
+        };
+        // Of all programs, or there is none: the mean of the rest is of other programs.
+        let shares: Option<Vec<f64>> = names().map(share).collect();
+        let mean = shares.filter(|_| !is_system).map(|it| format!("{:.2}", geometric_mean(&it)));
+        let name = if is_system { format!("system, {unit}") } else { allocator.clone() };
+        let row = [name].into_iter().chain(names().map(text)).chain([mean.unwrap_or_default()]);
         table.add_row(row);
     }
     println!("{table}");
-}
-
-fn median_s(cell: &Cell) -> f64 {
-    median(cell.wall_s.clone()).unwrap_or(f64::NAN)
-}
-
-fn best_s(cell: &Cell) -> f64 {
-    cell.wall_s.iter().copied().fold(f64::INFINITY, f64::min)
-}
-
-fn median_mib(cell: &Cell) -> f64 {
-    let mib = cell.peak_rss_kib.iter().map(|&kib| kib as f64 / 1024.0);
-    median(mib.collect()).unwrap_or(f64::NAN)
-}
-
-/// Of all of them; `None` if one is missing, since the mean of the rest is of other programs.
-fn geometric_mean(shares: Vec<Option<f64>>) -> Option<f64> {
-    let shares: Vec<f64> = shares.into_iter().collect::<Option<_>>()?;
-    let sum: f64 = shares.iter().map(|share| share.ln()).sum();
-    Some((sum / shares.len() as f64).exp())
 }
 
 /// In four characters, up to 9999.
@@ -94,12 +72,6 @@ fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mean_is_of_all_or_none() {
-        assert_eq!(geometric_mean(vec![Some(0.5), Some(2.0)]), Some(1.0));
-        assert_eq!(geometric_mean(vec![Some(0.5), None]), None);
-    }
 
     #[test]
     fn figures_stay_narrow() {

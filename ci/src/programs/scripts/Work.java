@@ -1,17 +1,8 @@
 // Maps, threads, compression and direct buffers: prints a checksum of each. The last two take their memory from malloc.
 import java.nio.ByteBuffer;
-import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
-import java.util.zip.CRC32;
-import java.util.zip.Deflater;
-import java.util.zip.Inflater;
+import java.util.*;
+import java.util.concurrent.*;
+import java.util.zip.*;
 
 public class Work {
     static long next(long seed) {
