@@ -1,7 +1,7 @@
 //! `cargo ci report`: the page.
 
 use crate::bench::result::Matrix;
-use crate::bench::{self, Options, json};
+use crate::bench::{self, Extent, Options, json};
 use crate::ledger;
 use crate::page;
 use crate::workspace;
@@ -12,20 +12,16 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub(crate) struct ReportOptions {
     /// A result of `cargo ci bench --json` or `cargo ci merge`, instead of measuring
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "suite", "rounds"])]
     from: Option<PathBuf>,
     /// A ledger of `cargo ci ledger --json`, instead of making one
     #[arg(long, value_name = "FILE", requires = "from")]
     ledger: Option<PathBuf>,
-    /// A fifth of the operations and three rounds
-    #[arg(long, conflicts_with = "from")]
-    quick: bool,
+    #[command(flatten)]
+    extent: Extent,
     /// Also other allocators, which are built first
     #[arg(long, conflicts_with = "from")]
     peers: bool,
-    /// Every workload, not only those of the founding report
-    #[arg(long, conflicts_with = "from")]
-    suite: bool,
     /// Where to write the page [default: report.html in cargo's output folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -36,8 +32,8 @@ pub(crate) fn run(options: &ReportOptions) -> Result<()> {
     let matrix = match &options.from {
         Some(file) => bench::load(file)?,
         None => {
-            let ReportOptions { quick, suite, peers, .. } = *options;
-            bench::measured(&tree, &Options::for_ledger(quick, suite, peers, None))?.0
+            let bench = Options::for_ledger(options.extent, options.peers);
+            bench::measured(&tree, &bench)?.0
         }
     };
     ensure!(!matrix.cells.is_empty(), "the result has no cells");

@@ -34,23 +34,30 @@ use std::path::{Path, PathBuf};
 /// Start of the random numbers, unless asked otherwise.
 const SEED: u64 = 42;
 
-#[derive(Args, Clone, Default)]
-pub(crate) struct Options {
+/// How much is measured; of every command that measures the matrix.
+#[derive(Args, Clone, Copy, Default)]
+pub(crate) struct Extent {
     /// A fifth of the operations and three rounds: 40 seconds once built
     #[arg(long)]
     quick: bool,
-    /// Variants to measure, by id; one without its lookup's name stands for both lookups
-    #[arg(long, value_delimiter = ',', value_name = "ID,…")]
-    variants: Vec<String>,
-    /// Workloads to run
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
-    workloads: Vec<Workload>,
     /// Run every workload, not only those of the founding report
-    #[arg(long, conflicts_with = "workloads")]
+    #[arg(long)]
     suite: bool,
     /// Runs of each cell [default: 13, or 3 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
+}
+
+#[derive(Args, Clone, Default)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    extent: Extent,
+    /// Variants to measure, by id; one without its lookup's name stands for both lookups
+    #[arg(long, value_delimiter = ',', value_name = "ID,…")]
+    variants: Vec<String>,
+    /// Workloads to run
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…", conflicts_with = "suite")]
+    workloads: Vec<Workload>,
     /// Operations per run [default: the workload's share of 10000000, or of 2000000 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     cycles: Option<u64>,
@@ -85,17 +92,17 @@ pub(crate) struct Options {
 
 impl Options {
     /// What a command that needs a result of its own asks for.
-    pub(crate) fn for_ledger(quick: bool, suite: bool, peers: bool, rounds: Option<u32>) -> Self {
-        Self { quick, suite, peers, rounds, ledger: true, seed: SEED, ..Self::default() }
+    pub(crate) fn for_ledger(extent: Extent, peers: bool) -> Self {
+        Self { extent, peers, ledger: true, seed: SEED, ..Self::default() }
     }
 
     fn rounds(&self) -> u32 {
-        self.rounds.unwrap_or(if self.quick { 3 } else { 13 })
+        self.extent.rounds.unwrap_or(if self.extent.quick { 3 } else { 13 })
     }
 
     /// Operations of a run; a quarter where no cache holds the blocks, since each takes that much longer.
     fn cycles(&self, workload: Workload, ws: usize) -> u64 {
-        let share = workload.scaled(if self.quick { 2_000_000 } else { 10_000_000 });
+        let share = workload.scaled(if self.extent.quick { 2_000_000 } else { 10_000_000 });
         self.cycles.unwrap_or(if ws >= plan::LARGE_WS { share / 4 } else { share })
     }
 }

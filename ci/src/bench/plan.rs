@@ -74,7 +74,7 @@ pub(super) fn plan(tree: &Tree, options: &Options, built: &[&str]) -> Result<Vec
 
 fn workloads(options: &Options) -> Vec<Workload> {
     match options.workloads.as_slice() {
-        [] if options.suite => Workload::ALL.to_vec(),
+        [] if options.extent.suite => Workload::ALL.to_vec(),
         [] if options.verdicts => [Workload::REPORT, Workload::GUARDS].concat(),
         [] => Workload::REPORT.to_vec(),
         some => some.to_vec(),
@@ -85,7 +85,7 @@ fn widths(workload: Workload, options: &Options) -> Vec<usize> {
     let own = workload.default_ws();
     match (options.ws, workload) {
         (Some(ws), _) => vec![ws as usize],
-        (None, Workload::RandomMixed) if options.suite => vec![own, SMALL_WS, LARGE_WS],
+        (None, Workload::RandomMixed) if options.extent.suite => vec![own, SMALL_WS, LARGE_WS],
         (None, Workload::RandomMixed) => vec![own, SMALL_WS],
         (None, _) => vec![own],
     }

@@ -12,7 +12,7 @@ use crate::bench::json::Json;
 use crate::bench::passport::Passport;
 use crate::bench::plan::matrix;
 use crate::bench::result::Matrix;
-use crate::bench::{self, Options};
+use crate::bench::{self, Extent, Options};
 use crate::builds;
 use crate::instructions::Counts;
 use crate::tree::Tree;
@@ -26,15 +26,8 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(crate) struct LedgerOptions {
-    /// A fifth of the operations and three rounds
-    #[arg(long)]
-    quick: bool,
-    /// Every workload, not only those of the founding report
-    #[arg(long)]
-    suite: bool,
-    /// Runs of each cell [default: 13, or 3 with --quick]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: Option<u32>,
+    #[command(flatten)]
+    extent: Extent,
     /// Take cycles, memory and the kernel's share from a result of `cargo ci bench --json`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "suite", "rounds"])]
     from: Option<PathBuf>,
@@ -45,10 +38,9 @@ pub(crate) struct LedgerOptions {
 pub(crate) fn run(options: &LedgerOptions) -> Result<()> {
     let tree = workspace::variants()?;
     options.json.check()?;
-    let LedgerOptions { quick, suite, rounds, .. } = *options;
     let matrix = match &options.from {
         Some(file) => bench::load(file)?,
-        None => bench::measured(&tree, &Options::for_ledger(quick, suite, false, rounds))?.0,
+        None => bench::measured(&tree, &Options::for_ledger(options.extent, false))?.0,
     };
     let ledger = take(&tree, &matrix);
     print::print(&ledger);

@@ -1,5 +1,5 @@
-//! `cargo ci programs`: real programs under the system's malloc, and under `libhakmem.so` of every variant; before them the
-//! programs of `preload/tests`.
+//! `cargo ci programs`: real programs under the system's malloc, and under `libhakmem.so` of every variant;
+//! before them the programs of `preload/tests`.
 //!
 //! Each prints the same and ends the same under every allocator, or the run has failed. Time is that of the
 //! wall, memory the peak RSS of the largest process; a process starts with that of whoever started it, so
@@ -29,7 +29,8 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Programs to run, instead of all
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…", value_parser = PROGRAMS.map(|it| it.name))]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    #[arg(value_parser = PROGRAMS.map(|program| program.name))]
     programs: Vec<String>,
     /// Variants to run them under, by id, instead of all
     #[arg(long, value_delimiter = ',', value_name = "ID,…")]

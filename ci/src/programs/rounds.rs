@@ -92,7 +92,7 @@ impl Plan<'_> {
             for (allocator, its_cell) in &mut cells {
                 bar.set_message(format!("{} under {}", program.name, allocator.name));
                 bar.inc(1);
-                let Some(cell) = its_cell else { continue };
+                let Some(mut cell) = its_cell.take() else { continue };
                 let run = self.run(program, allocator, folder);
                 ensure!(!Interrupts::came(), "interrupted");
                 let checked = run.and_then(|(ended, stdout)| {
@@ -101,14 +101,14 @@ impl Plan<'_> {
                     cell.peak_rss_kib.push(ended.peak_rss_kib);
                     Ok(())
                 });
-                if let Err(error) = checked {
-                    *its_cell = None;
-                    let (allocator, kind) = (allocator.name.clone(), allocator.kind);
-                    let why = format!("{error:#}");
-                    taken.failed.push(Failure { program: program.name, allocator, kind, why });
-                    if expected.is_none() {
-                        return Ok(());
-                    }
+                let Err(error) = checked else {
+                    *its_cell = Some(cell);
+                    continue;
+                };
+                let Cell { program, allocator, kind, .. } = cell;
+                taken.failed.push(Failure { program, allocator, kind, why: format!("{error:#}") });
+                if expected.is_none() {
+                    return Ok(());
                 }
             }
             cells.reverse();
