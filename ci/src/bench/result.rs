@@ -182,14 +182,14 @@ impl Measured {
         tree: &Tree,
         cell: &Cell,
         samples: Vec<Sample>,
-        events: Option<&Sample>,
+        events: Option<Events>,
     ) -> Option<Self> {
         let best = samples.iter().min_by(|a, b| a.cycles.total_cmp(&b.cycles))?;
         let variant = tree.variants.get(&cell.id).filter(|_| !cell.peer);
         let twin_of = variant.filter(|v| v.is_hash_twin()).and_then(|v| v.parent.as_ref());
         let events = match cell.peer {
             true => Events::default(),
-            false => events?.events.clone()?,
+            false => events?,
         };
         let Args { cycles, ws, seed } = cell.args;
         let per_op: Vec<f64> = samples.iter().map(Sample::cycles_per_op).collect();

@@ -22,12 +22,10 @@ pub(super) fn measure(
     let rounds = options.rounds();
     let identity = (plan, rounds, passport.identity());
     let folder = workspace::target().join("bench");
-    let mut journal = Journal::open(&folder, &identity, &programs.files(), options.fresh)?;
-    if journal.len() > 0 {
-        eprintln!(
-            "resuming: {} runs were done before an interruption; --fresh starts over",
-            journal.len()
-        );
+    let journal = Journal::open(&folder, &identity, &programs.files(), options.fresh)?;
+    let done = journal.len()?;
+    if done > 0 {
+        eprintln!("resuming: {done} runs were done before an interruption; --fresh starts over");
     }
     let runs = runs(plan, rounds);
     let bar = progress(runs.len());
@@ -81,7 +79,7 @@ fn summed_up(
 ) -> Result<Matrix> {
     let samples = |place, kind: fn(u32) -> Kind| -> Vec<Sample> {
         let runs = (0..rounds).map(|round| Run { place, kind: kind(round) });
-        runs.filter_map(|run| journal.get(run)).cloned().collect()
+        runs.filter_map(|run| journal.get(run)).collect()
     };
     let (mut control, mut cells, mut counter) = (BTreeMap::new(), Vec::new(), None);
     for (place, cell) in plan.iter().enumerate() {
@@ -91,7 +89,7 @@ fn summed_up(
             control.insert(format!("{} {}", cell.workload, cell.args.ws), moved);
         }
         let events = journal.get(Run { place, kind: Kind::Counted });
-        cells.extend(Measured::of(tree, cell, timed, events));
+        cells.extend(Measured::of(tree, cell, timed, events.and_then(|sample| sample.events)));
     }
     let Some(counter) = counter else {
         let why = failed.first().map_or("none was planned", String::as_str);
