@@ -35,30 +35,26 @@ pub(crate) fn merge(options: &MergeOptions) -> Result<()> {
 fn joined(tree: &Tree, parts: Vec<(String, Matrix)>, mixed: bool) -> Result<Matrix> {
     let (first, one) = &parts[0];
     for (name, part) in &parts {
+        let both = format!("{first} and {name}");
         if let Some((what, a, b)) = difference(&one.passport, &part.passport) {
             ensure!(
                 mixed,
-                "{first} and {name} differ in `{what}`: {a} and {b}; --mixed joins them all the same, and says so"
+                "{both} differ in `{what}`: {a} and {b}; --mixed joins them all the same, and says so"
             );
         }
         ensure!(
             part.parts.is_empty(),
             "{name} is a merged result; allowed: results of `cargo ci bench --json`"
         );
+        let allowed = "allowed: parts of the same measurement";
         let differs = |cell: &&Measured| {
             one.cells.iter().any(|first| first.is_in(cell.row()) && first.args != cell.args)
         };
         if let Some(Measured { workload, .. }) = part.cells.iter().find(differs) {
-            bail!(
-                "{first} and {name} ran {workload} with different --cycles or --seed; allowed: parts of the same measurement"
-            );
+            bail!("{both} ran {workload} with different --cycles or --seed; {allowed}");
         }
-        ensure!(
-            part.rounds == one.rounds,
-            "{first} has {} rounds and {name} has {}; allowed: parts of the same measurement",
-            one.rounds,
-            part.rounds
-        );
+        let (rounds, other) = (one.rounds, part.rounds);
+        ensure!(rounds == other, "{both} have {rounds} and {other} rounds; {allowed}");
     }
     let mut all = Matrix {
         parts: parts.iter().map(|(_, part)| part.passport.clone()).collect(),

@@ -4,9 +4,9 @@
 
 use super::Options;
 use super::cells::{Cell, Programs};
-use super::result::{Matrix, Measured};
+use super::result::Matrix;
 use super::table::movement;
-use crate::tree::Tree;
+use crate::tree::{Tree, Variant};
 use anyhow::{Context, Result, ensure};
 use hakmem_workloads::{Args, Workload};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, context};
@@ -65,34 +65,19 @@ fn text(matrix: &Matrix, sweep: &[Value], tree: &Tree) -> Result<String> {
     env.add_filter("times", |text: &str, word: &str| text.matches(word).count());
     env.add_function("verdict", |holds: bool| if holds { "confirmed" } else { "refuted" });
     env.add_function("faster", faster);
-    let cells: BTreeMap<_, _> = matrix
-        .cells
-        .iter()
-        .filter(|cell| !cell.peer)
-        .map(|cell| ((cell.id.clone(), cell.workload.clone(), cell.args.ws), figures(cell)))
-        .collect();
-    let cell = move |id: String, workload: Option<&str>, ws: Option<usize>| {
-        let workload: Workload = workload.map_or(Ok(Workload::RandomMixed), str::parse)?;
-        let ws = ws.unwrap_or(workload.default_ws());
-        let cell = cells.get(&(id.clone(), workload.name().to_owned(), ws)).cloned();
-        cell.ok_or_else(|| format!("{id} on {workload} {ws} gave no result to judge"))
-    };
-    env.add_function("cell", move |id: String, workload: Option<&str>, ws: Option<usize>| {
-        cell(id, workload, ws).map_err(|why| Error::new(ErrorKind::InvalidOperation, why))
+    let cells = matrix.clone();
+    env.add_function("cell", move |id: &str, workload: Option<&str>, ws: Option<usize>| {
+        figures(&cells, id, workload, ws)
     });
-    let variants: BTreeMap<_, _> = tree
-        .variants
-        .values()
-        .map(|variant| {
-            let said = context! {
-                parent => variant.parent,
-                m_ops => variant.report.m_ops_per_s,
-                kernel => variant.report.kernel_percent,
-                stage1 => variant.report.stage1_percent,
-            };
-            (&variant.id, said)
-        })
-        .collect();
+    let said = |Variant { parent, report, .. }: &Variant| {
+        context! {
+            parent,
+            m_ops => report.m_ops_per_s,
+            kernel => report.kernel_percent,
+            stage1 => report.stage1_percent,
+        }
+    };
+    let variants: BTreeMap<_, _> = tree.variants.iter().map(|(id, it)| (id, said(it))).collect();
     let context = context! {
         passport => matrix.passport.line(),
         noisy => matrix.noisy.then(|| movement(matrix)),
@@ -102,10 +87,21 @@ fn text(matrix: &Matrix, sweep: &[Value], tree: &Tree) -> Result<String> {
     Ok(env.render_named_str("template.md", include_str!("verdicts/template.md"), context)?)
 }
 
-/// What the template asks of a cell.
-fn figures(cell: &Measured) -> Value {
+/// What the template asks of a cell: of `random_mixed` and with the workload's own slots, unless it names
+/// others.
+fn figures(
+    matrix: &Matrix,
+    id: &str,
+    workload: Option<&str>,
+    ws: Option<usize>,
+) -> Result<Value, Error> {
+    let error = |why: String| Error::new(ErrorKind::InvalidOperation, why);
+    let workload: Workload = workload.unwrap_or("random_mixed").parse().map_err(error)?;
+    let ws = ws.unwrap_or(workload.default_ws());
+    let missing = || error(format!("{id} on {workload} {ws} gave no result to judge"));
+    let cell = matrix.in_row(id, (workload.name(), ws)).ok_or_else(missing)?;
     let events = &cell.events;
-    context! {
+    Ok(context! {
         m_ops => cell.median.ops_per_s / 1e6,
         cycles => cell.median.cycles_per_op,
         best => cell.min.cycles_per_op,
@@ -118,7 +114,7 @@ fn figures(cell: &Measured) -> Value {
         empty_scan => events.acquire.empty_scan,
         freelist => events.acquire.freelist,
         retired => events.retired,
-    }
+    })
 }
 
 /// Change of speed of a cell against another in percent, by each one's best round, which other programs on
@@ -139,11 +135,8 @@ mod tests {
         let [larson, thrash] = Workload::GUARDS.map(|guard| (guard.name(), guard.default_ws()));
         let rows = [("random_mixed", 8192), ("random_mixed", 256), ("phase_shift", 512)];
         let rows = [&rows, [larson, thrash].as_slice()].concat();
-        let cells: Vec<_> = tree
-            .variants
-            .keys()
-            .flat_map(|id| rows.iter().map(|&row| (id.as_str(), row, 50.0)))
-            .collect();
+        let of = |id| rows.iter().map(move |&row| (id, row, 50.0));
+        let cells: Vec<_> = tree.variants.keys().flat_map(|id| of(id.as_str())).collect();
         let text = text(&made_up::matrix("cpu", &cells), &[], &tree).expect("a document");
         let judged = text.lines().find(|line| line.ends_with("1 not testable here."));
         assert_eq!(judged, Some("8 confirmed, 11 refuted, 1 not testable here."), "{text}");

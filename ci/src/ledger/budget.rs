@@ -185,50 +185,42 @@ impl Sources<'_> {
             + fallbacks * per_fallback
             + (drains - drains_small) * per_drain;
         let of_workload = null[0] - null[1];
-        let figures = [
-            (
-                lookup,
-                format!(
-                    "bench of the part: lookups per operation ({:.2} found, {fallbacks:.2} not) × the paths lookup_hit_{n} and lookup_miss_{n}",
-                    hits(large),
-                    n = large.events.superslabs
-                ),
+        // In the order of `SAID`.
+        let cycles = [
+            lookup,
+            fallbacks * per_fallback,
+            slabs * per_slab,
+            grown - of_parts - of_workload,
+            drains * per_drain,
+            null[0] + hit_pair / 2.0,
+        ];
+        let methods = [
+            format!(
+                "bench of the part: lookups per operation ({:.2} found, {fallbacks:.2} not) × the paths lookup_hit_{n} and lookup_miss_{n}",
+                hits(large),
+                n = large.events.superslabs
             ),
-            (
-                fallbacks * per_fallback,
-                format!(
-                    "ablation: {fallbacks:.4} fallbacks per operation × {per_fallback:.0} cycles, which is `{BASELINE}` against `{WITHOUT_CAP}`, the walk past its additional SuperSlabs taken out",
-                ),
+            format!(
+                "ablation: {fallbacks:.4} fallbacks per operation × {per_fallback:.0} cycles, which is `{BASELINE}` against `{WITHOUT_CAP}`, the walk past its additional SuperSlabs taken out"
             ),
-            (
-                slabs * per_slab,
-                format!(
-                    "bench of the part: {slabs:.6} slabs acquired per operation × {per_slab:.0} cycles for the life of a slab (path retire_reuse of `{BEST}`, without its allocations and frees by list_turnover; drains are in it)",
-                ),
+            format!(
+                "bench of the part: {slabs:.6} slabs acquired per operation × {per_slab:.0} cycles for the life of a slab (path retire_reuse of `{BEST}`, without its allocations and frees by list_turnover; drains are in it)"
             ),
-            (
-                grown - of_parts - of_workload,
-                format!(
-                    "difference: what {WS} slots take more than {SMALL_WS}, without what the lines above and below take more, and without the {of_workload:.1} that the null allocator takes more",
-                ),
+            format!(
+                "difference: what {WS} slots take more than {SMALL_WS}, without what the lines above and below take more, and without the {of_workload:.1} that the null allocator takes more"
             ),
-            (
-                drains * per_drain,
-                format!(
-                    "bench of the part: {drains:.4} drains per operation × {per_drain:.0} cycles for one and the refill that goes with it (path turnover against list_turnover)",
-                ),
+            format!(
+                "bench of the part: {drains:.4} drains per operation × {per_drain:.0} cycles for one and the refill that goes with it (path turnover against list_turnover)"
             ),
-            (
-                null[0] + hit_pair / 2.0,
-                format!(
-                    "the workload on the null allocator ({:.1}), and half a hit pair without its lookup ({:.1})",
-                    null[0],
-                    hit_pair / 2.0
-                ),
+            format!(
+                "the workload on the null allocator ({:.1}), and half a hit pair without its lookup ({:.1})",
+                null[0],
+                hit_pair / 2.0
             ),
         ];
-        let parts = SAID.iter().zip(figures).map(|((name, said), (cycles, method))| Part {
-            name: (*name).to_owned(),
+        let figures = SAID.into_iter().zip(cycles).zip(methods);
+        let parts = figures.map(|(((name, said), cycles), method)| Part {
+            name: name.to_owned(),
             said: said[index],
             cycles: Some(cycles),
             method,
