@@ -90,8 +90,6 @@ fn lints() -> Result<()> {
 fn tests() -> Result<()> {
     must_succeed(cargo().args(["test", "--quiet", "--all-features"]))?;
     must_succeed(cargo().args(["test", "--quiet", "--package", "hakmem-workloads"]))?;
-    // For a test that needs a browser; where there is none, the step `page` says so.
-    let _ = page::browser();
     must_succeed(cargo().args(["test", "--quiet", "--package", "hakmem-ci"]))?;
     must_succeed(cargo().args(["test", "--quiet", "--package", "hakmem-run"]))?;
     must_succeed(

@@ -1,8 +1,8 @@
 //! Every figure of every cell, a table per row.
 
-use super::number::{NONE, count, mib, or_none, percent, percent_range, plain, range, share};
+use super::number::{NONE, count, mib, or_none, percent, percent_range, plain, range};
 use super::rows::title;
-use super::table::{self, Column};
+use super::table;
 use crate::bench::result::{AgainstParent, CONTROL, Matrix, Measured};
 use maud::{Markup, html};
 
@@ -16,7 +16,7 @@ const TIME: [Figure; 10] = [
     ("best", |cell| plain(cell.min.cycles_per_op)),
     ("against the parent", |cell| or_none(cell.against_parent, against)),
     ("user, s", |cell| plain(cell.median.user_s)),
-    ("kernel, % of time", |cell| share(cell.kernel_percent)),
+    ("kernel, % of time", |cell| plain(cell.kernel_percent)),
     ("kernel cycles/op", |cell| or_none(cell.median.kernel_cycles_per_op, plain)),
     ("last-level misses/op", |cell| or_none(cell.median.misses_per_op, plain)),
     ("peak RSS, MiB", |cell| mib(cell.median.peak_rss_kib as f64)),
@@ -26,7 +26,7 @@ const TIME: [Figure; 10] = [
 const EVENTS: [Figure; 13] = [
     ("SuperSlabs", |cell| count(cell.events.superslabs)),
     ("slabs acquired, stage 0.5/1/2/3", acquired),
-    ("stage 1", |cell| or_none(cell.events.stage1_percent(), share)),
+    ("stage 1, %", |cell| or_none(cell.events.stage1_percent(), plain)),
     ("fallbacks", |cell| count(cell.events.all_fallbacks())),
     ("slabs retired", |cell| count(cell.events.retired)),
     ("drains", |cell| count(cell.events.drains)),
@@ -40,9 +40,8 @@ const EVENTS: [Figure; 13] = [
 ];
 
 pub(super) fn section(run: &Matrix) -> Markup {
-    let names = ["variant", "lookup"].map(Column::text);
-    let figures = TIME.iter().chain(&EVENTS).map(|(head, _)| Column::number(head));
-    let columns: Vec<Column<'_>> = names.into_iter().chain(figures).collect();
+    let figures = TIME.iter().chain(&EVENTS).map(|(head, _)| *head);
+    let heads: Vec<&str> = ["variant", "lookup"].into_iter().chain(figures).collect();
     html! {
         p {
             "Times are medians over " (run.rounds) " rounds; “best” is the round with the fewest \
@@ -51,29 +50,25 @@ pub(super) fn section(run: &Matrix) -> Markup {
         }
         @for row in run.rows() {
             @let cells: Vec<&Measured> = run.cells.iter().filter(|cell| cell.is_in(row)).collect();
-            @let lines: Vec<Vec<Markup>> = cells.iter().map(|cell| line(cell)).collect();
+            @let lines: Vec<Vec<String>> = cells.iter().map(|cell| line(cell)).collect();
             @let operations = cells.first().map_or(0, |cell| cell.args.cycles);
             @let inside = html! {
                 p.small { (count(operations)) " operations" }
-                (table::table(&format!("all figures, {}", title(row)), &columns, &lines))
+                (table::table(&format!("all figures, {}", title(row)), &heads, &lines))
             };
             (table::folded(&title(row), &inside))
         }
     }
 }
 
-fn line(cell: &Measured) -> Vec<Markup> {
+fn line(cell: &Measured) -> Vec<String> {
     let has_events = !cell.peer && cell.id != CONTROL;
+    let note = if cell.peer { "\nglobal allocator" } else { "" };
     let lookup = if has_events { cell.lookup() } else { NONE };
-    let mut line = vec![
-        html! { (cell.variant) @if cell.peer { span.small { "global allocator" } } },
-        html! { (lookup) },
-    ];
-    line.extend(TIME.iter().map(|(_, figure)| html! { (figure(cell)) }));
-    line.extend(EVENTS.iter().map(|(_, figure)| match has_events {
-        true => html! { (figure(cell)) },
-        false => html! { (NONE) },
-    }));
+    let mut line = vec![format!("{}{note}", cell.variant), lookup.to_owned()];
+    line.extend(TIME.iter().map(|(_, figure)| figure(cell)));
+    let event = |(_, figure): &Figure| if has_events { figure(cell) } else { NONE.to_owned() };
+    line.extend(EVENTS.iter().map(event));
     line
 }
 

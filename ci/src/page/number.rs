@@ -8,29 +8,12 @@ pub(super) const NONE: &str = "–";
 /// With as many digits as can be read: about three that count.
 pub(super) fn plain(value: f64) -> String {
     let digits = match value.abs() {
-        size if size >= 100.0 => 0,
+        size if size >= 100.0 || size.fract() == 0.0 => 0,
         size if size >= 1.0 => 1,
         size if size >= 0.1 => 2,
-        size if size > 0.0 => 3,
-        _ => 0,
+        _ => 3,
     };
     if value.is_finite() { minus(&format!("{value:.digits$}")) } else { NONE.to_owned() }
-}
-
-/// A number without a fraction, its thousands apart.
-pub(super) fn whole(value: f64) -> String {
-    let sign = if value < 0.0 { "−" } else { "" };
-    format!("{sign}{}", count(value.abs() as u64))
-}
-
-/// A figure that somebody gave, in no more digits than they gave.
-pub(super) fn said(value: f64) -> String {
-    if value.fract() == 0.0 { whole(value) } else { plain(value) }
-}
-
-/// From, to, likewise.
-pub(super) fn said_range([low, high]: [f64; 2]) -> String {
-    format!("{}\u{2009}…\u{2009}{}", said(low), said(high))
 }
 
 /// A change in percent, with its sign.
@@ -39,23 +22,16 @@ pub(super) fn percent(value: f64) -> String {
     if value.is_finite() { minus(&format!("{value:+.digits$} %")) } else { NONE.to_owned() }
 }
 
-/// A share in percent.
-pub(super) fn share(value: f64) -> String {
-    if value.is_finite() { minus(&format!("{value:.0} %")) } else { NONE.to_owned() }
-}
-
-/// From, to.
-pub(super) fn range([low, high]: [f64; 2]) -> String {
-    format!("{}\u{2009}…\u{2009}{}", plain(low), plain(high))
+/// From, to; or the one number that it is.
+pub(super) fn range(ends: [f64; 2]) -> String {
+    let [low, high] = ends.map(plain);
+    if low == high { low } else { format!("{low}\u{2009}…\u{2009}{high}") }
 }
 
 /// From, to, both with their sign.
-pub(super) fn percent_range([low, high]: [f64; 2]) -> String {
-    if !low.is_finite() || !high.is_finite() {
-        return NONE.to_owned();
-    }
-    let digits = if low.abs().max(high.abs()) >= 10.0 { 0 } else { 1 };
-    minus(&format!("{low:+.digits$}\u{2009}…\u{2009}{high:+.digits$} %"))
+pub(super) fn percent_range(ends: [f64; 2]) -> String {
+    let [low, high] = ends.map(percent);
+    format!("{}\u{2009}…\u{2009}{high}", low.trim_end_matches(" %"))
 }
 
 /// A count, its thousands apart.
@@ -89,8 +65,7 @@ pub(super) fn change(change: Change, show: impl Fn(f64) -> String) -> String {
 /// With a minus sign that is as wide as a plus, and no negative zero.
 fn minus(text: &str) -> String {
     let is_zero = !text.contains(|c: char| c.is_ascii_digit() && c != '0');
-    let sign = if is_zero { "" } else { "−" };
-    text.replace('-', sign)
+    text.replace('-', if is_zero { "" } else { "−" })
 }
 
 #[cfg(test)]
@@ -101,15 +76,8 @@ mod tests {
     fn rounds() {
         let shown = [1234.5, 45.67, -3.21, 0.123, 0.0123, 0.0, f64::NAN, f64::INFINITY].map(plain);
         assert_eq!(shown, ["1234", "45.7", "−3.2", "0.12", "0.012", "0", NONE, NONE]);
-        assert_eq!(percent(-4.25), "−4.2 %");
-        assert_eq!(percent(0.04), "+0.0 %");
-        assert_eq!(percent(-0.04), "0.0 %");
-        assert_eq!(percent(f64::NAN), NONE);
-    }
-
-    #[test]
-    fn thousands_are_apart() {
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1_561_356), "1\u{202f}561\u{202f}356");
+        let shown = [-4.25, 0.04, -0.04, f64::NAN].map(percent);
+        assert_eq!(shown, ["−4.2 %", "+0.0 %", "0.0 %", NONE]);
+        assert_eq!([999, 1_561_356].map(count), ["999", "1\u{202f}561\u{202f}356"]);
     }
 }

@@ -2,15 +2,10 @@
 
 use super::table;
 use crate::bench::result::{Matrix, Row};
-use anyhow::Result;
 use maud::{Markup, html};
 
 /// The founding report's workload, and the one whose sizes shift: what the page shows first.
 pub(super) const MAIN: [Row<'_>; 2] = [("random_mixed", 8192), ("phase_shift", 512)];
-
-pub(super) fn is_main(row: Row<'_>) -> bool {
-    MAIN.contains(&row)
-}
 
 pub(super) fn title((workload, ws): Row<'_>) -> String {
     format!("{workload}, {ws} {}", if ws == 1 { "slot" } else { "slots" })
@@ -24,31 +19,15 @@ pub(super) fn first(run: &Matrix) -> Option<Row<'_>> {
 
 /// What there is to show of each row: of the main ones openly, and first; of the others behind a
 /// line that opens it. Without a main one the first is shown openly.
-pub(super) fn show<'a>(
-    rows: Vec<Row<'a>>,
-    block: impl Fn(Row<'a>) -> Result<Markup>,
-) -> Result<Markup> {
-    let (mut open, mut folded): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| is_main(*row));
+pub(super) fn show<'a>(rows: Vec<Row<'a>>, block: impl Fn(Row<'a>) -> Markup) -> Markup {
+    let (mut open, mut folded): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row| MAIN.contains(row));
     open.sort_by_key(|row| MAIN.iter().position(|main| main == row));
     if open.is_empty() && !folded.is_empty() {
         open.push(folded.remove(0));
     }
-    let mut shown = Vec::new();
-    for row in open {
-        shown.push(html! { h3 { (title(row)) } (block(row)?) });
+    html! {
+        @for row in open { h3 { (title(row)) } (block(row)) }
+        @for row in folded { (table::folded(&title(row), &block(row))) }
     }
-    let mut more = Vec::new();
-    for row in folded {
-        more.push(table::folded(&title(row), &block(row)?));
-    }
-    let summary = match more.len() {
-        1 => "1 more workload".to_owned(),
-        count => format!("{count} more workloads"),
-    };
-    Ok(html! {
-        @for block in &shown { (block) }
-        @if !more.is_empty() {
-            (table::folded(&summary, &html! { @for block in &more { (block) } }))
-        }
-    })
 }

@@ -2,43 +2,32 @@
 
 use maud::{Markup, html};
 
-pub(super) struct Column<'a> {
-    head: &'a str,
-    is_number: bool,
-}
-
-impl<'a> Column<'a> {
-    pub(super) fn text(head: &'a str) -> Self {
-        Self { head, is_number: false }
-    }
-
-    pub(super) fn number(head: &'a str) -> Self {
-        Self { head, is_number: true }
-    }
-}
-
-/// The first column names the rows, and stays in sight.
-pub(super) fn table(name: &str, columns: &[Column<'_>], rows: &[Vec<Markup>]) -> Markup {
-    let class = |column: &Column<'_>| column.is_number.then_some("number");
+/// The first column names the rows, and stays in sight. Of a cell, a second line is smaller.
+pub(super) fn table(name: &str, heads: &[&str], rows: &[Vec<String>]) -> Markup {
+    let is_number = |cell: &String| {
+        cell.starts_with(|first: char| first.is_ascii_digit() || "+−".contains(first))
+    };
+    let class = |at: usize| rows.iter().any(|row| is_number(&row[at])).then_some("number");
+    let shown = |cell: &str| match cell.split_once('\n') {
+        Some((first, second)) => html! { (first) span.small { (second) } },
+        None => html! { (cell) },
+    };
     html! {
         div.scroll role="region" aria-label={ "Table: " (name) } tabindex="0" {
             table {
                 thead {
                     tr {
-                        @for column in columns {
-                            th scope="col" class=[class(column)] { (column.head) }
+                        @for (at, head) in heads.iter().enumerate() {
+                            th scope="col" class=[class(at)] { (head) }
                         }
                     }
                 }
                 tbody {
                     @for row in rows {
                         tr {
-                            @for (at, (column, cell)) in columns.iter().zip(row).enumerate() {
-                                @if at == 0 {
-                                    th scope="row" { (cell) }
-                                } @else {
-                                    td class=[class(column)] { (cell) }
-                                }
+                            th scope="row" { (shown(&row[0])) }
+                            @for (at, cell) in row.iter().enumerate().skip(1) {
+                                td class=[class(at)] { (shown(cell)) }
                             }
                         }
                     }

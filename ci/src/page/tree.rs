@@ -1,14 +1,16 @@
 //! The tree of variants, each with the price of its one knob; and the best with one knob set back.
 
-use super::chart::{figure, key};
-use super::edges::EdgeBars;
-use super::number::{NONE, change, mib, or_none, percent, percent_range, plain, whole};
-use super::rows::{is_main, show, title};
-use super::table::{self, Column};
+use super::chart::{self, Mark};
+use super::number::{NONE, change, count, mib, or_none, percent, percent_range, plain};
+use super::rows::{MAIN, show, title};
+use super::table;
 use crate::bench::result::{CONTROL, Matrix, Row};
 use crate::ledger::model::{Change, Edge, EdgeRow, Expectation, Ledger};
-use anyhow::Result;
 use maud::{Markup, html};
+use serde_json::json;
+
+/// How an expectation about cycles is named.
+const CYCLES: &str = "cycles_per_op";
 
 /// A place in the tree: a root has no edge.
 struct Node<'a> {
@@ -17,22 +19,22 @@ struct Node<'a> {
     edge: Option<&'a Edge>,
 }
 
-pub(super) fn section(run: &Matrix, ledger: Option<&Ledger>) -> Result<Markup> {
+pub(super) fn section(run: &Matrix, ledger: Option<&Ledger>) -> Markup {
     let Some(ledger) = ledger else {
-        return Ok(html! {
+        return html! {
             p.empty {
                 "There is no ledger yet: " code { "cargo ci ledger" } " prices every edge of the \
                  tree. Until then the column “against the parent” of the tables below has the \
                  change in time."
             }
-        });
+        };
     };
     let nodes = nodes(run, &ledger.edges);
-    Ok(html! {
+    html! {
         p {
             "Every variant differs from the one above it, its parent, in exactly one knob. So the \
-             change from parent to variant is what that knob costs or buys; a change whose \
-             interval holds 0 % may be none."
+             change from parent to variant is what that knob costs or buys; a change whose 95 % \
+             interval, the thin line, holds 0 % may be none. Instructions are exact."
         }
         @if ledger.passport != run.passport {
             p.small { "Priced by another run: " (ledger.passport.line()) }
@@ -44,152 +46,141 @@ pub(super) fn section(run: &Matrix, ledger: Option<&Ledger>) -> Result<Markup> {
                  exactly."
             }
         }
-        (show(rows(&ledger.edges), |row| block(run, &nodes, row))?)
-        (without(&ledger.leave_one_out)?)
-    })
+        (show(priced(run, &ledger.edges), |row| block("the parent", Some(run), &nodes, row)))
+        (without(run, &ledger.leave_one_out))
+    }
 }
 
 /// The best variant with one knob set back at a time.
-fn without(edges: &[Edge]) -> Result<Markup> {
-    let best = edges.first().map(|edge| edge.against.as_str()).unwrap_or_default();
-    let mut blocks = Vec::new();
-    for row in rows(edges).into_iter().filter(|row| is_main(*row)) {
-        let priced = priced(edges, row);
-        let bars = EdgeBars { against: best, row: title(row), edges: priced.clone() };
-        let nodes: Vec<Node<'_>> = priced
-            .iter()
-            .map(|(edge, _)| Node { depth: 0, id: &edge.variant, edge: Some(edge) })
-            .collect();
-        blocks.push(html! {
-            h4 { (title(row)) }
-            (figure(&bars, &legend(&bars))?)
-            (prices(&format!("one knob set back, {}", title(row)), None, &nodes, row))
-        });
-    }
-    Ok(html! {
-        @if !blocks.is_empty() {
-            h3 { "What each knob is worth in the best variant" }
-            p {
-                code { (best) } " with one of its knobs set back, all others kept: a bar to the \
-                 right is what is lost without that knob, one to the left what it costs."
-            }
-            @for block in &blocks { (block) }
-        }
-    })
-}
-
-fn block(run: &Matrix, nodes: &[Node<'_>], row: Row<'_>) -> Result<Markup> {
-    let edges = nodes.iter().filter_map(|node| Some((node.edge?, row_of(node.edge?, row)?)));
-    let bars = EdgeBars { against: "the parent", row: title(row), edges: edges.collect() };
-    Ok(html! {
-        (figure(&bars, &legend(&bars))?)
-        (prices(&format!("the tree with its prices, {}", title(row)), Some(run), nodes, row))
-    })
-}
-
-fn legend(bars: &EdgeBars<'_>) -> Markup {
+fn without(run: &Matrix, edges: &[Edge]) -> Markup {
+    let Some(Edge { against: best, .. }) = edges.first() else { return html! {} };
+    let nodes = edges.iter().map(|edge| Node { depth: 0, id: &edge.variant, edge: Some(edge) });
+    let nodes: Vec<Node<'_>> = nodes.collect();
     html! {
-        (key("ours", "fewer cycles")) (key("peer", "more cycles"))
-        (key("whisker", "95 % interval of the change")) (key("dot", "instructions, exact"))
-        @if bars.has_expectations() { (key("box", "expected by the variant's file")) }
+        h3 { "What each knob is worth in the best variant" }
+        p {
+            code { (best) } " with one of its knobs set back, all others kept: a bar to the right \
+             is what is lost without that knob, one to the left what it costs."
+        }
+        @for row in priced(run, edges).into_iter().filter(|row| MAIN.contains(row)) {
+            h4 { (title(row)) }
+            (block(best, None, &nodes, row))
+        }
     }
+}
+
+/// The prices of the nodes on a row: as a chart, and as a table.
+fn block(against: &str, run: Option<&Matrix>, nodes: &[Node<'_>], row: Row<'_>) -> Markup {
+    let edges = nodes.iter().filter_map(|node| Some((node.edge?, row_of(node.edge?, row)?)));
+    html! {
+        (bars(against, row, &edges.collect::<Vec<_>>()))
+        (prices(&format!("prices against {against}, {}", title(row)), run, nodes, row))
+    }
+}
+
+/// A lane per edge: the change of cycles and that of instructions, and what was expected.
+fn bars(against: &str, row: Row<'_>, edges: &[(&Edge, &EdgeRow)]) -> Markup {
+    let [mut fewer, mut more, mut instructions, mut expected] = [const { Vec::new() }; 4];
+    let mut names = Vec::new();
+    for (edge, row) in edges {
+        let y = names.len() as f64;
+        let by = row.cycles_percent.filter(|by| by.is_finite());
+        names.push(format!("{} <b>{}</b><br>{}", edge.variant, or_none(by, percent), edge.knob));
+        if let Some(x) = by {
+            let bars = if x < 0.0 { &mut fewer } else { &mut more };
+            bars.push(Mark { interval: row.cycles_percent_interval, ..Mark::at(x, y) });
+        }
+        if let Some(x) = row.instructions.and_then(Change::percent) {
+            instructions.push(Mark::at(x, y));
+        }
+        if let Some(it) = row.expected.iter().find(|it| it.metric == CYCLES) {
+            let [low, high] = it.range;
+            expected.push(Mark { base: low, ..Mark::at(high - low, y) });
+        }
+    }
+    let solid = |name: &str, colour: &str, marks: Vec<Mark>| {
+        json!({
+            "type": "bar", "name": name, "marks": marks, "width": 0.5, "marker": { "color": colour },
+        })
+    };
+    let data = vec![
+        solid("fewer cycles", "--ours", fewer),
+        solid("more cycles", "--peer", more),
+        json!({
+            "mode": "markers", "name": "instructions", "marks": instructions,
+            "marker": { "color": "--ink", "symbol": "diamond", "size": 7 },
+        }),
+        json!({
+            "type": "bar", "name": "expected by the variant's file", "marks": expected, "width": 0.8,
+            "marker": { "color": "#0000", "line": { "color": "--said", "width": 2 } },
+        }),
+    ];
+    let title = format!("Bars: change of cycles per operation against {against}, {}", title(row));
+    let axis = json!({ "title": { "text": "change per operation, %" } });
+    chart::lanes(&title, &names, data, json!({ "xaxis": axis }))
 }
 
 fn prices(name: &str, run: Option<&Matrix>, nodes: &[Node<'_>], row: Row<'_>) -> Markup {
-    let columns = [
-        Column::text("variant, and its one knob"),
-        Column::number("cycles/op"),
-        Column::number("change (95 % interval)"),
-        Column::text("expected"),
-        Column::number("instructions/op"),
-        Column::number("peak RSS, MiB"),
-        Column::number("code, bytes"),
-        Column::number("kernel, % of time"),
-        Column::number("L1, last-level misses/op, simulated"),
-        Column::text("the question"),
+    let heads = [
+        "variant, and its one knob",
+        "cycles/op",
+        "change (95 % interval)",
+        "expected",
+        "instructions/op",
+        "peak RSS, MiB",
+        "code, bytes",
+        "kernel, % of time",
+        "L1, last-level misses/op, simulated",
+        "the question",
     ];
-    let lines: Vec<Vec<Markup>> = nodes
-        .iter()
-        .map(|node| match node.edge {
-            Some(edge) => edge_line(node, edge, row),
-            None => root_line(run, node, row),
-        })
-        .collect();
-    table::table(name, &columns, &lines)
+    let line = |node: &Node<'_>| {
+        let indent = "\u{2003}".repeat(node.depth.saturating_sub(1));
+        let branch = if node.depth > 0 { "└ " } else { "" };
+        let (knob, [figures @ .., question]) = match node.edge {
+            Some(edge) => (edge.knob.as_str(), edge_figures(edge, row)),
+            None => ("", root_figures(run, node.id, row)),
+        };
+        let name = format!("{indent}{branch}{}\n{knob}", node.id);
+        [name].into_iter().chain(figures).chain([format!("\n{question}")]).collect()
+    };
+    let lines: Vec<Vec<String>> = nodes.iter().map(line).collect();
+    table::table(name, &heads, &lines)
 }
 
-fn edge_line(node: &Node<'_>, edge: &Edge, row: Row<'_>) -> Vec<Markup> {
+fn edge_figures(edge: &Edge, row: Row<'_>) -> [String; 9] {
     let row = row_of(edge, row);
     let of = |figure: fn(&EdgeRow) -> Option<Change>| row.and_then(figure);
-    let cycles = of(|row| row.cycles);
-    let by = row.and_then(|row| row.cycles_percent);
-    let interval = row.and_then(|row| row.cycles_percent_interval);
+    let by = or_none(row.and_then(|row| row.cycles_percent), percent);
+    let interval = row.and_then(|row| row.cycles_percent_interval).map(percent_range);
+    let expected = row.and_then(|row| row.expected.first());
     let misses = [of(|row| row.l1_misses_simulated), of(|row| row.ll_misses_simulated)];
-    let expected = row.map_or(&[][..], |row| &row.expected);
-    vec![
-        name(node),
-        html! { (or_none(cycles, |cycles| plain(cycles.to))) },
-        html! {
-            strong { (or_none(by, percent)) }
-            @if let Some(ends) = interval { span.small { (percent_range(ends)) } }
-        },
-        html! { @for it in expected { (expectation(it)) } @if expected.is_empty() { (NONE) } },
-        html! { (or_none(of(|row| row.instructions), |it| change(it, plain))) },
-        html! { (or_none(of(|row| row.peak_rss_kib), |it| change(it, mib))) },
-        html! { (or_none(edge.code_bytes, bytes)) },
-        html! { (or_none(of(|row| row.kernel_percent), from_to)) },
-        html! { (misses.map(|it| or_none(it, from_to)).join(", ")) },
-        html! { span.small { (edge.question) } },
+    let bytes = |bytes: f64| count(bytes as u64);
+    [
+        or_none(of(|row| row.cycles), |cycles| plain(cycles.to)),
+        format!("{by}\n{}", interval.unwrap_or_default()),
+        or_none(expected, expectation),
+        or_none(of(|row| row.instructions), |it| change(it, plain)),
+        or_none(of(|row| row.peak_rss_kib), |it| change(it, mib)),
+        or_none(edge.code_bytes, |it| change(it, bytes)),
+        or_none(of(|row| row.kernel_percent), from_to),
+        misses.map(|it| or_none(it, from_to)).join(", "),
+        edge.question.clone(),
     ]
 }
 
-fn root_line(run: Option<&Matrix>, node: &Node<'_>, row: Row<'_>) -> Vec<Markup> {
-    let cell = run.and_then(|run| run.in_row(node.id, row));
-    let dash = || html! { (NONE) };
-    let what = if node.id == CONTROL {
-        "the control: the system's malloc"
-    } else {
-        "a root: sets every knob"
-    };
-    vec![
-        name(node),
-        html! { (or_none(cell, |cell| plain(cell.median.cycles_per_op))) },
-        dash(),
-        dash(),
-        dash(),
-        html! { (or_none(cell, |cell| mib(cell.median.peak_rss_kib as f64))) },
-        dash(),
-        html! { (or_none(cell, |cell| plain(cell.kernel_percent))) },
-        dash(),
-        html! { span.small { (what) } },
-    ]
+fn root_figures(run: Option<&Matrix>, id: &str, row: Row<'_>) -> [String; 9] {
+    let cell = run.and_then(|run| run.in_row(id, row));
+    let mut figures = [NONE; 9].map(str::to_owned);
+    figures[0] = or_none(cell, |cell| plain(cell.median.cycles_per_op));
+    figures[4] = or_none(cell, |cell| mib(cell.median.peak_rss_kib as f64));
+    figures[6] = or_none(cell, |cell| plain(cell.kernel_percent));
+    figures[8] = if id == CONTROL { "the system's malloc" } else { "sets every knob" }.to_owned();
+    figures
 }
 
-fn name(node: &Node<'_>) -> Markup {
-    let branch = if node.depth > 0 { "└ " } else { "" };
-    html! {
-        div style={ "padding-left:" (node.depth.saturating_sub(1)) "em" } {
-            (branch) (node.id)
-            @if let Some(edge) = node.edge { span.small { (edge.knob) } }
-        }
-    }
-}
-
-fn expectation(it: &Expectation) -> Markup {
-    let (mark, class) = if it.met { ("✓ met", "met") } else { ("✗ not met", "unmet") };
-    html! {
-        span class=(class) { (mark) }
-        span.small {
-            (it.metric) ": " (percent_range(it.range)) ", measured " (percent(it.measured_percent))
-        }
-    }
-}
-
-/// After the change, and by how many.
-fn bytes(change: Change) -> String {
-    let by = change.to - change.from;
-    let sign = if by < 0.0 { "" } else { "+" };
-    format!("{} ({sign}{})", whole(change.to), whole(by))
+fn expectation(it: &Expectation) -> String {
+    let (met, range) = (if it.met { "✓ met" } else { "✗ not met" }, percent_range(it.range));
+    format!("{met}\n{}: {range}, measured {}", it.metric, percent(it.measured_percent))
 }
 
 fn from_to(change: Change) -> String {
@@ -221,21 +212,12 @@ fn below<'a>(edges: &'a [Edge], id: &str, depth: usize, nodes: &mut Vec<Node<'a>
     }
 }
 
-fn rows(edges: &[Edge]) -> Vec<Row<'_>> {
-    let mut rows: Vec<Row<'_>> = Vec::new();
-    for row in edges.iter().flat_map(|edge| &edge.rows) {
-        let row = (row.workload.as_str(), row.ws);
-        if !rows.contains(&row) {
-            rows.push(row);
-        }
-    }
-    rows
+/// The rows of the run that have prices.
+fn priced<'a>(run: &'a Matrix, edges: &[Edge]) -> Vec<Row<'a>> {
+    let has_price = |row: &Row<'_>| edges.iter().any(|edge| row_of(edge, *row).is_some());
+    run.rows().into_iter().filter(has_price).collect()
 }
 
-fn priced<'a>(edges: &'a [Edge], row: Row<'_>) -> Vec<(&'a Edge, &'a EdgeRow)> {
-    edges.iter().filter_map(|edge| Some((edge, row_of(edge, row)?))).collect()
-}
-
-fn row_of<'a>(edge: &'a Edge, (workload, ws): Row<'_>) -> Option<&'a EdgeRow> {
+pub(super) fn row_of<'a>(edge: &'a Edge, (workload, ws): Row<'_>) -> Option<&'a EdgeRow> {
     edge.rows.iter().find(|row| row.workload == workload && row.ws == ws)
 }

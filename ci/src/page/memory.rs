@@ -1,0 +1,60 @@
+//! Time against memory, workload by workload: a point per variant and per peer.
+
+use super::chart::{self, Mark};
+use super::peers::{KINDS, cells, cycles, kind};
+use super::rows::{show, title};
+use crate::bench::result::{Matrix, Measured, Row};
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+/// More than this from the least to the most, and an axis goes by powers.
+const SPREAD: f64 = 12.0;
+
+pub(super) fn section(run: &Matrix, best: &str) -> Markup {
+    html! {
+        p {
+            "Further left is faster, further down takes less memory; whoever has nobody both to \
+             the left of and below it cannot be beaten in one without losing in the other. Memory \
+             is the peak that the system held for the whole process. Where figures lie far apart, \
+             an axis goes by powers. Points too close together have no name: pointing at one shows \
+             it, and " a href="#cells" { "the tables" } " have all of them."
+        }
+        (show(run.rows(), |row| scatter(run, row, best)))
+    }
+}
+
+fn scatter(run: &Matrix, row: Row<'_>, best: &str) -> Markup {
+    let cells = cells(run, row);
+    let mark =
+        |cell: &&Measured| Mark { text: cell.id.clone(), ..Mark::at(cycles(cell), memory(cell)) };
+    let data = KINDS.iter().map(|of| {
+        let its = cells.iter().filter(|cell| kind(cell, best) == of);
+        json!({
+            "mode": "markers+text", "name": of.name, "marks": its.map(mark).collect::<Vec<_>>(),
+            "textposition": "top center", "cliponaxis": false,
+            "hovertemplate": "%{text}: %{x:.1f} cycles, %{y:.1f} MiB<extra></extra>",
+            "marker": { "color": of.colour, "symbol": of.symbol, "size": 10 },
+        })
+    });
+    let layout = json!({
+        "xaxis": axis("cycles per operation", cells.iter().map(|cell| cycles(cell))),
+        "yaxis": axis("peak resident memory, MiB", cells.iter().map(|cell| memory(cell))),
+    });
+    let says = format!("Points: cycles per operation and peak memory, {}", title(row));
+    chart::figure(&says, 460, data.collect(), &layout)
+}
+
+fn axis(title: &str, values: impl Iterator<Item = f64>) -> Value {
+    let (low, high) = values
+        .fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
+    match low > 0.0 && high > SPREAD * low {
+        true => {
+            json!({ "title": { "text": format!("{title}, by powers") }, "type": "log", "dtick": "D2" })
+        }
+        false => json!({ "title": { "text": title } }),
+    }
+}
+
+fn memory(cell: &Measured) -> f64 {
+    cell.median.peak_rss_kib as f64 / 1024.0
+}
