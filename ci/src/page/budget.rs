@@ -41,8 +41,7 @@ fn stage(stage: &Stage) -> Markup {
     let total = part("total", Some([stage.said; 2]), stage.measured, "median of the rounds");
     let parts: Vec<&Part> = stage.parts.iter().chain([&rest, &total]).collect();
     let name = |part: &&Part| {
-        let note = if part.cycles.is_none() { "<br>not separable" } else { "" };
-        format!("{}{note}", part.name)
+        format!("{}<br>{}", part.name, if part.cycles.is_none() { "not separable" } else { "" })
     };
     let data = vec![
         steps("measured", "--ours", -0.42, parts.iter().map(|part| part.cycles)),

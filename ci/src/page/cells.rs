@@ -52,11 +52,8 @@ pub(super) fn section(run: &Matrix) -> Markup {
             @let cells: Vec<&Measured> = run.cells.iter().filter(|cell| cell.is_in(row)).collect();
             @let lines: Vec<Vec<String>> = cells.iter().map(|cell| line(cell)).collect();
             @let operations = cells.first().map_or(0, |cell| cell.args.cycles);
-            @let inside = html! {
-                p.small { (count(operations)) " operations" }
-                (table::table(&format!("all figures, {}", title(row)), &heads, &lines))
-            };
-            (table::folded(&title(row), &inside))
+            @let summary = format!("{}: {} operations", title(row), count(operations));
+            (table::folded(&summary, &table::table(&title(row), &heads, &lines)))
         }
     }
 }

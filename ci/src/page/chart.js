@@ -2,7 +2,6 @@
 "use strict";
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const narrow = matchMedia("(max-width: 600px)");
-const isTouched = matchMedia("(pointer: coarse)").matches;
 
 const axis = { automargin: true, gridcolor: "--grid", zerolinecolor: "--axis", linecolor: "--axis", title: { standoff: 8 }, ticklabelstandoff: 4 };
 const LAYOUT = {
@@ -12,7 +11,7 @@ const LAYOUT = {
   hoverlabel: { bgcolor: "--soft", font: { color: "--ink" } }, hovermode: "closest",
   template: { layout: { xaxis: axis, yaxis: axis } },
   // A finger on a chart moves the page.
-  dragmode: isTouched ? false : "zoom",
+  dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
 };
 
 // With the colours as they are now, and without a name's second line where there is no room.
@@ -29,10 +28,11 @@ function resolved(chart) {
 function trace({ marks, ...rest }) {
   const of = (key) => marks.map((mark) => mark[key]);
   const middle = rest.type === "bar" ? "x" : "y";
-  const reach = (end) => marks.map((mark) => Math.abs((mark.interval?.[end] ?? mark[middle]) - mark[middle]));
+  const reach = (end) => marks.map((mark) => mark.interval && mark.interval[end] !== null ? Math.abs(mark.interval[end] - mark[middle]) : null);
   const error = { type: "data", symmetric: false, arrayminus: reach(0), array: reach(1), color: "--ink", thickness: 1.2, width: 4 };
+  error.visible = error.array.some((length) => length !== null);
   const bar = { orientation: "h", textposition: "none", hovertemplate: "%{y}" };
-  return { ...(middle === "x" ? bar : {}), ...rest, x: of("x"), y: of("y"), base: of("base"), text: of("text"), [`error_${middle}`]: error };
+  return { ...(rest.type === "bar" && bar), ...rest, x: of("x"), y: of("y"), base: of("base"), text: of("text"), [`error_${middle}`]: error };
 }
 
 function draw(chart) {
@@ -67,7 +67,6 @@ function place(chart) {
 
 const drawAll = (within) => within.querySelectorAll(".chart").forEach(draw);
 drawAll(document);
-dark.addEventListener("change", () => drawAll(document));
-narrow.addEventListener("change", () => drawAll(document));
+for (const media of [dark, narrow]) media.addEventListener("change", () => drawAll(document));
 // It does not bubble.
 addEventListener("toggle", (event) => drawAll(event.target), true);

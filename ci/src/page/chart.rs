@@ -7,8 +7,9 @@ use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Height of a lane, and of what is above and below all of them, in pixels.
-const LANE: usize = 34;
+/// Height of a lane, of a higher one, and of what is above and below all of them, in pixels.
+const LANE: usize = 25;
+const HIGH_LANE: usize = 38;
 const AROUND: usize = 120;
 
 /// A bar or a point. What is no number is not drawn.
@@ -40,7 +41,7 @@ pub(super) fn figure(title: &str, height: usize, mut data: Vec<Value>, layout: &
     }
 }
 
-/// A chart of lanes, one below the other: lane 0 is at the top, and each has a name.
+/// A chart of lanes, one below the other: lane 0 is at the top, and each has a name of a line or two.
 pub(super) fn lanes(title: &str, names: &[String], data: Vec<Value>, mut layout: Value) -> Markup {
     layout["barmode"] = json!("overlay");
     layout["yaxis"] = json!({
@@ -48,7 +49,9 @@ pub(super) fn lanes(title: &str, names: &[String], data: Vec<Value>, mut layout:
         "range": [names.len() as f64 - 0.5, -0.5], "showgrid": false, "zeroline": false,
     });
     let says = format!("{title}: {}", names.join(", ")).replace("<b>", "").replace("</b>", "");
-    figure(&says.replace("<br>", ", "), AROUND + LANE * names.len(), data, &layout)
+    let is_high = names.iter().any(|name| name.contains("<br>"));
+    let lane = if is_high { HIGH_LANE } else { LANE };
+    figure(&says.replace("<br>", " "), AROUND + lane * names.len(), data, &layout)
 }
 
 /// Plotly, and what has it draw. Its crate adds a typesetter of formulas, which no chart needs.

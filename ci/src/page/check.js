@@ -25,38 +25,40 @@ function check(frame) {
   if (asked.length > 0) wrong.push(`the page loads ${asked[0]}`);
   const charts = [...page.querySelectorAll(".chart")];
   if (charts.length === 0) wrong.push("there is no chart");
-  charts.forEach((chart) => wrong.push(...checkChart(chart, view)));
-  return wrong.map((text) => `${frame.width} pixels, ${text}`).slice(0, 12);
+  const first = {}; // of each kind
+  for (const chart of charts) {
+    const name = chart.getAttribute("aria-label").slice(0, 70);
+    checkChart(chart, view, (kind, text) => { first[kind] ??= `${name}: ${text}`; });
+  }
+  return wrong.concat(Object.values(first)).map((text) => `${frame.width} pixels, ${text}`);
 }
 
-function checkChart(chart, view) {
-  const name = chart.getAttribute("aria-label").slice(0, 70), wrong = [], outer = area(chart);
+function checkChart(chart, view, tell) {
+  const outer = area(chart);
   const marks = [...chart.querySelectorAll(".bars path, .points path")].filter((mark) => mark.getBBox().width > 0);
   const expected = JSON.parse(chart.dataset.chart).data.flatMap((trace) =>
     trace.mode === "lines" ? [] : trace.marks.filter(({ x }) => x !== null && x !== 0));
-  if (marks.length < expected.length || marks.length === 0) wrong.push(`${marks.length} marks of ${expected.length} are drawn`);
-  if (chart.innerHTML.includes("NaN")) wrong.push("something is no number");
+  if (marks.length < expected.length || marks.length === 0) tell("marks", `${marks.length} marks of ${expected.length} are drawn`);
+  if (chart.innerHTML.includes("NaN")) tell("number", "something is no number");
   const paper = view.getComputedStyle(chart.ownerDocument.body).backgroundColor;
   const texts = [...chart.querySelectorAll("text")].filter((text) =>
     text.textContent.trim() && area(text).width > 0 && view.getComputedStyle(text).visibility === "visible");
-  if (texts.length === 0) wrong.push("no text");
+  if (texts.length === 0) tell("text", "no text");
   texts.forEach((text, at) => {
     const said = `“${text.textContent.trim()}”`, style = view.getComputedStyle(text), box = area(text);
-    if (parseFloat(style.fontSize) < LEAST_TEXT) wrong.push(`${said} is ${style.fontSize} high`);
+    if (parseFloat(style.fontSize) < LEAST_TEXT) tell("size", `${said} is ${style.fontSize} high`);
     const contrast = contrastOf(style.fill, paper);
-    if (contrast < LEAST_CONTRAST) wrong.push(`${said} has a contrast of ${contrast.toFixed(1)}`);
-    if (Math.min(box.left - outer.left, outer.right - box.right, box.top - outer.top, outer.bottom - box.bottom) < -CLOSE) {
-      wrong.push(`${said} is cut off`);
-    }
+    if (contrast < LEAST_CONTRAST) tell("contrast", `${said} has a contrast of ${contrast.toFixed(1)}`);
+    const room = Math.min(box.left - outer.left, outer.right - box.right, box.top - outer.top, outer.bottom - box.bottom);
+    if (room < -CLOSE) tell("room", `${said} is cut off`);
     for (const other of texts.slice(at + 1)) {
       const next = area(other);
       const wide = Math.min(box.right, next.right) - Math.max(box.left, next.left);
       const high = Math.min(box.bottom, next.bottom) - Math.max(box.top, next.top);
       // Lines of text stand closer than their boxes are high.
-      if (wide > 2 && high > box.height / 3) wrong.push(`${said} and “${other.textContent.trim()}” overlap`);
+      if (wide > 2 && high > box.height / 3) tell("overlap", `${said} and “${other.textContent.trim()}” overlap`);
     }
   });
-  return wrong.map((text) => `${name}: ${text}`);
 }
 
 // As the guidelines for accessible pages count it.
@@ -76,7 +78,8 @@ addEventListener("load", async () => {
   }
   // What was folded is drawn now.
   await new Promise((done) => setTimeout(done, 3000));
-  const found = JSON.stringify(frames.flatMap(check));
+  const checked = (frame) => { try { return check(frame); } catch (error) { return [`${error}`]; } };
+  const found = JSON.stringify(frames.flatMap(checked));
   // Nothing that the browser would have to escape.
   document.querySelector("pre").textContent =
     found.replace(/[&<>]/g, (letter) => "\\u00" + letter.charCodeAt(0).toString(16));

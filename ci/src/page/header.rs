@@ -1,7 +1,7 @@
 //! The head of the page: what this is, what came out, and what it was measured on.
 
-use super::number::{percent, percent_range, plain};
-use super::peers::cycles;
+use super::number::{or_none, percent, percent_range, plain};
+use super::peers::{cells, cycles};
 use super::rows::{first, title};
 use super::tree::row_of;
 use crate::bench::peers::{OURS, is_other};
@@ -18,13 +18,26 @@ pub(super) fn header(run: &Matrix, ledger: Option<&Ledger>, best: &str) -> Marku
                  is one knob away from its parent. This page is what all of them cost, in cycles \
                  and bytes, beside each other and beside other allocators."
             }
-            @if run.noisy { (noise(run)) }
+            @if run.noisy {
+                p.noisy role="note" {
+                    strong { "NOISY. " }
+                    "The control cell, " code { (CONTROL) } ", ran twice per round, and its two \
+                     medians lay further apart than its interval explains. Differences in time of \
+                     that order mean nothing; counts and memory repeat. "
+                    @for (row, control) in run.control.iter().filter(|(_, c)| c.is_noisy()) {
+                        "On " (row) " it moved by " (plain(control.moved_percent))
+                        " %, with an interval of ±" (plain(control.interval_percent)) " %. "
+                    }
+                }
+            }
             @if let Some(row) = first(run) {
                 h2 { "In short, on " (title(row)) }
                 ul {
-                    (against_control(run, row, best).unwrap_or_default())
-                    (dearest(ledger, row).unwrap_or_default())
-                    (against_peers(run, row).unwrap_or_default())
+                    @for fact in [
+                        against_control(run, row, best),
+                        dearest(ledger, row),
+                        against_peers(run, row),
+                    ].iter().flatten() { li { (fact) } }
                 }
             }
             h2 { "Measured on" }
@@ -44,38 +57,13 @@ pub(super) fn header(run: &Matrix, ledger: Option<&Ledger>, best: &str) -> Marku
     }
 }
 
-fn noise(run: &Matrix) -> Markup {
-    html! {
-        div.noisy role="note" {
-            p {
-                strong { "NOISY. " }
-                "The control cell, " code { (CONTROL) } ", ran twice per round, and its two \
-                 medians lay further apart than its interval explains. Differences in time of \
-                 that order mean nothing; counts and memory repeat."
-            }
-            ul {
-                @for (row, control) in run.control.iter().filter(|(_, c)| c.is_noisy()) {
-                    li {
-                        (row) ": moved by " (plain(control.moved_percent))
-                        " %, interval ±" (plain(control.interval_percent)) " %"
-                    }
-                }
-            }
-        }
-    }
-}
-
 fn against_control(run: &Matrix, row: Row<'_>, best: &str) -> Option<Markup> {
     let cell = run.in_row(best, row)?;
     let change = run.against(cell, run.control_for(cell)?)?;
     Some(html! {
-        li {
-            "The best variant, " code { (best) } ", takes "
-            strong { (plain(cycles(cell))) " cycles" } " per operation: "
-            strong { (percent(change.percent)) } " against " code { (CONTROL) }
-            ", the system's malloc"
-            @if let Some(ends) = change.interval { " (95 % interval " (percent_range(ends)) ")" } "."
-        }
+        "The best variant, " code { (best) } ", takes " strong { (plain(cycles(cell))) " cycles" }
+        " per operation: " strong { (percent(change.percent)) } " against " code { (CONTROL) }
+        ", the system's malloc (95 % interval " (or_none(change.interval, percent_range)) ")."
     })
 }
 
@@ -88,23 +76,19 @@ fn dearest(ledger: Option<&Ledger>, row: Row<'_>) -> Option<Markup> {
     let sure = priced.filter(|(.., [_, high])| *high < 0.0);
     let (edge, by, ends) = sure.min_by(|(_, a, _), (_, b, _)| a.total_cmp(b))?;
     Some(html! {
-        li {
-            "The knob that buys most is " code { (edge.knob) } ": " strong { (percent(by)) }
-            " cycles from " code { (edge.against) } " to " code { (edge.variant) }
-            " (95 % interval " (percent_range(ends)) ")."
-        }
+        "The knob that buys most is " code { (edge.knob) } ": " strong { (percent(by)) }
+        " cycles from " code { (edge.against) } " to " code { (edge.variant) }
+        " (95 % interval " (percent_range(ends)) ")."
     })
 }
 
 fn against_peers(run: &Matrix, row: Row<'_>) -> Option<Markup> {
-    let peers = || super::peers::cells(run, row).into_iter().filter(|cell| cell.peer);
+    let peers = || cells(run, row).into_iter().filter(|cell| cell.peer);
     let ours = peers().find(|cell| cell.id == OURS)?;
     let fastest = peers().find(|cell| is_other(cell))?;
     Some(html! {
-        li {
-            "As a program's global allocator hakmem takes "
-            strong { (plain(cycles(ours))) " cycles" } "; the fastest of the others, "
-            code { (fastest.id) } ", takes " strong { (plain(cycles(fastest))) } "."
-        }
+        "As a program's global allocator hakmem takes " strong { (plain(cycles(ours))) " cycles" }
+        "; the fastest of the others, " code { (fastest.id) } ", takes "
+        strong { (plain(cycles(fastest))) } "."
     })
 }

@@ -4,7 +4,7 @@ use super::chart::{self, Mark};
 use super::number::{or_none, plain, range};
 use super::rows::{self, MAIN};
 use super::table;
-use crate::bench::result::{AgainstParent, CONTROL, Matrix, Row};
+use crate::bench::result::{AgainstParent, CONTROL, Matrix};
 use maud::{Markup, html};
 use serde_json::json;
 
@@ -17,7 +17,7 @@ const SYMBOLS: [&str; 2] = ["circle", "square"];
 
 pub(super) fn section(run: &Matrix, history: &[Matrix], best: &str) -> Markup {
     let entries = entries(run, history, best);
-    let Some(latest) = entries.last() else {
+    let Some((latest, _)) = entries.last() else {
         return html! {
             p.empty {
                 "No run has both " code { (best) } " and " code { (CONTROL) }
@@ -29,10 +29,7 @@ pub(super) fn section(run: &Matrix, history: &[Matrix], best: &str) -> Markup {
         p {
             "Cycles per operation of " code { (best) } " in percent of " code { (CONTROL) }
             "'s, commit after commit, with the 95 % interval. The latest is "
-            code { (latest.commit()) } "."
-            @if entries.len() == 1 {
-                " There is one run so far: every further one that is kept adds a point."
-            }
+            code { (commit(latest)) } "."
             " 100 % is the system's malloc in the same run, so that a busy machine moves the \
              points little; another processor can. Below it is faster."
         }
@@ -42,17 +39,7 @@ pub(super) fn section(run: &Matrix, history: &[Matrix], best: &str) -> Markup {
 }
 
 /// A run, and by how much the best differs from the control on each of the main rows.
-struct Entry<'a> {
-    run: &'a Matrix,
-    changes: [Option<AgainstParent>; 2],
-}
-
-impl Entry<'_> {
-    fn commit(&self) -> &str {
-        let commit = &self.run.passport.commit;
-        commit.get(..7).unwrap_or(commit)
-    }
-}
+type Entry<'a> = (&'a Matrix, [Option<AgainstParent>; 2]);
 
 /// From the oldest on; this run too, if it is not among the kept ones.
 fn entries<'a>(run: &'a Matrix, history: &'a [Matrix], best: &str) -> Vec<Entry<'a>> {
@@ -61,16 +48,16 @@ fn entries<'a>(run: &'a Matrix, history: &'a [Matrix], best: &str) -> Vec<Entry<
         runs.push(run);
     }
     runs.sort_by(|a, b| a.passport.date.cmp(&b.passport.date));
-    let entry = |run| Entry { run, changes: MAIN.map(|row| against_control(run, row, best)) };
-    let mut entries: Vec<Entry<'_>> = runs.into_iter().map(entry).collect();
-    entries.retain(|entry| entry.changes.iter().any(Option::is_some));
-    entries
+    let change = |run: &Matrix, row| {
+        let cell = run.in_row(best, row)?;
+        run.against(cell, run.control_for(cell)?).filter(|change| change.percent.is_finite())
+    };
+    let entries = runs.into_iter().map(|run| (run, MAIN.map(|row| change(run, row))));
+    entries.filter(|(_, changes)| changes.iter().any(Option::is_some)).collect()
 }
 
-fn against_control(run: &Matrix, row: Row<'_>, best: &str) -> Option<AgainstParent> {
-    let cell = run.in_row(best, row)?;
-    let change = run.against(cell, run.control_for(cell)?)?;
-    change.percent.is_finite().then_some(change)
+fn commit(run: &Matrix) -> &str {
+    run.passport.commit.get(..7).unwrap_or(&run.passport.commit)
 }
 
 /// A change by so much, as a share.
@@ -80,17 +67,17 @@ fn share(percent: f64) -> f64 {
 
 fn lines(entries: &[Entry<'_>], best: &str) -> Markup {
     let series = |at: usize| {
-        let points =
-            (0..).zip(entries).filter_map(|(n, entry)| Some((n, entry, entry.changes[at]?)));
-        let mark = |(n, entry, change): (i32, &Entry<'_>, AgainstParent)| {
+        let mark = |(n, (run, changes)): (i32, &Entry<'_>)| {
+            let change = changes[at]?;
             // A little to the side of the other's, so that no interval hides one.
             let place = Mark::at(f64::from(n) + [-0.04, 0.04][at], share(change.percent));
             let interval = change.interval.map(|ends| ends.map(share));
-            Mark { interval, text: entry.commit().to_owned(), ..place }
+            Some(Mark { interval, text: commit(run).to_owned(), ..place })
         };
+        let marks: Vec<Mark> = (0..).zip(entries).filter_map(mark).collect();
         json!({
             "mode": "lines+markers", "name": rows::title(MAIN[at]),
-            "marks": points.map(mark).collect::<Vec<_>>(), "hovertemplate": "%{text}: %{y:.1f} %",
+            "marks": marks, "hovertemplate": "%{text}: %{y:.1f} %",
             "line": { "color": COLOURS[at] }, "marker": { "symbol": SYMBOLS[at], "size": 9 },
         })
     };
@@ -103,7 +90,7 @@ fn lines(entries: &[Entry<'_>], best: &str) -> Markup {
     // Not more names than there is room for, and the latest in any case.
     let every = entries.len().div_ceil(NAMES);
     let named: Vec<usize> = (0..entries.len()).rev().step_by(every).collect();
-    let names: Vec<&str> = named.iter().map(|n| entries[*n].commit()).collect();
+    let names: Vec<&str> = named.iter().map(|n| commit(entries[*n].0)).collect();
     let layout = json!({
         "xaxis": {
             "title": { "text": "commit, the oldest first" }, "tickvals": named, "ticktext": names,
@@ -121,11 +108,10 @@ fn as_table(entries: &[Entry<'_>]) -> Markup {
         let interval = or_none(change.interval, |ends| range(ends.map(share)));
         format!("{} ({interval})", plain(share(change.percent)))
     };
-    let line = |entry: &Entry<'_>| {
-        let [first, second] = entry.changes.map(|change| or_none(change, shown));
-        let noisy = if entry.run.noisy { "noisy: " } else { "" };
-        let passport = format!("{noisy}{}", entry.run.passport.line());
-        vec![entry.commit().to_owned(), first, second, passport]
+    let line = |(run, changes): &Entry<'_>| {
+        let [first, second] = changes.map(|change| or_none(change, shown));
+        let noisy = if run.noisy { "noisy: " } else { "" };
+        vec![commit(run).to_owned(), first, second, format!("{noisy}{}", run.passport.line())]
     };
     let lines: Vec<Vec<String>> = entries.iter().rev().map(line).collect();
     table::table("history", &["commit", &titles[0], &titles[1], "measured on"], &lines)

@@ -44,15 +44,10 @@ fn scatter(run: &Matrix, row: Row<'_>, best: &str) -> Markup {
     chart::figure(&says, 460, data.collect(), &layout)
 }
 
-fn axis(title: &str, values: impl Iterator<Item = f64>) -> Value {
-    let (low, high) = values
-        .fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
-    match low > 0.0 && high > SPREAD * low {
-        true => {
-            json!({ "title": { "text": format!("{title}, by powers") }, "type": "log", "dtick": "D2" })
-        }
-        false => json!({ "title": { "text": title } }),
-    }
+fn axis(title: &str, values: impl Iterator<Item = f64> + Clone) -> Value {
+    let (low, high) = (values.clone().fold(f64::MAX, f64::min), values.fold(0.0, f64::max));
+    let kind = if low > 0.0 && high > SPREAD * low { "log" } else { "linear" };
+    json!({ "title": { "text": title }, "type": kind })
 }
 
 fn memory(cell: &Measured) -> f64 {

@@ -1,14 +1,7 @@
 //! The page that `cargo ci report` writes: one file that needs no network.
 //!
-//! ```text
-//!   header     what this is, what came out, the passport
-//!   budget     the founding report's cycles, rebuilt
-//!   tree       the variants, each with its knob's price
-//!   peers      cycles per operation, workload by workload
-//!   memory     the same against memory
-//!   history    the best variant, commit by commit
-//!   cells      everything as tables
-//! ```
+//! A header says what this is, what came out, and what it was measured on. The sections follow, each
+//! in a file of its own; the last one has every figure.
 //!
 //! Each section says in `chart` what its charts show; Plotly, whose script the page carries, draws them.
 //!

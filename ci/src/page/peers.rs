@@ -1,7 +1,7 @@
 //! Our variants and other allocators, workload by workload: cycles per operation.
 
 use super::chart::{self, Mark};
-use super::number::{NONE, or_none, plain};
+use super::number::{or_none, plain};
 use super::rows::{show, title};
 use super::table;
 use crate::bench::peers::{NULL, OURS};
@@ -91,10 +91,7 @@ fn overview(run: &Matrix) -> Markup {
     let lines: Vec<Vec<String>> = run.rows().into_iter().map(line).collect();
     html! {
         (table::table("cycles per operation by workload and allocator", &heads, &lines))
-        p.small {
-            "★ takes the fewest cycles of its row. " code { (NULL) }
-            " is no allocator but a floor; " (NONE) " was not run."
-        }
+        p.small { "★ takes the fewest cycles. " code { (NULL) } " is no allocator but a floor." }
     }
 }
 
@@ -102,12 +99,8 @@ fn bars(run: &Matrix, row: Row<'_>, best: &str) -> Markup {
     let cells = cells(run, row);
     // One bar that is far longer than the others would leave nothing of them.
     let cut = median(cells.iter().copied().map(cycles).collect()).map_or(1.0, |it| FAR * it);
-    let end = |cell: &&Measured| cell.cycles_interval.map_or(0.0, |ends| ends[1]).max(cycles(cell));
-    let end = cells.iter().map(end).fold(0.0, f64::max).min(cut);
     let (mut names, mut heads, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
-    for (is_peer, head) in
-        [(true, "as a program's global allocator"), (false, "variants, called directly")]
-    {
+    for (is_peer, head) in [(true, "as a global allocator"), (false, "variants, called directly")] {
         let group = || cells.iter().filter(|cell| cell.peer == is_peer);
         if group().next().is_some() {
             heads.push(json!({
@@ -143,7 +136,9 @@ fn bars(run: &Matrix, row: Row<'_>, best: &str) -> Markup {
             "line": { "color": "--ink", "dash": "dash" },
         }));
     }
-    let axis = json!({ "title": { "text": "cycles per operation" }, "range": [0.0, 1.04 * end] });
+    let axis = json!({
+        "title": { "text": "cycles per operation" }, "autorangeoptions": { "clipmax": cut },
+    });
     let layout = json!({ "xaxis": axis, "annotations": heads });
     chart::lanes(&format!("Bars: cycles per operation, {}", title(row)), &names, data, layout)
 }

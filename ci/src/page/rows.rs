@@ -19,15 +19,15 @@ pub(super) fn first(run: &Matrix) -> Option<Row<'_>> {
 
 /// What there is to show of each row: of the main ones openly, and first; of the others behind a
 /// line that opens it. Without a main one the first is shown openly.
-pub(super) fn show<'a>(rows: Vec<Row<'a>>, block: impl Fn(Row<'a>) -> Markup) -> Markup {
-    let (mut open, mut folded): (Vec<_>, Vec<_>) =
-        rows.into_iter().partition(|row| MAIN.contains(row));
-    open.sort_by_key(|row| MAIN.iter().position(|main| main == row));
-    if open.is_empty() && !folded.is_empty() {
-        open.push(folded.remove(0));
-    }
+pub(super) fn show<'a>(mut rows: Vec<Row<'a>>, block: impl Fn(Row<'a>) -> Markup) -> Markup {
+    rows.sort_by_key(|row| MAIN.iter().position(|main| main == row).unwrap_or(MAIN.len()));
     html! {
-        @for row in open { h3 { (title(row)) } (block(row)) }
-        @for row in folded { (table::folded(&title(row), &block(row))) }
+        @for (at, row) in rows.into_iter().enumerate() {
+            @if at == 0 || MAIN.contains(&row) {
+                h3 { (title(row)) } (block(row))
+            } @else {
+                (table::folded(&title(row), &block(row)))
+            }
+        }
     }
 }

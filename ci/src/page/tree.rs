@@ -2,6 +2,7 @@
 
 use super::chart::{self, Mark};
 use super::number::{NONE, change, count, mib, or_none, percent, percent_range, plain};
+use super::peers::cycles;
 use super::rows::{MAIN, show, title};
 use super::table;
 use crate::bench::result::{CONTROL, Matrix, Row};
@@ -9,8 +10,20 @@ use crate::ledger::model::{Change, Edge, EdgeRow, Expectation, Ledger};
 use maud::{Markup, html};
 use serde_json::json;
 
-/// How an expectation about cycles is named.
-const CYCLES: &str = "cycles_per_op";
+/// A column of the table: its head, and what it shows of an edge on a row.
+type Figure = (&'static str, fn(&Edge, &EdgeRow) -> String);
+
+const FIGURES: [Figure; 9] = [
+    ("cycles/op", |_, row| or_none(row.cycles, |it| plain(it.to))),
+    ("change (95 % interval)", |_, row| price(row)),
+    ("expected", |_, row| or_none(row.expected.first(), expectation)),
+    ("instructions/op", |_, row| or_none(row.instructions, |it| change(it, plain))),
+    ("peak RSS, MiB", |_, row| or_none(row.peak_rss_kib, |it| change(it, mib))),
+    ("code, bytes", |edge, _| or_none(edge.code_bytes, |it| change(it, |it| count(it as u64)))),
+    ("kernel, % of time", |_, row| or_none(row.kernel_percent, from_to)),
+    ("L1, last-level misses/op, simulated", |_, row| misses(row)),
+    ("the question", |edge, _| format!("\n{}", edge.question)),
+];
 
 /// A place in the tree: a root has no edge.
 struct Node<'a> {
@@ -29,7 +42,7 @@ pub(super) fn section(run: &Matrix, ledger: Option<&Ledger>) -> Markup {
             }
         };
     };
-    let nodes = nodes(run, &ledger.edges);
+    let nodes = nodes(&ledger.edges);
     html! {
         p {
             "Every variant differs from the one above it, its parent, in exactly one knob. So the \
@@ -93,7 +106,7 @@ fn bars(against: &str, row: Row<'_>, edges: &[(&Edge, &EdgeRow)]) -> Markup {
         if let Some(x) = row.instructions.and_then(Change::percent) {
             instructions.push(Mark::at(x, y));
         }
-        if let Some(it) = row.expected.iter().find(|it| it.metric == CYCLES) {
+        if let Some(it) = row.expected.iter().find(|it| it.metric == "cycles_per_op") {
             let [low, high] = it.range;
             expected.push(Mark { base: low, ..Mark::at(high - low, y) });
         }
@@ -121,61 +134,34 @@ fn bars(against: &str, row: Row<'_>, edges: &[(&Edge, &EdgeRow)]) -> Markup {
 }
 
 fn prices(name: &str, run: Option<&Matrix>, nodes: &[Node<'_>], row: Row<'_>) -> Markup {
-    let heads = [
-        "variant, and its one knob",
-        "cycles/op",
-        "change (95 % interval)",
-        "expected",
-        "instructions/op",
-        "peak RSS, MiB",
-        "code, bytes",
-        "kernel, % of time",
-        "L1, last-level misses/op, simulated",
-        "the question",
-    ];
-    let line = |node: &Node<'_>| {
-        let indent = "\u{2003}".repeat(node.depth.saturating_sub(1));
-        let branch = if node.depth > 0 { "└ " } else { "" };
-        let (knob, [figures @ .., question]) = match node.edge {
-            Some(edge) => (edge.knob.as_str(), edge_figures(edge, row)),
-            None => ("", root_figures(run, node.id, row)),
-        };
-        let name = format!("{indent}{branch}{}\n{knob}", node.id);
-        [name].into_iter().chain(figures).chain([format!("\n{question}")]).collect()
+    let heads = ["variant, and its one knob"].into_iter().chain(FIGURES.map(|(head, _)| head));
+    let line = |Node { depth, id, edge }: &Node<'_>| {
+        let indent = "\u{2003}".repeat(depth.saturating_sub(1));
+        let branch = if *depth > 0 { "└ " } else { "" };
+        let knob = edge.map(|edge| format!("\n{}", edge.knob)).unwrap_or_default();
+        let mut line = vec![format!("{indent}{branch}{id}{knob}")];
+        match edge.and_then(|edge| Some((edge, row_of(edge, row)?))) {
+            Some((edge, row)) => line.extend(FIGURES.iter().map(|(_, figure)| figure(edge, row))),
+            // A root has no price, but takes time.
+            None => {
+                let cell = run.and_then(|run| run.in_row(id, row));
+                line.push(or_none(cell, |cell| plain(cycles(cell))));
+                line.resize(1 + FIGURES.len(), NONE.to_owned());
+            }
+        }
+        line
     };
     let lines: Vec<Vec<String>> = nodes.iter().map(line).collect();
-    table::table(name, &heads, &lines)
+    table::table(name, &heads.collect::<Vec<_>>(), &lines)
 }
 
-fn edge_figures(edge: &Edge, row: Row<'_>) -> [String; 9] {
-    let row = row_of(edge, row);
-    let of = |figure: fn(&EdgeRow) -> Option<Change>| row.and_then(figure);
-    let by = or_none(row.and_then(|row| row.cycles_percent), percent);
-    let interval = row.and_then(|row| row.cycles_percent_interval).map(percent_range);
-    let expected = row.and_then(|row| row.expected.first());
-    let misses = [of(|row| row.l1_misses_simulated), of(|row| row.ll_misses_simulated)];
-    let bytes = |bytes: f64| count(bytes as u64);
-    [
-        or_none(of(|row| row.cycles), |cycles| plain(cycles.to)),
-        format!("{by}\n{}", interval.unwrap_or_default()),
-        or_none(expected, expectation),
-        or_none(of(|row| row.instructions), |it| change(it, plain)),
-        or_none(of(|row| row.peak_rss_kib), |it| change(it, mib)),
-        or_none(edge.code_bytes, |it| change(it, bytes)),
-        or_none(of(|row| row.kernel_percent), from_to),
-        misses.map(|it| or_none(it, from_to)).join(", "),
-        edge.question.clone(),
-    ]
+fn price(row: &EdgeRow) -> String {
+    let interval = row.cycles_percent_interval.map(|ends| format!("\n{}", percent_range(ends)));
+    or_none(row.cycles_percent, percent) + &interval.unwrap_or_default()
 }
 
-fn root_figures(run: Option<&Matrix>, id: &str, row: Row<'_>) -> [String; 9] {
-    let cell = run.and_then(|run| run.in_row(id, row));
-    let mut figures = [NONE; 9].map(str::to_owned);
-    figures[0] = or_none(cell, |cell| plain(cell.median.cycles_per_op));
-    figures[4] = or_none(cell, |cell| mib(cell.median.peak_rss_kib as f64));
-    figures[6] = or_none(cell, |cell| plain(cell.kernel_percent));
-    figures[8] = if id == CONTROL { "the system's malloc" } else { "sets every knob" }.to_owned();
-    figures
+fn misses(row: &EdgeRow) -> String {
+    [row.l1_misses_simulated, row.ll_misses_simulated].map(|it| or_none(it, from_to)).join(", ")
 }
 
 fn expectation(it: &Expectation) -> String {
@@ -188,13 +174,11 @@ fn from_to(change: Change) -> String {
 }
 
 /// The tree, parents first, each followed by what is below it.
-fn nodes<'a>(run: &'a Matrix, edges: &'a [Edge]) -> Vec<Node<'a>> {
-    let is_below = |id: &str| edges.iter().any(|edge| edge.variant == id);
-    let control = run.cells.iter().map(|cell| cell.id.as_str()).filter(|id| *id == CONTROL);
-    let mut roots: Vec<&str> = Vec::new();
-    for id in control.chain(edges.iter().map(|edge| edge.against.as_str())) {
-        if !is_below(id) && !roots.contains(&id) {
-            roots.push(id);
+fn nodes(edges: &[Edge]) -> Vec<Node<'_>> {
+    let mut roots = vec![CONTROL];
+    for Edge { against, .. } in edges {
+        if !roots.contains(&against.as_str()) && !edges.iter().any(|it| it.variant == *against) {
+            roots.push(against);
         }
     }
     let mut nodes = Vec::new();
