@@ -10,9 +10,6 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A browser that takes so many seconds hangs.
-const LIMIT: &str = "60";
-
 /// The frames are files as well, and the outer page is to look into them.
 const OPTIONS: &str = "--headless --no-sandbox --disable-gpu --disable-background-networking \
     --disable-component-update --disable-sync --hide-scrollbars --allow-file-access-from-files \
@@ -26,7 +23,8 @@ pub(super) fn check(page: &Path) -> Result<()> {
         fs::write(&outer, outer_page(page, scheme)?)?;
         let picture = page.with_file_name(format!("{scheme}.png"));
         let mut command = Command::new("timeout");
-        command.arg(LIMIT).arg("chromium").args(OPTIONS.split_whitespace());
+        // One that takes longer hangs.
+        command.args(["60", "chromium"]).args(OPTIONS.split_whitespace());
         command.arg(format!("--blink-settings=preferredColorScheme={number}"));
         command.arg(format!("--screenshot={}", picture.display())).arg(&outer);
         let output = command.output().context("timeout does not start")?;

@@ -43,9 +43,10 @@ fn stage(stage: &Stage) -> Markup {
     let name = |part: &&Part| {
         format!("{}<br>{}", part.name, if part.cycles.is_none() { "not separable" } else { "" })
     };
+    let said = parts.iter().map(|part| part.said.map(|[low, high]| f64::midpoint(low, high)));
     let data = vec![
         steps("measured", "--ours", -0.42, parts.iter().map(|part| part.cycles)),
-        steps("said by the report", "--said", 0.02, parts.iter().map(|part| said(part))),
+        steps("said by the report", "--said", 0.02, said),
     ];
     let title = format!("Waterfall of the budget “{}”", stage.name);
     let axis = json!({ "title": { "text": "cycles per operation, added up" } });
@@ -65,10 +66,6 @@ fn stage(stage: &Stage) -> Markup {
         (chart::lanes(&title, &names, data, json!({ "xaxis": axis })))
         (table::folded("How each part was measured", &table::table(&title, &heads, &lines)))
     }
-}
-
-fn said(part: &Part) -> Option<f64> {
-    part.said.map(|[low, high]| f64::midpoint(low, high))
 }
 
 /// Bars of which each begins where the one before it ended, and last one of all of them; so far

@@ -1,6 +1,6 @@
 //! Every figure of every cell, a table per row.
 
-use super::number::{NONE, count, mib, or_none, percent, percent_range, plain, range};
+use super::number::{NONE, count, or_none, percent, percent_range, plain, range};
 use super::rows::title;
 use super::table;
 use crate::bench::result::{AgainstParent, CONTROL, Matrix, Measured};
@@ -19,7 +19,7 @@ const TIME: [Figure; 10] = [
     ("kernel, % of time", |cell| plain(cell.kernel_percent)),
     ("kernel cycles/op", |cell| or_none(cell.median.kernel_cycles_per_op, plain)),
     ("last-level misses/op", |cell| or_none(cell.median.misses_per_op, plain)),
-    ("peak RSS, MiB", |cell| mib(cell.median.peak_rss_kib as f64)),
+    ("peak RSS, MiB", |cell| plain(cell.median.peak_rss_kib as f64 / 1024.0)),
 ];
 
 /// Of the allocator itself: only our own variants count these.

@@ -34,9 +34,12 @@ impl Mark {
 /// A chart of these traces, of which those without marks are left out.
 pub(super) fn figure(title: &str, height: usize, mut data: Vec<Value>, layout: &Value) -> Markup {
     data.retain(|trace| trace["marks"].as_array().is_some_and(|marks| !marks.is_empty()));
+    let marks = data.iter().filter_map(|trace| trace["marks"].as_array()).flatten();
+    let texts: Vec<&str> = marks.filter_map(|mark| mark["text"].as_str()).collect();
+    let says = format!("{title}: {}", texts.join(" ")).replace("<br>", " ");
     let chart = json!({ "data": data, "layout": layout });
     html! {
-        figure.chart role="img" aria-label=(title) style={ "height:" (height) "px" }
+        figure.chart role="img" aria-label=(says) style={ "height:" (height) "px" }
             data-chart=(chart) {}
     }
 }
@@ -48,10 +51,10 @@ pub(super) fn lanes(title: &str, names: &[String], data: Vec<Value>, mut layout:
         "tickvals": (0..names.len()).collect::<Vec<_>>(), "ticktext": names,
         "range": [names.len() as f64 - 0.5, -0.5], "showgrid": false, "zeroline": false,
     });
-    let says = format!("{title}: {}", names.join(", ")).replace("<b>", "").replace("</b>", "");
+    let says = format!("{title}: {}", names.join(" ")).replace("<b>", "").replace("</b>", "");
     let is_high = names.iter().any(|name| name.contains("<br>"));
     let lane = if is_high { HIGH_LANE } else { LANE };
-    figure(&says.replace("<br>", " "), AROUND + lane * names.len(), data, &layout)
+    figure(&says, AROUND + lane * names.len(), data, &layout)
 }
 
 /// Plotly, and what has it draw. Its crate adds a typesetter of formulas, which no chart needs.

@@ -3,17 +3,12 @@
 use super::chart::{self, Mark};
 use super::number::{or_none, plain, range};
 use super::rows::{self, MAIN};
-use super::table;
 use crate::bench::result::{AgainstParent, CONTROL, Matrix};
 use maud::{Markup, html};
 use serde_json::json;
 
 /// Names of commits below the chart, at most.
 const NAMES: usize = 10;
-
-/// Of the main rows' lines.
-const COLOURS: [&str; 2] = ["--ours", "--peer"];
-const SYMBOLS: [&str; 2] = ["circle", "square"];
 
 pub(super) fn section(run: &Matrix, history: &[Matrix], best: &str) -> Markup {
     let entries = entries(run, history, best);
@@ -34,7 +29,6 @@ pub(super) fn section(run: &Matrix, history: &[Matrix], best: &str) -> Markup {
              points little; another processor can. Below it is faster."
         }
         (lines(&entries, best))
-        (table::folded("As a table", &as_table(&entries)))
     }
 }
 
@@ -60,25 +54,22 @@ fn commit(run: &Matrix) -> &str {
     run.passport.commit.get(..7).unwrap_or(&run.passport.commit)
 }
 
-/// A change by so much, as a share.
-fn share(percent: f64) -> f64 {
-    100.0 + percent
-}
-
 fn lines(entries: &[Entry<'_>], best: &str) -> Markup {
-    let series = |at: usize| {
+    let share = |percent: f64| 100.0 + percent;
+    let series = |at: usize, colour: &str| {
         let mark = |(n, (run, changes)): (i32, &Entry<'_>)| {
             let change = changes[at]?;
             // A little to the side of the other's, so that no interval hides one.
             let place = Mark::at(f64::from(n) + [-0.04, 0.04][at], share(change.percent));
             let interval = change.interval.map(|ends| ends.map(share));
-            Some(Mark { interval, text: commit(run).to_owned(), ..place })
+            let size = format!("{} % ({})", plain(place.y), or_none(interval, range));
+            let text = format!("{}: {size}<br>{}", commit(run), run.passport.cpu);
+            Some(Mark { interval, text, ..place })
         };
         let marks: Vec<Mark> = (0..).zip(entries).filter_map(mark).collect();
         json!({
-            "mode": "lines+markers", "name": rows::title(MAIN[at]),
-            "marks": marks, "hovertemplate": "%{text}: %{y:.1f} %",
-            "line": { "color": COLOURS[at] }, "marker": { "symbol": SYMBOLS[at], "size": 9 },
+            "mode": "lines+markers", "name": rows::title(MAIN[at]), "marks": marks,
+            "hovertemplate": "%{text}", "line": { "color": colour }, "marker": { "size": 9 },
         })
     };
     let ends = [-0.5, entries.len() as f64 - 0.5];
@@ -99,20 +90,5 @@ fn lines(entries: &[Entry<'_>], best: &str) -> Markup {
         "yaxis": { "title": { "text": format!("cycles, % of {CONTROL}'s") }, "rangemode": "tozero" },
     });
     let says = format!("Lines: cycles per operation of {best}, % of {CONTROL}'s, by commit");
-    chart::figure(&says, 400, vec![series(0), series(1), control], &layout)
-}
-
-fn as_table(entries: &[Entry<'_>]) -> Markup {
-    let titles = MAIN.map(|row| format!("{}, % (95 % interval)", rows::title(row)));
-    let shown = |change: AgainstParent| {
-        let interval = or_none(change.interval, |ends| range(ends.map(share)));
-        format!("{} ({interval})", plain(share(change.percent)))
-    };
-    let line = |(run, changes): &Entry<'_>| {
-        let [first, second] = changes.map(|change| or_none(change, shown));
-        let noisy = if run.noisy { "noisy: " } else { "" };
-        vec![commit(run).to_owned(), first, second, format!("{noisy}{}", run.passport.line())]
-    };
-    let lines: Vec<Vec<String>> = entries.iter().rev().map(line).collect();
-    table::table("history", &["commit", &titles[0], &titles[1], "measured on"], &lines)
+    chart::figure(&says, 400, vec![series(0, "--ours"), series(1, "--peer"), control], &layout)
 }

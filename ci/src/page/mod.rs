@@ -1,9 +1,7 @@
 //! The page that `cargo ci report` writes: one file that needs no network.
 //!
-//! A header says what this is, what came out, and what it was measured on. The sections follow, each
-//! in a file of its own; the last one has every figure.
-//!
-//! Each section says in `chart` what its charts show; Plotly, whose script the page carries, draws them.
+//! A header says what this is, what came out, and what it was measured on; the sections follow, each
+//! in a file of its own. Plotly, whose script the page carries, draws the charts.
 //!
 //! Never: measures, or judges what was measured.
 
@@ -44,7 +42,7 @@ pub(crate) fn html(
         ("cells", "Every figure", cells::section(run)),
     ];
     let date = run.passport.date.get(..10).unwrap_or_default();
-    let page = html! {
+    html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -68,6 +66,6 @@ pub(crate) fn html(
                 (chart::scripts())
             }
         }
-    };
-    page.into_string()
+    }
+    .into_string()
 }

@@ -52,10 +52,6 @@ pub(super) fn or_none<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> St
     value.map_or_else(|| NONE.to_owned(), show)
 }
 
-pub(super) fn mib(kib: f64) -> String {
-    plain(kib / 1024.0)
-}
-
 /// The figure after a change, and the change in percent.
 pub(super) fn change(change: Change, show: impl Fn(f64) -> String) -> String {
     let by = change.percent().map(|by| format!(" ({})", percent(by))).unwrap_or_default();

@@ -30,17 +30,20 @@ pub(super) const KINDS: [Kind; 3] = [
 ];
 
 pub(super) fn kind(cell: &Measured, best: &str) -> &'static Kind {
-    match cell.peer {
-        true if cell.id == OURS => &KINDS[0],
-        true => &KINDS[1],
-        false if cell.id == best => &KINDS[0],
-        false => &KINDS[2],
-    }
+    let is_best = cell.id == if cell.peer { OURS } else { best };
+    &KINDS[if is_best {
+        0
+    } else if cell.peer {
+        1
+    } else {
+        2
+    }]
 }
 
 /// A row's cells, from the fastest on; the null allocator is none.
 pub(super) fn cells<'a>(run: &'a Matrix, row: Row<'_>) -> Vec<&'a Measured> {
-    let is_shown = |cell: &&Measured| cell.is_in(row) && !is_null(cell) && cycles(cell).is_finite();
+    let is_shown =
+        |cell: &&Measured| cell.is_in(row) && cell.id != NULL && cycles(cell).is_finite();
     let mut cells: Vec<&Measured> = run.cells.iter().filter(is_shown).collect();
     cells.sort_by(|a, b| cycles(a).total_cmp(&cycles(b)));
     cells
@@ -127,7 +130,7 @@ fn bars(run: &Matrix, row: Row<'_>, best: &str) -> Markup {
         })
     };
     let mut data: Vec<Value> = KINDS.iter().map(bars).collect();
-    if let Some(floor) = run.cells.iter().find(|cell| cell.is_in(row) && is_null(cell)) {
+    if let Some(floor) = run.cells.iter().find(|cell| cell.is_in(row) && cell.id == NULL) {
         // The peers' program has it, and they come first, below their heading.
         let peers = cells.iter().filter(|cell| cell.peer).count() as f64;
         let ends = [0.5, peers + 0.5].map(|y| Mark::at(cycles(floor), y));
@@ -141,8 +144,4 @@ fn bars(run: &Matrix, row: Row<'_>, best: &str) -> Markup {
     });
     let layout = json!({ "xaxis": axis, "annotations": heads });
     chart::lanes(&format!("Bars: cycles per operation, {}", title(row)), &names, data, layout)
-}
-
-fn is_null(cell: &Measured) -> bool {
-    cell.peer && cell.id == NULL
 }

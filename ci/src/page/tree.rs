@@ -1,7 +1,7 @@
 //! The tree of variants, each with the price of its one knob; and the best with one knob set back.
 
 use super::chart::{self, Mark};
-use super::number::{NONE, change, count, mib, or_none, percent, percent_range, plain};
+use super::number::{NONE, change, count, or_none, percent, percent_range, plain};
 use super::peers::cycles;
 use super::rows::{MAIN, show, title};
 use super::table;
@@ -18,7 +18,9 @@ const FIGURES: [Figure; 9] = [
     ("change (95 % interval)", |_, row| price(row)),
     ("expected", |_, row| or_none(row.expected.first(), expectation)),
     ("instructions/op", |_, row| or_none(row.instructions, |it| change(it, plain))),
-    ("peak RSS, MiB", |_, row| or_none(row.peak_rss_kib, |it| change(it, mib))),
+    ("peak RSS, MiB", |_, row| {
+        or_none(row.peak_rss_kib, |it| change(it, |kib| plain(kib / 1024.0)))
+    }),
     ("code, bytes", |edge, _| or_none(edge.code_bytes, |it| change(it, |it| count(it as u64)))),
     ("kernel, % of time", |_, row| or_none(row.kernel_percent, from_to)),
     ("L1, last-level misses/op, simulated", |_, row| misses(row)),
