@@ -52,8 +52,7 @@ pub(super) fn lanes(title: &str, names: &[String], data: Vec<Value>, mut layout:
         "range": [names.len() as f64 - 0.5, -0.5], "showgrid": false, "zeroline": false,
     });
     let says = format!("{title}: {}", names.join(" ")).replace("<b>", "").replace("</b>", "");
-    let is_high = names.iter().any(|name| name.contains("<br>"));
-    let lane = if is_high { HIGH_LANE } else { LANE };
+    let lane = if names.iter().any(|name| name.contains("<br>")) { HIGH_LANE } else { LANE };
     figure(&says, AROUND + lane * names.len(), data, &layout)
 }
 

@@ -2,8 +2,7 @@
 // SCHEME is put before it.
 
 const CLOSE = 1.5; // pixels that fonts and rounding may take
-const LEAST_TEXT = 10.5;
-const LEAST_CONTRAST = 4.5;
+const LEAST_TEXT = 10.5, LEAST_CONTRAST = 4.5;
 
 const area = (element) => element.getBoundingClientRect();
 

@@ -62,8 +62,7 @@ fn what_is_wrong_with_the_run_is_on_its_page() {
     run.control.values_mut().for_each(|control| control.moved_percent = 22.5);
     run.failed.push("option-a on larson ended with <signal 9>".to_owned());
     run.parts = vec![run.passport.clone(), run.passport.clone()];
-    let parts = ["NOISY", "it moved by 22.5 %", "&lt;signal 9&gt;", "Merged from 2 runs"];
-    text(&run, None, &[], &parts);
+    text(&run, None, &[], &["NOISY", "by 22.5 %", "&lt;signal 9&gt;", "Merged from 2 runs"]);
 }
 
 /// A page that is right, and one that is not.

@@ -55,11 +55,7 @@ pub(super) fn section(run: &Matrix, ledger: Option<&Ledger>) -> Markup {
             p.small { "Priced by another run: " (ledger.passport.line()) }
         }
         @if ledger.noisy {
-            p.noisy {
-                strong { "NOISY: " }
-                "the machine did not hold still while these times were taken; instructions repeat \
-                 exactly."
-            }
+            p.noisy { strong { "NOISY: " } "the machine did not hold still meanwhile." }
         }
         (show(priced(run, &ledger.edges), |row| block("the parent", Some(run), &nodes, row)))
         (without(run, &ledger.leave_one_out))
