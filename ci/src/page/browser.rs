@@ -15,18 +15,19 @@ const OPTIONS: &str = "--headless --no-sandbox --disable-gpu --disable-backgroun
     --disable-component-update --disable-sync --hide-scrollbars --allow-file-access-from-files \
     --window-size=1700,9000 --virtual-time-budget=20000 --dump-dom";
 
-/// Fails, in one line, if the page is not as it should be. Leaves pictures beside it, `light.png`
-/// and `dark.png`, with both widths.
+/// Fails, in one line, if the page is not as it should be. Leaves pictures beside it, `report.light.png`
+/// and `report.dark.png`, with both widths.
 pub(super) fn check(page: &Path) -> Result<()> {
     for (scheme, number) in [("dark", 0), ("light", 1)] {
-        let outer = page.with_extension(format!("{scheme}.html"));
+        let beside = |what: &str| page.with_extension(format!("{scheme}.{what}"));
+        let outer = beside("html");
         fs::write(&outer, outer_page(page, scheme)?)?;
-        let picture = page.with_file_name(format!("{scheme}.png"));
         let mut command = Command::new("timeout");
         // One that takes longer hangs.
-        command.args(["60", "chromium"]).args(OPTIONS.split_whitespace());
+        command.args(["120", "chromium"]).args(OPTIONS.split_whitespace());
         command.arg(format!("--blink-settings=preferredColorScheme={number}"));
-        command.arg(format!("--screenshot={}", picture.display())).arg(&outer);
+        command.arg(format!("--user-data-dir={}", beside("profile").display()));
+        command.arg(format!("--screenshot={}", beside("png").display())).arg(&outer);
         let output = command.output().context("timeout does not start")?;
         ensure!(output.status.success(), "chromium ended with {}", output.status);
         let dump = String::from_utf8_lossy(&output.stdout);

@@ -86,7 +86,7 @@ fn steps(
     }
     json!({
         "type": "bar", "name": name, "marks": marks, "width": 0.4, "offset": down,
-        "textposition": "outside", "cliponaxis": false, "hovertemplate": "%{y}: %{text}",
+        "textposition": "outside", "cliponaxis": false, "hovertemplate": "%{text}",
         "marker": { "color": colour },
     })
 }

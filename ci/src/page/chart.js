@@ -7,7 +7,7 @@ const axis = { automargin: true, gridcolor: "--grid", zerolinecolor: "--axis", l
 const LAYOUT = {
   paper_bgcolor: "#0000", plot_bgcolor: "#0000", margin: { l: 8, r: 44, t: 8, b: 8 },
   font: { color: "--ink", size: 12.5, family: "system-ui, sans-serif" },
-  legend: { orientation: "h", x: 0, xref: "container", y: 1, yref: "container", yanchor: "top" },
+  legend: { orientation: "h", x: 0, xref: "container", y: 1, yref: "container", yanchor: "top" }, showlegend: true,
   hoverlabel: { bgcolor: "--soft", font: { color: "--ink" } }, hovermode: "closest",
   template: { layout: { xaxis: axis, yaxis: axis } },
   // A finger on a chart moves the page.

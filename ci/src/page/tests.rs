@@ -91,8 +91,7 @@ fn a_browser_finds_what_is_wrong() {
     ];
     let broken = broken.iter().fold(page, |page, (right, wrong)| page.replace(right, wrong));
     let wrong = check("wrong", &broken).expect_err("it is broken");
-    let kinds =
-        ["sideways", "is missing", "loads", "marks of", "high", "contrast", "cut", "overlap"];
+    let kinds = ["sideways", "missing", "loads", "marks of", "high", "contrast", "cut", "overlap"];
     for text in kinds {
         assert!(wrong.contains(text), "{text}: {wrong}");
     }
