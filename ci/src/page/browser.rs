@@ -6,7 +6,6 @@
 //! in them, and writes down what is wrong.
 
 use anyhow::{Context, Result, ensure};
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -21,7 +20,7 @@ pub(super) fn check(page: &Path) -> Result<()> {
     for (scheme, number) in [("dark", 0), ("light", 1)] {
         let beside = |what: &str| page.with_extension(format!("{scheme}.{what}"));
         let outer = beside("html");
-        fs::write(&outer, outer_page(page, scheme)?)?;
+        std::fs::write(&outer, outer_page(page, scheme)?)?;
         let mut command = Command::new("timeout");
         // One that takes longer hangs.
         command.args(["120", "chromium"]).args(OPTIONS.split_whitespace());

@@ -50,8 +50,7 @@ pub(super) fn header(run: &Matrix, ledger: Option<&Ledger>, best: &str) -> Marku
                 ul.small { @for part in &run.parts { li { (part.line()) } } }
             }
             @if !run.failed.is_empty() {
-                p { strong { "Without a result:" } }
-                ul { @for failed in &run.failed { li { (failed) } } }
+                p { strong { "Without a result: " } (run.failed.join("; ")) }
             }
         }
     }

@@ -134,7 +134,8 @@ fn bars(against: &str, row: Row<'_>, edges: &[(&Edge, &EdgeRow)]) -> Markup {
 fn prices(name: &str, run: Option<&Matrix>, nodes: &[Node<'_>], row: Row<'_>) -> Markup {
     let heads = ["variant, and its one knob"].into_iter().chain(FIGURES.map(|(head, _)| head));
     let line = |Node { depth, id, edge }: &Node<'_>| {
-        let indent = "\u{2003}".repeat(depth.saturating_sub(1));
+        // A long chain would push the names out of sight.
+        let indent = "\u{2003}".repeat(depth.saturating_sub(1).min(5));
         let branch = if *depth > 0 { "└ " } else { "" };
         let knob = edge.map(|edge| format!("\n{}", edge.knob)).unwrap_or_default();
         let mut line = vec![format!("{indent}{branch}{id}{knob}")];
