@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use serde_json::json;
 
 /// Names of commits below the chart, at most.
-const NAMES: usize = 10;
+const NAMES: usize = 4;
 
 pub(super) fn section(run: &Matrix, history: &[Matrix], best: &str) -> Markup {
     let entries = entries(run, history, best);

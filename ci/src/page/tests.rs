@@ -6,11 +6,14 @@ use serde_json::{Value, from_value};
 
 const BEST: &str = "apex";
 
-/// The run, and its ledger.
-fn sample() -> (Matrix, Ledger) {
+/// The run, its ledger, and runs from before.
+fn sample() -> (Matrix, Ledger, Vec<Matrix>) {
     let mut all: Value = serde_json::from_str(include_str!("sample.json")).expect("JSON");
     let mut part = |name: &str| all[name].take();
-    (from_value(part("run")).expect("a run"), from_value(part("ledger")).expect("a ledger"))
+    let run: Matrix = from_value(part("run")).expect("a run");
+    let mut history = vec![run.clone(); 24];
+    (0..).zip(&mut history).for_each(|(n, kept)| kept.passport.commit = format!("{n:07}abc"));
+    (run, from_value(part("ledger")).expect("a ledger"), history)
 }
 
 /// All of a page but its scripts; it has these parts.
@@ -26,17 +29,15 @@ fn text(run: &Matrix, ledger: Option<&Ledger>, history: &[Matrix], parts: &[&str
 
 #[test]
 fn a_full_page_has_what_was_measured() {
-    let (run, ledger) = sample();
-    let mut earlier = run.clone();
-    earlier.passport.commit = "fedcba9876543210".to_owned();
-    let parts = ["fedcba9", "not separable", "✗ not met", "mimalloc3", "Some &lt;Processor&gt;"];
-    let text = text(&run, Some(&ledger), &[earlier], &parts);
+    let (run, ledger, history) = sample();
+    let parts = ["0000023", "not separable", "✗ not met", "mimalloc3", "Some &lt;Processor&gt;"];
+    let text = text(&run, Some(&ledger), &history, &parts);
     assert!(!text.contains("NaN") && !text.contains("<Processor>"));
 }
 
 #[test]
 fn a_page_of_little_says_what_is_missing() {
-    let (mut run, _) = sample();
+    let (mut run, ..) = sample();
     run.cells.retain(|cell| !cell.peer && cell.id != BEST);
     text(&run, None, &[], &["cargo ci ledger", "cargo ci bench --peers", "No run has both"]);
     run.cells.clear();
@@ -45,7 +46,7 @@ fn a_page_of_little_says_what_is_missing() {
 
 #[test]
 fn what_is_no_number_is_in_no_chart() {
-    let (mut run, mut ledger) = sample();
+    let (mut run, mut ledger, _) = sample();
     for cell in &mut run.cells[..3] {
         cell.median.cycles_per_op = f64::NAN;
         cell.cycles_interval = Some([f64::NAN, f64::INFINITY]);
@@ -57,7 +58,7 @@ fn what_is_no_number_is_in_no_chart() {
 
 #[test]
 fn what_is_wrong_with_the_run_is_on_its_page() {
-    let (mut run, _) = sample();
+    let (mut run, ..) = sample();
     run.noisy = true;
     run.control.values_mut().for_each(|control| control.moved_percent = 22.5);
     run.failed.push("option-a on larson ended with <signal 9>".to_owned());
@@ -69,8 +70,8 @@ fn what_is_wrong_with_the_run_is_on_its_page() {
 #[test]
 #[ignore = "needs chromium, which `cargo ci test page` installs"]
 fn a_browser_finds_what_is_wrong() {
-    let (run, ledger) = sample();
-    let page = html(&run, Some(&ledger), std::slice::from_ref(&run), BEST);
+    let (run, ledger, history) = sample();
+    let page = html(&run, Some(&ledger), &history, BEST);
     let check = |name: &str, text: &str| {
         let folder = workspace::target().join("page").join(name);
         std::fs::create_dir_all(&folder).expect("a folder");
@@ -92,7 +93,5 @@ fn a_browser_finds_what_is_wrong() {
     let broken = broken.iter().fold(page, |page, (right, wrong)| page.replace(right, wrong));
     let wrong = check("wrong", &broken).expect_err("it is broken");
     let kinds = ["sideways", "missing", "loads", "marks of", "high", "contrast", "cut", "overlap"];
-    for text in kinds {
-        assert!(wrong.contains(text), "{text}: {wrong}");
-    }
+    kinds.map(|kind| assert!(wrong.contains(kind), "{kind}: {wrong}"));
 }
