@@ -1,9 +1,10 @@
 // Has Plotly draw the page's charts, each from the JSON in its element.
-"use strict";
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const narrow = matchMedia("(max-width: 600px)");
 
-const axis = { automargin: true, gridcolor: "--grid", zerolinecolor: "--axis", linecolor: "--axis", title: { standoff: 8 }, ticklabelstandoff: 4 };
+const axis = {
+  automargin: true, gridcolor: "--grid", zerolinecolor: "--axis", linecolor: "--axis", title: { standoff: 8 }, ticklabelstandoff: 4,
+};
 const LAYOUT = {
   paper_bgcolor: "#0000", plot_bgcolor: "#0000", margin: { l: 8, r: 44, t: 8, b: 8 },
   font: { color: "--ink", size: 12.5, family: "system-ui, sans-serif" },
@@ -28,11 +29,13 @@ function resolved(chart) {
 function trace({ marks, ...rest }) {
   const of = (key) => marks.map((mark) => mark[key]);
   const middle = rest.type === "bar" ? "x" : "y";
-  const reach = (end) => marks.map((mark) => mark.interval && mark.interval[end] !== null ? Math.abs(mark.interval[end] - mark[middle]) : null);
+  const distance = (one, other) => typeof one === "number" ? Math.abs(one - other) : null;
+  const reach = (end) => marks.map((mark) => distance(mark.interval?.[end], mark[middle]));
   const error = { type: "data", symmetric: false, arrayminus: reach(0), array: reach(1), color: "--ink", thickness: 1.2, width: 4 };
   error.visible = error.array.some((length) => length !== null);
   const bar = { orientation: "h", textposition: "none", hovertemplate: "%{y}" };
-  return { ...(rest.type === "bar" && bar), ...rest, x: of("x"), y: of("y"), base: of("base"), text: of("text"), [`error_${middle}`]: error };
+  const arrays = { x: of("x"), y: of("y"), base: of("base"), text: of("text"), [`error_${middle}`]: error };
+  return { ...(rest.type === "bar" && bar), ...rest, ...arrays };
 }
 
 function draw(chart) {
@@ -43,23 +46,26 @@ function draw(chart) {
   place(chart);
 }
 
+// Of a name: above its point; or so far from there, in widths and heights.
+const PLACES = [[0, 0], [0, 1], [1, 0.5], [-1, 0.5], [1, 0], [-1, 0], [1, 1], [-1, 1]];
+
 // Moves the names of points to where they hide nothing; hides those for which there is no such place.
 function place(chart) {
   const names = [...chart.querySelectorAll(".textpoint text")];
   const edge = chart.getBoundingClientRect();
-  const meets = (one, other) => one.left < other.right + 4 && other.left < one.right + 4 && one.top < other.bottom && other.top < one.bottom;
+  const meets = (one, other) => one.left < other.right + 4 && other.left < one.right + 4 &&
+    one.top < other.bottom && other.top < one.bottom;
   const taken = [...chart.querySelectorAll(".points path, .xtick, .ytick")].map((point) => point.getBoundingClientRect());
   for (const name of names) {
     name.style.translate = "0px";
     const { width, height } = name.getBoundingClientRect();
     const aside = width / 2 + 9, below = height + 12;
-    const places = [[0, 0], [0, below], [aside, below / 2], [-aside, below / 2], [aside, 0], [-aside, 0], [aside, below], [-aside, below]];
     const isFree = ([right, down]) => {
-      name.style.translate = `${right}px ${down}px`;
+      name.style.translate = `${right * aside}px ${down * below}px`;
       const box = name.getBoundingClientRect();
       return box.left >= edge.left && box.right <= edge.right && !taken.some((other) => meets(box, other));
     };
-    const isPlaced = places.some(isFree);
+    const isPlaced = PLACES.some(isFree);
     name.style.visibility = isPlaced ? "visible" : "hidden";
     if (isPlaced) taken.push(name.getBoundingClientRect());
   }

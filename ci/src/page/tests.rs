@@ -93,5 +93,5 @@ fn a_browser_finds_what_is_wrong() {
     let broken = broken.iter().fold(page, |page, (right, wrong)| page.replace(right, wrong));
     let wrong = check("wrong", &broken).expect_err("it is broken");
     let kinds = ["sideways", "missing", "loads", "marks of", "high", "contrast", "cut", "overlap"];
-    kinds.map(|kind| assert!(wrong.contains(kind), "{kind}: {wrong}"));
+    kinds.iter().for_each(|kind| assert!(wrong.contains(kind), "{kind}: {wrong}"));
 }
