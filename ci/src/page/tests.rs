@@ -1,4 +1,4 @@
-//! The page as a whole, from a recorded run.
+//! The page as a whole, from a recorded run; its budget, instructions and code sizes are made up.
 
 use super::*;
 use crate::workspace;
