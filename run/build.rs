@@ -2,7 +2,7 @@
 //!
 //! | variable | |
 //! |---|---|
-//! | `HAKMEM_FEATURES` | features of `hakmem-preload`: another variant than the default |
+//! | `HAKMEM_FEATURES` | features of `hakmem-alloc`, by commas: another variant than the default |
 //! | `HAKMEM_LIBRARY` | the absolute path of a `libhakmem.so`, for packagers: nothing is built |
 
 use std::ffi::OsStr;
@@ -14,8 +14,8 @@ use std::{env, process};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// What the library is made of, from the workspace's root.
-const SOURCES: [&str; 7] =
-    ["Cargo.lock", "Cargo.toml", "build", "build.rs", "preload", "src", "variants"];
+const SOURCES: [&str; 6] =
+    ["Cargo.lock", "Cargo.toml", "build.rs", "preload", "src", "variants/generated/table.rs"];
 
 /// What the outer cargo says to this script, and the inner one or its compilers would take as meant for them: names...
 const NOT_PASSED_ON: [&str; 4] =
@@ -58,8 +58,10 @@ fn library() -> Result<PathBuf, String> {
     cargo.arg("--target-dir").arg(&folder);
     // The file is gone when the program has ended: nobody could look a line up in it.
     cargo.args(["--config", "profile.release.strip=\"debuginfo\""]);
-    if let Some(features) = env::var_os("HAKMEM_FEATURES") {
-        cargo.arg("--features").arg(features);
+    if let Ok(features) = env::var("HAKMEM_FEATURES") {
+        for feature in features.split(',').filter(|feature| !feature.is_empty()) {
+            cargo.arg("--features").arg(format!("hakmem-alloc/{feature}"));
+        }
     }
     for (name, _) in env::vars_os().filter(|(name, _)| !is_passed_on(name)) {
         cargo.env_remove(name);

@@ -4,26 +4,21 @@ mod bench;
 mod builds;
 mod checks;
 mod instructions;
-#[path = "../../build/knobs.rs"]
-#[allow(dead_code, reason = "the library's build script reads all of it, this program some")]
-mod knobs;
 mod ledger;
-#[path = "../../build/measures.rs"]
-mod measures;
 mod page;
 mod preload;
 mod programs;
+mod publish;
 mod report;
 mod test;
 mod tools;
-#[path = "../../build/tree.rs"]
-#[allow(dead_code, reason = "as for `knobs`")]
-mod tree;
+mod variants;
 #[cfg(test)]
 mod workflow;
 mod workspace;
 
 use clap::{Parser, Subcommand};
+use hakmem_tree as tree;
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -45,6 +40,10 @@ enum Command {
     Merge(bench::MergeOptions),
     /// Run real programs under the library of every variant, and under the system's malloc
     Programs(programs::Options),
+    /// Check variants/*.toml, and write what is made of them: the library's table, and that of docs/variants.md
+    Variants,
+    /// Measure all that README and docs say in figures, in one run of this commit, and write it there: an hour
+    Publish(publish::PublishOptions),
     /// Print the jobs of the matrix as JSON: a variant with one lookup each
     Matrix,
     /// Accept the instruction counts as they are: rewrites the limits in variants/ and docs/hot-paths.md
@@ -60,6 +59,8 @@ fn main() -> ExitCode {
         Command::Report(options) => report::run(&options),
         Command::Merge(options) => bench::merge(&options),
         Command::Programs(options) => programs::run(&options),
+        Command::Variants => variants::write(),
+        Command::Publish(options) => publish::run(&options),
         Command::Matrix => matrix(),
         Command::Bless => instructions::bless(),
         Command::Test(options) => test::run(&options),

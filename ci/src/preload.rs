@@ -1,7 +1,7 @@
 //! `libhakmem.so` of a variant: built, and looked at as the linked object that it is.
 
 use crate::builds;
-use crate::workspace::{self, cargo, must_succeed};
+use crate::workspace::{self, Profile, cargo, must_succeed};
 use anyhow::{Context, Result, bail, ensure};
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
 use object::read::elf::{Dyn, ElfFile64, ProgramHeader};
@@ -63,26 +63,33 @@ const EXPORTS: [&str; 47] = [
 pub(crate) const HITS: [(&str, usize); 2] = [("malloc", 12), ("free", 14)];
 
 /// Builds the library of each variant, unless it is there; returns where they are.
-pub(crate) fn libraries(variants: &[impl AsRef<str> + Sync]) -> Result<Vec<PathBuf>> {
+pub(crate) fn libraries(
+    variants: &[impl AsRef<str> + Sync],
+    profile: Profile,
+) -> Result<Vec<PathBuf>> {
     builds::each(variants, |id, folder| {
-        build(id, folder).with_context(|| format!("libhakmem.so of `{id}`"))
+        build(id, profile, folder).with_context(|| format!("libhakmem.so of `{id}`"))
     })
 }
 
-/// The same of one.
+/// Builds the library of a variant as it ships.
 pub(crate) fn library(variant: &str) -> Result<PathBuf> {
-    libraries(&[variant])?.pop().context("no library")
+    libraries(&[variant], Profile::Release)?.pop().context("no library")
 }
 
-fn build(variant: &str, folder: &Path) -> Result<PathBuf> {
+fn build(variant: &str, profile: Profile, folder: &Path) -> Result<PathBuf> {
     let mut command = cargo();
-    command.args(["build", "--quiet", "--release", "--package", "hakmem-preload"]);
-    command.args(["--features", variant]).arg("--target-dir").arg(folder);
+    command.args(["build", "--quiet", "--profile", profile.name(), "--package", "hakmem-preload"]);
+    command
+        .args(["--features", &format!("hakmem-alloc/{variant}")])
+        .arg("--target-dir")
+        .arg(folder);
     must_succeed(&mut command)?;
     // By variant, since the next one's takes the same name.
-    let kept = workspace::target().join("preload").join(variant);
+    let kept = workspace::target().join("preload").join(profile.name()).join(variant);
     std::fs::create_dir_all(&kept).with_context(|| kept.display().to_string())?;
-    let (built, kept) = (folder.join("release/libhakmem.so"), kept.join("libhakmem.so"));
+    let built = folder.join(profile.name()).join("libhakmem.so");
+    let kept = kept.join("libhakmem.so");
     std::fs::copy(&built, &kept).with_context(|| built.display().to_string())?;
     Ok(kept)
 }
@@ -166,21 +173,6 @@ fn straight(code: impl Iterator<Item = Instruction>) -> Result<Vec<Instruction>>
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_library_can_be_built_as_every_variant() {
-        let manifest = |path: &str| -> toml::Table {
-            let text = std::fs::read_to_string(workspace::root().join(path)).expect(path);
-            text.parse::<toml::Table>().expect(path)["features"].as_table().expect(path).clone()
-        };
-        let (all, ours) = (manifest("Cargo.toml"), manifest("preload/Cargo.toml"));
-        for name in all.keys().filter(|name| *name != "preload") {
-            let passed_on = [toml::Value::from(format!("variants/{name}"))];
-            let given = ours.get(name).and_then(toml::Value::as_array).map(Vec::as_slice);
-            assert_eq!(given, Some(&passed_on[..]), "feature `{name}` of preload/Cargo.toml");
-        }
-        assert!(ours.keys().all(|name| all.contains_key(name)));
-    }
 
     #[test]
     fn a_straight_path_ends_at_its_return() {

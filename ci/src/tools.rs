@@ -1,48 +1,70 @@
 //! Programs that are not ours: found, installed where that is possible, or named in one line.
 
 use crate::workspace::{self, cargo, must_succeed_quietly, output_of};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 use std::process::Command;
 
 /// Runs benchmarks under valgrind; its version is that of the library.
 const RUNNER: &str = "gungraun-runner";
-pub(crate) const RUNNER_VERSION: &str = "0.20.0";
+const RUNNER_VERSION: &str = "0.20.0";
 
-/// Makes sure that there is a program of Debian's: finds it by asking its version, or installs its
-/// package where we may.
-pub(crate) fn debian(program: &str, package: &str) -> Result<()> {
-    let is_there = || output_of(program, &["--version"]).is_some();
-    if is_there() {
-        return Ok(());
+/// A program, and the package of Debian's that has it.
+pub(crate) type Tool = (&'static str, &'static str);
+
+pub(crate) const VALGRIND: Tool = ("valgrind", "valgrind");
+pub(crate) const CHROMIUM: Tool = ("chromium", "chromium");
+pub(crate) const GCC: Tool = ("gcc", "gcc");
+pub(crate) const GXX: Tool = ("g++", "g++");
+
+/// Makes sure that programs are there: finds each by asking its version, and installs the packages of the rest where
+/// we may.
+///
+/// # Errors
+/// One line, which names what is missing, and the command that installs it.
+pub(crate) fn need(tools: &[(&str, &str)]) -> Result<()> {
+    let missing = || -> Vec<_> {
+        let is_missing = |tool: &&(&str, &str)| output_of(tool.0, &["--version"]).is_none();
+        tools.iter().filter(is_missing).map(|(_, package)| *package).collect()
+    };
+    let packages = missing();
+    if !packages.is_empty() {
+        install(&packages)?;
     }
-    install(package).with_context(|| format!("{program} is missing"))?;
-    if !is_there() {
-        bail!("{program} is missing; `apt-get install {package}` installs it");
-    }
+    let packages = missing().join(" ");
+    ensure!(packages.is_empty(), "missing: {packages}; `apt-get install {packages}` installs it");
     Ok(())
 }
 
-/// Installs a package of Debian's, where we may; where we may not, nothing is done.
-pub(crate) fn install(package: &str) -> Result<()> {
+/// Installs packages of Debian's, where we may; where we may not, nothing is done.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let may_install = output_of("id", &["-u"]).is_some_and(|id| id == "0")
         && output_of("apt-get", &["--version"]).is_some();
     if !may_install {
         return Ok(());
     }
-    eprintln!("installing {package}");
+    eprintln!("installing {}", packages.join(", "));
     let apt = |args: &[&str]| {
         let mut command = Command::new("apt-get");
         command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
         must_succeed_quietly(&mut command)
     };
     apt(&["update"])?;
-    apt(&["install", "--yes", "--no-install-recommends", package])
+    apt(&[&["install", "--yes", "--no-install-recommends"], packages].concat())
 }
 
-/// The program that runs the instruction benchmarks; builds it once, which takes minutes.
+/// Makes sure that the toolchain has what checks need of it.
+pub(crate) fn components() -> Result<()> {
+    for (component, command) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        let is_there = output_of("cargo", &[command, "--version"]).is_some();
+        ensure!(is_there, "missing: {component}; `rustup component add {component}` installs it");
+    }
+    Ok(())
+}
+
+/// The program that runs the instruction benchmark; builds it once, which takes minutes.
 pub(crate) fn runner() -> Result<PathBuf> {
-    debian("valgrind", "valgrind")?;
+    need(&[VALGRIND])?;
     let root = workspace::target().join(format!("tools/{RUNNER_VERSION}"));
     let program = root.join("bin").join(RUNNER);
     if !program.exists() {

@@ -2,6 +2,8 @@
 
 use crate::tree::Tree;
 use anyhow::{Context, Result, anyhow, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -60,4 +62,43 @@ pub(crate) fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
     let words = std::iter::once(program).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// How what is measured is built.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Profile {
+    /// As it ships: what is published.
+    #[default]
+    Release,
+    /// Without fat LTO, so linked in a tenth of the time: for what is compared with itself, and for a quick look.
+    Optimised,
+    /// Only to count events, which are the same however the code is made.
+    Events,
+}
+
+impl Profile {
+    /// Its name in `Cargo.toml`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Optimised => "optimised",
+            Self::Events => "events",
+        }
+    }
+
+    /// Builds a package, while cargo shows what it is at; returns the folder that holds it.
+    pub(crate) fn build(self, package: &str, features: &[&str]) -> Result<PathBuf> {
+        let mut command = cargo();
+        command.args(["build", "--profile", self.name(), "--package", package]).args(features);
+        must_succeed(&mut command)?;
+        Ok(target().join(self.name()))
+    }
+}
+
+/// A bar for so many steps of something; nothing where nobody watches.
+pub(crate) fn progress(steps: usize, what: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(steps as u64).with_style(style).with_message(what)
 }

@@ -3,7 +3,7 @@
 use crate::{Preload, errno};
 use core::ffi::{c_int, c_void};
 use core::ptr;
-use variants::ByAddress;
+use hakmem::ByAddress;
 
 /// A block at a multiple of a power of two; null, and the error set, where there is none.
 fn aligned(align: usize, size: usize) -> *mut c_void {

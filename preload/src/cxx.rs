@@ -7,7 +7,7 @@
 use crate::malloc::{free, malloc};
 use core::arch::naked_asm;
 use core::ffi::{CStr, c_void};
-use variants::{ByAddress, Preload};
+use hakmem::{ByAddress, Preload};
 
 /// A block as `malloc` has it; null, and no more, where there is none.
 extern "C" fn plain(size: usize) -> *mut c_void {

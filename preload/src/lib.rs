@@ -28,4 +28,4 @@ mod text;
 mod unwind;
 mod watch;
 
-use variants::Preload;
+use hakmem::Preload;

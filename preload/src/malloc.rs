@@ -3,7 +3,7 @@
 use crate::{Preload, errno};
 use core::ffi::c_void;
 use core::ptr;
-use variants::ByAddress;
+use hakmem::ByAddress;
 
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc(size: usize) -> *mut c_void {

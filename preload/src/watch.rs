@@ -3,7 +3,7 @@
 use crate::text::Text;
 use crate::{Preload, errno};
 use core::ffi::{c_int, c_void};
-use variants::{ByAddress, Observe, Usage};
+use hakmem::{ByAddress, Observe, Usage};
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {

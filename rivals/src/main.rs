@@ -26,6 +26,9 @@ cfg_if::cfg_if! {
     } else if #[cfg(feature = "rpmalloc")] {
         #[global_allocator]
         static ALLOCATOR: rpmalloc::RpMalloc = rpmalloc::RpMalloc;
+    } else if #[cfg(feature = "rusty_alloc")] {
+        #[global_allocator]
+        static ALLOCATOR: rusty_alloc_api::RustyAlloc = rusty_alloc_api::RustyAlloc;
     } else if #[cfg(feature = "snmalloc")] {
         #[global_allocator]
         static ALLOCATOR: snmalloc_rs::SnMalloc = snmalloc_rs::SnMalloc;

@@ -5,6 +5,7 @@ use crate::base::{ClassIdx, SLOT_BYTES};
 use crate::cache::{self, AtDesk};
 use crate::central::Usage;
 use crate::heap;
+use crate::registry;
 use crate::sys::next;
 use crate::variant::{Backend, Large};
 use core::alloc::Layout;
@@ -137,11 +138,9 @@ impl<V: Served + AtDesk> ByAddress for V {
         let mut usage = match V::BACKEND {
             Backend::Central => cache::usage::<V>(),
             Backend::SuperSlab => {
-                let superslabs = V::pool().registry.len() as usize;
+                let superslabs = registry::len::<V>() as usize;
                 let mapped = superslabs * V::SUPERSLAB_BYTES;
-                let unused: usize = V::pool()
-                    .registry
-                    .all()
+                let unused: usize = registry::all::<V>()
                     .map(|superslab| superslab.unused.peek().count_ones() as usize)
                     .sum();
                 let mut usage = Usage::default();

@@ -3,6 +3,7 @@
 use super::dispatch::Served;
 use crate::cache;
 use crate::heap::{self, Audit, Unsound};
+use crate::registry;
 use crate::stats::Events;
 use crate::sys::clock;
 use crate::variant::{Backend, STATS};
@@ -55,10 +56,10 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     /// Nothing where the variant keeps its memory for good, as the founding report's do.
     fn purge();
 
-    /// Has time stand still for every variant of this process, so that no memory goes back because a while
-    /// has passed. Before a variant's first allocation; for counting instructions, which must not depend on
-    /// how long they take.
-    fn stop_clock();
+    /// Stops time at this millisecond for every variant of this process, until it is set again: memory goes back
+    /// when a while has passed, and what is counted must not depend on how long it takes. First before a variant's
+    /// first allocation, and forwards from there.
+    fn set_clock(ms: u32);
 
     /// Checks the whole heap against its invariants.
     ///
@@ -89,9 +90,15 @@ impl<V: Served + GlobalAlloc + Default> Observe for V {
             return None;
         }
         let mut sum = Events::default();
-        V::heaps().sum_into(&mut sum);
-        V::not_yet().counters().sum_into(&mut sum);
-        V::no_more().counters().sum_into(&mut sum);
+        match V::BACKEND {
+            Backend::System => {}
+            Backend::SuperSlab => {
+                V::heaps().sum_into(&mut sum);
+                V::not_yet().counters().sum_into(&mut sum);
+                V::no_more().counters().sum_into(&mut sum);
+            }
+            Backend::Central => V::counters().sum_into(&mut sum),
+        }
         sum.superslabs = u64::from(Self::superslabs());
         if V::BACKEND == Backend::SuperSlab {
             // One each, or more where threads collide.
@@ -111,7 +118,8 @@ impl<V: Served + GlobalAlloc + Default> Observe for V {
     fn superslabs() -> u32 {
         match V::BACKEND {
             Backend::Central => V::spans().chunks(),
-            Backend::System | Backend::SuperSlab => V::pool().registry.len(),
+            Backend::System => 0,
+            Backend::SuperSlab => registry::len::<V>(),
         }
     }
 
@@ -130,7 +138,7 @@ impl<V: Served + GlobalAlloc + Default> Observe for V {
             V::spans().visit(|chunk| visit(core::ptr::from_ref(chunk).cast()));
             return;
         }
-        for superslab in V::pool().registry.all() {
+        for superslab in registry::all::<V>() {
             visit(core::ptr::from_ref(superslab).cast());
         }
     }
@@ -146,7 +154,7 @@ impl<V: Served + GlobalAlloc + Default> Observe for V {
     }
 
     fn owns(address: *const u8) -> bool {
-        V::pool().registry.find::<V>(address.addr()).is_some()
+        registry::find::<V>(address.addr()).is_some()
     }
 
     unsafe fn audit() -> Result<Audit, Unsound> {
@@ -158,8 +166,8 @@ impl<V: Served + GlobalAlloc + Default> Observe for V {
         }
     }
 
-    fn stop_clock() {
-        clock::stop();
+    fn set_clock(ms: u32) {
+        clock::set(ms);
     }
 
     fn purge() {

@@ -5,22 +5,26 @@
 
 use super::dispatch;
 use crate::base::MAX_CLASSES;
-use crate::cache::{Cache, Cached, Idle, prepare_at_start};
+use crate::cache::{Cache, Cached, CloseCache, Idle, prepare_at_start};
 use crate::central::{Central, Parked, Records, Shared, Spans};
-use crate::heap::{Heap, Heaps, Hosted};
+use crate::heap::{GiveUpHeap, Heap, Heaps, Hosted};
 use crate::pool::{Pool, Pooled};
-use crate::registry::ClassMap;
+use crate::registry::{ClassMap, Directory, HashTable, Map, Registered};
 use crate::stats::Counters;
+use crate::sys::pages;
 use crate::sys::thread::ExitHook;
 use crate::sys::tls::{thread_place, thread_slot};
-use crate::variant::{self, Slot, Variant, with_face, with_variants};
+use crate::variant::{self, Chosen, Knobs, Slot, Variant, values, with_face, with_variants};
 use core::alloc::{GlobalAlloc, Layout};
-use core::ptr::NonNull;
 
 /// Stamps each variant, and says which is selected.
 macro_rules! stamp {
-    ($(variant $type:ident $knobs:tt)* selected $selected:ident) => {
-        $(stamp_type!(thread_slot, stamp_cache, $type $knobs);)*
+    (selected $selected:ident; $($type:ident $knobs:ident $id:literal $parent:expr, $doc:literal;)*) => {
+        $(stamp_type! {
+            thread_slot, stamp_cache, $type, $id, $parent, $doc,
+            false,
+            values::$knobs
+        })*
 
         pub use $selected as Hakmem;
 
@@ -28,7 +32,7 @@ macro_rules! stamp {
         fn freed_through<V: Hosted>(block: *mut u8) {
             $(
                 if V::ID != <$type as Variant>::ID
-                    && <$type as Pooled>::pool().registry.find::<$type>(block.addr()).is_some()
+                    && crate::registry::find::<$type>(block.addr()).is_some()
                 {
                     let id = <$type as Variant>::ID;
                     crate::sys::fatal::fatal_in(
@@ -45,20 +49,24 @@ macro_rules! stamp {
 /// that a shared library reads without a call.
 macro_rules! stamp_face {
     () => {};
-    (face $type:ident $knobs:tt) => {
-        use crate::cache::{AtDesk, CACHE_OFFSET, Desk};
+    ($type:ident $knobs:ident $id:literal $parent:expr, $doc:literal;) => {
+        use crate::cache::{AtDesk, Desk};
         use crate::sys::tls::exec_slot;
-        stamp_type!(exec_slot, stamp_desk, $type $knobs);
+        stamp_type! {
+            exec_slot, stamp_desk, $type, $id, $parent, $doc,
+            true,
+            // Lists in the slot would be more than a shared library may have there.
+            Knobs { thread_slot: Slot::Pointer, ..values::$knobs }
+        }
     };
 }
 
 macro_rules! stamp_type {
-    ($slot:ident, $lists:ident, $type:ident {
-        doc: $doc:literal,
-        id: $id:literal,
-        parent: $parent:expr,
-        knobs: { $($knob:ident: $value:expr,)* }
-    }) => {
+    (
+        $slot:ident, $lists:ident, $type:ident, $id:literal, $parent:expr, $doc:literal,
+        $by_address:literal,
+        $knobs:expr
+    ) => {
         paste::paste! {
             #[doc = $doc]
             #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,29 +74,57 @@ macro_rules! stamp_type {
 
             const _: () = variant::check::<$type>();
 
+            impl Chosen for $type {
+                const KNOBS: Knobs = $knobs;
+            }
+
             impl Variant for $type {
                 const ID: &'static str = $id;
                 const PARENT: Option<&'static str> = $parent;
-                $(const $knob: crate::api::stamp::knob_type!($knob) = $value;)*
+                const BY_ADDRESS: bool = $by_address;
             }
 
+            // A program has of these what its variants refer to: the rest the linker drops.
+            static [<$type:snake:upper _DIRECTORY>]: Directory = Directory::new();
+            static [<$type:snake:upper _HASH_TABLE>]: HashTable = HashTable::new();
+            static [<$type:snake:upper _MAP>]: Map = Map::new();
+
+            // The report's backend's.
             static [<$type:snake:upper _POOL>]: Pool = Pool::new();
             static [<$type:snake:upper _HEAPS>]: Heaps = Heaps::new();
+            static [<$type:snake:upper _HEAP_HOOK>]: ExitHook<GiveUpHeap<$type>> = ExitHook::new();
             static [<$type:snake:upper _NOT_YET>]: Heap = Heap::placeholder_not_yet();
             static [<$type:snake:upper _NO_MORE>]: Heap = Heap::placeholder_no_more();
             $slot!([<$type:snake:upper _LOCAL>]: Heap = [<$type:snake:upper _NOT_YET>]);
 
-            // The central backend's. What a variant does not use, no program has.
+            // The central backend's.
             static [<$type:snake:upper _CENTRALS>]: [Central; MAX_CLASSES] = [const { Central::new() }; MAX_CLASSES];
             static [<$type:snake:upper _PARKED>]: Parked = Parked::new();
             static [<$type:snake:upper _SPANS>]: Spans = Spans::new();
             static [<$type:snake:upper _CLASS_MAP>]: ClassMap = ClassMap::new();
             static [<$type:snake:upper _RECORDS>]: Records = Records::new();
             static [<$type:snake:upper _IDLE>]: Idle = Idle::new();
+            static [<$type:snake:upper _CACHE_HOOK>]: ExitHook<CloseCache<$type>> = ExitHook::new();
+            static [<$type:snake:upper _COUNTERS>]: Counters = Counters::new();
 
             #[used]
             #[unsafe(link_section = ".init_array")]
             static [<$type:snake:upper _AT_START>]: extern "C" fn() = prepare_at_start::<$type>;
+
+            impl Registered for $type {
+                #[inline(always)]
+                fn directory() -> &'static Directory {
+                    &[<$type:snake:upper _DIRECTORY>]
+                }
+                #[inline(always)]
+                fn table() -> &'static HashTable {
+                    &[<$type:snake:upper _HASH_TABLE>]
+                }
+                #[inline(always)]
+                fn map() -> &'static Map {
+                    &[<$type:snake:upper _MAP>]
+                }
+            }
 
             impl Pooled for $type {
                 #[inline(always)]
@@ -108,6 +144,9 @@ macro_rules! stamp_type {
                 }
                 fn set_local(heap: &'static Heap) {
                     [<$type:snake:upper _LOCAL>].set(heap);
+                }
+                fn hook() -> &'static ExitHook<GiveUpHeap<Self>> {
+                    &[<$type:snake:upper _HEAP_HOOK>]
                 }
                 fn not_yet() -> &'static Heap {
                     &[<$type:snake:upper _NOT_YET>]
@@ -137,7 +176,7 @@ macro_rules! stamp_type {
                 }
                 #[inline(always)]
                 fn counters() -> &'static Counters {
-                    [<$type:snake:upper _NOT_YET>].counters()
+                    &[<$type:snake:upper _COUNTERS>]
                 }
             }
 
@@ -188,8 +227,6 @@ macro_rules! stamp_cache {
             thread_place!([<$type:snake:upper _INLINE>], [<$type:snake _inline>]: Cache = Cache::not_yet(false));
 
             impl Cached for $type {
-                const HEADROOM: usize = 0;
-
                 #[inline(always)]
                 fn cache() -> &'static Cache {
                     match Self::THREAD_SLOT {
@@ -208,12 +245,11 @@ macro_rules! stamp_cache {
                 fn idle() -> &'static Idle {
                     &[<$type:snake:upper _IDLE>]
                 }
-                fn hook() -> &'static ExitHook {
-                    <Self as Hosted>::heaps().hook()
+                fn hook() -> &'static ExitHook<CloseCache<Self>> {
+                    &[<$type:snake:upper _CACHE_HOOK>]
                 }
-                fn furnish(fresh: NonNull<u8>) {
-                    // SAFETY: fresh pages, large enough and aligned to a page, which nobody else knows of.
-                    unsafe { fresh.cast().write(Cache::not_yet(false)) };
+                fn new_cache() -> Option<&'static Cache> {
+                    pages::leaked(Cache::not_yet(false))
                 }
             }
         }
@@ -230,8 +266,6 @@ macro_rules! stamp_desk {
             exec_slot!([<$type:snake:upper _DESK>]: Desk = [<$type:snake:upper _CLOSED>]);
 
             impl Cached for $type {
-                const HEADROOM: usize = CACHE_OFFSET;
-
                 #[inline(always)]
                 fn cache() -> &'static Cache {
                     &Self::desk().cache
@@ -245,12 +279,11 @@ macro_rules! stamp_desk {
                 fn idle() -> &'static Idle {
                     &[<$type:snake:upper _IDLE>]
                 }
-                fn hook() -> &'static ExitHook {
-                    <Self as Hosted>::heaps().hook()
+                fn hook() -> &'static ExitHook<CloseCache<Self>> {
+                    &[<$type:snake:upper _CACHE_HOOK>]
                 }
-                fn furnish(fresh: NonNull<u8>) {
-                    // SAFETY: fresh pages, large enough and aligned to a page, which nobody else knows of.
-                    unsafe { fresh.cast().write(Desk::not_yet::<Self>()) };
+                fn new_cache() -> Option<&'static Cache> {
+                    pages::leaked(Desk::not_yet::<Self>()).map(Desk::exposed)
                 }
             }
 
@@ -263,37 +296,6 @@ macro_rules! stamp_desk {
         }
     };
 }
-
-macro_rules! knob_type {
-    (BACKEND) => { variant::Backend };
-    (SIZE_CLASSES) => { variant::Table };
-    (REGISTRY) => { variant::Registry };
-    (RECYCLE) => { variant::Recycle };
-    (FREE_BY) => { variant::FreeBy };
-    (LARGE) => { variant::Large };
-    (LIST_BOUND) => { variant::Bound };
-    (PARTIAL) => { variant::Partial };
-    (FRESH) => { variant::Fresh };
-    (PURGE_UNIT) => { variant::Unit };
-    (RECLAIM) => { variant::Reclaim };
-    (ZEROING) => { variant::Zeroing };
-    (THREAD_SLOT) => { variant::Slot };
-    (THREAD_LIST) => { variant::ThreadList };
-    (THREAD_EXIT) => { variant::ThreadExit };
-    (SPREAD) => { variant::Spread };
-    (PREFETCH) => { variant::Prefetch };
-    (GROWTH) => { variant::Growth };
-    (FOREIGN) => { variant::Foreign };
-    (HUGE_PAGES) => { variant::HugePages };
-    (PURGE_MS) => { Option<u32> };
-    (KEEP_MIB) => { usize };
-    (TRANSFER_KIB) => { usize };
-    (EMPTY_SCAN_LIMIT) => { usize };
-    (SOFT_CAP) => { Option<u32> };
-    (BY_ADDRESS) => { bool };
-    ($other:ident) => { u32 };
-}
-use knob_type;
 
 with_variants!(stamp);
 with_face!(stamp_face);

@@ -33,6 +33,7 @@ pub(crate) struct ClassIdx(u8);
 
 impl ClassIdx {
     /// A class index; fails to compile, or panics in a test, when out of range.
+    #[inline]
     pub(crate) const fn new(index: usize) -> Self {
         assert!(index < MAX_CLASSES);
         Self(index as u8)
@@ -52,6 +53,7 @@ impl ClassIdx {
     }
 
     /// Every class below `count`.
+    #[inline]
     pub(crate) fn all(count: usize) -> impl Iterator<Item = Self> {
         (0..count.min(MAX_CLASSES)).map(Self::new)
     }
@@ -84,6 +86,7 @@ impl SlotIdx {
 }
 
 /// Slots of the bits set in a mask, lowest first.
+#[inline]
 pub(crate) fn slots_in(mut mask: u32) -> impl Iterator<Item = SlotIdx> {
     core::iter::from_fn(move || {
         let slot = (mask != 0).then(|| SlotIdx::new(mask.trailing_zeros() as usize));
@@ -93,26 +96,31 @@ pub(crate) fn slots_in(mut mask: u32) -> impl Iterator<Item = SlotIdx> {
 }
 
 /// A mask with the bits `[from, to)` set; `to` is at most [`MAX_SLOTS`].
+#[inline]
 pub(crate) const fn bit_range(from: usize, to: usize) -> u32 {
     debug_assert!(from <= to && to <= MAX_SLOTS);
     low_bits(to) & !low_bits(from)
 }
 
+#[inline]
 const fn low_bits(count: usize) -> u32 {
     if count >= MAX_SLOTS { u32::MAX } else { (1 << count) - 1 }
 }
 
 /// How often `by` goes into a number; 0 is taken for 1, so that nothing can panic.
+#[inline]
 pub(crate) const fn quotient(number: usize, by: usize) -> usize {
     number / if by == 0 { 1 } else { by }
 }
 
 /// Bytes from an address to the next multiple of `align`, a power of two.
+#[inline]
 pub(crate) const fn bytes_to_multiple(address: usize, align: usize) -> usize {
     address.wrapping_neg() & align.wrapping_sub(1)
 }
 
 /// The smallest multiple of `unit` that is at least `bytes`.
+#[inline]
 pub(crate) const fn round_up(bytes: usize, unit: usize) -> usize {
     bytes.div_ceil(unit) * unit
 }

@@ -16,9 +16,8 @@ use crate::list::{Block, Step};
 use crate::registry::class_at;
 use crate::sys::fatal::fatal;
 use crate::sys::next;
-use crate::sys::prefetch;
 use crate::sys::single::count_up;
-use crate::variant::{Foreign, Prefetch, ThreadList};
+use crate::variant::Foreign;
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
@@ -51,9 +50,6 @@ pub(crate) fn quick<V: AtDesk>(size: usize) -> *mut u8 {
     // SAFETY: a place of a class.
     let list = unsafe { desk.list_at(place) };
     let Some(block) = list.pop_counted() else { return ptr::null_mut() };
-    if V::PREFETCH == Prefetch::Next {
-        prefetch(list.newest());
-    }
     block.as_ptr().cast()
 }
 
@@ -99,7 +95,7 @@ pub(crate) unsafe fn free<V: AtDesk>(block: *mut u8) {
     let block = unsafe { NonNull::new_unchecked(block.cast::<Block>()) };
     // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to
     // have it; it has been counted.
-    unsafe { list.link(block, ThreadList::Linked) };
+    unsafe { list.link(block) };
 }
 
 /// Frees what is no block of a class, as far as the thread knows, or where the list needs a look.

@@ -3,7 +3,6 @@
 use super::large::{large, large_zeroed};
 use super::refill::refill_cold;
 use super::{Cached, step};
-use crate::variant::Prefetch;
 use core::alloc::Layout;
 
 /// A block for `layout`, or null when memory is exhausted.
@@ -17,13 +16,10 @@ pub(crate) unsafe fn alloc<V: Cached>(layout: Layout) -> *mut u8 {
         return unsafe { large::<V>(layout) };
     };
     let list = V::cache().list(class);
-    let Some(block) = list.pop(step::<V>(class), V::KEEPS, V::THREAD_LIST) else {
+    let Some(block) = list.pop(step::<V>(class), V::KEEPS) else {
         // SAFETY: the caller's condition.
         return unsafe { refill_cold::<V>(class, layout) };
     };
-    if V::PREFETCH == Prefetch::Next {
-        crate::sys::prefetch(list.newest());
-    }
     block.as_ptr().cast()
 }
 

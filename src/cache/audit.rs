@@ -5,6 +5,7 @@ use crate::base::{ClassIdx, slots_in};
 use crate::chunk::{ALL_SLOTS, Chunk};
 use crate::heap::{Audit, Unsound};
 use crate::list::WindowList;
+use crate::registry;
 use crate::sys::fatal::fatal;
 use crate::variant::window;
 
@@ -22,7 +23,7 @@ pub(super) fn freed<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
 #[cold]
 #[inline(never)]
 fn freed_cold<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
-    if V::pool().registry.find::<V>(address).is_none() {
+    if registry::find::<V>(address).is_none() {
         fatal("free of a block that is not in use:", address);
     }
     // SAFETY: a registered SuperSlab is a chunk, which is mapped.
@@ -39,14 +40,7 @@ fn freed_cold<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
         fatal(what, address);
     }
     let is_open = cache.state.get() == State::Open;
-    if is_open
-        && cache.list(class).has(
-            address,
-            LOOKS.max(window::<V>(class)),
-            step::<V>(class),
-            V::THREAD_LIST,
-        )
-    {
+    if is_open && cache.list(class).has(address, LOOKS.max(window::<V>(class)), step::<V>(class)) {
         fatal("double free:", address);
     }
 }
@@ -121,9 +115,9 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
 
 /// Whether a list's blocks are of its class, and have left their slabs.
 fn is_sound<V: Cached>(class: ClassIdx, list: &WindowList) -> bool {
-    list.is_sound(step::<V>(class), V::THREAD_LIST, |block| {
+    list.is_sound(step::<V>(class), |block| {
         let address = block.addr().get();
-        V::pool().registry.find::<V>(address).is_some() && {
+        registry::find::<V>(address).is_some() && {
             // SAFETY: a registered SuperSlab is a chunk, which is mapped.
             let chunk = unsafe { Chunk::containing(address) };
             let slab = chunk.slab(Chunk::slot_at(address));

@@ -33,7 +33,7 @@ pub(crate) struct Desk {
 const LISTS: usize = offset_of!(Desk, none);
 const _: () = assert!(LISTS + size_of::<WindowList>() == offset_of!(Desk, cache));
 /// Bytes from a desk to its cache.
-pub(crate) const CACHE_OFFSET: usize = offset_of!(Desk, cache);
+const CACHE_OFFSET: usize = offset_of!(Desk, cache);
 /// Bytes from a desk to the count of the list at place 0.
 pub(super) const COUNTS: usize = LISTS + crate::list::WINDOW_OFFSET;
 

@@ -35,7 +35,7 @@ pub(super) unsafe fn overflow_cold<V: Cached>(block: NonNull<Block>, class: Clas
     }
     make_room::<V>(cache, class);
     // SAFETY: the caller's condition.
-    let pushed = unsafe { cache.list(class).push(block, step::<V>(class), true, V::THREAD_LIST) };
+    let pushed = unsafe { cache.list(class).push(block, step::<V>(class), true) };
     debug_assert!(pushed, "there is room");
 }
 
@@ -46,13 +46,16 @@ fn make_room<V: Cached>(cache: &'static Cache, class: ClassIdx) {
     if list.window_len(step) + 1 < window::<V>(class) {
         return;
     }
-    debug_assert!(list.len(step) < list_bytes_limit::<V>(class) + window::<V>(class), "W4");
+    debug_assert!(
+        list.len(step) < list_bytes_limit::<V>(class) + window::<V>(class),
+        "more than its bound and a window"
+    );
     let demand = cache.demand(class);
     demand.newest_seen.set(core::ptr::null());
     if list.len(step) < demand.limit.get() {
         return list.set_aside(batch, step);
     }
-    V::central(class).give::<V>(class, list.split(batch, step, V::THREAD_LIST));
+    V::central(class).give::<V>(class, list.split(batch, step));
     look_around::<V>(cache, class);
 }
 
@@ -109,6 +112,6 @@ pub(super) fn drain_list<V: Cached>(cache: &'static Cache, class: ClassIdx) {
     demand.limit.set(0);
     demand.newest_seen.set(core::ptr::null());
     if list.len(step) > 0 {
-        V::central(class).give::<V>(class, list.take_all(step, V::THREAD_LIST));
+        V::central(class).give::<V>(class, list.take_all(step));
     }
 }

@@ -5,15 +5,15 @@
 
 use super::drain::drain_list;
 use super::{Cache, Cached, State, step};
-use crate::base::{ClassIdx, MAX_CLASSES};
+use crate::base::ClassIdx;
 use crate::central::{self, lock_all, unlock_all};
-use crate::list::Block;
 use crate::sys::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
-use crate::sys::{errno, fork, pages, thread};
-use crate::variant::{Backend, Slot, ThreadList};
+use crate::sys::thread::{self, AtExit};
+use crate::sys::{errno, fork};
+use crate::variant::{Backend, Slot};
 use core::cell::Cell;
-use core::ffi::c_void;
+use core::marker::PhantomData;
 use core::ptr;
 
 /// Forks are prepared for; no process has this number.
@@ -59,7 +59,7 @@ impl Idle {
         }
     }
 
-    /// A cache that waits, or a new one with its arrays behind it; `None` when memory is exhausted.
+    /// A cache that waits, or a new one; `None` when memory is exhausted.
     fn take<V: Cached>(&self) -> Option<&'static Cache> {
         let waiting = self.lock.with(|| {
             // SAFETY: null, or a cache that `put` was given, which is never unmapped.
@@ -67,16 +67,7 @@ impl Idle {
             self.first.set(cache.next_idle.get());
             Some(cache)
         });
-        waiting.or_else(|| {
-            let fresh = pages::map(V::HEADROOM + cache_bytes::<V>())?;
-            // The arrays, and what is before the cache, are reached by address.
-            fresh.expose_provenance();
-            V::furnish(fresh);
-            // SAFETY: there are that many bytes before the cache.
-            let cache = unsafe { fresh.add(V::HEADROOM) }.cast::<Cache>();
-            // SAFETY: furnished above; never unmapped.
-            Some(unsafe { cache.as_ref() })
-        })
+        waiting.or_else(V::new_cache)
     }
 
     /// Whether a thread without lists, which frees a block, has freed enough to be given some. Where the C library
@@ -103,21 +94,6 @@ impl Idle {
     }
 }
 
-/// Bytes of a cache that the slot points to, with the arrays of its lists.
-const fn cache_bytes<V: Cached>() -> usize {
-    size_of::<Cache>() + V::MAGAZINES[MAX_CLASSES] as usize * size_of::<*mut Block>()
-}
-
-/// Where the array of a list is, which lies behind its cache; null for lists without.
-fn place<V: Cached>(cache: &'static Cache, class: ClassIdx) -> *mut Block {
-    if V::THREAD_LIST == ThreadList::Linked {
-        return ptr::null_mut();
-    }
-    let arrays = ptr::from_ref(cache).addr() + size_of::<Cache>();
-    let begin = arrays + V::MAGAZINES[class.index()] as usize * size_of::<*mut Block>();
-    ptr::with_exposed_provenance_mut(begin)
-}
-
 /// Opens this thread's cache; `None` if it can have none: the system has no room to tell of its end, or
 /// memory is exhausted.
 #[cold]
@@ -139,26 +115,27 @@ fn open_anyhow<V: Cached>() -> Option<&'static Cache> {
     };
     V::set_cache(cache);
     for class in ClassIdx::all(V::CLASSES.count()) {
-        cache.list(class).open(place::<V>(cache, class), step::<V>(class));
+        cache.list(class).open(step::<V>(class));
     }
     V::parked().take::<V>(&cache.lists, |class, limit| cache.demand(class).limit.set(limit));
     // Before the hook: arming it may allocate, with this very variant as the program's allocator.
     cache.state.set(State::Open);
-    if V::hook().arm(on_exit::<V>, ptr::from_ref(cache).cast()) {
+    if V::hook().arm(cache) {
         return Some(cache);
     }
     close::<V>(cache);
     None
 }
 
-/// Runs when a thread ends, after Rust's thread-local destructors.
-///
-/// # Safety
-/// `cache` is what [`open`] armed the hook with.
-unsafe extern "C" fn on_exit<V: Cached>(cache: *mut c_void) {
-    // SAFETY: it came from a `&'static Cache`, and this is the thread that had it.
-    let cache: &'static Cache = unsafe { &*cache.cast::<Cache>() };
-    close::<V>(cache);
+/// Closes the cache of a thread that ends.
+pub(crate) struct CloseCache<V>(PhantomData<V>);
+
+impl<V: Cached> AtExit for CloseCache<V> {
+    type Value = Cache;
+
+    fn run(cache: &'static Cache) {
+        close::<V>(cache);
+    }
 }
 
 /// Parks the lists, or gives back all blocks, and closes the cache for good; where it can, another thread will

@@ -32,7 +32,7 @@ pub(crate) unsafe fn free<V: Cached>(block: *mut u8, layout: Layout) {
     let block = unsafe { NonNull::new_unchecked(block.cast::<Block>()) };
     // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to
     // have it.
-    if !unsafe { cache.list(class).push(block, step::<V>(class), V::KEEPS, V::THREAD_LIST) } {
+    if !unsafe { cache.list(class).push(block, step::<V>(class), V::KEEPS) } {
         // SAFETY: as above; it was not pushed.
         unsafe { overflow_cold::<V>(block, class) };
     }

@@ -139,7 +139,8 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
     match slots_of::<V>(block, layout) {
-        Some(count) => V::spans().give_span(start, count),
+        // SAFETY: a live span, by the caller's condition.
+        Some(count) => unsafe { V::spans().give_span(start, count) },
         // SAFETY: the caller's condition.
         None => unsafe { own_free::<V>(start, layout) },
     }

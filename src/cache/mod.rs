@@ -14,9 +14,12 @@
 //!
 //! | a thread's state | lists | event | becomes |
 //! |---|---|---|---|
-//! | `NotYet` | closed | first allocation or free | `Open`, or `Gone` where the system cannot tell of its end |
-//! | `Open` | open | the thread ends (pthread key) | `Gone`, all blocks given back |
+//! | `NotYet` | closed | first allocation; or a free, by address alone the seventeenth | `Open`; `Gone` where the system cannot tell of the thread's end; as it was where memory is exhausted |
+//! | `Open` | open | the thread ends (pthread key) | `Gone`, its blocks parked or given back |
 //! | `Gone` | closed | anything | stays: one block at a time, from and to the central lists |
+//!
+//! Where the slot holds the address of a cache, it is the placeholder that the slot then leads to which is `Gone`; the
+//! thread's cache is `NotYet` again, and waits for another thread.
 //!
 //! Z1  A closed list is empty, and every pop from it and push to it goes the slow way: that is all the
 //!     checking there is.
@@ -43,8 +46,8 @@ pub(crate) use address::{
 pub(crate) use alloc::{alloc, alloc_zeroed};
 pub(crate) use audit::audit;
 #[allow(unused_imports, reason = "a build without a face has no desks")]
-pub(crate) use desk::{CACHE_OFFSET, Desk};
-pub(crate) use exit::{Idle, prepare_at_start};
+pub(crate) use desk::Desk;
+pub(crate) use exit::{CloseCache, Idle, prepare_at_start};
 pub(crate) use free::free;
 pub(crate) use realloc::realloc;
 pub(crate) use trim::{purge, trim};
@@ -52,12 +55,12 @@ pub(crate) use trim::{purge, trim};
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::central::{Shared, Usage};
 use crate::list::{Block, Step, WindowList};
-use crate::registry::Hint;
+use crate::registry::{self, Hint};
 use crate::sys::thread::ExitHook;
 use crate::variant::Slot;
 use core::cell::Cell;
 use core::mem::offset_of;
-use core::ptr::{self, NonNull};
+use core::ptr;
 
 /// What of a thread's life the allocator has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,12 +119,9 @@ pub(crate) trait Cached: Shared {
     /// Caches that wait for a thread, where the slot points.
     fn idle() -> &'static Idle;
     /// Tells of a thread's end.
-    fn hook() -> &'static ExitHook;
-    /// Writes a cache into fresh pages, and what comes with it, of [`HEADROOM`](Self::HEADROOM) bytes, before it.
-    fn furnish(fresh: NonNull<u8>);
-
-    /// Bytes before a cache where the slot points.
-    const HEADROOM: usize;
+    fn hook() -> &'static ExitHook<CloseCache<Self>>;
+    /// One more cache, closed, in pages of its own; `None` when memory is exhausted.
+    fn new_cache() -> Option<&'static Cache>;
 
     /// Whether a closed list may be shared, and so must not be written to.
     const KEEPS: bool = matches!(Self::THREAD_SLOT, Slot::Pointer);
@@ -167,7 +167,7 @@ impl Cache {
     /// Whether an address lies in a SuperSlab, looked up as `free` does.
     #[inline(always)]
     pub(crate) fn finds<V: Shared>(&self, address: usize) -> bool {
-        V::pool().registry.lookup::<V>(address, &self.hint, V::counters()).is_some()
+        registry::lookup::<V>(address, &self.hint, V::counters()).is_some()
     }
 }
 

@@ -66,7 +66,9 @@ unsafe fn resize<V: Cached>(
     match (slots, new_slots) {
         (Some(old_slots), Some(new_slots)) if old_slots == new_slots => Some(start),
         (Some(old_slots), Some(new_slots)) => {
-            V::spans().resize_span::<V>(start, old_slots, new_slots).then_some(start)
+            // SAFETY: a live span, by the caller's condition.
+            let resized = unsafe { V::spans().resize_span(start, old_slots, new_slots) };
+            resized.then_some(start)
         }
         // SAFETY: the caller's condition.
         (None, None) => match unsafe { own_resize::<V>(start, layout, new.size()) } {

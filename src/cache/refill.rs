@@ -81,9 +81,9 @@ fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<B
         demand.limit.set((demand.limit.get() + want).min(most));
         let want = if V::COUNTED { want.min(draw) } else { want };
         let chain = V::central(class).take::<V>(class, want);
-        list.fill(&chain, step, V::THREAD_LIST);
+        list.fill(&chain, step);
         demand.newest_seen.set(core::ptr::null());
         look_around::<V>(cache, class);
     }
-    list.pop(step, true, V::THREAD_LIST)
+    list.pop(step, true)
 }

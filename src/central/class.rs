@@ -182,7 +182,7 @@ impl Central {
         note::<V>(slab, 0);
         V::counters().count(Event::Atomic);
         V::counters().count(Event::Retired);
-        V::spans().give::<V>(slab.slot(), ptr::from_ref(slab).addr(), 1);
+        V::spans().give_slot(slab);
     }
 
     /// Whether a refill would find blocks in another slab: the last one stays, or a class at its
@@ -279,7 +279,7 @@ impl Central {
             self.unbin(slab);
             slab.take_down();
             note::<V>(slab, 0);
-            V::spans().give::<V>(slab.slot(), ptr::from_ref(slab).addr(), 1);
+            V::spans().give_slot(slab);
         }
     }
 

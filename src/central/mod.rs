@@ -34,6 +34,7 @@ mod usage;
 pub(crate) use class::Central;
 pub(crate) use own::{HOPELESS, Moved, own_alloc, own_free, own_resize};
 pub(crate) use parked::Parked;
+use parked::parks;
 pub(crate) use purge::{at_stake, idle_bytes, purge_all, tend};
 pub(crate) use records::Records;
 pub(crate) use spans::Spans;
@@ -77,20 +78,28 @@ pub(crate) fn step<V: Variant>(class: ClassIdx) -> Step {
 
 /// Takes every lock, for a fork: nobody else is in the middle of anything then.
 pub(crate) extern "C" fn lock_all<V: Shared>() {
-    V::parked().lock.lock();
+    if parks::<V>() {
+        V::parked().lock.lock();
+    }
     for class in ClassIdx::all(V::CLASSES.count()) {
         V::central(class).lock.lock();
     }
     V::spans().lock.lock();
-    V::records().lock.lock();
+    if V::BY_ADDRESS {
+        V::records().lock.lock();
+    }
 }
 
 /// Gives every lock up, in the parent and in the child.
 pub(crate) extern "C" fn unlock_all<V: Shared>() {
-    V::records().lock.unlock();
+    if V::BY_ADDRESS {
+        V::records().lock.unlock();
+    }
     V::spans().lock.unlock();
     for class in ClassIdx::all(V::CLASSES.count()) {
         V::central(class).lock.unlock();
     }
-    V::parked().lock.unlock();
+    if parks::<V>() {
+        V::parked().lock.unlock();
+    }
 }

@@ -5,9 +5,9 @@
 //! an eighth more than was asked for: a block that grows step by step stays where it is for most of them.
 
 use super::Shared;
-use crate::base::{CHUNK_BYTES, PAGE_BYTES, SLOT_BYTES, round_up};
+use crate::base::{PAGE_BYTES, SLOT_BYTES, round_up};
 use crate::sys::pages;
-use crate::variant::{Growth, HugePages, Reclaim};
+use crate::variant::{Growth, Reclaim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -27,7 +27,7 @@ const ROOMS: usize = 8;
 /// Bytes of the most room that a mapping has.
 const ROOM_MOST: usize = 4 << 20;
 
-/// Bytes of the mapping of a block of so many. Where they are recorded, a slot's at least (T1).
+/// Bytes of the mapping of a block of so many. Where they are recorded, a slot's at least (RC1).
 fn mapping_bytes<V: Shared>(size: usize) -> usize {
     let unit = match V::GROWTH {
         Growth::Tight => PAGE_BYTES,
@@ -87,14 +87,7 @@ fn find<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     if is_aligned {
         return Some((pages::map_aligned(bytes, layout.align())?, true));
     }
-    if V::HUGE_PAGES == HugePages::Never || bytes < CHUNK_BYTES {
-        return Some((pages::map(bytes)?, true));
-    }
-    let start = pages::map_aligned(bytes, CHUNK_BYTES)?;
-    // Whole ones only: who asks for so much at once will use it.
-    // SAFETY: mapped above.
-    unsafe { pages::ask_for_huge_pages(start, bytes - bytes % CHUNK_BYTES) };
-    Some((start, true))
+    Some((pages::map(bytes)?, true))
 }
 
 /// Before more memory is mapped, gives back as much of what is kept; not for what no machine has. With the lock of the

@@ -22,7 +22,7 @@ use crate::stats::Event;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::clock;
 use crate::sys::lock::Lock;
-use crate::variant::{ThreadExit, ThreadList, Variant};
+use crate::variant::{ThreadExit, Variant};
 use core::cell::Cell;
 
 /// Threads whose lists can be parked at a time.
@@ -165,14 +165,14 @@ impl Place {
         for class in ClassIdx::all(V::CLASSES.count()) {
             let (list, step) = (&self.lists[class.index()], step::<V>(class));
             if list.len(step) > 0 {
-                V::central(class).give::<V>(class, list.take_all(step, ThreadList::Linked));
+                V::central(class).give::<V>(class, list.take_all(step));
             }
         }
     }
 }
 
 /// Whether a thread's lists are parked when it ends.
-const fn parks<V: Variant>() -> bool {
+pub(super) const fn parks<V: Variant>() -> bool {
     matches!(V::THREAD_EXIT, ThreadExit::Park)
 }
 

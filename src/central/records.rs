@@ -7,8 +7,8 @@
 //! └───────┴──────────────┴──────────────┴──────────┴───────┘
 //! ```
 //!
-//! T1  Such a mapping has a slot's size at least, so no two begin in the same slot.
-//! T2  A word is not 0 exactly while a block that begins in its slot is in use.
+//! RC1  Such a mapping has a slot's size at least, so no two begin in the same slot.
+//! RC2  A word is not 0 exactly while a block that begins in its slot is in use.
 //!
 //! Written with the lock held, read without: who asks for a block in use got it through a chain of
 //! synchronisation that starts behind the writing.

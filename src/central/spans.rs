@@ -9,14 +9,15 @@ use super::Shared;
 use super::kept::Kept;
 use super::purge::reclaim_batches;
 use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SlotIdx, bit_range, slots_in};
-use crate::chunk::{ALL, ALL_SLOTS, AVAILABLE, Chunk, Run};
+use crate::chunk::{ALL, ALL_SLOTS, AVAILABLE, BitSlab, Chunk, Run};
 use crate::list::LinkedList;
+use crate::registry;
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
 use crate::sys::pages;
-use crate::variant::{Growth, HugePages, Reclaim};
+use crate::variant::{Growth, Reclaim};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
@@ -154,7 +155,7 @@ impl Spans {
     ) -> Option<Claimed> {
         let claim_free = || {
             let (chunk, slot) = self.find(count, growth)?;
-            let clean = self.mark_used::<V>(chunk, slot, count);
+            let clean = self.mark_used(chunk, slot, count);
             chunk.span[slot.index()].set(span);
             Some(Claimed { chunk, slot, clean, mapped: false })
         };
@@ -197,7 +198,7 @@ impl Spans {
     }
 
     /// Takes slots out of a chunk's free ones (X1); says whether none of them has memory (X2).
-    fn mark_used<V: Shared>(&self, chunk: &'static Chunk, slot: SlotIdx, count: usize) -> bool {
+    fn mark_used(&self, chunk: &'static Chunk, slot: SlotIdx, count: usize) -> bool {
         let run = bit_range(slot.index(), slot.index() + count);
         debug_assert_eq!(chunk.free.get() & run, run);
         let dirty = (chunk.dirty.get() & run).count_ones();
@@ -206,26 +207,23 @@ impl Spans {
         chunk.dirty.set(chunk.dirty.get() & !run);
         if chunk.free.get() == 0 {
             self.available.remove(chunk);
-            if V::HUGE_PAGES == HugePages::Used && !chunk.huge.replace(true) {
-                // SAFETY: a chunk's pages are mapped.
-                unsafe { pages::collapse(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
-            }
         }
         dirty == 0
     }
 
-    /// Takes back a run of slots from `slot` of the chunk that `address` lies in.
-    pub(crate) fn give<V: Shared>(&self, slot: SlotIdx, address: usize, count: usize) {
-        // SAFETY: slots of the chunk are in use, so it is mapped.
-        let chunk = unsafe { Chunk::containing(address) };
-        self.lock.with(|| self.mark_free(chunk, slot, count));
+    /// Takes back the slot of a slab that was taken down.
+    pub(crate) fn give_slot(&self, slab: &'static BitSlab) {
+        self.lock.with(|| self.mark_free(slab.chunk(), slab.slot(), 1));
     }
 
     /// Takes back a large block's slots. What was no span of that size is misuse.
-    pub(crate) fn give_span(&self, start: NonNull<u8>, count: usize) {
+    ///
+    /// # Safety
+    /// `start` lies in a chunk that is mapped, as that of a live span is.
+    pub(crate) unsafe fn give_span(&self, start: NonNull<u8>, count: usize) {
         let address = start.addr().get();
         let slot = Chunk::slot_at(address);
-        // SAFETY: the span is in use, so its chunk is mapped.
+        // SAFETY: the caller's condition.
         let chunk = unsafe { Chunk::containing(address) };
         self.lock.with(|| {
             if usize::from(chunk.span[slot.index()].replace(0)) != count {
@@ -253,15 +251,13 @@ impl Spans {
     }
 
     /// Makes a span longer or shorter where it is; false, and nothing changed, where it cannot grow.
-    pub(crate) fn resize_span<V: Shared>(
-        &self,
-        start: NonNull<u8>,
-        old: usize,
-        new: usize,
-    ) -> bool {
+    ///
+    /// # Safety
+    /// As for [`give_span`](Self::give_span).
+    pub(crate) unsafe fn resize_span(&self, start: NonNull<u8>, old: usize, new: usize) -> bool {
         let address = start.addr().get();
         let slot = Chunk::slot_at(address);
-        // SAFETY: the span is in use, so its chunk is mapped.
+        // SAFETY: the caller's condition.
         let chunk = unsafe { Chunk::containing(address) };
         self.lock.with(|| {
             if usize::from(chunk.span[slot.index()].get()) != old {
@@ -278,7 +274,7 @@ impl Spans {
                 if !fits {
                     return false;
                 }
-                self.mark_used::<V>(chunk, SlotIdx::new(end), new - old);
+                self.mark_used(chunk, SlotIdx::new(end), new - old);
             }
             chunk.span[slot.index()].set(new as u8);
             true
@@ -294,15 +290,13 @@ impl Spans {
         // only when nobody can find them any more.
         let chunk = unsafe { Chunk::create(pages) };
         let covered = !V::COUNTED || V::class_map().cover(pages.addr().get());
-        if !covered || !V::pool().registry.insert::<V>(&chunk.superslab) {
+        if !covered || !registry::insert::<V>(&chunk.superslab) {
             // SAFETY: nobody has found the chunk, since it is not registered.
             unsafe { pages::unmap(pages, CHUNK_BYTES) };
             return None;
         }
-        if V::HUGE_PAGES != HugePages::Used {
-            // SAFETY: mapped above.
-            unsafe { pages::refuse_huge_pages(pages, CHUNK_BYTES) };
-        }
+        // SAFETY: mapped above.
+        unsafe { pages::refuse_huge_pages(pages, CHUNK_BYTES) };
         V::counters().count(Event::AcquireGrow);
         self.all.push(chunk);
         self.chunks.set(self.chunks.get() + 1);
@@ -318,7 +312,7 @@ impl Spans {
     /// Unmaps a chunk whose slots are all free; false where the registry keeps it. With the lock held.
     pub(super) fn unmap<V: Shared>(&self, chunk: &'static Chunk) -> bool {
         debug_assert_eq!(chunk.free.get(), ALL_SLOTS);
-        if !V::pool().registry.remove::<V>(&chunk.superslab) {
+        if !registry::remove::<V>(&chunk.superslab) {
             return false;
         }
         self.available.remove(chunk);

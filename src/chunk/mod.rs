@@ -52,8 +52,6 @@ pub(crate) struct Chunk {
     pub(crate) free: Cell<u32>,
     /// Of these, the ones that may have memory (X2). [spans]
     pub(crate) dirty: Cell<u32>,
-    /// Whether huge pages were asked for. [spans]
-    pub(crate) huge: Cell<bool>,
     /// Whether it was mapped ahead of need, and so stays mapped. [spans]
     pub(crate) pinned: Cell<bool>,
     /// When a dirty slot became free, in milliseconds. [spans]

@@ -21,7 +21,7 @@ use crate::base::{
 use crate::list::{Block, Chain, Linked, Links};
 use crate::sys::clock;
 use crate::sys::fatal::fatal;
-use crate::variant::{HugePages, Spread, Variant};
+use crate::variant::{Spread, Variant};
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
@@ -61,7 +61,7 @@ impl Linked<0> for BitSlab {
 }
 
 impl BitSlab {
-    fn chunk(&self) -> &'static Chunk {
+    pub(crate) fn chunk(&self) -> &'static Chunk {
         // SAFETY: a slab's metadata lies in its chunk, which is mapped as long as the slab's is.
         unsafe { Chunk::containing(ptr::from_ref(self).addr()) }
     }
@@ -250,11 +250,7 @@ impl BitSlab {
         if !self.untidy.replace(false) {
             return 0;
         }
-        let bare = match V::HUGE_PAGES {
-            // A page that was put into a huge one has memory again.
-            HugePages::Used => 0,
-            HugePages::Never | HugePages::Large => u32::from(self.bare.get()),
-        };
+        let bare = u32::from(self.bare.get());
         (0..SLOT_BYTES / PAGE_BYTES)
             .filter(|page| bare & (1 << page) == 0 && self.is_free_page::<V>(*page))
             .fold(0, |mask, page| mask | 1 << page)

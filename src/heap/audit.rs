@@ -5,6 +5,7 @@
 use super::{Heap, Hosted};
 use crate::base::{ClassIdx, SlotIdx};
 use crate::list::NO_OWNER;
+use crate::registry;
 use crate::slab::{Slab, State};
 use crate::variant::Backend;
 use core::fmt;
@@ -64,7 +65,7 @@ pub(crate) unsafe fn audit<V: Hosted>() -> Result<Audit, Unsound> {
     if V::BACKEND == Backend::System {
         return Ok(sum);
     }
-    for superslab in V::pool().registry.all() {
+    for superslab in registry::all::<V>() {
         for slot in (0..V::SLOTS).map(SlotIdx::new) {
             let slab = superslab.slab::<V>(slot);
             match slab.state() {
@@ -92,7 +93,7 @@ pub(crate) unsafe fn audit<V: Hosted>() -> Result<Audit, Unsound> {
         for class in ClassIdx::all(V::CLASSES.count()) {
             let list = heap.list(class);
             let is_ours = |address: usize| {
-                let owner = V::pool().registry.find::<V>(address);
+                let owner = registry::find::<V>(address);
                 owner.map(|superslab| superslab.slab_at::<V>(address)).is_some_and(|slab| {
                     slab.remote.owner() == heap.id
                         && slab.class() == class

@@ -13,7 +13,8 @@
 use super::drain::{drain_cold, drain_slab};
 use super::{Heap, Hosted, NO_MORE, NOT_YET};
 use crate::base::ClassIdx;
-use core::ffi::c_void;
+use crate::sys::thread::AtExit;
+use core::marker::PhantomData;
 use core::ptr;
 
 /// The thread's heap, or `None` if it can have none: it is ending, or memory is exhausted.
@@ -29,7 +30,7 @@ fn first_heap<V: Hosted>() -> Option<&'static Heap> {
     let heap = V::heaps().take()?;
     // Before the hook: arming it may allocate, with this very variant as the global allocator.
     V::set_local(heap);
-    if V::heaps().hook().arm(on_exit::<V>, ptr::from_ref(heap).cast()) {
+    if V::hook().arm(heap) {
         return Some(heap);
     }
     // Nobody would tell us of the thread's end, and the heap would be lost with it.
@@ -38,15 +39,16 @@ fn first_heap<V: Hosted>() -> Option<&'static Heap> {
     None
 }
 
-/// Runs when a thread ends, after Rust's thread-local destructors.
-///
-/// # Safety
-/// `heap` is what [`first_heap`] armed the hook with.
-unsafe extern "C" fn on_exit<V: Hosted>(heap: *mut c_void) {
-    // SAFETY: it came from a `&'static Heap`, and this is the thread that had it.
-    let heap: &'static Heap = unsafe { &*heap.cast::<Heap>() };
-    V::set_local(V::no_more());
-    give_up::<V>(heap);
+/// Gives up the heap of a thread that ends.
+pub(crate) struct GiveUpHeap<V>(PhantomData<V>);
+
+impl<V: Hosted> AtExit for GiveUpHeap<V> {
+    type Value = Heap;
+
+    fn run(heap: &'static Heap) {
+        V::set_local(V::no_more());
+        give_up::<V>(heap);
+    }
 }
 
 /// Empties a heap and lets it wait for another thread. Every slab is left to others: those with all

@@ -8,7 +8,6 @@ use crate::list::TaggedStack;
 use crate::stats::Events;
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sys::pages;
-use crate::sys::thread::ExitHook;
 use core::ptr::{self, NonNull};
 
 /// Threads that can have a heap at the same time; the ones beyond use the system's malloc.
@@ -19,8 +18,6 @@ pub(crate) struct Heaps {
     len: AtomicU32,
     /// Heaps that wait for a thread. [shared]
     idle: TaggedStack,
-    /// Tells of a thread's end.
-    hook: ExitHook,
     /// [shared], [const] once set
     entries: [AtomicPtr<Heap>; CAPACITY],
 }
@@ -30,13 +27,8 @@ impl Heaps {
         Self {
             len: AtomicU32::new(0),
             idle: TaggedStack::over(AtomicU64::new(0)),
-            hook: ExitHook::new(),
             entries: [const { AtomicPtr::new(ptr::null_mut()) }; CAPACITY],
         }
-    }
-
-    pub(crate) fn hook(&self) -> &ExitHook {
-        &self.hook
     }
 
     /// The heap with this id; `None` for a placeholder's.

@@ -39,6 +39,7 @@ mod usage;
 pub(crate) use alloc::{alloc, alloc_zeroed};
 pub(crate) use audit::audit;
 pub use audit::{Audit, Unsound};
+pub(crate) use exit::GiveUpHeap;
 pub(crate) use free::free;
 pub(crate) use heaps::Heaps;
 pub(crate) use realloc::realloc;
@@ -47,10 +48,11 @@ pub(crate) use usage::free_blocks;
 use crate::base::{CACHE_LINE, ClassIdx, MAX_CLASSES};
 use crate::list::{Block, LinkedList, LocalList};
 use crate::pool::{Pooled, Seeker};
-use crate::registry::Hint;
+use crate::registry::{self, Hint};
 use crate::slab::{Slab, SuperSlab};
 use crate::stats::Counters;
 use crate::sys::atomic::{AtomicBool, AtomicU32};
+use crate::sys::thread::ExitHook;
 use core::cell::Cell;
 use core::mem::offset_of;
 
@@ -116,6 +118,8 @@ pub(crate) trait Hosted: Pooled {
     fn local() -> &'static Heap;
     /// Changes what [`local`](Self::local) answers in this thread.
     fn set_local(heap: &'static Heap);
+    /// Tells of a thread's end.
+    fn hook() -> &'static ExitHook<GiveUpHeap<Self>>;
     /// The placeholder of threads that have had their heap.
     fn no_more() -> &'static Heap;
     /// The placeholder of threads that have none yet.
@@ -166,7 +170,7 @@ impl Heap {
     /// The SuperSlab that an address lies in, looked up as `free` does.
     #[inline(always)]
     pub(crate) fn lookup<V: Hosted>(&self, address: usize) -> Option<&'static SuperSlab> {
-        V::pool().registry.lookup::<V>(address, &self.hint, &self.counters)
+        registry::lookup::<V>(address, &self.hint, &self.counters)
     }
 
     fn seeker(&self) -> Seeker<'_> {

@@ -2,6 +2,7 @@
 
 use super::Hosted;
 use crate::base::{ClassIdx, SLOT_BYTES, SlotIdx};
+use crate::registry;
 use crate::slab::State;
 
 /// Blocks of claimed slots that are free, and their bytes: EMPTY slabs, a block each, and what waits in this thread's
@@ -9,7 +10,7 @@ use crate::slab::State;
 pub(crate) fn free_blocks<V: Hosted>() -> (usize, usize) {
     let slots = || (0..V::SLOTS).map(SlotIdx::new);
     let is_empty = |state| state == State::Empty;
-    let superslabs = V::pool().registry.all();
+    let superslabs = registry::all::<V>();
     let empty: usize = superslabs
         .map(|one| slots().filter(|&slot| is_empty(one.slab::<V>(slot).state())).count())
         .sum();

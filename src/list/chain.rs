@@ -68,12 +68,6 @@ impl Chain {
         Some(block)
     }
 
-    /// The blocks, first to last; nothing is taken.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = NonNull<Block>> {
-        let mut rest = Self { head: self.head, last: None, len: self.len };
-        core::iter::from_fn(move || rest.pop())
-    }
-
     /// Puts the chain on top of a stack of chains whose top is `below`, linked through their first
     /// blocks; returns the new top. The length is the stack's owner's to know.
     ///
@@ -125,8 +119,7 @@ mod tests {
         let top = unsafe { second.stack_on(top) };
         // SAFETY: the top is the second chain, of four.
         let (mut chain, below) = unsafe { Chain::unstack(NonNull::new(top).expect("a top"), 4) };
-        assert_eq!(chain.iter().collect::<Vec<_>>(), blocks[2..]);
-        assert_eq!(chain.pop(), Some(blocks[2]));
-        assert_eq!((chain.len(), below), (3, blocks[0].as_ptr()));
+        assert_eq!((chain.len(), below), (4, blocks[0].as_ptr()));
+        assert_eq!(std::iter::from_fn(|| chain.pop()).collect::<Vec<_>>(), blocks[2..]);
     }
 }

@@ -22,13 +22,9 @@
 //! 0 goes the slow way; a pop does where `head` is null, having gone on beyond the window by itself, which then
 //! has less than no blocks, and beyond that many fewer than it says.
 //!
-//! With `thread_list = "magazine"` the blocks are not linked: `head` is where the next one's address goes in an
-//! array of them, the newest lies below it, and beyond are the lowest. All that is counted is the same.
-//!
 //! W1  Every node reachable from `head` is a free block of the list's class, and in this list only.
 //! W2  The chain has `window / step + beyond` nodes, unless the list is closed: then none.
 //! W3  Only one thread at a time touches the list and its nodes.
-//! W4  A magazine's array has room for all blocks that its list may hold: `head` stays inside.
 //!
 //! Never: allocates, locks, or looks at a slab.
 
@@ -36,7 +32,6 @@ use super::chain::Chain;
 use super::local::Block;
 use crate::sys::atomic::{AtomicI32, Ordering};
 use crate::sys::single::count_up;
-use crate::variant::ThreadList;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -79,14 +74,14 @@ impl WindowList {
         Self { head: Cell::new(ptr::null_mut()), window: Cell::new(window), beyond: Cell::new(0) }
     }
 
-    /// An open list without blocks; a linked one.
+    /// An open list without blocks.
     pub(crate) const fn empty() -> Self {
         Self { head: Cell::new(ptr::null_mut()), window: Cell::new(0), beyond: Cell::new(0) }
     }
 
-    /// Opens a closed list, which is empty then; a magazine's array is at `place`, which is null for a linked one.
-    pub(crate) fn open(&self, place: *mut Block, step: Step) {
-        self.head.set(place);
+    /// Opens a closed list, which is empty then.
+    pub(crate) fn open(&self, step: Step) {
+        debug_assert!(self.head.get().is_null());
         self.set_blocks(0, step);
         self.beyond.set(0);
     }
@@ -103,7 +98,7 @@ impl WindowList {
     ///
     /// With `keeps`, or counted plainly, the list is not written to when it says `None`: it may be shared then.
     #[inline(always)]
-    pub(crate) fn pop(&self, step: Step, keeps: bool, links: ThreadList) -> Option<NonNull<Block>> {
+    pub(crate) fn pop(&self, step: Step, keeps: bool) -> Option<NonNull<Block>> {
         let Step::Signed(step) = step else { return self.pop_counted() };
         let window = self.window.get().wrapping_sub(step);
         if !keeps {
@@ -115,10 +110,10 @@ impl WindowList {
         if keeps {
             self.window.set(window);
         }
-        Some(self.unlink(links))
+        Some(self.unlink())
     }
 
-    /// The same for a list that is linked and counted plainly.
+    /// Takes the newest block of a list that is counted plainly, as [`pop`](Self::pop) does.
     #[inline(always)]
     pub(crate) fn pop_counted(&self) -> Option<NonNull<Block>> {
         let block = NonNull::new(self.head.get())?;
@@ -138,16 +133,9 @@ impl WindowList {
 
     /// The newest block, taken off the chain, which is not empty.
     #[inline(always)]
-    fn unlink(&self, links: ThreadList) -> NonNull<Block> {
-        let head = self.head.get();
-        if links == ThreadList::Magazine {
-            let newest = head.cast::<NonNull<Block>>().wrapping_sub(1);
-            self.head.set(newest.cast());
-            // SAFETY: the list holds a block (W2), whose address lies below `head`, in the array (W4).
-            return unsafe { newest.read() };
-        }
+    fn unlink(&self) -> NonNull<Block> {
         // SAFETY: the window held a block, so the chain has one (W2), which `head` names.
-        let block = unsafe { NonNull::new_unchecked(head) };
+        let block = unsafe { NonNull::new_unchecked(self.head.get()) };
         // SAFETY: a node of the chain is a free block whose link its push has written (W1), and no
         // other thread writes it now (W3).
         self.head.set(unsafe { block.as_ref() }.next);
@@ -159,22 +147,15 @@ impl WindowList {
     /// # Safety
     /// As for [`push`](Self::push); and it has been counted.
     #[inline(always)]
-    pub(crate) unsafe fn link(&self, block: NonNull<Block>, links: ThreadList) {
+    pub(crate) unsafe fn link(&self, block: NonNull<Block>) {
         let head = self.head.get();
-        if links == ThreadList::Magazine {
-            let place = head.cast::<NonNull<Block>>();
-            // SAFETY: by the caller's condition `head` is inside the array (W4), which is this list's.
-            unsafe { place.write(block) };
-            return self.head.set(place.wrapping_add(1).cast());
-        }
         // SAFETY: the block is free and the caller's alone, so nobody reads its first 8 bytes, and
         // every block has 8 bytes, aligned to 8 (C1, C3).
         unsafe { block.write(Block { next: head }) };
         self.head.set(block.as_ptr());
     }
 
-    /// Where the newest block is, for prefetching and for telling whether the list has moved.
-    #[inline(always)]
+    /// Where the newest block is, for telling whether the list has moved.
     pub(crate) fn newest(&self) -> *const Block {
         self.head.get()
     }
@@ -185,13 +166,7 @@ impl WindowList {
     /// # Safety
     /// `block` is a free block of this list's class, in the caller's hands alone and in no list.
     #[inline(always)]
-    pub(crate) unsafe fn push(
-        &self,
-        block: NonNull<Block>,
-        step: Step,
-        keeps: bool,
-        links: ThreadList,
-    ) -> bool {
+    pub(crate) unsafe fn push(&self, block: NonNull<Block>, step: Step, keeps: bool) -> bool {
         match step {
             Step::Signed(step) => {
                 let window = self.window.get().wrapping_add(step);
@@ -212,8 +187,8 @@ impl WindowList {
                 }
             }
         }
-        // SAFETY: the caller's conditions; a window that is not full has room for one more (W4).
-        unsafe { self.link(block, links) };
+        // SAFETY: the caller's conditions; it has been counted.
+        unsafe { self.link(block) };
         true
     }
 
@@ -291,61 +266,37 @@ impl WindowList {
     }
 
     /// Fills an empty list with a chain, all of it in the window.
-    pub(crate) fn fill(&self, chain: &Chain, step: Step, links: ThreadList) {
+    pub(crate) fn fill(&self, chain: &Chain, step: Step) {
         debug_assert!(self.len(step) == 0);
         self.beyond.set(0);
         self.set_blocks(chain.len() as i32, step);
-        if links == ThreadList::Linked {
-            return self.head.set(chain.head().map_or(ptr::null_mut(), NonNull::as_ptr));
-        }
-        // From the top down, so that the first comes out first.
-        let top = self.head.get().cast::<NonNull<Block>>().wrapping_add(chain.len() as usize);
-        self.head.set(top.cast());
-        for (n, block) in chain.iter().enumerate() {
-            let place = top.wrapping_sub(n + 1);
-            // SAFETY: a batch has room in an empty list's array (W4).
-            unsafe { place.write(block) };
-        }
+        self.head.set(chain.head().map_or(ptr::null_mut(), NonNull::as_ptr));
     }
 
     /// Takes the `count` newest blocks of the window, in order.
-    pub(crate) fn split(&self, count: u32, step: Step, links: ThreadList) -> Chain {
+    pub(crate) fn split(&self, count: u32, step: Step) -> Chain {
         debug_assert!(count <= self.window_len(step));
         let mut chain = Chain::new();
         self.set_blocks(self.blocks(step) - count as i32, step);
         for _ in 0..count {
             // SAFETY: just taken off this list, so it is in no other, free and the caller's alone.
-            unsafe { chain.append(self.unlink(links)) };
+            unsafe { chain.append(self.unlink()) };
         }
         chain
     }
 
     /// Takes every block.
-    pub(crate) fn take_all(&self, step: Step, links: ThreadList) -> Chain {
+    pub(crate) fn take_all(&self, step: Step) -> Chain {
         let len = self.len(step);
-        let chain = match links {
-            ThreadList::Linked => {
-                let head = self.head.replace(ptr::null_mut());
-                // SAFETY: by W1 and W2 the chain has `len` nodes, which are the caller's from here on.
-                unsafe { Chain::adopt(NonNull::new(head), len) }
-            }
-            ThreadList::Magazine => {
-                let mut chain = Chain::new();
-                for block in self.iter(step, links) {
-                    // SAFETY: a free block of this list (W1), which is emptied below.
-                    unsafe { chain.append(block) };
-                }
-                let addresses = self.head.get().cast::<NonNull<Block>>();
-                self.head.set(addresses.wrapping_sub(len as usize).cast());
-                chain
-            }
-        };
+        let head = self.head.replace(ptr::null_mut());
+        // SAFETY: by W1 and W2 the chain has `len` nodes, which are the caller's from here on.
+        let chain = unsafe { Chain::adopt(NonNull::new(head), len) };
         self.set_blocks(0, step);
         self.beyond.set(0);
         chain
     }
 
-    /// Takes over all that another list holds, of the same class; both are linked, and this one is empty.
+    /// Takes over all that another list holds, of the same class; this one is empty.
     pub(crate) fn take_over(&self, other: &Self, step: Step) {
         debug_assert!(self.len(step) == 0);
         self.head.set(other.head.replace(ptr::null_mut()));
@@ -360,38 +311,23 @@ impl WindowList {
     }
 
     /// The blocks, the newest first; nothing is taken.
-    fn iter(&self, step: Step, links: ThreadList) -> impl Iterator<Item = NonNull<Block>> {
-        let head = self.head.get();
-        let (mut chain, array) = match links {
-            // SAFETY: the chain has that many nodes (W2), and is left as it is: nothing is written.
-            ThreadList::Linked => (unsafe { Chain::adopt(NonNull::new(head), self.len(step)) }, 0),
-            ThreadList::Magazine => (Chain::new(), self.len(step) as usize),
-        };
-        let in_array = (1..=array).map(move |n| {
-            let place = head.cast::<NonNull<Block>>().wrapping_sub(n);
-            // SAFETY: the array has that many addresses below `head` (W2, W4).
-            unsafe { place.read() }
-        });
-        core::iter::from_fn(move || chain.pop()).chain(in_array)
+    fn iter(&self, step: Step) -> impl Iterator<Item = NonNull<Block>> {
+        // SAFETY: the chain has that many nodes (W2), and is left as it is: nothing is written.
+        let mut chain = unsafe { Chain::adopt(NonNull::new(self.head.get()), self.len(step)) };
+        core::iter::from_fn(move || chain.pop())
     }
 
     /// Whether an address is among the first `most` nodes; for checks.
-    pub(crate) fn has(&self, address: usize, most: u32, step: Step, links: ThreadList) -> bool {
-        self.iter(step, links).take(most as usize).any(|block| block.addr().get() == address)
+    pub(crate) fn has(&self, address: usize, most: u32, step: Step) -> bool {
+        self.iter(step).take(most as usize).any(|block| block.addr().get() == address)
     }
 
     /// Checks W2, and that `is_mine` holds for every node, before its link is followed.
-    pub(crate) fn is_sound(
-        &self,
-        step: Step,
-        links: ThreadList,
-        is_mine: impl FnMut(NonNull<Block>) -> bool,
-    ) -> bool {
+    pub(crate) fn is_sound(&self, step: Step, is_mine: impl FnMut(NonNull<Block>) -> bool) -> bool {
         if self.window.get() == closed_window(step) {
             return self.head.get().is_null() && self.beyond.get() == 0;
         }
-        self.iter(step, links).map(is_mine).take_while(|&mine| mine).count()
-            == self.len(step) as usize
+        self.iter(step).map(is_mine).take_while(|&mine| mine).count() == self.len(step) as usize
     }
 }
 

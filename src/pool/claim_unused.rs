@@ -2,12 +2,13 @@
 
 use super::{Pool, Pooled, Seeker, activate};
 use crate::base::slots_in;
+use crate::registry;
 use crate::slab::{Slab, State};
 use crate::stats::Event;
 
 impl Pool {
     pub(super) fn claim_unused<V: Pooled>(&self, seeker: &Seeker<'_>) -> Option<&'static Slab> {
-        for superslab in self.registry.all() {
+        for superslab in registry::all::<V>() {
             for slot in slots_in(superslab.unused.peek()) {
                 if superslab.unused.claim(slot.bit()) {
                     let slab = superslab.slab::<V>(slot);

@@ -25,6 +25,6 @@ impl Pool {
     /// The slab of a number that [`Slab::id`] gave.
     fn with_id<V: Pooled>(&self, id: u32) -> Option<&'static Slab> {
         let (index, slot) = Slab::place_of_id::<V>(id);
-        Some(self.registry.get(index)?.slab::<V>(slot))
+        Some(V::directory().get(index)?.slab::<V>(slot))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Pool, Pooled, Seeker, activate};
 use crate::base::{ClassIdx, SlotIdx};
+use crate::registry;
 use crate::slab::{Slab, State, SuperSlab};
 use crate::stats::Event;
 use crate::sys::atomic::Ordering;
@@ -42,14 +43,14 @@ impl Pool {
 
     /// Maps and registers a SuperSlab; `None` when the kernel or the registry has no room.
     fn map_superslab<V: Pooled>(&self) -> Option<&'static SuperSlab> {
-        if self.registry.is_full() {
+        if registry::is_full::<V>() {
             return None;
         }
         let pages = pages::map_aligned(V::SUPERSLAB_BYTES, V::SUPERSLAB_BYTES)?;
         // SAFETY: fresh zeroed pages of that size and alignment, which nobody knows of, and which
         // are unmapped only below, where the registry did not take them.
         let superslab = unsafe { SuperSlab::create::<V>(pages) };
-        if self.registry.insert::<V>(superslab) {
+        if registry::insert::<V>(superslab) {
             return Some(superslab);
         }
         // SAFETY: mapped above; `superslab`, the only reference to it, is not used again.

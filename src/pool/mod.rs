@@ -23,18 +23,16 @@ mod scan;
 
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::list::TaggedStack;
-use crate::registry::Registry;
+use crate::registry::Registered;
 use crate::slab::{Slab, State};
 use crate::stats::{Counters, Event};
 use crate::sys::atomic::{AtomicU32, AtomicU64};
 use crate::sys::fatal::fatal;
-use crate::variant::Variant;
 use core::cell::Cell;
 use core::ptr;
 
 /// What all threads of a variant share.
 pub(crate) struct Pool {
-    pub(crate) registry: Registry,
     /// EMPTY slabs that drains retired. [shared]
     freelist: TaggedStack,
     /// SuperSlabs mapped for each class. [shared]
@@ -42,7 +40,7 @@ pub(crate) struct Pool {
 }
 
 /// A variant with its pool.
-pub(crate) trait Pooled: Variant {
+pub(crate) trait Pooled: Registered {
     /// The variant's one pool.
     fn pool() -> &'static Pool;
 }
@@ -59,7 +57,6 @@ pub(crate) struct Seeker<'a> {
 impl Pool {
     pub(crate) const fn new() -> Self {
         Self {
-            registry: Registry::new(),
             freelist: TaggedStack::over(AtomicU64::new(0)),
             mapped: [const { AtomicU32::new(0) }; MAX_CLASSES],
         }

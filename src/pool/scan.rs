@@ -10,6 +10,7 @@
 
 use super::{Pool, Pooled, Seeker, activate};
 use crate::base::{ClassIdx, bit_range, slots_in};
+use crate::registry;
 use crate::slab::{Slab, State, SuperSlab};
 use crate::stats::Event;
 
@@ -19,7 +20,7 @@ impl Pool {
         class: ClassIdx,
         seeker: &Seeker<'_>,
     ) -> Option<&'static Slab> {
-        let superslabs = self.registry.len();
+        let superslabs = registry::len::<V>();
         let slots = superslabs as usize * V::SLOTS;
         let mut to_look_at = V::EMPTY_SCAN_LIMIT.min(slots);
         let mut at = seeker.cursor.get() as usize;
@@ -30,7 +31,7 @@ impl Pool {
             }
             let first = at % V::SLOTS;
             let end = V::SLOTS.min(first + to_look_at);
-            if let Some(superslab) = self.registry.get((at / V::SLOTS) as u32) {
+            if let Some(superslab) = V::directory().get((at / V::SLOTS) as u32) {
                 found = take_from::<V>(superslab, bit_range(first, end), class, seeker);
             }
             to_look_at -= end - first;

@@ -21,7 +21,7 @@ use crate::base::{ClassIdx, MAX_CLASSES, SLOT_LG};
 use crate::sys::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 use crate::sys::pages;
 use crate::sys::single::byte_at;
-use core::cell::Cell;
+use core::cell::{Cell, UnsafeCell};
 use core::ptr::{self, NonNull};
 
 /// Bits of an address in use by programs on 64-bit Linux, unless they ask for more.
@@ -31,13 +31,16 @@ const PARTS: usize = 1 << (ADDRESS_BITS - PART_LG);
 const LEAF_LG: u32 = PART_LG - SLOT_LG;
 const LEAF_BYTES: usize = 1 << LEAF_LG;
 
-/// A byte for each slot of a part.
+/// A byte for each slot of a part. Not an array of atomics: the compiler looks at each of those, for seconds.
 #[repr(C, align(4096))]
-struct Leaf([AtomicU8; LEAF_BYTES]);
+struct Leaf(UnsafeCell<[u8; LEAF_BYTES]>);
+
+// SAFETY: its bytes are reached by pointers alone, and touched atomically.
+unsafe impl Sync for Leaf {}
 
 impl Leaf {
     const fn new() -> Self {
-        Self([const { AtomicU8::new(0) }; LEAF_BYTES])
+        Self(UnsafeCell::new([0; LEAF_BYTES]))
     }
 }
 
@@ -120,7 +123,7 @@ impl ClassMap {
 fn first_leaf() -> Option<NonNull<u8>> {
     // ORDERING: relaxed; one thread alone finds false, and nothing was written there before.
     let taken = FIRST_TAKEN.swap(true, Ordering::Relaxed);
-    // Its bytes are atomic, so they may be written to through a pointer to a shared static.
+    // Its bytes are in a cell, so they may be written to through a pointer to a shared static.
     (!taken).then(|| NonNull::from(&FIRST).cast())
 }
 

@@ -30,12 +30,12 @@ struct Leaf {
     bytes: [AtomicU8; 1 << LEAF_LG],
 }
 
-pub(super) struct Map {
+pub(crate) struct Map {
     root: [LeafPlace<Leaf>; 1 << ROOT_LG],
 }
 
 impl Map {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { root: [const { LeafPlace::over(AtomicPtr::new(ptr::null_mut())) }; 1 << ROOT_LG] }
     }
 

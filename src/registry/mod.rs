@@ -22,26 +22,28 @@ mod leaf;
 mod map;
 
 pub(crate) use classes::{ClassMap, Leaves, class_at, place_of};
+pub(crate) use directory::Directory;
+pub(crate) use hash::HashTable;
 pub(crate) use leaf::LeafPlace;
+pub(crate) use map::Map;
 
 use crate::slab::SuperSlab;
 use crate::stats::{Counters, Event};
 use crate::sys::atomic::{AtomicUsize, Ordering};
-use crate::variant::{self, Variant};
-use directory::Directory;
-use hash::HashTable;
-use map::Map;
+use crate::variant::{Registry, Variant};
 
 /// SuperSlabs that a variant can have: 2 to 8 GiB of them, by their size.
 const CAPACITY: usize = 4096;
 
-/// All SuperSlabs of a variant.
-pub(crate) struct Registry {
-    directory: Directory,
-    /// Empty, and no more than untouched zero pages, unless the variant's knob is `hash`.
-    table: HashTable,
-    /// As empty, unless the knob is `map`; then it is all there is.
-    map: Map,
+/// A variant with its registry, of which it has the part that its knob names: a program has the others' statics
+/// only if another of its variants does.
+pub(crate) trait Registered: Variant {
+    /// All SuperSlabs in the order in which they were mapped; a map goes without.
+    fn directory() -> &'static Directory;
+    /// Read where the knob is `hash`.
+    fn table() -> &'static HashTable;
+    /// Read where the knob is `map`; then it is all there is.
+    fn map() -> &'static Map;
 }
 
 /// The SuperSlab that a thread found last: its address, or `usize::MAX`, which is no SuperSlab's.
@@ -55,95 +57,83 @@ impl Hint {
     }
 }
 
-impl Registry {
-    pub(crate) const fn new() -> Self {
-        Self { directory: Directory::new(), table: HashTable::new(), map: Map::new() }
-    }
+/// Whether nothing more can be added to the directory.
+pub(crate) fn is_full<V: Registered>() -> bool {
+    len::<V>() as usize >= CAPACITY
+}
 
-    /// Whether nothing more can be added.
-    pub(crate) fn is_full(&self) -> bool {
-        self.len() as usize >= CAPACITY
+/// Adds a SuperSlab; false, and nothing added, when the registry is full.
+pub(crate) fn insert<V: Registered>(superslab: &'static SuperSlab) -> bool {
+    if V::REGISTRY == Registry::Map {
+        return V::map().insert::<V>(superslab.address());
     }
-
-    /// Adds a SuperSlab; false, and nothing added, when the registry is full.
-    pub(crate) fn insert<V: Variant>(&self, superslab: &'static SuperSlab) -> bool {
-        if V::REGISTRY == variant::Registry::Map {
-            return self.map.insert::<V>(superslab.address());
-        }
-        let Some(index) = self.directory.reserve() else { return false };
-        superslab.set_index(index);
-        // The table first: the pool hands out slots of what it finds in the directory, and their
-        // blocks must be found by a lookup at once (G1).
-        if V::REGISTRY == variant::Registry::Hash {
-            self.table.insert::<V>(superslab);
-        }
-        self.directory.publish(index, superslab);
-        true
+    let Some(index) = V::directory().reserve() else { return false };
+    superslab.set_index(index);
+    // The table first: the pool hands out slots of what it finds in the directory, and their
+    // blocks must be found by a lookup at once (G1).
+    if V::REGISTRY == Registry::Hash {
+        V::table().insert::<V>(superslab);
     }
+    V::directory().publish(index, superslab);
+    true
+}
 
-    /// Takes a SuperSlab out that is about to be unmapped; false where that cannot be.
-    pub(crate) fn remove<V: Variant>(&self, superslab: &'static SuperSlab) -> bool {
-        V::REGISTRY == variant::Registry::Map && self.map.remove::<V>(superslab.address())
+/// Takes a SuperSlab out that is about to be unmapped; false where that cannot be.
+pub(crate) fn remove<V: Registered>(superslab: &'static SuperSlab) -> bool {
+    V::REGISTRY == Registry::Map && V::map().remove::<V>(superslab.address())
+}
+
+/// SuperSlabs registered in the directory, which a map goes without, oldest first. Some at the end may not be
+/// visible yet.
+pub(crate) fn all<V: Registered>() -> impl Iterator<Item = &'static SuperSlab> {
+    (0..len::<V>()).filter_map(|index| V::directory().get(index))
+}
+
+/// Places taken in the directory.
+#[inline]
+pub(crate) fn len<V: Registered>() -> u32 {
+    V::directory().len()
+}
+
+/// Finds the SuperSlab of an address by a walk that counts nothing and needs no thread; for checks.
+pub(crate) fn find<V: Registered>(address: usize) -> Option<&'static SuperSlab> {
+    let base = address & !(V::SUPERSLAB_BYTES - 1);
+    if V::REGISTRY == Registry::Map {
+        // SAFETY: what the map has is a SuperSlab's.
+        return V::map().has::<V>(base).then(|| unsafe { SuperSlab::containing::<V>(base) });
     }
+    all::<V>().find(|superslab| superslab.address() == base)
+}
 
-    /// SuperSlabs registered in the directory, which a map goes without, oldest first. Some at the end may not be visible yet.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &'static SuperSlab> {
-        (0..self.len()).filter_map(|index| self.get(index))
-    }
-
-    /// The SuperSlab at a place of the directory.
-    #[inline]
-    pub(crate) fn get(&self, index: u32) -> Option<&'static SuperSlab> {
-        self.directory.get(index)
-    }
-
-    /// Places taken in the directory.
-    #[inline]
-    pub(crate) fn len(&self) -> u32 {
-        self.directory.len()
-    }
-
-    /// Like [`lookup`](Self::lookup), by a walk that counts nothing and needs no thread; for checks.
-    pub(crate) fn find<V: Variant>(&self, address: usize) -> Option<&'static SuperSlab> {
-        let base = address & !(V::SUPERSLAB_BYTES - 1);
-        if V::REGISTRY == variant::Registry::Map {
+/// The SuperSlab that an address lies in (G2).
+#[inline(always)]
+pub(crate) fn lookup<V: Registered>(
+    address: usize,
+    hint: &Hint,
+    counters: &Counters,
+) -> Option<&'static SuperSlab> {
+    counters.count(Event::Lookup);
+    let base = address & !(V::SUPERSLAB_BYTES - 1);
+    match V::REGISTRY {
+        Registry::Map => {
+            counters.count(Event::Probe);
             // SAFETY: what the map has is a SuperSlab's.
-            return self.map.has::<V>(base).then(|| unsafe { SuperSlab::containing::<V>(base) });
+            V::map().has::<V>(base).then(|| unsafe { SuperSlab::containing::<V>(base) })
         }
-        self.all().find(|superslab| superslab.address() == base)
-    }
-
-    /// The SuperSlab that an address lies in (G2).
-    #[inline(always)]
-    pub(crate) fn lookup<V: Variant>(
-        &self,
-        address: usize,
-        hint: &Hint,
-        counters: &Counters,
-    ) -> Option<&'static SuperSlab> {
-        counters.count(Event::Lookup);
-        let base = address & !(V::SUPERSLAB_BYTES - 1);
-        match V::REGISTRY {
-            variant::Registry::Map => {
-                counters.count(Event::Probe);
-                // SAFETY: what the map has is a SuperSlab's.
-                self.map.has::<V>(base).then(|| unsafe { SuperSlab::containing::<V>(base) })
+        Registry::Linear => V::directory().find(base, counters),
+        Registry::Hash => {
+            counters.count(Event::Probe);
+            // ORDERING: relaxed; any value that was ever stored is the address of a SuperSlab,
+            // which lives forever (L1), so a stale one is no worse than a recent one.
+            if hint.0.load(Ordering::Relaxed) == base {
+                // SAFETY: `base` is aligned, so it is not the initial value; and whatever else is
+                // stored is the address of a SuperSlab.
+                return Some(unsafe { SuperSlab::containing::<V>(base) });
             }
-            variant::Registry::Linear => self.directory.find(base, counters),
-            variant::Registry::Hash => {
-                counters.count(Event::Probe);
-                // ORDERING: relaxed; any value that was ever stored is the address of a SuperSlab,
-                // which lives forever (L1), so a stale one is no worse than a recent one.
-                if hint.0.load(Ordering::Relaxed) == base {
-                    // SAFETY: `base` is aligned, so it is not the initial value; and whatever else is
-                    // stored is the address of a SuperSlab.
-                    return Some(unsafe { SuperSlab::containing::<V>(base) });
-                }
-                let found = self.table.find::<V>(base, counters)?;
-                // ORDERING: relaxed, as above.
-                hint.0.store(base, Ordering::Relaxed);
-                Some(found)
-            }
+            let found = V::table().find::<V>(base, counters)?;
+            // ORDERING: relaxed, as above.
+            hint.0.store(base, Ordering::Relaxed);
+            Some(found)
         }
     }
 }

@@ -1,23 +1,22 @@
 //! Time, as coarse as it comes cheapest.
 
-use super::atomic::{AtomicBool, Ordering};
+use super::atomic::{AtomicU64, Ordering};
 
-/// Whether time stands still. [shared]
-static STOPPED: AtomicBool = AtomicBool::new(false);
+/// Where time stands still, the millisecond plus one; 0 where it goes by. [shared]
+static STANDS_AT: AtomicU64 = AtomicU64::new(0);
 
-/// Has time stand still from here on, at 0: for counting instructions, which must not depend on how long
-/// they take.
-pub(crate) fn stop() {
-    // ORDERING: relaxed; whoever does not see it yet sees the time go by a little longer.
-    STOPPED.store(true, Ordering::Relaxed);
+/// Stops time at this millisecond, until it is set again.
+pub(crate) fn set(ms: u32) {
+    // ORDERING: relaxed; a thread that does not see it yet sees the time go by a little longer.
+    STANDS_AT.store(u64::from(ms) + 1, Ordering::Relaxed);
 }
 
 /// Milliseconds since some moment before the process started, a few of them late; wraps after 49 days, so
 /// [`since`] is what counts.
 pub(crate) fn now_ms() -> u32 {
     // ORDERING: relaxed, as above.
-    if STOPPED.load(Ordering::Relaxed) {
-        return 0;
+    if let Some(ms) = STANDS_AT.load(Ordering::Relaxed).checked_sub(1) {
+        return ms as u32;
     }
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // A program's own function of that name may allocate: who asks has noted before that it has.

@@ -22,11 +22,3 @@ cfg_if::cfg_if! {
         compile_error!("hakmem runs on Linux on x86-64; others need the files of `src/sys`, their page size, and their width of an address");
     }
 }
-
-/// Asks for the cache line at an address, which need not be mapped.
-#[inline(always)]
-pub(crate) fn prefetch<T>(address: *const T) {
-    use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: a prefetch does not fault, and every processor of this kind has it.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
-}

@@ -35,6 +35,16 @@ fn map_near(hint: *mut u8, bytes: usize) -> Option<NonNull<u8>> {
     NonNull::new(address.cast())
 }
 
+/// A value in pages of its own, for good; `None` when the kernel refuses.
+pub(crate) fn leaked<T>(value: T) -> Option<&'static T> {
+    const { assert!(align_of::<T>() <= PAGE_BYTES) };
+    let place = map(size_of::<T>())?.cast::<T>();
+    // SAFETY: fresh pages, large enough and aligned to a page, which nobody else knows of.
+    unsafe { place.write(value) };
+    // SAFETY: written above, and never unmapped.
+    Some(unsafe { place.as_ref() })
+}
+
 /// Maps `bytes`, zeroed, at a multiple of `align`; both are whole pages, and `align` a power of two.
 ///
 /// Where the kernel's first answer is not aligned, asks for the aligned address below it; where something else is
@@ -169,24 +179,6 @@ unsafe fn is_zero(page: NonNull<u8>) -> bool {
 pub(crate) unsafe fn refuse_huge_pages(start: NonNull<u8>, bytes: usize) {
     // SAFETY: the caller's condition; the advice changes no content.
     unsafe { advise(start, bytes, libc::MADV_NOHUGEPAGE) };
-}
-
-/// Asks for huge pages in a range; the kernel may do as it likes.
-///
-/// # Safety
-/// The range is mapped by this module.
-pub(crate) unsafe fn ask_for_huge_pages(start: NonNull<u8>, bytes: usize) {
-    // SAFETY: the range is mapped, by the caller's condition; the advice changes no content.
-    unsafe { advise(start, bytes, libc::MADV_HUGEPAGE) };
-}
-
-/// Asks the kernel to put a range that is mostly in memory into huge pages now; it may do as it likes.
-///
-/// # Safety
-/// The range is mapped by this module.
-pub(crate) unsafe fn collapse(start: NonNull<u8>, bytes: usize) {
-    // SAFETY: the range is mapped, by the caller's condition; its content stays.
-    unsafe { advise(start, bytes, libc::MADV_COLLAPSE) };
 }
 
 /// Tells the kernel something about a range; false if it does not listen.

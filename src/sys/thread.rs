@@ -7,6 +7,8 @@
 use super::atomic::{AtomicU32, Ordering};
 use core::arch::asm;
 use core::ffi::{c_long, c_void};
+use core::marker::PhantomData;
+use core::ptr;
 
 /// Lets other threads run first.
 pub(crate) fn give_way() {
@@ -48,32 +50,37 @@ pub(crate) fn handle() -> usize {
     unsafe { libc::pthread_self() as usize }
 }
 
-/// Calls a function at the end of every thread that armed it.
-pub(crate) struct ExitHook {
-    /// The pthread key plus one; 0 before the first thread armed the hook. [const] once set
-    key: AtomicU32,
+/// What is done at the end of a thread.
+pub(crate) trait AtExit {
+    /// What the thread had.
+    type Value: 'static;
+
+    /// Runs in the thread that ends, after Rust's thread-local destructors.
+    fn run(value: &'static Self::Value);
 }
 
-impl ExitHook {
+/// Runs `E` at the end of every thread that armed it.
+pub(crate) struct ExitHook<E> {
+    /// The pthread key plus one; 0 before the first thread armed the hook. [const] once set
+    key: AtomicU32,
+    at_exit: PhantomData<fn(E)>,
+}
+
+impl<E: AtExit> ExitHook<E> {
     pub(crate) const fn new() -> Self {
-        Self { key: AtomicU32::new(0) }
+        Self { key: AtomicU32::new(0), at_exit: PhantomData }
     }
 
-    /// Has `callback(value)` run when this thread ends; false if the system has no room for that.
-    ///
-    /// Every call on one hook passes the same `callback`; `value` is not null.
-    pub(crate) fn arm(
-        &self,
-        callback: unsafe extern "C" fn(*mut c_void),
-        value: *const c_void,
-    ) -> bool {
-        let Some(key) = self.key(callback) else { return false };
+    /// Arms the hook for this thread: `E` runs with `value` when the thread ends. False if the system has no
+    /// room for that.
+    pub(crate) fn arm(&self, value: &'static E::Value) -> bool {
+        let Some(key) = self.key() else { return false };
         // SAFETY: `key` was created by this hook and is never deleted once it is published.
-        unsafe { libc::pthread_setspecific(key, value) == 0 }
+        unsafe { libc::pthread_setspecific(key, ptr::from_ref(value).cast()) == 0 }
     }
 
     /// The key, created by the first thread that asks; the loser of a race deletes its own.
-    fn key(&self, callback: unsafe extern "C" fn(*mut c_void)) -> Option<libc::pthread_key_t> {
+    fn key(&self) -> Option<libc::pthread_key_t> {
         // ORDERING: acquire, paired with the release below: what the C library wrote when it created
         // the key comes before this thread's use of it.
         let known = self.key.load(Ordering::Acquire);
@@ -81,8 +88,8 @@ impl ExitHook {
             return Some(known - 1);
         }
         let mut fresh: libc::pthread_key_t = 0;
-        // SAFETY: `fresh` is writable, and `callback` is a function that lives forever.
-        if unsafe { libc::pthread_key_create(&raw mut fresh, Some(callback)) } != 0 {
+        // SAFETY: `fresh` is writable, and the callback is a function that lives forever.
+        if unsafe { libc::pthread_key_create(&raw mut fresh, Some(call::<E>)) } != 0 {
             return None;
         }
         // ORDERING: release on success and acquire on failure, as above.
@@ -95,4 +102,13 @@ impl ExitHook {
             }
         }
     }
+}
+
+/// What the C library calls.
+///
+/// # Safety
+/// `value` is what a thread armed a hook of `E` with, and that thread is the caller's.
+unsafe extern "C" fn call<E: AtExit>(value: *mut c_void) {
+    // SAFETY: it was made from a `&'static E::Value`, by the caller's condition.
+    E::run(unsafe { &*value.cast::<E::Value>() });
 }

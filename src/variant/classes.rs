@@ -3,7 +3,6 @@
 //! | table | block sizes |
 //! |---|---|
 //! | `report` | the founding report's eight: 8, 16, 32, 64, 128, 256, 512, 2048 |
-//! | `quarters` | steps of 16 to 128, then four per doubling, to 32 KiB |
 //! | `eighths` | steps of 16 to 256, then eight per doubling to 2 KiB and four to 32 KiB |
 //! | `finer` | the same, with eight per doubling to 8 KiB |
 //!
@@ -17,6 +16,7 @@
 //! All four are proven for every size by the constants at the end. Never: looks at memory.
 
 use crate::base::{ClassIdx, MAX_CLASSES, SLOT_BYTES};
+use seq_macro::seq;
 
 /// The largest size that any table reaches.
 const MAX_REACH: usize = 32 * 1024;
@@ -42,53 +42,52 @@ pub(crate) struct SizeClasses {
 
 /// The founding report's classes. 1041 to 2048 bytes, of which the report says nothing, fit the
 /// blocks of class 7 and are served by them.
-pub(crate) static REPORT: SizeClasses = {
-    let mut blocks = [0; MAX_CLASSES];
-    let sizes = [8, 16, 32, 64, 128, 256, 512, 2048];
-    let mut class = 0;
-    while class < sizes.len() {
-        blocks[class] = sizes[class];
-        class += 1;
-    }
-    SizeClasses::new(blocks, 3, 1)
-};
-
-/// Steps of 16 bytes, then four per doubling.
-pub(crate) static QUARTERS: SizeClasses = SizeClasses::new(geometric(128, MAX_REACH, 4, 4), 4, 5);
+pub(crate) const REPORT: SizeClasses =
+    SizeClasses::new(&[8, 16, 32, 64, 128, 256, 512, 2048], 3, 1);
 
 /// Steps of 16 bytes, then eight per doubling, then four.
-pub(crate) static EIGHTHS: SizeClasses = SizeClasses::new(geometric(256, 2048, 8, 4), 4, 5);
+pub(crate) const EIGHTHS: SizeClasses = SizeClasses::new(&EIGHTHS_BLOCKS, 4, 5);
 
 /// The same, with eight up to 8 KiB: a database's pages of 4 KiB come with a header.
-pub(crate) static FINER: SizeClasses = SizeClasses::new(geometric(256, 8192, 8, 4), 4, 5);
+pub(crate) const FINER: SizeClasses = SizeClasses::new(&FINER_BLOCKS, 4, 5);
 
-/// Steps of 16 bytes up to `linear`, then so many sizes per doubling up to `fine`, then `coarse` ones.
-const fn geometric(
-    linear: usize,
-    fine: usize,
-    per_fine: usize,
-    coarse: usize,
-) -> [u16; MAX_CLASSES] {
-    let mut blocks = [0; MAX_CLASSES];
-    let (mut class, mut bytes) = (0, 16);
-    while bytes <= MAX_REACH {
-        assert!(class < MAX_CLASSES, "too many classes");
-        blocks[class] = bytes as u16;
-        class += 1;
-        let doubling = 1 << bytes.ilog2();
-        bytes += match bytes {
-            _ if bytes < linear => 16,
-            _ if bytes < fine => doubling / per_fine,
-            _ => doubling / coarse,
-        };
-    }
-    blocks
-}
+// Each repetition is four sizes: a quarter of a doubling's worth of steps, or a half, or all.
+#[allow(
+    clippy::identity_op,
+    reason = "rows that are alike read best: the first step is one of them"
+)]
+const EIGHTHS_BLOCKS: [u16; 56] = seq!(N in 1..=4 {[
+    #(16 * N,)*           #(64 + 16 * N,)*      #(128 + 16 * N,)*  #(192 + 16 * N,)*
+    #(256 + 32 * N,)*     #(384 + 32 * N,)*
+    #(512 + 64 * N,)*     #(768 + 64 * N,)*
+    #(1024 + 128 * N,)*   #(1536 + 128 * N,)*
+    #(2048 + 512 * N,)*
+    #(4096 + 1024 * N,)*
+    #(8192 + 2048 * N,)*
+    #(16384 + 4096 * N,)*
+]});
+
+#[allow(
+    clippy::identity_op,
+    reason = "rows that are alike read best: the first step is one of them"
+)]
+const FINER_BLOCKS: [u16; 64] = seq!(N in 1..=4 {[
+    #(16 * N,)*           #(64 + 16 * N,)*      #(128 + 16 * N,)*  #(192 + 16 * N,)*
+    #(256 + 32 * N,)*     #(384 + 32 * N,)*
+    #(512 + 64 * N,)*     #(768 + 64 * N,)*
+    #(1024 + 128 * N,)*   #(1536 + 128 * N,)*
+    #(2048 + 256 * N,)*   #(3072 + 256 * N,)*
+    #(4096 + 512 * N,)*   #(6144 + 512 * N,)*
+    #(8192 + 2048 * N,)*
+    #(16384 + 4096 * N,)*
+]});
 
 impl SizeClasses {
-    const fn new(blocks: [u16; MAX_CLASSES], step_lg: u32, waste: usize) -> Self {
+    /// Classes of these block sizes. Sizes that share 2^`step_lg` bytes share an entry of the table, and C4 holds
+    /// with one part in `waste`.
+    const fn new(sizes: &[u16], step_lg: u32, waste: usize) -> Self {
         let mut classes = Self {
-            blocks,
+            blocks: [0; MAX_CLASSES],
             inverse: [0; MAX_CLASSES],
             count: 0,
             step_lg,
@@ -96,15 +95,16 @@ impl SizeClasses {
             waste,
             table: [0; ENTRIES],
         };
-        while classes.count < MAX_CLASSES && blocks[classes.count] > 0 {
-            let bytes = blocks[classes.count] as u64;
+        while classes.count < sizes.len() {
+            let bytes = sizes[classes.count] as u64;
+            classes.blocks[classes.count] = sizes[classes.count];
             classes.inverse[classes.count] = (1_u64 << 32).div_ceil(bytes) as u32;
             classes.reach = bytes as usize;
             classes.count += 1;
         }
         let (mut step, mut class) = (0, 0);
         while step << step_lg <= classes.reach {
-            if blocks[class] as usize >= step << step_lg {
+            if classes.blocks[class] as usize >= step << step_lg {
                 classes.table[step] = class as u8;
                 step += 1;
             } else {
@@ -188,14 +188,16 @@ impl SizeClasses {
             );
             class += 1;
         }
-        let mut bytes = 1;
-        while bytes <= self.reach {
-            let class = self.table[bytes.div_ceil(1 << self.step_lg)] as usize;
+        // Sizes that share an entry share its class, so it is enough to look at the least and the largest of them.
+        let mut step = 1;
+        while step << self.step_lg <= self.reach {
+            let (least, largest) = (((step - 1) << self.step_lg) + 1, step << self.step_lg);
+            let class = self.table[step] as usize;
             let block = self.blocks[class] as usize;
-            assert!(class < self.count && block >= bytes, "C2: it fits");
-            assert!(class == 0 || (self.blocks[class - 1] as usize) < bytes, "C2: none smaller");
-            assert!(block <= 128 || (block - bytes) * self.waste < block, "C4");
-            bytes += 1;
+            assert!(class < self.count && block >= largest, "C2: it fits");
+            assert!(class == 0 || (self.blocks[class - 1] as usize) < least, "C2: none smaller");
+            assert!(block <= 128 || (block - least) * self.waste < block, "C4");
+            step += 1;
         }
     }
 }
@@ -215,11 +217,10 @@ mod tests {
 
     #[test]
     fn fine_tables() {
-        assert_eq!((QUARTERS.count(), EIGHTHS.count(), FINER.count()), (40, 56, 64));
+        assert_eq!((EIGHTHS.count(), FINER.count()), (56, 64));
         let bytes = |classes: &SizeClasses, size| {
             classes.class_of(size).map(|class| classes.block_bytes(class))
         };
-        assert_eq!(bytes(&QUARTERS, 129), Some(160));
         assert_eq!(bytes(&EIGHTHS, 129), Some(144));
         assert_eq!(bytes(&EIGHTHS, 1025), Some(1152));
         assert_eq!((bytes(&EIGHTHS, 4097), bytes(&FINER, 4097)), (Some(5120), Some(4608)));
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn an_aligned_class_has_aligned_blocks() {
-        for classes in [&REPORT, &QUARTERS, &EIGHTHS, &FINER] {
+        for classes in [&REPORT, &EIGHTHS, &FINER] {
             for lg in 0..=15 {
                 for size in (1..40_000).step_by(37) {
                     let Some(class) = classes.class_aligned(size, 1 << lg) else {

@@ -4,7 +4,7 @@
 //! counts for 2^31 / window in the list's counter, so that the sign of a 32-bit number says that the
 //! window is full, and a borrow that it is empty; see `list::WindowList`.
 
-use super::{Bound, ThreadList, Variant};
+use super::{Bound, Variant};
 use crate::base::{ClassIdx, MAX_CLASSES, quotient};
 
 /// Bytes of a batch of blocks up to 1 KiB, where they bound it; of larger blocks it is half as many, since
@@ -29,24 +29,6 @@ pub(crate) const fn list_bytes_limit<V: Variant>(class: ClassIdx) -> u32 {
             if blocks > window::<V>(class) { blocks } else { window::<V>(class) }
         }
     }
-}
-
-/// Arrays of addresses have room for what a list may hold, and a window more, since it is full before it is
-/// looked at.
-pub(super) const fn magazines<V: Variant>() -> [u32; MAX_CLASSES + 1] {
-    let mut begins = [0; MAX_CLASSES + 1];
-    let mut class = 0;
-    while class < MAX_CLASSES {
-        let room = if class < V::CLASSES.count() && matches!(V::THREAD_LIST, ThreadList::Magazine) {
-            let class = ClassIdx::new(class);
-            list_bytes_limit::<V>(class) + window::<V>(class)
-        } else {
-            0
-        };
-        begins[class + 1] = begins[class] + room;
-        class += 1;
-    }
-    begins
 }
 
 pub(super) const fn batches<V: Variant>() -> [u16; MAX_CLASSES] {

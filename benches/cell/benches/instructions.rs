@@ -2,21 +2,18 @@
 //!
 //! Each run is a process of its own under callgrind, which counts in `cell::measured_region` only, and
 //! simulates the caches. Time stands still for the allocator: what it does after a while is no part of a
-//! figure that must repeat. `cargo ci test` holds the figures against the limits in the variants' files.
+//! figure that must repeat. It is for looking into one variant (`-- apex`), with all that gungraun offers: the change
+//! since the last run, flame graphs. `cargo ci test` counts all variants in fewer processes, and holds the limits.
 
 #![allow(missing_docs, reason = "of what the macros write")]
 
 extern crate iai_callgrind as gungraun;
 
-#[path = "../../../build/measures.rs"]
-#[allow(dead_code, reason = "the build script needs the names, this program the rest")]
-mod measures;
-
 use gungraun::{
     Bench, BinaryBenchmark, BinaryBenchmarkConfig, BinaryBenchmarkGroup, Callgrind, Command,
     OutputFormat, binary_benchmark_group, main,
 };
-use measures::{How, MEASURES, Measure};
+use hakmem_workloads::measures::{How, MEASURES, Measure};
 
 const CELL: &str = env!("CARGO_BIN_EXE_hakmem-cell");
 
@@ -27,9 +24,12 @@ macro_rules! ids {
 /// The lengths of a measure's runs, each with the name that it has in the output.
 fn runs(measure: &Measure) -> Vec<(String, u64)> {
     let name = |end: &str| format!("{}{end}", measure.name);
+    let ops = measure.runs();
     match measure.how {
-        How::Region { ops } => vec![(name(""), ops)],
-        How::Slope { ops, .. } => vec![(name("_short"), ops), (name("_long"), 2 * ops)],
+        How::Region { .. } => vec![(name(""), ops[0])],
+        How::Slope { .. } => vec![(name("_short"), ops[0]), (name("_long"), ops[1])],
+        // Memory is no matter of instructions.
+        How::Pages => Vec::new(),
     }
 }
 

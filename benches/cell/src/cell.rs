@@ -62,7 +62,7 @@ pub(crate) fn measured(name: &str, ops: u64, run: impl FnOnce()) -> Value {
 
 /// The part that is measured: a symbol of its own, by which callgrind knows where to count.
 #[inline(never)]
-fn measured_region(run: impl FnOnce()) {
+pub(crate) fn measured_region(run: impl FnOnce()) {
     run();
     // Something behind the call, or it would be a tail call, and the region would end with it.
     std::hint::black_box(());

@@ -43,10 +43,11 @@ extern "C" fn choose(count: c_int, words: *const *const c_char) {
     };
     if (1..count as usize).any(|index| word(index) == Some("--still")) {
         // Before the first allocation, for the workloads whose allocator is the program's.
-        hakmem::Hakmem::stop_clock();
+        hakmem::Hakmem::set_clock(0);
     }
     let (Some(variant), Some(workload)) = (word(1), word(2)) else { return };
-    if workload.parse().is_ok_and(Workload::is_of_program) {
+    let is_of_program = workload.parse().is_ok_and(Workload::is_of_program);
+    if is_of_program || workload == "count_program" {
         // ORDERING: relaxed; there is one thread yet.
         CHOICE.store(place_of(variant), Ordering::Relaxed);
     }

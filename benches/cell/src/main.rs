@@ -3,6 +3,9 @@
 
 mod cell;
 mod chosen;
+mod count;
+mod erased;
+mod memory;
 mod meter;
 mod paths;
 
@@ -24,7 +27,7 @@ static ALLOCATOR: Chosen = Chosen;
 struct Cli {
     /// A variant's id, as in variants/
     variant: String,
-    /// A workload's name, or a path's
+    /// A workload's name, or a path's; or `count`, `count_program` or `count_pages`
     what: String,
     #[command(flatten)]
     options: Options,
@@ -36,6 +39,8 @@ struct Cli {
 enum What {
     Workload(Workload),
     Path(Path),
+    /// All that is counted of a variant, of a kind.
+    Count(count::Kind),
 }
 
 impl FromStr for What {
@@ -44,6 +49,9 @@ impl FromStr for What {
     fn from_str(name: &str) -> Result<Self, String> {
         if let Ok(path) = name.parse() {
             return Ok(Self::Path(path));
+        }
+        if let Some(kind) = count::Kind::named(name) {
+            return Ok(Self::Count(kind));
         }
         name.parse().map(Self::Workload).map_err(|message: String| {
             let paths: Vec<String> = Path::names().collect();
@@ -72,15 +80,16 @@ hakmem::for_each_variant!(by_name);
 
 fn run<V: Observe>(cli: &Cli) -> Result<Value, String> {
     if cli.still {
-        V::stop_clock();
+        V::set_clock(0);
     }
     match cli.what.parse()? {
         What::Workload(workload) if workload.is_of_program() && !chosen::is(V::ID) => {
             Err(format!("{workload} needs the variant and the workload before any option"))
         }
-        What::Workload(workload) => cli
-            .options
-            .run(workload, &V::default(), || V::events().map(|events| events_json::<V>(&events))),
+        What::Workload(workload) => cli.options.run(workload, &erased::allocator::<V>(), || {
+            V::events().map(|events| events_json::<V>(&events))
+        }),
+        What::Count(kind) => count::all::<V>(kind),
         What::Path(_) if cli.options.ws.is_some() => {
             Err("--ws means nothing for a path".to_owned())
         }

@@ -12,6 +12,7 @@ mod job;
 mod json;
 mod large_mix;
 mod larson;
+pub mod measures;
 mod phase_shift;
 mod producer_consumer;
 mod random_mixed;

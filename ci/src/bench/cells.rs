@@ -2,7 +2,7 @@
 
 use super::peers::NULL;
 use super::result::CONTROL;
-use crate::workspace::{self, shown};
+use crate::workspace::{self, Profile, shown};
 use anyhow::{Context, Result, ensure};
 use fs_err as fs;
 use hakmem_workloads::{Args, Workload};
@@ -121,15 +121,11 @@ impl Sample {
 
 impl Programs {
     /// Builds both; the peers come from [`super::peers::build`], where they are asked for.
-    pub(crate) fn build() -> Result<Self> {
-        let build = |name: &str, features: &[&str]| {
-            eprintln!("building the cell program ({name})");
-            let mut cargo = workspace::cargo();
-            cargo.args(["build", "--quiet", "--release", "--package", "hakmem-cell"]);
-            workspace::must_succeed(cargo.args(features))?;
-            install(&workspace::target().join("release/hakmem-cell"), name)
-        };
-        let (speed, events) = (build("speed", &[])?, build("events", &["--features", "stats"])?);
+    pub(crate) fn build(profile: Profile) -> Result<Self> {
+        let built = profile.build("hakmem-cell", &[])?;
+        let speed = install(&built.join("hakmem-cell"), "speed")?;
+        let built = Profile::Events.build("hakmem-cell", &["--features", "stats"])?;
+        let events = install(&built.join("hakmem-cell"), "events")?;
         Ok(Self { speed, events, peers: BTreeMap::new() })
     }
 

@@ -20,6 +20,7 @@ mod verdicts;
 pub(crate) use merge::{MergeOptions, merge};
 
 use crate::tree::Tree;
+use crate::workspace::Profile;
 use anyhow::{Result, bail, ensure};
 use cells::Programs;
 use clap::Args;
@@ -37,7 +38,7 @@ const SEED: u64 = 42;
 /// How much is measured; of every command that measures the matrix.
 #[derive(Args, Clone, Copy, Default)]
 pub(crate) struct Extent {
-    /// A fifth of the operations and three rounds: 40 seconds once built
+    /// A fifth of the operations, three rounds, and built without fat LTO: 40 seconds once built
     #[arg(long)]
     quick: bool,
     /// Run every workload, not only those of the founding report
@@ -46,6 +47,13 @@ pub(crate) struct Extent {
     /// Runs of each cell [default: 13, or 3 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
+}
+
+impl Extent {
+    /// At full length, so many rounds.
+    pub(crate) fn of(suite: bool, rounds: u32) -> Self {
+        Self { quick: false, suite, rounds: Some(rounds) }
+    }
 }
 
 #[derive(Args, Clone, Default)]
@@ -67,7 +75,7 @@ pub(crate) struct Options {
     /// Start of the random numbers
     #[arg(long, default_value_t = SEED)]
     seed: u64,
-    /// Run other allocators in the same rounds: mimalloc 2 and 3, jemalloc, snmalloc, rpmalloc, the
+    /// Run other allocators in the same rounds: mimalloc 2 and 3, `rusty_alloc`, jemalloc, snmalloc, rpmalloc, the
     /// system's. Builds them first, which takes minutes and needs a C++ compiler
     #[arg(long)]
     peers: bool,
@@ -94,6 +102,16 @@ impl Options {
     /// What a command that needs a result of its own asks for.
     pub(crate) fn for_ledger(extent: Extent, peers: bool) -> Self {
         Self { extent, peers, ledger: true, seed: SEED, ..Self::default() }
+    }
+
+    /// The default variant, as a program's own allocator, and everybody else.
+    pub(crate) fn beside_peers(extent: Extent, default: &str) -> Self {
+        let variants = vec![default.to_owned()];
+        Self { extent, peers: true, variants, seed: SEED, ..Self::default() }
+    }
+
+    fn profile(&self) -> Profile {
+        if self.extent.quick { Profile::Optimised } else { Profile::Release }
     }
 
     fn rounds(&self) -> u32 {
@@ -135,8 +153,8 @@ pub(crate) fn measured(tree: &Tree, options: &Options) -> Result<(Matrix, Progra
     plan::plan(tree, options, &[])?;
     options.json.check()?;
     // Taken now: what is edited while this builds and runs is not what it measures.
-    let passport = Passport::here();
-    let mut programs = Programs::build()?;
+    let passport = Passport::here(options.profile());
+    let mut programs = Programs::build(options.profile())?;
     if options.peers {
         programs.peers = peers::build();
     }
@@ -147,9 +165,20 @@ pub(crate) fn measured(tree: &Tree, options: &Options) -> Result<(Matrix, Progra
 }
 
 fn print(matrix: &Matrix, tree: &Tree) {
-    table::print(matrix, tree);
+    println!("{}", table::text(matrix, tree));
     peers::print(matrix);
 }
+
+/// The matrix, as it is published.
+pub(crate) use table::text;
+
+/// Where the default variant stands beside other allocators, as it is published.
+pub(crate) fn standing(matrix: &Matrix) -> String {
+    format!("{}\n\n{}", matrix.passport.line(), peers::standing(matrix))
+}
+
+/// Writes docs/report-verdicts.md.
+pub(crate) use verdicts::write as judge;
 
 /// Reads what `--json` wrote.
 pub(crate) fn load(file: &Path) -> Result<Matrix> {

@@ -1,6 +1,6 @@
 //! Where a result comes from.
 
-use crate::workspace::output_of;
+use crate::workspace::{Profile, output_of};
 use serde::{Deserialize, Serialize};
 
 /// What counts where time is that of the wall.
@@ -18,12 +18,15 @@ pub(crate) struct Passport {
     /// Where cycles come from: `hardware`, or `tsc` for processor time at the time-stamp counter's
     /// rate; [`WALL`] where there are none.
     pub(crate) counter: String,
+    /// How the programs were built; as they ship, in results from before that was said.
+    #[serde(default)]
+    pub(crate) profile: Profile,
     pub(crate) date: String,
 }
 
 impl Passport {
     /// Of a run that starts now, here; who counts is known when it has.
-    pub(crate) fn here() -> Self {
+    pub(crate) fn here(profile: Profile) -> Self {
         let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
         let read = |file| std::fs::read_to_string(file).unwrap_or_default();
         let cpuinfo = read("/proc/cpuinfo");
@@ -39,6 +42,7 @@ impl Passport {
             kernel: or_unknown(kernel.filter(|kernel| !kernel.is_empty())),
             rustc: or_unknown(output_of("rustc", &["--version"])),
             counter: String::new(),
+            profile,
             date: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
         }
     }
@@ -48,7 +52,7 @@ impl Passport {
     }
 
     /// Everything but the date: runs with the same can go into one result.
-    pub(crate) fn identity(&self) -> [(&'static str, String); 7] {
+    pub(crate) fn identity(&self) -> [(&'static str, String); 8] {
         [
             ("commit", self.commit.clone()),
             ("dirty", self.dirty.to_string()),
@@ -57,12 +61,13 @@ impl Passport {
             ("kernel", self.kernel.clone()),
             ("rustc", self.rustc.clone()),
             ("counter", self.counter.clone()),
+            ("profile", self.profile.name().to_owned()),
         ]
     }
 
     /// One line for people; of processor cycles only where they were counted.
     pub(crate) fn line(&self) -> String {
-        let Self { commit, dirty, cpu, cores, kernel, rustc, counter, date } = self;
+        let Self { commit, dirty, cpu, cores, kernel, rustc, counter, profile, date } = self;
         let short = commit.get(..12).unwrap_or(commit);
         let dirty = if *dirty { " (dirty)" } else { "" };
         let counted = match counter.as_str() {
@@ -70,6 +75,9 @@ impl Passport {
             "hardware" => format!("{rustc} · cycles: hardware counter · "),
             _ => format!("{rustc} · cycles: processor time at the time-stamp counter's rate · "),
         };
-        format!("commit {short}{dirty} · {cpu}, {cores} cores · Linux {kernel} · {counted}{date}")
+        let built = if *profile == Profile::Release { "" } else { "built without fat LTO · " };
+        format!(
+            "commit {short}{dirty} · {cpu}, {cores} cores · Linux {kernel} · {counted}{built}{date}"
+        )
     }
 }

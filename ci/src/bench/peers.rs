@@ -14,8 +14,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Every peer there could be.
-pub(super) const PEERS: [&str; 9] =
-    [OURS, THIN, SYSTEM, "mimalloc3", "mimalloc2", "jemalloc", "snmalloc", "rpmalloc", NULL];
+pub(super) const PEERS: [&str; 10] = [
+    OURS,
+    THIN,
+    SYSTEM,
+    "mimalloc3",
+    "mimalloc2",
+    "rusty_alloc",
+    "jemalloc",
+    "snmalloc",
+    "rpmalloc",
+    NULL,
+];
 
 const HEAD: &str =
     "allocator|M ops/s|cycles/op|95 %|best|against the best peer|RSS MiB|against the leanest";
@@ -114,12 +124,15 @@ pub(super) fn print(matrix: &Matrix) {
         }
         println!("\n{workload}, {ws} slots, each allocator as the program's own\n{table}");
     }
-    print_standing(matrix);
+    let standing = standing(matrix);
+    if !standing.is_empty() {
+        println!("\n{standing}");
+    }
 }
 
 /// On each row, where the default variant stands against the fastest and the leanest of the others, and the
 /// geometric means; nothing where we, or all others, are missing.
-fn print_standing(matrix: &Matrix) {
+pub(super) fn standing(matrix: &Matrix) -> String {
     let mut table = markdown(STANDING.split('|'));
     let mut all: Vec<[f64; 5]> = Vec::new();
     for ((workload, ws), cells) in rows(matrix) {
@@ -160,14 +173,14 @@ fn print_standing(matrix: &Matrix) {
         ]);
     }
     if all.is_empty() {
-        return;
+        return String::new();
     }
     let mean = |at: usize| ratio(geometric_mean(&all.iter().map(|over| over[at]).collect_vec()));
     let [median, best, thin, rss, rss_system] = [0, 1, 2, 3, 4].map(mean);
     let row = ["geometric mean", "", "", "", &median, &best, &thin, "", "", &rss, &rss_system];
     table.add_row(row);
     align_right(&mut table, 1..11);
-    println!("\n`{OURS}` over the best of the others, row by row; below 1 is better\n{table}");
+    format!("`{OURS}` over the best of the others, row by row; below 1 is better\n\n{table}")
 }
 
 /// A program that did not build has no ratio.

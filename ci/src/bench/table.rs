@@ -13,10 +13,12 @@ const HEAD: &str = "variant|lookup|M ops/s|cycles/op|95 %|best|vs parent|user %|
 /// The row that the founding report speaks of.
 const REPORT: Row<'static> = (Workload::RandomMixed.name(), 8192);
 
-pub(crate) fn print(matrix: &Matrix, tree: &Tree) {
-    println!("{}", matrix.passport.line());
+/// The passport, and a table per workload.
+pub(crate) fn text(matrix: &Matrix, tree: &Tree) -> String {
+    let mut text = matrix.passport.line();
     if matrix.noisy {
-        println!("NOISY: the control cell moved by more than its interval ({})", movement(matrix));
+        let moved = movement(matrix);
+        text += &format!("\nNOISY: the control cell moved by more than its interval ({moved})");
     }
     for (workload, ws) in matrix.rows() {
         let mut table = markdown(HEAD.split('|'));
@@ -26,11 +28,12 @@ pub(crate) fn print(matrix: &Matrix, tree: &Tree) {
             table.add_row(row(cell, tree));
             cycles = cell.args.cycles;
         }
-        println!(
-            "\n{workload}, {ws} slots, {cycles} operations, median of {} rounds\n{table}",
-            matrix.rounds
+        let rounds = matrix.rounds;
+        text += &format!(
+            "\n\n{workload}, {ws} slots, {cycles} operations, median of {rounds} rounds\n\n{table}"
         );
     }
+    text
 }
 
 /// Where the control moved by more than its interval, and how far.

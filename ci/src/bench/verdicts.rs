@@ -7,13 +7,13 @@ use super::cells::{Cell, Programs};
 use super::result::Matrix;
 use super::table::movement;
 use crate::tree::{Tree, Variant};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use hakmem_workloads::{Args, Workload};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, context};
 use std::collections::BTreeMap;
 
 /// Runs the sweep over the soft cap, judges, and writes.
-pub(super) fn write(
+pub(crate) fn write(
     matrix: &Matrix,
     tree: &Tree,
     programs: &Programs,
@@ -25,31 +25,29 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Fallbacks by soft cap, with and without recycling, on both workloads: event runs only.
+/// Fallbacks with the report's soft cap, without it, and with recycling, on both workloads: event runs only.
 fn sweep(tree: &Tree, programs: &Programs, options: &Options) -> Result<Vec<Value>> {
     let mut lines = Vec::new();
     for workload in Workload::REPORT {
         let ws = workload.default_ws();
         let args = Args { cycles: options.cycles(workload, ws), ws, seed: options.seed };
-        for (base, recycling) in [("superslab", "none"), ("option-a", "freelist")] {
-            for cap in ["2", "4", "8", "16", "none"] {
-                let id = if cap == "2" { base.to_owned() } else { format!("{base}-cap-{cap}") };
-                let variant = tree.variants.get(&id);
-                let knobs = &variant.with_context(|| format!("no variants/{id}.toml"))?.knobs;
-                let is_set = knobs.get("soft_cap").is_some_and(|set| set.to_string() == cap);
-                ensure!(is_set, "variants/{id}.toml: soft_cap is not {cap}");
-                let sample = programs.count(&Cell { id, peer: false, workload, args })?;
-                let events = sample.events.unwrap_or_default();
-                lines.push(context! {
-                    workload => workload.name(),
-                    cap,
-                    recycling,
-                    fallbacks => events.all_fallbacks(),
-                    class7 => events.class7_fallbacks(),
-                    superslabs => events.superslabs,
-                    mib => sample.peak_rss_kib as f64 / 1024.0,
-                });
-            }
+        for id in ["superslab", "superslab-cap-none", "option-a"] {
+            let knobs =
+                &tree.variants.get(id).with_context(|| format!("no variants/{id}.toml"))?.knobs;
+            let knob = |key: &str| knobs.get(key).map(ToString::to_string);
+            let (cap, recycling) = (knob("soft_cap"), knob("recycle"));
+            let cell = Cell { id: id.to_owned(), peer: false, workload, args };
+            let sample = programs.count(&cell)?;
+            let events = sample.events.unwrap_or_default();
+            lines.push(context! {
+                workload => workload.name(),
+                cap,
+                recycling,
+                fallbacks => events.all_fallbacks(),
+                class7 => events.class7_fallbacks(),
+                superslabs => events.superslabs,
+                mib => sample.peak_rss_kib as f64 / 1024.0,
+            });
         }
     }
     Ok(lines)

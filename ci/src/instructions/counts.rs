@@ -1,158 +1,233 @@
-//! Running the benchmark, and reading what it wrote.
+//! Running what is counted under callgrind, and reading what it wrote.
 
-use crate::measures::{How, MEASURES};
+use super::path::{self, Mix};
+use crate::bench::result::CONTROL;
 use crate::tools;
-use crate::workspace::{self, cargo, must_succeed};
-use anyhow::{Context, Result, bail};
+use crate::tree::Tree;
+use crate::workspace::{self, Profile};
+use anyhow::{Context, Result, bail, ensure};
+use hakmem_workloads::measures::{How, MEASURES, Measure};
 use object::{Object, ObjectSegment};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output};
 
-/// The benchmark, with the caches that it has simulated.
-const BENCHMARK: &str = include_str!("../../../benches/cell/benches/instructions.rs");
-
-/// What an operation takes.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+/// A figure per operation, or of pages.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Count {
-    pub(crate) instructions: f64,
-    /// Misses of the first-level data cache, and of the last level: simulated.
-    pub(crate) l1_misses: f64,
-    pub(crate) ll_misses: f64,
+    pub(crate) figure: f64,
+    /// Misses of the first-level data cache, and of the last level.
+    pub(crate) misses: Option<[f64; 2]>,
 }
 
-/// By variant and measure.
+/// Of one variant.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct OfVariant {
+    /// By measure.
+    counts: BTreeMap<String, Count>,
+    /// What every hit executes: of alloc, and of free.
+    pub(super) hit: [Mix; 2],
+}
+
+/// By variant.
 #[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Counts(BTreeMap<String, BTreeMap<String, Count>>);
+pub(crate) struct Counts(pub(super) BTreeMap<String, OfVariant>);
+
+/// The line that a run prints.
+#[derive(Deserialize)]
+struct Run {
+    process: u32,
+    measure: String,
+    run: usize,
+    pages: Option<u64>,
+}
+
+/// A middling machine's caches, the same wherever this runs. They are simulated for what is published: a gate looks
+/// at instructions alone.
+const fn caches(profile: Profile) -> &'static [&'static str] {
+    match profile {
+        Profile::Release => {
+            &["--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64", "--LL=8388608,16,64"]
+        }
+        Profile::Optimised | Profile::Events => &[],
+    }
+}
 
 impl Counts {
     pub(crate) fn get(&self, variant: &str, measure: &str) -> Option<Count> {
-        self.0.get(variant)?.get(measure).copied()
+        self.0.get(variant)?.counts.get(measure).copied()
     }
 
-    /// Counts, or reads what was counted before of the same programs: the figures of a program are
-    /// always the same.
-    pub(crate) fn take() -> Result<Self> {
-        let runner = tools::runner()?;
-        must_succeed(bench(&runner).arg("--no-run"))?;
-        let program = cell();
-        let known =
-            workspace::target().join("instructions").join(format!("{}.json", key(&program)?));
-        let before = std::fs::read_to_string(&known).ok();
+    /// Counts, or reads what was counted before of the same program: its figures are always the same.
+    pub(crate) fn take(tree: &Tree, profile: Profile) -> Result<Self> {
+        tools::need(&[tools::VALGRIND])?;
+        let program = cell(profile)?;
+        let folder = workspace::target().join("instructions");
+        let known = folder.join(format!("{}.json", key(&program, profile)?));
+        let before = fs::read_to_string(&known).ok();
         if let Some(counts) = before.and_then(|text| serde_json::from_str(&text).ok()) {
             return Ok(counts);
         }
-        let counts = Self::count(&runner)?;
-        if let Some(folder) = known.parent() {
-            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        }
-        std::fs::write(&known, serde_json::to_string(&counts)?)
+        let counts = Self::count(tree, &program, profile, &folder)?;
+        fs::write(&known, serde_json::to_string(&counts)?)
             .with_context(|| known.display().to_string())?;
         Ok(counts)
     }
 
-    fn count(runner: &Path) -> Result<Self> {
-        let folder = workspace::target().join("gungraun");
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        }
-        eprintln!("counting the instructions of every variant: some minutes");
-        let mut command = bench(runner);
-        command.args(["--", "--parallel=auto", "--save-summary=json"]).stdout(Stdio::null());
-        command.env("GUNGRAUN_HOME", &folder);
-        must_succeed(&mut command)?;
-        let folder = folder.join("hakmem-cell/instructions/variants");
-        let mut counts = BTreeMap::new();
-        for variant in workspace::variants()?.variants.keys() {
-            let measured = MEASURES.iter().filter_map(|measure| {
-                let read = |end: &str| {
-                    let name = format!("{}.{}{end}", variant.replace('-', "_"), measure.name);
-                    read(&folder.join(name).join("summary.json"))
-                };
-                let count = match measure.how {
-                    How::Region { ops } => read("").map(|all| all.map(|all| all.over(ops))),
-                    How::Slope { ops, .. } => read("_short").and_then(|short| {
-                        Ok(read("_long")?
-                            .zip(short)
-                            .map(|(long, short)| long.minus(short).over(ops)))
-                    }),
-                };
-                count.map(|count| Some((measure.name.to_owned(), count?))).transpose()
-            });
-            counts.insert(variant.clone(), measured.collect::<Result<_>>()?);
-        }
+    /// A variant at a time on each core.
+    fn count(tree: &Tree, program: &Path, profile: Profile, folder: &Path) -> Result<Self> {
+        let bar = workspace::progress(tree.variants.len(), "counting instructions");
+        let one = |id: &String| {
+            let counts = of_variant(program, profile, id, &folder.join(id));
+            bar.inc(1);
+            Ok((id.clone(), counts.with_context(|| format!("counting `{id}`"))?))
+        };
+        let ids: Vec<_> = tree.variants.keys().collect();
+        let counts = ids.into_par_iter().map(one).collect::<Result<_>>()?;
+        bar.finish_and_clear();
         Ok(Self(counts))
     }
 }
 
+/// Two starts of the program, each of which forks for every run.
+fn of_variant(program: &Path, profile: Profile, id: &str, folder: &Path) -> Result<OfVariant> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let mut of_variant = OfVariant::default();
+    let mut runs = Vec::new();
+    for what in ["count", "count_program"] {
+        let mut command = Command::new("valgrind");
+        command.args(["--tool=callgrind", "--toggle-collect=*measured_region*", "--demangle=no"]);
+        command.args(["--dump-instr=yes", "--compress-strings=no", "--compress-pos=no"]);
+        command.arg(format!("--callgrind-out-file={}/%p", folder.display())).args(caches(profile));
+        runs.extend(lines(command.arg(program).args([id, what, "--still"]))?);
+    }
+    for measure in MEASURES {
+        // Memory is looked at without valgrind, which has some of its own.
+        if let How::Pages = measure.how {
+            continue;
+        }
+        let mut of_measure =
+            runs.iter().filter(|run| run.measure == measure.name).collect::<Vec<_>>();
+        of_measure.sort_by_key(|run| run.run);
+        let profiles = of_measure.iter().map(|run| read(&folder.join(run.process.to_string())));
+        let profiles = profiles.collect::<Result<Vec<_>>>()?;
+        let counts: Vec<Count> = profiles.iter().map(|text| totals(text)).collect::<Result<_>>()?;
+        if let Some(count) = figure(measure, &counts)? {
+            of_variant.counts.insert(measure.name.to_owned(), count);
+        }
+        if measure.name == path::MEASURE && id != CONTROL {
+            let text = profiles.first().context("the path of a hit did not run")?;
+            of_variant.hit = path::hit(program, text)?;
+        }
+    }
+    for run in lines(Command::new(program).args([id, "count_pages", "--still"]))? {
+        let pages = run.pages.with_context(|| format!("{}: no pages", run.measure))?;
+        of_variant.counts.insert(run.measure, Count { figure: pages as f64, misses: None });
+    }
+    Ok(of_variant)
+}
+
+/// A measure's figure; `None` where nothing ran in its region, as of a lookup where nothing is looked up.
+fn figure(measure: &Measure, counts: &[Count]) -> Result<Option<Count>> {
+    let (count, ops) = match (measure.how, counts) {
+        (How::Region { ops }, [all]) => (*all, ops),
+        (How::Slope { ops, .. }, [short, long]) => (long.minus(*short), ops),
+        _ => bail!("`{}` ran {} times", measure.name, counts.len()),
+    };
+    Ok((count.figure > 0.0).then(|| count.over(ops)))
+}
+
+fn lines(command: &mut Command) -> Result<Vec<Run>> {
+    let Output { status, stdout, stderr } = command.output().context("it does not start")?;
+    let said = String::from_utf8_lossy(&stderr);
+    ensure!(status.success(), "{status}: {}", said.lines().last().unwrap_or_default());
+    let said = String::from_utf8_lossy(&stdout);
+    let runs = said.lines().filter(|line| line.starts_with('{'));
+    runs.map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+}
+
+/// What callgrind says of a run in all.
+fn totals(profile: &str) -> Result<Count> {
+    let numbers = |key: &str| {
+        let line = profile.lines().find_map(|line| line.strip_prefix(key));
+        line.map(|line| line.split_whitespace().collect::<Vec<_>>())
+    };
+    let names = numbers("events:").context("no events")?;
+    let totals = numbers("totals:").context("no totals")?;
+    // Trailing zeros are left out.
+    let of = |name: &str| -> Option<f64> {
+        let place = names.iter().position(|known| *known == name)?;
+        totals.get(place).map_or(Some(0.0), |number| number.parse().ok())
+    };
+    let sum = |read: &str, write: &str| Some(of(read)? + of(write)?);
+    let misses = sum("D1mr", "D1mw").zip(sum("DLmr", "DLmw")).map(|(l1, ll)| [l1, ll]);
+    Ok(Count { figure: of("Ir").context("no instructions")?, misses })
+}
+
 impl Count {
     fn minus(self, other: Self) -> Self {
+        let misses = self.misses.zip(other.misses);
         Self {
-            instructions: self.instructions - other.instructions,
-            l1_misses: self.l1_misses - other.l1_misses,
-            ll_misses: self.ll_misses - other.ll_misses,
+            figure: self.figure - other.figure,
+            misses: misses.map(|(own, other)| [own[0] - other[0], own[1] - other[1]]),
         }
     }
 
     fn over(self, ops: u64) -> Self {
         let per_op = |count: f64| count / ops as f64;
-        Self {
-            instructions: per_op(self.instructions),
-            l1_misses: per_op(self.l1_misses),
-            ll_misses: per_op(self.ll_misses),
-        }
+        Self { figure: per_op(self.figure), misses: self.misses.map(|misses| misses.map(per_op)) }
     }
 }
 
-/// The program that was counted.
-pub(super) fn cell() -> PathBuf {
-    workspace::target().join("release/hakmem-cell")
-}
-
-fn bench(runner: &Path) -> Command {
-    let mut command = cargo();
-    command
-        .args(["bench", "--quiet", "--package", "hakmem-cell", "--bench", "instructions"])
-        .env("GUNGRAUN_RUNNER", runner);
-    command
+/// The program that is counted.
+pub(crate) fn cell(profile: Profile) -> Result<PathBuf> {
+    Ok(profile.build("hakmem-cell", &[])?.join("hakmem-cell"))
 }
 
 /// Names what the figures depend on: the program, the measures, and who counts.
-fn key(program: &Path) -> Result<String> {
+fn key(program: &Path, profile: Profile) -> Result<String> {
     let mut hasher = DefaultHasher::new();
-    let bytes = std::fs::read(program).with_context(|| program.display().to_string())?;
+    let bytes = fs::read(program).with_context(|| program.display().to_string())?;
     // What is loaded: not the debug information, which knows where the source's lines are.
     for segment in object::File::parse(&*bytes)?.segments() {
         segment.data()?.hash(&mut hasher);
     }
-    (format!("{MEASURES:?}"), BENCHMARK, tools::RUNNER_VERSION).hash(&mut hasher);
+    format!("{MEASURES:?} {profile:?}").hash(&mut hasher);
     workspace::output_of("valgrind", &["--version"]).hash(&mut hasher);
     workspace::output_of("ldd", &["--version"]).hash(&mut hasher);
     Ok(format!("{:016x}", hasher.finish()))
 }
 
-/// What a run took in all; `None` for one that is not run (a lookup where nothing is looked up).
-fn read(file: &Path) -> Result<Option<Count>> {
-    if !file.exists() {
-        return Ok(None);
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| file.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_read_by_their_names() {
+        let count =
+            totals("events: Ir Dr D1mr DLmr D1mw DLmw\ntotals: 100 5 4 3 2\n").expect("counts");
+        assert_eq!(count, Count { figure: 100.0, misses: Some([6.0, 3.0]) });
+        assert_eq!(totals("events: Ir\ntotals: 7\n").expect("a count").misses, None);
+        assert!(totals("events: Dr\ntotals: 7\n").is_err());
     }
-    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let summary: Value = serde_json::from_str(&text)?;
-    let metrics = &summary["profiles"][0]["data"]["total"]["metrics"];
-    let number = |key: &str| metrics[key]["values"]["new"].as_f64();
-    let all = |keys: &[&str]| keys.iter().map(|key| number(key)).sum::<Option<f64>>();
-    let counted = || {
-        Some(Count {
-            instructions: number("Ir")?,
-            l1_misses: all(&["D1mr", "D1mw"])?,
-            ll_misses: all(&["DLmr", "DLmw"])?,
-        })
-    };
-    match counted() {
-        Some(count) => Ok(Some(count)),
-        None => bail!("{}: no counts in it", file.display()),
+
+    #[test]
+    fn a_slope_is_what_the_longer_run_takes_more() {
+        let count = |figure| Count { figure, misses: None };
+        let slope = Measure { name: "m", what: "m", how: How::Slope { ops: 10, ws: 1 } };
+        let figure = figure(&slope, &[count(30.0), count(50.0)]).expect("two runs");
+        assert_eq!(figure, Some(count(2.0)));
+        assert!(super::figure(&slope, &[count(30.0)]).is_err());
     }
 }

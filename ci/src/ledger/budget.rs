@@ -67,7 +67,7 @@ struct Shared {
 }
 
 pub(super) fn take(matrix: &Matrix) -> Result<Vec<Stage>> {
-    let mut programs = Programs::build()?;
+    let mut programs = Programs::build(matrix.passport.profile)?;
     programs.peers.insert(NULL.to_owned(), peers::program(NULL)?);
     let sources = Sources { matrix, programs };
     let null = [sources.null(WS)?, sources.null(SMALL_WS)?];

@@ -84,8 +84,8 @@ impl Sources<'_> {
     fn row(&self, variant: &Variant, from: &Measured, to: &Measured, judge: bool) -> EdgeRow {
         let measure = format!("{}_{}", to.workload, to.args.ws);
         let count = |id: &str| self.counts.and_then(|counts| counts.get(id, &measure));
-        let counted = |figure: fn(Count) -> f64| {
-            change(count(&from.id).map(figure), count(&to.id).map(figure))
+        let counted = |figure: fn(Count) -> Option<f64>| {
+            change(count(&from.id).and_then(figure), count(&to.id).and_then(figure))
         };
         // Of one machine, or not side by side.
         let median = |figure: fn(&Figures) -> f64| {
@@ -96,9 +96,9 @@ impl Sources<'_> {
         let mut row = EdgeRow {
             workload: to.workload.clone(),
             ws: to.args.ws,
-            instructions: counted(|count| count.instructions),
-            l1_misses_simulated: counted(|count| count.l1_misses),
-            ll_misses_simulated: counted(|count| count.ll_misses),
+            instructions: counted(|count| Some(count.figure)),
+            l1_misses_simulated: counted(|count| Some(count.misses?[0])),
+            ll_misses_simulated: counted(|count| Some(count.misses?[1])),
             cycles: median(|figures| figures.cycles_per_op),
             cycles_percent: against.map(|against| against.percent),
             cycles_percent_interval: against.and_then(|against| against.interval),

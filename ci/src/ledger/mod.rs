@@ -4,6 +4,7 @@
 //! kernel's share from a run of the matrix; code size from a linked program.
 
 mod budget;
+mod code_size;
 mod edges;
 pub(crate) mod model;
 mod print;
@@ -13,16 +14,14 @@ use crate::bench::passport::Passport;
 use crate::bench::plan::matrix;
 use crate::bench::result::Matrix;
 use crate::bench::{self, Extent, Options};
-use crate::builds;
 use crate::instructions::Counts;
 use crate::tree::Tree;
-use crate::workspace::{self, cargo, must_succeed};
-use anyhow::{Context, Result, ensure};
+use crate::workspace;
+use anyhow::{Result, ensure};
 use edges::Sources;
 use model::Ledger;
-use object::{Object, ObjectSection};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+pub(crate) use print::text;
+use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(crate) struct LedgerOptions {
@@ -43,7 +42,7 @@ pub(crate) fn run(options: &LedgerOptions) -> Result<()> {
         None => bench::measured(&tree, &Options::for_ledger(options.extent, false))?.0,
     };
     let ledger = take(&tree, &matrix);
-    print::print(&ledger);
+    println!("{}", text(&ledger));
     options.json.write(&ledger)
 }
 
@@ -59,7 +58,8 @@ pub(crate) fn ids(tree: &Tree) -> Vec<String> {
 ///
 /// Counts and prices are taken now, so they go with a result of this commit, and of this machine.
 pub(crate) fn take(tree: &Tree, matrix: &Matrix) -> Ledger {
-    let here = Passport::here();
+    let profile = matrix.passport.profile;
+    let here = Passport::here(profile);
     let is_of = |what: &str, measured: &str, here: &str| {
         ensure!(measured == here, "the result is of {what}{measured}, and this is {here}");
         Ok(())
@@ -70,8 +70,8 @@ pub(crate) fn take(tree: &Tree, matrix: &Matrix) -> Ledger {
         let mut cpus = matrix.cells.iter().map(|cell| matrix.machine_of(cell));
         cpus.try_for_each(|cpu| is_of("", cpu, &here.cpu))
     };
-    let counts = or_line("instructions", same_commit().and_then(|()| Counts::take()));
-    let sizes = or_line("code sizes", same_commit().and_then(|()| code_sizes(tree)));
+    let counts = or_line("instructions", same_commit().and_then(|()| Counts::take(tree, profile)));
+    let sizes = or_line("code sizes", same_commit().and_then(|()| code_size::take(tree, profile)));
     let budget = or_line("the report's budget", same_machine().and_then(|()| budget::take(matrix)));
     let sources = Sources { matrix, counts: counts.as_ref(), sizes: sizes.as_ref() };
     Ledger {
@@ -85,21 +85,4 @@ pub(crate) fn take(tree: &Tree, matrix: &Matrix) -> Ledger {
 
 fn or_line<T>(what: &str, result: Result<T>) -> Option<T> {
     result.map_err(|error| eprintln!("left out, {what}: {error:#}")).ok()
-}
-
-/// Bytes of `.text` of `examples/real_program.rs`, by the variant that it is built with.
-fn code_sizes(tree: &Tree) -> Result<BTreeMap<String, f64>> {
-    eprintln!("building a program with each variant, for its code size");
-    let size = |id: &str, folder: &Path| {
-        let mut build = cargo();
-        build.args(["build", "--quiet", "--release", "--example", "real_program"]);
-        must_succeed(build.args(["--features", id, "--target-dir"]).arg(folder))?;
-        let program = fs_err::read(folder.join("release/examples/real_program"))?;
-        let program = object::File::parse(&*program)?;
-        let text = program.section_by_name(".text").context("a program without code")?;
-        Ok(text.size() as f64)
-    };
-    let ids = ids(tree);
-    let sizes = builds::each(&ids, size)?;
-    Ok(ids.into_iter().zip(sizes).collect())
 }

@@ -7,20 +7,22 @@ use itertools::Itertools;
 const HEAD: &str = "variant|against|knob|instructions/op|cycles/op|change, 95 %|L1 misses, simulated|\
     LL misses, simulated|RSS MiB|kernel %|code bytes|expected";
 
-pub(super) fn print(ledger: &Ledger) {
-    println!("{}", ledger.passport.line());
-    if ledger.noisy {
-        println!(
-            "NOISY: cycles and kernel shares moved by more than their intervals; the rest repeats"
-        );
-    }
-    print_edges("Each variant against its parent", &ledger.edges);
-    print_edges("The best variant with one knob left out", &ledger.leave_one_out);
-    print_budget(&ledger.budget);
+pub(crate) fn text(ledger: &Ledger) -> String {
+    let noisy =
+        "\nNOISY: cycles and kernel shares moved by more than their intervals; the rest repeats";
+    let parts = [
+        ledger.passport.line(),
+        if ledger.noisy { noisy.to_owned() } else { String::new() },
+        edges("Each variant against its parent", &ledger.edges),
+        edges("The best variant with one knob left out", &ledger.leave_one_out),
+        budget(&ledger.budget),
+    ];
+    parts.concat()
 }
 
 /// A table per row of the matrix.
-fn print_edges(title: &str, edges: &[Edge]) {
+fn edges(title: &str, edges: &[Edge]) -> String {
+    let mut text = String::new();
     let rows = edges.iter().flat_map(|edge| &edge.rows);
     for (workload, ws) in rows.map(|row| (&row.workload, row.ws)).unique() {
         let mut table = markdown(HEAD.split('|'));
@@ -31,8 +33,9 @@ fn print_edges(title: &str, edges: &[Edge]) {
                 table.add_row(line(edge, row));
             }
         }
-        println!("\n{title}: {workload}, {ws} slots\n{table}");
+        text += &format!("\n\n{title}: {workload}, {ws} slots\n\n{table}");
     }
+    text
 }
 
 fn line(edge: &Edge, row: &EdgeRow) -> [String; 12] {
@@ -74,11 +77,10 @@ fn change(change: Option<Change>, places: usize) -> String {
     format!("{}{percent}", from_to(change, places))
 }
 
-fn print_budget(budget: &[Stage]) {
+fn budget(budget: &[Stage]) -> String {
+    let mut text = String::new();
     if !budget.is_empty() {
-        println!(
-            "\nThe founding report's budget, rebuilt: random_mixed, 8192 slots, cycles per operation"
-        );
+        text += "\n\nThe founding report's budget, rebuilt: random_mixed, 8192 slots, cycles per operation";
     }
     for stage in budget {
         let mut table = markdown(["", "the report", "measured", "how"]);
@@ -97,6 +99,7 @@ fn print_budget(budget: &[Stage]) {
         let (said, measured) = (format!("{:.0}", stage.said), format!("{:.1}", stage.measured));
         let name = format!("`{}`, median", stage.variant);
         table.add_row(["total", &said, &measured, &name]);
-        println!("\n{} (`{}`)\n{table}", stage.name, stage.variant);
+        text += &format!("\n\n{} (`{}`)\n\n{table}", stage.name, stage.variant);
     }
+    text
 }

@@ -53,7 +53,7 @@ impl Allocator {
             paths.find(|path| path.exists())
         };
         if find().is_none() {
-            tools::install(package).with_context(|| format!("{library} is missing"))?;
+            tools::install(&[package]).with_context(|| format!("{library} is missing"))?;
         }
         let missing = || format!("{library} is missing; `apt-get install {package}` installs it");
         Self::preloaded(name, Kind::Peer, &find().with_context(missing)?)

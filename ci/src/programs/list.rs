@@ -34,7 +34,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         name: "python3",
         sets: Sets::Both,
         needs: &[("/usr/bin/python3", "python3")],
-        files: &[("work.py", include_str!("scripts/work.py"))],
+        files: &[("work.py", include_str!("../../../preload/programs/work.py"))],
         // Without which small objects come from an allocator of its own.
         script: "export PYTHONMALLOC=malloc PYTHONHASHSEED=0\nexec python3 work.py \"$1\"",
         sizes: [100_000, 10_000],
@@ -43,7 +43,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         name: "perl",
         sets: Sets::Both,
         needs: &[("/usr/bin/perl", "perl-base")],
-        files: &[("work.pl", include_str!("scripts/work.pl"))],
+        files: &[("work.pl", include_str!("../../../preload/programs/work.pl"))],
         script: "exec perl work.pl \"$1\"",
         sizes: [200_000, 20_000],
     },
@@ -51,8 +51,8 @@ pub(super) const PROGRAMS: [Program; 12] = [
         name: "sqlite3",
         sets: Sets::Both,
         needs: &[("/usr/bin/sqlite3", "sqlite3")],
-        files: &[("work.sql", include_str!("scripts/work.sql"))],
-        script: include_str!("scripts/sqlite3.sh"),
+        files: &[("work.sql", include_str!("../../../preload/programs/work.sql"))],
+        script: include_str!("../../../preload/programs/sqlite3.sh"),
         sizes: [200_000, 20_000],
     },
     Program {
@@ -60,7 +60,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         sets: Sets::Full,
         needs: &[("/usr/bin/redis-check-rdb", "redis-tools")],
         files: &[],
-        script: include_str!("scripts/redis.sh"),
+        script: include_str!("../../../preload/programs/redis.sh"),
         sizes: [60_000, 5_000],
     },
     Program {
@@ -68,14 +68,14 @@ pub(super) const PROGRAMS: [Program; 12] = [
         sets: Sets::Both,
         needs: &[("/usr/bin/git", "git")],
         files: &[],
-        script: include_str!("scripts/git.sh"),
+        script: include_str!("../../../preload/programs/git.sh"),
         sizes: [200, 20],
     },
     Program {
         name: "g++",
         sets: Sets::Both,
         needs: &[("/usr/bin/g++", "g++")],
-        files: &[("work.cpp", include_str!("scripts/work.cpp"))],
+        files: &[("work.cpp", include_str!("../../../preload/programs/work.cpp"))],
         script: "g++ -O2 -std=c++17 -DSIZE=\"$1\" -S -o work.s work.cpp\ncksum <work.s",
         sizes: [6, 1],
     },
@@ -83,7 +83,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         name: "node",
         sets: Sets::Full,
         needs: &[("/usr/bin/node", "nodejs")],
-        files: &[("work.js", include_str!("scripts/work.js"))],
+        files: &[("work.js", include_str!("../../../preload/programs/work.js"))],
         script: "exec node work.js \"$1\"",
         sizes: [20_000, 1_000],
     },
@@ -91,7 +91,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         name: "java",
         sets: Sets::Full,
         needs: &[("/usr/bin/javac", "default-jdk-headless")],
-        files: &[("Work.java", include_str!("scripts/Work.java"))],
+        files: &[("Work.java", include_str!("../../../preload/programs/Work.java"))],
         // What it says of its performance goes outside of the folder.
         script: "exec java -Xmx256m -XX:-UsePerfData Work.java \"$1\"",
         sizes: [5_000, 250],
@@ -101,7 +101,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         sets: Sets::Short,
         needs: &[("/usr/bin/sort", "coreutils")],
         files: &[],
-        script: include_str!("scripts/sort.sh"),
+        script: include_str!("../../../preload/programs/sort.sh"),
         sizes: [600_000, 50_000],
     },
     Program {
@@ -109,23 +109,23 @@ pub(super) const PROGRAMS: [Program; 12] = [
         sets: Sets::Full,
         needs: &[("/usr/bin/stress-ng", "stress-ng")],
         files: &[],
-        script: include_str!("scripts/stress-ng.sh"),
+        script: include_str!("../../../preload/programs/stress-ng.sh"),
         sizes: [10_000, 500],
     },
     Program {
         name: "rustc",
         sets: Sets::Both,
         needs: &[("/usr/bin/rustc", "rustc")],
-        files: &[("work.rs", include_str!("scripts/work.rs"))],
-        script: include_str!("scripts/rustc.sh"),
+        files: &[("work.rs", include_str!("../../../preload/programs/work.rs"))],
+        script: include_str!("../../../preload/programs/rustc.sh"),
         sizes: [3, 1],
     },
     Program {
         name: "cargo",
         sets: Sets::Full,
         needs: &[("/usr/bin/cargo", "cargo"), ("/usr/bin/rustc", "rustc")],
-        files: &[("work.rs", include_str!("scripts/work.rs"))],
-        script: include_str!("scripts/cargo.sh"),
+        files: &[("work.rs", include_str!("../../../preload/programs/work.rs"))],
+        script: include_str!("../../../preload/programs/cargo.sh"),
         sizes: [3, 1],
     },
 ];
@@ -147,7 +147,7 @@ impl Program {
 
     /// Installs what is missing, where we may.
     pub(super) fn install(&self) -> Result<()> {
-        self.needs.iter().try_for_each(|(path, package)| tools::debian(path, package))
+        self.needs.iter().try_for_each(|(path, package)| tools::need(&[(path, package)]))
     }
 
     /// The first line that it says of its version.

@@ -17,7 +17,7 @@ use crate::bench::plan;
 use crate::checks::{Checks, FEW_FORKS};
 use crate::preload;
 use crate::tree::Tree;
-use crate::workspace;
+use crate::workspace::{self, Profile};
 use allocators::{Allocator, Kind, PEERS};
 use anyhow::{Result, ensure};
 use itertools::Itertools;
@@ -26,7 +26,7 @@ use rounds::{Cell, Failure, LIMIT, Plan, Taken};
 use serde::Serialize;
 use std::path::PathBuf;
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Options {
     /// Programs to run, instead of all
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
@@ -72,11 +72,28 @@ struct Given {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let (outcome, failures) = measured(options)?;
+    println!("{}", table::text(&outcome));
+    options.json.write(&outcome)?;
+    refuse(&failures)
+}
+
+/// The tables of a variant beside Debian's allocators, as they are published.
+pub(crate) fn published(variant: &str, rounds: u32) -> Result<String> {
+    let variants = vec![variant.to_owned()];
+    let options = Options { peers: true, variants, rounds: Some(rounds), ..Options::default() };
+    let (outcome, failures) = measured(&options)?;
+    refuse(&failures)?;
+    Ok(table::text(&outcome))
+}
+
+/// Also what has failed, in lines.
+fn measured(options: &Options) -> Result<(Outcome, Vec<String>)> {
     let tree = workspace::variants()?;
     let (mut programs, variants) = (options.programs(), options.variants(&tree)?);
     options.json.check()?;
     // Taken now: what is edited while this builds and runs is not what it measures.
-    let passport = Passport::here().counted_by(WALL);
+    let passport = Passport::here(Profile::Release).counted_by(WALL);
     let mut skipped = Vec::new();
     programs.retain(|program| {
         let missing = program.install().err();
@@ -87,7 +104,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let checks = options.programs.is_empty().then(Checks::build).transpose()?;
     let mut unpassed = Vec::new();
     eprintln!("building libhakmem.so: {}", variants.join(", "));
-    let libraries = preload::libraries(&variants)?;
+    let libraries = preload::libraries(&variants, Profile::Release)?;
     let libraries: Vec<(String, PathBuf)> = variants.into_iter().zip(libraries).collect();
     for (id, library) in &libraries {
         let failures = checks.iter().flat_map(|it| it.failures(Some((id, library)), FEW_FORKS));
@@ -116,11 +133,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let programs = programs.iter().map(given).collect();
     let allocators = allocators.into_iter().map(|one| (one.name, one.kind)).collect();
     let outcome = Outcome { passport, rounds, quick, programs, allocators, cells, failed, skipped };
-    table::print(&outcome);
-    options.json.write(&outcome)?;
     // A peer that fails is their matter.
     let failed = outcome.failed.iter().filter(|failure| failure.kind != Kind::Peer);
-    refuse(&unpassed.into_iter().chain(failed.map(Failure::line)).collect_vec())
+    unpassed.extend(failed.map(Failure::line));
+    Ok((outcome, unpassed))
 }
 
 /// For `cargo ci test`: the programs of the short set that are here, once, with little to do.

@@ -7,9 +7,9 @@ use crate::bench::stats::{geometric_mean, median};
 use crate::bench::table::{align_right, markdown};
 use itertools::Itertools;
 
-pub(super) fn print(outcome: &Outcome) {
-    println!("{}", outcome.passport.line());
-    let one = |title: &str, unit, figure| print_one(outcome, title, unit, figure);
+pub(super) fn text(outcome: &Outcome) -> String {
+    let mut text = outcome.passport.line();
+    let mut one = |title: &str, unit, figure| text += &table(outcome, title, unit, figure);
     let median_s = |cell: &Cell| median(cell.wall_s.clone());
     match outcome.rounds {
         1 => one("wall time, one round", "s", median_s),
@@ -25,12 +25,12 @@ pub(super) fn print(outcome: &Outcome) {
     let failed = outcome.failed.iter().map(|failure| format!("FAILED: {}", failure.line()));
     let notes = outcome.skipped.iter().cloned().chain(failed).join("\n");
     if !notes.is_empty() {
-        println!("\n{notes}");
+        text += &format!("\n\n{notes}");
     }
+    text
 }
 
-fn print_one(outcome: &Outcome, title: &str, unit: &str, figure: fn(&Cell) -> Option<f64>) {
-    println!("\n{title}: {unit} under the system's malloc, and the others' share of that");
+fn table(outcome: &Outcome, title: &str, unit: &str, figure: fn(&Cell) -> Option<f64>) -> String {
     let names = || outcome.programs.iter().map(|program| program.name);
     let mut table = markdown(["allocator"].into_iter().chain(names()).chain(["mean"]));
     align_right(&mut table, 1..names().count() + 2);
@@ -57,7 +57,9 @@ fn print_one(outcome: &Outcome, title: &str, unit: &str, figure: fn(&Cell) -> Op
         let row = [name].into_iter().chain(names().map(text)).chain([mean.unwrap_or_default()]);
         table.add_row(row);
     }
-    println!("{table}");
+    format!(
+        "\n\n{title}: {unit} under the system's malloc, and the others' share of that\n\n{table}"
+    )
 }
 
 /// In four characters, up to 9999.

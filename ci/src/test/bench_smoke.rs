@@ -11,7 +11,9 @@ use std::process::Stdio;
 pub(super) fn run() -> Result<()> {
     let file = target().join("bench-smoke.json");
     let mut command = cargo();
-    command.args(["ci", "bench", "--rounds", "1", "--cycles", "200000", "--json"]).arg(&file);
+    command
+        .args(["ci", "bench", "--quick", "--rounds", "1", "--cycles", "200000", "--json"])
+        .arg(&file);
     must_succeed(&mut command)?;
     let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
     let result: Value = serde_json::from_str(&text)?;
@@ -33,7 +35,16 @@ fn joins() -> Result<()> {
     let parts = ["1/2", "2/2"].map(|shard| {
         let file = target().join(format!("bench-smoke-{}.json", &shard[..1]));
         let mut bench = cargo();
-        bench.args(["ci", "bench", "--suite", "--variants", "option-a", "--rounds", "1"]);
+        bench.args([
+            "ci",
+            "bench",
+            "--quick",
+            "--suite",
+            "--variants",
+            "option-a",
+            "--rounds",
+            "1",
+        ]);
         bench.args(["--cycles", "2000", "--ws", "100", "--shard", shard, "--json"]).arg(&file);
         must_succeed(bench.stdout(Stdio::null())).map(|()| file)
     });
@@ -56,7 +67,17 @@ fn joins() -> Result<()> {
 /// Criterion finds a cell by its name, and runs it.
 fn criterion() -> Result<()> {
     let mut bench = cargo();
-    bench.args(["bench", "--quiet", "--package", "hakmem-cell", "--bench", "criterion", "--"]);
+    bench.args([
+        "bench",
+        "--quiet",
+        "--profile",
+        "optimised",
+        "--package",
+        "hakmem-cell",
+        "--bench",
+        "criterion",
+        "--",
+    ]);
     let output = bench.args(["--test", "phase_shift_512/option-a/"]).output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     for figure in ["time", "cycles"] {

@@ -4,8 +4,8 @@ use crate::bench::result::CONTROL;
 use crate::checks::{Checks, FEW_FORKS, MANY_FORKS, REFUSING, output, text};
 use crate::preload::{self, HITS};
 use crate::programs;
-use crate::workspace;
-use anyhow::{Context, Result, bail, ensure};
+use crate::workspace::{self, Profile, cargo, must_succeed};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -13,31 +13,38 @@ use std::process::Command;
 /// One of each way to be built: the control, both kinds of the report's backend, and of the central backend those
 /// whose large blocks, registries and lists differ. `cargo ci programs` has all.
 const VARIANTS: [&str; 6] =
-    [CONTROL, "superslab", "option-abd-hash", "address-map", "own-large", "magazines"];
+    [CONTROL, "superslab", "option-abd-hash", "address-map", "own-large", REFUSING];
 
 pub(super) fn run() -> Result<()> {
     let checks = Checks::build()?;
     // They are what the C library does: it passes them too.
     checks.pass(None, FEW_FORKS)?;
     let default = workspace::variants()?.default_variant().id.clone();
-    let variants = [&VARIANTS, [REFUSING, default.as_str()].as_slice()].concat();
     let mut libraries = Vec::new();
-    for (variant, library) in variants.iter().zip(preload::libraries(&variants)?) {
-        let forks = if **variant == default { MANY_FORKS } else { FEW_FORKS };
-        checks.pass(Some((variant, &library)), forks)?;
+    for (variant, library) in
+        VARIANTS.iter().zip(preload::libraries(&VARIANTS, Profile::Optimised)?)
+    {
+        checks.pass(Some((variant, &library)), FEW_FORKS)?;
         if *variant != REFUSING {
             libraries.push(((*variant).to_owned(), library));
         }
     }
-    let Some((_, library)) = libraries.last() else { bail!("no variant") };
-    preload::check_linked(library).with_context(|| format!("libhakmem.so of `{default}`"))?;
+    let library = preload::library(&default)?;
+    checks.pass(Some((&default, &library)), MANY_FORKS)?;
+    preload::check_linked(&library).with_context(|| format!("libhakmem.so of `{default}`"))?;
     for (function, most) in HITS {
-        let took = preload::straight_path(library, function)?.len();
+        let took = preload::straight_path(&library, function)?.len();
         ensure!(took <= most, "`{function}` takes {took} instructions on a hit, more than {most}");
         println!("`{function}`: {took} instructions on a hit");
     }
-    observed(library, &default)?;
+    observed(&library, &default)?;
+    libraries.push((default, library));
     programs::short(&libraries)
+}
+
+/// The checks and all programs under every variant's library: `cargo ci programs`.
+pub(super) fn programs() -> Result<()> {
+    must_succeed(cargo().args(["ci", "programs"]))
 }
 
 /// What `HAKMEM_STATS` asks for is said, and changes nothing else.

@@ -1,0 +1,23 @@
+//! Which variant a build selects, held at compile time: `cargo ci test features` checks this file with each feature, and
+//! says by `HAKMEM_SELECTED` what is to come of it.
+
+use hakmem::Observe;
+
+const SELECTED: &str = match option_env!("HAKMEM_SELECTED") {
+    Some(id) => id,
+    // By hand: whatever it is.
+    None => hakmem::Hakmem::ID,
+};
+
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
+
+const _: () = assert!(
+    is_same(SELECTED.as_bytes(), hakmem::Hakmem::ID.as_bytes()),
+    "hakmem::Hakmem is not the variant that docs/variants.md says"
+);

@@ -1,0 +1,35 @@
+//! What a benchmark of lookups stands on: SuperSlabs mapped ahead, found by `free`'s lookup and by the
+//! heap that needs room. Once per variant.
+use crate::testbed::{Bed, Filled, for_each_bed};
+
+fn superslabs_mapped_ahead_are_found_and_used(bed: &'static Bed) {
+    let is_ours = bed.classes > 0;
+    let until = if is_ours { (bed.superslabs)() + 20 } else { 0 };
+    assert_eq!((bed.map_superslabs)(until), until);
+    assert_eq!((bed.map_superslabs)(1), until, "there are enough");
+
+    let mut addresses = Vec::new();
+    (bed.visit_superslabs)(&mut |address| addresses.push(address));
+    assert_eq!(addresses.len(), until as usize);
+    for &address in addresses.iter().chain(addresses.iter().rev()) {
+        assert!((bed.lookup)(address) && (bed.owns)(address));
+    }
+    let foreign = 0_u64;
+    assert!(!(bed.lookup)((&raw const foreign).cast()));
+
+    // More than the soft cap would let a class map: the room is there.
+    let blocks: Vec<Filled> = (0..2000).map(|_| Filled::new(bed, 2048, 16, 7)).collect();
+    assert_eq!((bed.superslabs)(), until);
+    if is_ours {
+        assert!(blocks.iter().all(|block| (bed.lookup)(block.block)));
+    }
+    drop(blocks);
+    assert_eq!(bed.audit().live(), 0);
+}
+
+for_each_bed!(superslabs_mapped_ahead_are_found_and_used);
+
+#[test]
+fn events_are_counted_where_the_feature_is_on() {
+    assert_eq!((crate::testbed::apex().events)().is_some(), cfg!(feature = "stats"));
+}

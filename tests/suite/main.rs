@@ -1,0 +1,32 @@
+//! The tests of the library, one program for all variants of the build.
+
+mod by_address;
+mod exhaustion;
+mod lookup;
+mod misuse;
+mod recycling;
+mod refused_mappings;
+mod returning;
+mod shadow_map;
+mod source;
+mod testbed;
+mod threads;
+
+/// Not a test of its own: what a child of another test runs, as `CASE` says.
+#[test]
+fn as_child() {
+    let Ok(case) = std::env::var("CASE") else { return };
+    let words: Vec<&str> = case.split(' ').collect();
+    match words[..] {
+        ["exhaustion", id, spare] => exhaustion::run_dry(testbed::bed(id), spare),
+        ["misuse", id, program] => misuse::run(testbed::bed(id), program),
+        #[cfg(all(feature = "stats", feature = "all-variants"))]
+        ["recycling", case] => recycling::run(case),
+        ["refused_mappings", until, after] => refused_mappings::run(until, after),
+        ["returning", id, name] => returning::run(testbed::bed(id), name),
+        ["threads", id, "race"] => threads::race_for_the_first_superslabs(testbed::bed(id)),
+        ["threads", "apex", "parked"] => threads::lists_of_an_ended_thread_serve_the_next(),
+        ["threads", "apex", "not_for_good"] => threads::lists_that_nobody_takes_go_home(),
+        _ => panic!("no case {case}"),
+    }
+}

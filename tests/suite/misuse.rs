@@ -1,0 +1,154 @@
+//! What becomes of misuse, program by program, in a checked build: its signal and its last line.
+//! docs/misuse.md is the table.
+
+use crate::testbed::{Bed, child};
+use std::alloc::Layout;
+use std::os::unix::process::ExitStatusExt;
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).expect("a layout")
+}
+
+fn alloc(bed: &Bed, size: usize) -> *mut u8 {
+    // SAFETY: the size is not 0.
+    unsafe { bed.allocator.alloc(layout(size)) }
+}
+
+/// Frees, whatever the address is: the misuse under test.
+fn free(bed: &Bed, block: *mut u8, size: usize) {
+    // SAFETY: not kept, which is what these programs are for. They run in a process of their own.
+    unsafe { bed.allocator.dealloc(block, layout(size)) }
+}
+
+fn double_free(bed: &Bed) {
+    let block = alloc(bed, 100);
+    free(bed, block, 100);
+    free(bed, block, 100);
+}
+
+fn double_free_after_others(bed: &Bed) {
+    let blocks: Vec<*mut u8> = (0..10).map(|_| alloc(bed, 100)).collect();
+    blocks.iter().for_each(|&block| free(bed, block, 100));
+    free(bed, blocks[3], 100);
+}
+
+/// The report's risk: a block that comes home twice makes `used` reach 0 while another is out.
+fn double_free_does_not_pass_for_empty(bed: &Bed) {
+    // All of three slabs' blocks, so that the first is not the current one any more.
+    let blocks: Vec<*mut u8> = (0..96).map(|_| alloc(bed, 2048)).collect();
+    let survivor = blocks[5];
+    // Everything of the first slab but the survivor goes home, by a drain of a list that is idle:
+    // other classes are refilled until its turn has come twice.
+    let home = |n: usize| {
+        for _ in 0..n {
+            for size in [16, 32, 64, 128, 256, 512] {
+                let others: Vec<*mut u8> = (0..200).map(|_| alloc(bed, size)).collect();
+                others.iter().for_each(|&block| free(bed, block, size));
+            }
+        }
+    };
+    for &block in &blocks[..31] {
+        if block != survivor {
+            free(bed, block, 2048);
+        }
+    }
+    home(20);
+    // One more time, for a block that is home already, in place of the survivor.
+    free(bed, blocks[7], 2048);
+    home(20);
+    // Had the slab passed for EMPTY, its memory would be carved for other blocks now.
+    for size in [16, 32, 64, 128, 256, 512, 2048] {
+        for _ in 0..5000 {
+            std::hint::black_box(alloc(bed, size));
+        }
+    }
+    println!("passed for EMPTY");
+}
+
+fn interior_pointer(bed: &Bed) {
+    free(bed, alloc(bed, 100).wrapping_add(16), 100);
+}
+
+fn wrong_size(bed: &Bed) {
+    free(bed, alloc(bed, 100), 1000);
+}
+
+/// Frees a block of another variant.
+#[cfg(feature = "all-variants")]
+fn wrong_variant(bed: &Bed) {
+    free(bed, alloc(crate::testbed::bed("option-a"), 100), 100);
+}
+
+/// Runs a program by its name.
+pub(crate) fn run(bed: &Bed, program: &str) {
+    match program {
+        "double_free" => double_free(bed),
+        "double_free_after_others" => double_free_after_others(bed),
+        "double_free_does_not_pass_for_empty" => double_free_does_not_pass_for_empty(bed),
+        "interior_pointer" => interior_pointer(bed),
+        "wrong_size" => wrong_size(bed),
+        #[cfg(feature = "all-variants")]
+        "wrong_variant" => wrong_variant(bed),
+        _ => panic!("no program {program}"),
+    }
+}
+
+/// The variants whose misuse is tried: one of each backend that is ours.
+const VARIANTS: &[&str] =
+    if cfg!(feature = "all-variants") { &["apex", "option-abd-hash"] } else { &["apex"] };
+
+/// Runs a program with each variant.
+fn assert_each_fatal(program: &str, what: &str) {
+    VARIANTS.iter().for_each(|id| assert_fatal(id, program, what));
+}
+
+/// Runs a program; its end by SIGABRT, and its line `hakmem: fatal: <what> 0x<address>`.
+fn assert_fatal(id: &str, program: &str, what: &str) {
+    if !cfg!(debug_assertions) {
+        return; // Only checked builds promise this.
+    }
+    let output = child(&["misuse", id, program]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{id} {program}: {stderr}");
+    let line = stderr.lines().find(|line| line.starts_with("hakmem: fatal: ")).unwrap_or_default();
+    let rest = line.strip_prefix(&format!("hakmem: fatal: {what} 0x"));
+    let address = rest.unwrap_or_else(|| panic!("{id} {program} said `{line}`"));
+    assert!(u64::from_str_radix(address, 16).is_ok_and(|address| address > 0), "`{line}`");
+}
+
+#[test]
+fn a_double_free_is_detected() {
+    assert_each_fatal("double_free", "double free:");
+    assert_each_fatal("double_free_after_others", "double free:");
+}
+
+#[test]
+fn double_free_is_never_taken_for_empty() {
+    let program = "double_free_does_not_pass_for_empty";
+    assert_fatal("apex", program, "double free:");
+    #[cfg(feature = "all-variants")]
+    assert_fatal(
+        "option-abd-hash",
+        program,
+        "double free: a slab is EMPTY with a block in use, metadata at",
+    );
+}
+
+#[test]
+fn an_interior_pointer_is_detected() {
+    assert_each_fatal("interior_pointer", "free of an address inside a block:");
+}
+
+#[test]
+fn a_wrong_size_is_detected() {
+    assert_each_fatal("wrong_size", "free with a layout of another size class:");
+}
+
+#[cfg(feature = "all-variants")]
+#[test]
+fn a_wrong_variant_is_detected() {
+    assert_each_fatal(
+        "wrong_variant",
+        "a block of variant option-a was freed through another variant:",
+    );
+}

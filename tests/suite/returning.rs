@@ -1,0 +1,371 @@
+//! Memory goes back to the kernel, and nothing grows without bound. For `apex`, in children, whose
+//! resident memory is theirs alone; `purge` is called, or time stands still, so nothing here waits.
+
+use crate::testbed::{Bed, Filled, apex, child_succeeds, set_clock};
+use std::alloc::Layout;
+use std::sync::mpsc;
+use std::thread;
+
+const MIB: usize = 1 << 20;
+
+/// A block of the default variant.
+fn filling(size: usize, pattern: u8) -> Filled {
+    Filled::new(apex(), size, 8, pattern)
+}
+
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("procfs");
+    let pages = statm.split(' ').nth(1).expect("resident pages");
+    pages.parse::<usize>().expect("a number") * 4096
+}
+
+/// A number like random, and the same in every run.
+fn mixed(n: usize) -> usize {
+    (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29) as usize
+}
+
+/// A peak of blocks of 16 to 1039 bytes, of which those stay that `keep` names: bytes that stay,
+/// resident bytes at the peak, and after a purge.
+fn survivors(keep: impl Fn(usize) -> bool) -> (usize, usize, usize) {
+    const COUNT: usize = 150_000;
+    // What the test itself needs is there before it looks.
+    let mut blocks: Vec<Option<Filled>> = (0..COUNT).map(|_| None).collect();
+    let before = resident();
+    for (n, block) in blocks.iter_mut().enumerate() {
+        *block = Some(filling(16 + mixed(n) % 1024, n as u8));
+    }
+    let peak = resident() - before;
+    for (_, block) in blocks.iter_mut().enumerate().filter(|(n, _)| !keep(*n)) {
+        *block = None;
+    }
+    (apex().purge)();
+    let after = resident() - before;
+    let live = blocks.iter().flatten().map(|block| block.layout.size()).sum();
+    // They check their content as they go.
+    drop(blocks);
+    (live, peak, after)
+}
+
+fn oldest_tenth() {
+    let (live, peak, after) = survivors(|n| n < 15_000);
+    assert!(after <= live * 3 / 2 + 4 * MIB, "{live} live, {peak} at the peak, {after} after");
+}
+
+fn random_tenth() {
+    let (live, peak, after) = survivors(|n| mixed(n * 7 + 3).is_multiple_of(10));
+    assert!(after <= peak * 65 / 100, "{live} live, {peak} at the peak, {after} after");
+}
+
+/// All of it gone: what stays mapped is the chunks that are kept for the next.
+fn nothing_left() {
+    let (_, _, after) = survivors(|_| false);
+    (apex().purge)();
+    assert!(after < 6 * MIB, "{after}");
+    assert_eq!(apex().audit().live(), 0);
+}
+
+/// A thread that only frees: neither it nor the one that allocates grows.
+fn a_freer_that_never_allocates() {
+    let (send, receive) = mpsc::sync_channel::<Filled>(256);
+    let freer = thread::spawn(move || receive.into_iter().for_each(drop));
+    let mut after_a_while = 0;
+    for n in 0..400_000 {
+        send.send(filling(16 + mixed(n) % 1024, n as u8)).expect("the freer");
+        if n == 100_000 {
+            after_a_while = resident();
+        }
+    }
+    drop(send);
+    freer.join().expect("no panic");
+    assert!(resident() < after_a_while + 3 * MIB, "{after_a_while} to {}", resident());
+}
+
+fn threads_come_and_go() {
+    let live = |n: usize| {
+        let blocks: Vec<_> = (0..200).map(|k| filling(16 + mixed(n + k) % 4096, 1)).collect();
+        drop(blocks);
+    };
+    let round = |from: usize| {
+        for n in (from..from + 500).step_by(4) {
+            let threads: Vec<_> = (n..n + 4).map(|n| thread::spawn(move || live(n))).collect();
+            threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        }
+    };
+    round(0);
+    let (before, chunks) = (resident(), (apex().superslabs)());
+    round(500);
+    assert!(resident() < before + 2 * MIB, "{before} to {}", resident());
+    assert!((apex().superslabs)() <= chunks + 1, "{chunks} to {}", (apex().superslabs)());
+}
+
+/// As much is live all the time, but of sizes that drift, as over a week of uptime: no memory may stay
+/// behind with sizes that nobody wants any more.
+fn sizes_drift() {
+    const COUNT: usize = 10_000;
+    let mut blocks: Vec<Filled> = Vec::with_capacity(COUNT);
+    let mut most = 0;
+    for step in 0..168 {
+        let base = 16 + (mixed(step) % 64) * 32;
+        for n in 0..COUNT / 2 {
+            let size = base + mixed(step * COUNT + n) % 64;
+            let block = filling(size, n as u8);
+            if blocks.len() < COUNT {
+                blocks.push(block);
+            } else {
+                let at = mixed(n + step) % COUNT;
+                blocks[at] = block;
+            }
+        }
+        (apex().purge)();
+        let live: usize = blocks.iter().map(|block| block.layout.size()).sum();
+        most = most.max(resident().saturating_sub(live));
+    }
+    // As much again as the largest step, and some: blocks of sizes long gone hold pages of theirs.
+    assert!(most < 16 * MIB, "{most} beyond what is live");
+}
+
+/// One block of each size class: what a class that is hardly used costs.
+fn slack_per_class() {
+    drop(filling(64, 1));
+    let before = resident();
+    let blocks: Vec<_> = (0..500)
+        .map(|n| 16 + n * 64)
+        .filter(|&size| size <= 32_768)
+        .map(|size| filling(size, 1))
+        .collect();
+    let live: usize = blocks.iter().map(|block| block.layout.size()).sum();
+    let slack = (resident() - before).saturating_sub(live) / apex().classes;
+    assert!(slack < 32 * 1024, "{slack} bytes per class");
+}
+
+/// Neither small nor large blocks, nor threads, nor what does not fit, come from the system's malloc.
+fn never_the_system_s_malloc() {
+    let in_use = || {
+        // SAFETY: it only reads the C library's own counters.
+        let info = unsafe { libc::mallinfo2() };
+        (info.uordblks, info.hblkhd)
+    };
+    let allocator = apex().allocator;
+    let layouts: [Layout; 9] = [
+        (1, 1),
+        (16, 16),
+        (1000, 8),
+        (2049, 64),
+        (32_768, 4096),
+        (40_000, 8),
+        (300_000, 1 << 17),
+        (3 << 20, 8),
+        (100, 1 << 22),
+    ]
+    .map(|(size, align)| Layout::from_size_align(size, align).expect("a layout"));
+    let mut blocks = [std::ptr::null_mut(); 9];
+    let before = in_use();
+    for _ in 0..3 {
+        for (block, &layout) in blocks.iter_mut().zip(&layouts) {
+            // SAFETY: no size is 0.
+            *block = unsafe { allocator.alloc(layout) };
+            assert!(!block.is_null() && block.addr().is_multiple_of(layout.align()), "{layout:?}");
+        }
+        assert_eq!(in_use(), before);
+        for (&block, &layout) in blocks.iter().zip(&layouts) {
+            // SAFETY: allocated above, with this layout.
+            unsafe { allocator.dealloc(block, layout) };
+        }
+    }
+}
+
+/// SuperSlabs, once 4 MiB of each of sixteen sizes were in use, one size after the other, each freed in no order:
+/// without time to pass, what waits of one size must not keep its slabs from the next.
+fn superslabs_of_sizes_in_turn(bed: &'static Bed) -> u32 {
+    set_clock(0);
+    (bed.purge)();
+    for size in (1..=16).map(|n| n * 48) {
+        let mut blocks: Vec<Option<Filled>> = Vec::new();
+        blocks.extend((0..4 * MIB / size).map(|n| Some(Filled::new(bed, size, 8, n as u8))));
+        let mut order: Vec<usize> = (0..blocks.len()).collect();
+        order.sort_unstable_by_key(|&n| mixed(n));
+        for n in order {
+            blocks[n] = None;
+        }
+    }
+    (bed.superslabs)()
+}
+
+fn sizes_in_turn() {
+    let superslabs = superslabs_of_sizes_in_turn(apex());
+    println!("superslabs_of_sizes_in_turn, apex: {superslabs}");
+    assert!(superslabs <= 6, "{superslabs} of 2 MiB");
+}
+
+/// Bytes that came to be resident while as much was live in one large block, and then in small ones.
+fn resident_of_large_then_small(bed: &'static Bed) -> usize {
+    const LIVE: usize = 32 * MIB;
+    set_clock(0);
+    (bed.purge)();
+    let before = resident();
+    let mut blocks: Vec<Filled> = Vec::with_capacity(LIVE / 256);
+    drop(Filled::new(bed, LIVE, 8, 1));
+    blocks.extend((0..LIVE / 256).map(|n| Filled::new(bed, 256, 8, n as u8)));
+    resident() - before
+}
+
+fn large_then_small() {
+    let resident = resident_of_large_then_small(apex());
+    println!("resident_of_large_then_small, apex: {resident}");
+    assert!(resident < 44 * MIB, "{resident}");
+}
+
+/// A large block that goes a step up or down stays where it is.
+fn large_blocks_in_steps() {
+    set_clock(0);
+    let mut block = filling(MIB + 1, 1);
+    let start = block.block;
+    for size in [MIB * 9 / 8, MIB + 1, MIB * 3 / 4, MIB * 9 / 8, MIB * 5 / 8, MIB] {
+        block.realloc(size);
+        assert_eq!(block.block, start, "{size}");
+    }
+    // And what was freed serves one that is aligned.
+    drop(block);
+    let aligned = Filled::new(apex(), 512 * 1024 + 1, 512 * 1024, 2);
+    assert!((start.addr()..start.addr() + MIB * 9 / 8).contains(&aligned.block.addr()));
+}
+
+/// What is kept does not add to a larger block that none of it can serve alone.
+fn kept_then_larger() {
+    set_clock(0);
+    let before = resident();
+    let (one, between, other) = (filling(30 * MIB, 1), filling(MIB, 2), filling(30 * MIB, 3));
+    drop(one);
+    drop(other);
+    let larger = filling(50 * MIB, 4);
+    assert!(resident() - before < 66 * MIB, "{}", resident() - before);
+    drop((between, larger));
+}
+
+/// Bytes that came to be resident when a large block that nobody had written to was handed out again, all zero.
+fn resident_of_zeros(bed: &'static Bed) -> usize {
+    set_clock(0);
+    let allocator = bed.allocator;
+    let layout = Layout::from_size_align(24 * MIB, 8).expect("a layout");
+    // SAFETY: the size is not 0.
+    let block = unsafe { allocator.alloc(layout) };
+    // SAFETY: allocated above, with this layout.
+    unsafe { allocator.dealloc(block, layout) };
+    let before = resident();
+    // SAFETY: the size is not 0.
+    let zeros = unsafe { allocator.alloc_zeroed(layout) };
+    assert!(!zeros.is_null());
+    let more = resident().saturating_sub(before);
+    // SAFETY: the block has as many bytes, and is ours.
+    let bytes = unsafe { std::slice::from_raw_parts(zeros, layout.size()) };
+    assert!(bytes.iter().all(|&byte| byte == 0));
+    // SAFETY: allocated above, with this layout.
+    unsafe { allocator.dealloc(zeros, layout) };
+    more
+}
+
+fn zeros() {
+    let resident = resident_of_zeros(apex());
+    println!("resident_of_zeros, apex: {resident}");
+    assert!(resident < MIB, "{resident}");
+}
+
+/// Pages of slabs go back once, and again when there was a block on them.
+#[cfg(feature = "stats")]
+fn pages_once() {
+    let purged = || {
+        (apex().purge)();
+        (apex().events)().expect("counted").purged_pages
+    };
+    let mut blocks: Vec<Option<Filled>> = Vec::with_capacity(40_000);
+    blocks.extend((0..40_000).map(|n| Some(filling(1024, n as u8))));
+    purged();
+    // One in seven stays: a slab of 64 has one at least, and pages without.
+    let before = purged();
+    for (_, block) in blocks.iter_mut().enumerate().filter(|(n, _)| n % 7 > 0) {
+        *block = None;
+    }
+    let once = purged() - before;
+    assert!(once > 4000, "{once} pages went back");
+    assert_eq!(purged(), once + before, "what has gone back goes back again");
+    // One block: a page at most, and one where no other block is on it.
+    let mut again = 0;
+    for n in 0..100 {
+        let before = purged();
+        drop(filling(1024, n as u8));
+        let pages = purged() - before;
+        assert!(pages <= 1, "{pages} pages for one block");
+        again += pages;
+    }
+    // Many: they take what is home in slabs in part-use.
+    let before = purged();
+    let more: Vec<_> = (0..20_000).map(|n| filling(1024, n as u8)).collect();
+    drop(more);
+    again += purged() - before;
+    assert!(again > 2000, "{again} pages went back again");
+}
+
+#[cfg(not(feature = "stats"))]
+fn pages_once() {}
+
+macro_rules! cases {
+    ($($name:ident),* $(,)?) => {
+        /// Runs a case in a child, or what another variant does in its place.
+        pub(crate) fn run(bed: &'static Bed, name: &str) {
+            match (bed.id, name) {
+                $(("apex", stringify!($name)) => $name(),)*
+                (_, "sizes_in_turn") => sizes_in_turn_before(bed),
+                (_, "large_then_small") => large_then_small_before(bed),
+                (_, "zeros") => zeros_before(bed),
+                _ => panic!("no case {name}"),
+            }
+        }
+
+        mod apex_in_a_child {
+            $(#[test]
+            fn $name() {
+                super::child_succeeds(&["returning", "apex", stringify!($name)]);
+            })*
+        }
+    };
+}
+cases!(
+    oldest_tenth,
+    random_tenth,
+    nothing_left,
+    a_freer_that_never_allocates,
+    threads_come_and_go,
+    sizes_drift,
+    slack_per_class,
+    never_the_system_s_malloc,
+    sizes_in_turn,
+    large_then_small,
+    large_blocks_in_steps,
+    kept_then_larger,
+    zeros,
+    pages_once,
+);
+
+fn sizes_in_turn_before(bed: &'static Bed) {
+    let superslabs = superslabs_of_sizes_in_turn(bed);
+    assert!(superslabs > 20, "{superslabs} of 2 MiB");
+}
+
+fn large_then_small_before(bed: &'static Bed) {
+    let resident = resident_of_large_then_small(bed);
+    assert!(resident > 55 * MIB, "{resident}");
+}
+
+fn zeros_before(bed: &'static Bed) {
+    let resident = resident_of_zeros(bed);
+    assert!(resident > 20 * MIB, "{resident}");
+}
+
+/// What `reclaim-first` and `zero-dirty` are for: their parents do not do so by themselves.
+#[cfg(feature = "all-variants")]
+#[test]
+fn before_the_variants_that_do_so() {
+    child_succeeds(&["returning", "parked-lists", "sizes_in_turn"]);
+    child_succeeds(&["returning", "parked-lists", "large_then_small"]);
+    child_succeeds(&["returning", "finer-classes", "zeros"]);
+}

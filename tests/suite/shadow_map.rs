@@ -1,0 +1,233 @@
+//! Random operations against a shadow map: blocks never overlap, are aligned, keep their content
+//! through `realloc`, and are zero where that was asked for. For each variant.
+
+use crate::testbed::{Bed, Filled, apex, for_each_bed};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use std::alloc::Layout;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Alloc {
+        size: usize,
+        align_lg: u32,
+        zeroed: bool,
+    },
+    /// Of the `index`th live block, modulo their number.
+    Free {
+        index: usize,
+    },
+    Realloc {
+        index: usize,
+        size: usize,
+    },
+}
+
+/// Sizes of every order of magnitude up to 2^22, with the classes' edges well represented.
+fn size() -> impl Strategy<Value = usize> {
+    prop_oneof![
+        8 => 1_usize..2100,
+        4 => (0_u32..12, 0_usize..3).prop_map(|(lg, off)| ((1 << lg) + off).saturating_sub(1).max(1)),
+        2 => 2049_usize..40_000,
+        1 => 40_000_usize..=1 << 22,
+    ]
+}
+
+/// Mostly malloc's and the classes' alignments, now and then up to 2^22.
+fn align_lg() -> impl Strategy<Value = u32> {
+    prop_oneof![12 => 0_u32..=4, 4 => 5_u32..=11, 1 => 12_u32..=22]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        5 => (size(), align_lg(), any::<bool>())
+            .prop_map(|(size, align_lg, zeroed)| Op::Alloc { size, align_lg, zeroed }),
+        3 => any::<usize>().prop_map(|index| Op::Free { index }),
+        2 => (any::<usize>(), size()).prop_map(|(index, size)| Op::Realloc { index, size }),
+    ]
+}
+
+/// Live blocks by address.
+#[derive(Default)]
+struct Shadow {
+    live: BTreeMap<usize, Live>,
+    births: u8,
+}
+
+#[derive(Clone, Copy)]
+struct Live {
+    block: *mut u8,
+    layout: Layout,
+    pattern: u8,
+}
+
+impl Shadow {
+    /// Notes a block, having checked that it is aligned and overlaps no other, and fills it.
+    fn born(&mut self, block: *mut u8, layout: Layout) {
+        assert!(!block.is_null(), "{layout:?}");
+        assert!(block.addr().is_multiple_of(layout.align()), "{layout:?}");
+        let (start, end) = (block.addr(), block.addr() + layout.size());
+        if let Some((before, live)) = self.live.range(..end).next_back() {
+            assert!(before + live.layout.size() <= start, "{layout:?} overlaps {:?}", live.layout);
+        }
+        self.births = self.births.wrapping_add(1);
+        // SAFETY: the block was just allocated with that size, and is ours.
+        unsafe { block.write_bytes(self.births, layout.size()) };
+        self.live.insert(start, Live { block, layout, pattern: self.births });
+    }
+
+    /// Forgets a live block, having checked its content.
+    fn gone(&mut self, index: usize) -> Option<Live> {
+        let address = *self.live.keys().nth(index % self.live.len().max(1))?;
+        let live = self.live.remove(&address)?;
+        assert_content(live.block, live.layout.size(), live.pattern);
+        Some(live)
+    }
+}
+
+fn assert_content(block: *const u8, size: usize, pattern: u8) {
+    // SAFETY: the callers pass live blocks with at least that many bytes, all of them written.
+    let bytes = unsafe { std::slice::from_raw_parts(block, size) };
+    assert!(bytes.iter().all(|&byte| byte == pattern), "content of {size} bytes");
+}
+
+fn play(bed: &Bed, ops: &[Op]) {
+    let (allocator, mut shadow) = (bed.allocator, Shadow::default());
+    for op in ops {
+        match *op {
+            Op::Alloc { size, align_lg, zeroed } => {
+                let layout = Layout::from_size_align(size, 1 << align_lg).expect("a layout");
+                let block = if zeroed {
+                    // SAFETY: the size is at least 1.
+                    unsafe { allocator.alloc_zeroed(layout) }
+                } else {
+                    // SAFETY: as above.
+                    unsafe { allocator.alloc(layout) }
+                };
+                if zeroed {
+                    assert!(!block.is_null(), "{layout:?}");
+                    assert_content(block, size, 0);
+                }
+                shadow.born(block, layout);
+            }
+            Op::Free { index } => {
+                if let Some(live) = shadow.gone(index) {
+                    // SAFETY: the block is live, with this layout, and the shadow forgot it.
+                    unsafe { allocator.dealloc(live.block, live.layout) };
+                }
+            }
+            Op::Realloc { index, size } => {
+                if let Some(live) = shadow.gone(index) {
+                    // SAFETY: the block is live, with this layout; the size is at least 1 and far
+                    // below the limit.
+                    let block = unsafe { allocator.realloc(live.block, live.layout, size) };
+                    assert!(!block.is_null());
+                    assert_content(block, size.min(live.layout.size()), live.pattern);
+                    let layout = Layout::from_size_align(size, live.layout.align());
+                    shadow.born(block, layout.expect("a layout"));
+                }
+            }
+        }
+    }
+    while let Some(live) = shadow.gone(0) {
+        // SAFETY: as above.
+        unsafe { allocator.dealloc(live.block, live.layout) };
+    }
+}
+
+fn random_operations(bed: &'static Bed) {
+    let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&prop::collection::vec(op(), 1..400), |ops| {
+        play(bed, &ops);
+        let audit = bed.audit();
+        prop_assert_eq!(audit.live(), 0);
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{}: {error}", bed.id);
+    }
+}
+
+/// Every size up to past the largest class, at every alignment up to a page, once.
+fn every_small_layout(bed: &'static Bed) {
+    let allocator = bed.allocator;
+    for align_lg in 0..=12 {
+        for size in 1..=2100 {
+            let layout = Layout::from_size_align(size, 1 << align_lg).expect("a layout");
+            // SAFETY: the size is at least 1.
+            let block = unsafe { allocator.alloc(layout) };
+            assert!(!block.is_null() && block.addr().is_multiple_of(1 << align_lg), "{layout:?}");
+            // SAFETY: the block has that many bytes, and is ours.
+            unsafe { block.write_bytes(0xA5, size) };
+            // SAFETY: the block is live, with this layout.
+            unsafe { allocator.dealloc(block, layout) };
+        }
+    }
+    assert_eq!(bed.audit().live(), 0);
+}
+
+/// A recycled block is not a fresh one.
+fn zeroed_is_zero_in_a_dirty_heap(bed: &'static Bed) {
+    let allocator = bed.allocator;
+    for size in [8, 24, 100, 500, 1000, 2048, 5000, 300_000] {
+        let layout = Layout::from_size_align(size, 8).expect("a layout");
+        let mut dirty: Vec<*mut u8> = Vec::new();
+        for _ in 0..100 {
+            // SAFETY: the size is not 0.
+            let block = unsafe { allocator.alloc(layout) };
+            // SAFETY: the block has that many bytes, and is ours.
+            unsafe { block.write_bytes(0xFF, size) };
+            dirty.push(block);
+        }
+        for block in dirty {
+            // SAFETY: live, with this layout.
+            unsafe { allocator.dealloc(block, layout) };
+        }
+        for _ in 0..100 {
+            // SAFETY: the size is not 0.
+            let block = unsafe { allocator.alloc_zeroed(layout) };
+            assert_content(block, size, 0);
+            // SAFETY: live, with this layout.
+            unsafe { allocator.dealloc(block, layout) };
+        }
+    }
+}
+
+/// Blocks that stand in each other's way grow from the classes to spans, past what is claimed as a span, past
+/// what a SuperSlab holds, and back.
+fn large_blocks_grow_and_shrink(bed: &'static Bed) {
+    let mut blocks: Vec<Filled> = (1..9).map(|n| Filled::new(bed, 20_000, 16, n)).collect();
+    let mut sizes: Vec<usize> = (1..9).map(|n| n * n * 40_000).collect();
+    sizes.extend(sizes.clone().into_iter().rev());
+    for size in sizes {
+        for (n, block) in blocks.iter_mut().enumerate() {
+            block.realloc(size + n * 4096);
+        }
+    }
+    drop(blocks);
+    let audit = bed.audit();
+    assert_eq!((audit.live(), audit.spans), (0, 0));
+}
+
+/// With nothing in its way a block grows where it is, to a megabyte and a half and back.
+#[test]
+fn apex_grows_a_large_block_in_place() {
+    apex().alone(|| {
+        (apex().purge)();
+        let mut block = Filled::new(apex(), 40_000, 16, 1);
+        block.realloc(100_000);
+        let start = block.block;
+        for size in [300_000, 600_000, 1_500_000, 700_000, 100_000] {
+            block.realloc(size);
+            assert_eq!(block.block, start, "{size}");
+        }
+    });
+}
+
+for_each_bed!(
+    random_operations,
+    every_small_layout,
+    zeroed_is_zero_in_a_dirty_heap,
+    large_blocks_grow_and_shrink
+);

@@ -1,0 +1,205 @@
+//! The variants as the tests see them: a row of functions each, so that a test's body is compiled once, for all.
+
+use hakmem::{Audit, Events, Observe, Unsound};
+use std::alloc::{GlobalAlloc, Layout};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::panic::resume_unwind;
+use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Instant;
+
+/// One variant.
+pub(crate) struct Bed {
+    pub(crate) id: &'static str,
+    pub(crate) allocator: &'static (dyn GlobalAlloc + Sync),
+    /// Size classes; 0 for the system's malloc.
+    pub(crate) classes: usize,
+    pub(crate) purge: fn(),
+    pub(crate) superslabs: fn() -> u32,
+    pub(crate) map_superslabs: fn(u32) -> u32,
+    pub(crate) visit_superslabs: fn(&mut dyn FnMut(*const u8)),
+    pub(crate) lookup: fn(*const u8) -> bool,
+    pub(crate) owns: fn(*const u8) -> bool,
+    pub(crate) events: fn() -> Option<Events>,
+    audit: unsafe fn() -> Result<Audit, Unsound>,
+    /// Held while a test of this variant runs; variants share no state.
+    lock: Mutex<()>,
+}
+
+/// Stops time for every variant of this process, which is a child's own.
+pub(crate) fn set_clock(ms: u32) {
+    hakmem::Hakmem::set_clock(ms);
+}
+
+impl Bed {
+    pub(crate) const fn of<V: Observe>(allocator: &'static V) -> Self {
+        Self {
+            id: V::ID,
+            allocator,
+            classes: V::CLASSES,
+            purge: V::purge,
+            superslabs: V::superslabs,
+            map_superslabs: V::map_superslabs,
+            visit_superslabs: |visit| V::visit_superslabs(visit),
+            lookup: V::lookup,
+            owns: V::owns,
+            events: V::events,
+            audit: V::audit,
+            lock: Mutex::new(()),
+        }
+    }
+
+    /// Runs a test while no other test of this variant runs: a variant's heap is one per process, and an audit
+    /// reads it while nobody else may be writing.
+    ///
+    /// The test has a thread of its own, which is gone, its heap given up, before the next one starts. The
+    /// thread that the test harness starts is not: it would end at its leisure.
+    pub(crate) fn alone<T: Send>(&self, test: impl FnOnce() -> T + Send) -> T {
+        // A test that failed has poisoned it; the next one can run all the same.
+        let _one = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let _timed = Timed(Instant::now());
+        thread::scope(|scope| scope.spawn(test).join()).unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Audits the heap, which must be sound, with every test thread joined.
+    pub(crate) fn audit(&self) -> Audit {
+        // SAFETY: the tests of a variant run one at a time (`alone`), and join the threads they start.
+        unsafe { (self.audit)() }.unwrap_or_else(|error| panic!("{}: {error}", self.id))
+    }
+}
+
+macro_rules! beds {
+    ($($variant:ident $id:literal,)*) => {
+        /// Every variant of this build.
+        static BEDS: [Bed; [$($id),*].len()] = [$(Bed::of(&hakmem::$variant)),*];
+    };
+}
+hakmem::for_each_variant!(beds);
+
+/// The variant with this id.
+pub(crate) fn bed(id: &str) -> &'static Bed {
+    BEDS.iter().find(|bed| bed.id == id).unwrap_or_else(|| panic!("no variant {id}"))
+}
+
+/// The default variant, which every build has.
+pub(crate) fn apex() -> &'static Bed {
+    bed("apex")
+}
+
+/// A test per variant, `name::the_variant`, which calls `name` with its bed; for functions in this module.
+macro_rules! for_each_bed {
+    ($($name:ident),* $(,)?) => {
+        $(mod $name {
+            use crate::testbed::each_bed;
+            hakmem::for_each_variant!(each_bed, $name);
+        })*
+    };
+}
+pub(crate) use for_each_bed;
+
+macro_rules! each_bed {
+    ($name:ident; $($variant:ident $id:literal,)*) => {
+        paste::paste! {
+            $(#[test]
+            fn [<$variant:snake>]() {
+                let bed = crate::testbed::bed($id);
+                bed.alone(|| super::$name(bed));
+            })*
+        }
+    };
+}
+pub(crate) use each_bed;
+
+/// A block that fills itself with a pattern and checks it when it goes.
+pub(crate) struct Filled {
+    pub(crate) block: *mut u8,
+    pub(crate) layout: Layout,
+    pattern: u8,
+    bed: &'static Bed,
+}
+
+// SAFETY: the block is this value's alone, and every allocator under test frees from any thread.
+unsafe impl Send for Filled {}
+
+impl Filled {
+    pub(crate) fn new(bed: &'static Bed, size: usize, align: usize, pattern: u8) -> Self {
+        let layout = Layout::from_size_align(size, align).expect("a test's layout");
+        // SAFETY: no test asks for size 0.
+        let block = unsafe { bed.allocator.alloc(layout) };
+        assert!(!block.is_null(), "{layout:?}");
+        assert!(block.addr().is_multiple_of(align), "{layout:?}");
+        // SAFETY: the block has `size` bytes and is ours.
+        unsafe { block.write_bytes(pattern, size) };
+        Self { block, layout, pattern, bed }
+    }
+
+    pub(crate) fn check(&self) {
+        // SAFETY: the block has that many bytes, and `new` wrote them all.
+        let bytes = unsafe { std::slice::from_raw_parts(self.block, self.layout.size()) };
+        assert!(bytes.iter().all(|&byte| byte == self.pattern), "content of {:?}", self.layout);
+    }
+
+    /// Changes the size; the content up to the smaller one must have come along.
+    pub(crate) fn realloc(&mut self, size: usize) {
+        // SAFETY: the block is live and came from this allocator with this layout.
+        let block = unsafe { self.bed.allocator.realloc(self.block, self.layout, size) };
+        assert!(!block.is_null(), "{size}");
+        let kept = size.min(self.layout.size());
+        self.block = block;
+        self.layout = Layout::from_size_align(kept, self.layout.align()).expect("as before");
+        self.check();
+        self.layout = Layout::from_size_align(size, self.layout.align()).expect("a test's layout");
+        // SAFETY: the block has `size` bytes and is ours.
+        unsafe { block.write_bytes(self.pattern, size) };
+    }
+}
+
+impl Drop for Filled {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.check();
+        }
+        // SAFETY: the block is live, came from this allocator with this layout, and goes with us.
+        unsafe { self.bed.allocator.dealloc(self.block, self.layout) };
+    }
+}
+
+/// Notes, when it goes, how long this thread's test took, in the file that `HAKMEM_TEST_TIMES` names.
+struct Timed(Instant);
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        let Some(file) = std::env::var_os("HAKMEM_TEST_TIMES") else { return };
+        let thread = thread::current();
+        let test = thread.name().unwrap_or("a test");
+        let line = format!("{:.1} {test}\n", self.0.elapsed().as_secs_f64());
+        let file = OpenOptions::new().append(true).open(file);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the file of test times");
+    }
+}
+
+/// Waits for threads to be gone, their thread-local state included. A scope's end does not: it waits
+/// for their closures only, and an audit would meet a heap that is just being given up.
+pub(crate) fn join_all<'a>(threads: impl IntoIterator<Item = ScopedJoinHandle<'a, ()>>) {
+    let threads: Vec<_> = threads.into_iter().collect();
+    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+}
+
+/// Runs this test program again with only the test `as_child`, which does what the words say.
+pub(crate) fn child(words: &[&str]) -> Output {
+    let program = std::env::current_exe().expect("the test's own path");
+    let mut command = Command::new(program);
+    command.args(["as_child", "--exact", "--nocapture", "--test-threads=1"]);
+    command.env("CASE", words.join(" ")).output().expect("the child starts")
+}
+
+/// A child that must succeed; what it said goes where ours goes, which `--nocapture` shows.
+pub(crate) fn child_succeeds(words: &[&str]) {
+    let _timed = Timed(Instant::now());
+    let output = child(words);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {stderr}");
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+}
