@@ -21,27 +21,37 @@ pub(crate) struct PublishOptions {
     rounds: u32,
 }
 
+/// A page, the name in its markers, and what is to stand between them.
+type Part = (&'static str, &'static str, String);
+
 pub(crate) fn run(options: &PublishOptions) -> Result<()> {
     let changes = workspace::output_of("git", &["status", "--porcelain"]);
     let is_clean = changes.is_some_and(|changes| changes.is_empty());
     ensure!(is_clean, "figures name their commit; allowed: a working tree without changes");
+    // Written when all is measured, or the later parts would name a tree with changes.
+    let mut parts = Vec::new();
+    let done = measure(options.rounds, &mut parts);
+    parts.iter().try_for_each(|(page, name, text)| fill(page, name, text))?;
+    done
+}
+
+/// What was measured before something failed is among the parts.
+fn measure(rounds: u32, parts: &mut Vec<Part>) -> Result<()> {
     let tree = workspace::variants()?;
     let default = &tree.default_variant().id;
+    let beside_peers = Options::beside_peers(Extent::of(true, rounds), default);
+    let (matrix, _) = bench::measured(&tree, &beside_peers)?;
+    parts.push(("README.md", "peers", bench::standing(&matrix)));
 
-    let extent = Extent::of(true, options.rounds);
-    let (matrix, _) = bench::measured(&tree, &Options::beside_peers(extent, default))?;
-    fill("README.md", "peers", &bench::standing(&matrix))?;
-
-    let options_of_matrix = Options::for_ledger(Extent::of(false, options.rounds), false);
-    let (matrix, cells) = bench::measured(&tree, &options_of_matrix)?;
-    bench::judge(&matrix, &tree, &cells, &options_of_matrix)?;
-    fill("docs/measurements.md", "matrix", &bench::text(&matrix, &tree))?;
-    fill("docs/measurements.md", "ledger", &ledger::text(&ledger::take(&tree, &matrix)))?;
+    let of_matrix = Options::for_ledger(Extent::of(false, rounds), false);
+    let (matrix, cells) = bench::measured(&tree, &of_matrix)?;
+    parts.push(("docs/measurements.md", "matrix", bench::text(&matrix, &tree)));
+    parts.push(("docs/measurements.md", "ledger", ledger::text(&ledger::take(&tree, &matrix))));
 
     let counts = Counts::take(&tree, Profile::Release)?;
-    fill("README.md", "instructions", &instructions::told(default, &counts)?)?;
-
-    fill("docs/c-face.md", "programs", &programs::published(default, options.rounds)?)
+    parts.push(("README.md", "instructions", instructions::told(default, &counts)?));
+    parts.push(("docs/c-face.md", "programs", programs::published(default, rounds)?));
+    bench::judge(&matrix, &tree, &cells, &of_matrix)
 }
 
 /// Puts a text between the markers of its name.
