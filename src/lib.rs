@@ -18,7 +18,7 @@
 //! # Layers
 //!
 //! A module imports only from the rows above its own, and the second of two backends in a row from the
-//! first; `tests/layers.rs` reads the `use` lines.
+//! first; `tests/suite/source.rs` reads the `use` lines.
 //!
 //! | | module | owns |
 //! |---|---|---|
