@@ -42,7 +42,7 @@ enum Command {
     Programs(programs::Options),
     /// Check variants/*.toml, and write what is made of them: the library's table, and that of docs/variants.md
     Variants,
-    /// Measure all that README and docs say in figures, in one run of this commit, and write it there: an hour
+    /// Measure what the tables of README and docs say, in one run of this commit, and write it there: an hour
     Publish(publish::PublishOptions),
     /// Print the jobs of the matrix as JSON: a variant with one lookup each
     Matrix,

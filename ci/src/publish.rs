@@ -1,4 +1,4 @@
-//! `cargo ci publish`: every figure in README and docs, from one run at one commit.
+//! `cargo ci publish`: the measured tables of README and docs, from one run at one commit.
 //!
 //! The figures stand between markers, which name this command. Those of `docs/hot-paths.md` and of the limits are a
 //! gate's: `cargo ci bless` writes them.

@@ -17,7 +17,7 @@ pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// The variants, as the build script reads them.
+/// The variants, as their files say.
 pub(crate) fn variants() -> Result<Tree> {
     Tree::read(&root().join("variants")).map_err(|message| anyhow!(message))
 }

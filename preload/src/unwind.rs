@@ -1,4 +1,5 @@
-//! What the standard library's panics would unwind by, if one could happen here.
+//! What the standard library's panics would unwind by, if one could happen here. Only in a library as it ships: those
+//! that are built for checks alone unwind.
 //!
 //! None is linked in, which is checked on the linked object; and without unwinding, these would not be called. But the linker decides which libraries are needed before
 //! it drops what nothing refers to, and would have every program load one more, libgcc_s, for nothing.

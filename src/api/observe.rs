@@ -56,9 +56,10 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     /// Nothing where the variant keeps its memory for good, as the founding report's do.
     fn purge();
 
-    /// Stops time at this millisecond for every variant of this process, until it is set again: memory goes back
-    /// when a while has passed, and what is counted must not depend on how long it takes. First before a variant's
-    /// first allocation, and forwards from there.
+    /// Sets the clock of all variants to this millisecond, where it stands until it is set again. Memory goes back
+    /// when a while has passed, and what is counted must not depend on how long it takes.
+    ///
+    /// Call it before a variant's first allocation, and never set it back.
     fn set_clock(ms: u32);
 
     /// Checks the whole heap against its invariants.

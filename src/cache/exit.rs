@@ -138,8 +138,8 @@ impl<V: Cached> AtExit for CloseCache<V> {
     }
 }
 
-/// Parks the lists, or gives back all blocks, and closes the cache for good; where it can, another thread will
-/// open it.
+/// Parks the lists, or gives back all blocks, and closes the cache. One that the slot points to waits for another
+/// thread.
 fn close<V: Cached>(cache: &'static Cache) {
     // First, so that what is parked or given back knows the time.
     central::tend::<V>();

@@ -14,12 +14,14 @@
 //!
 //! | a thread's state | lists | event | becomes |
 //! |---|---|---|---|
-//! | `NotYet` | closed | first allocation; or a free, by address alone the seventeenth | `Open`; `Gone` where the system cannot tell of the thread's end; as it was where memory is exhausted |
+//! | `NotYet` | closed | the first allocation or free; where blocks are freed by address, the seventeenth free | `Open` |
+//! | `NotYet` | closed | the same, and the system has no room to tell of the thread's end | `Gone` |
+//! | `NotYet` | closed | the same, and memory is exhausted | stays |
 //! | `Open` | open | the thread ends (pthread key) | `Gone`, its blocks parked or given back |
 //! | `Gone` | closed | anything | stays: one block at a time, from and to the central lists |
 //!
-//! Where the slot holds the address of a cache, it is the placeholder that the slot then leads to which is `Gone`; the
-//! thread's cache is `NotYet` again, and waits for another thread.
+//! With `thread_slot = "pointer"` a placeholder is `Gone`: the slot points to it from then on. The thread's cache is
+//! `NotYet` again and waits for another thread.
 //!
 //! Z1  A closed list is empty, and every pop from it and push to it goes the slow way: that is all the
 //!     checking there is.

@@ -47,7 +47,7 @@ pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
         free_blocks += idle;
         blocks = blocks.saturating_sub(idle * V::CLASSES.block_bytes(class));
     }
-    let (large_blocks, large) = V::records().sum();
+    let (large_blocks, large) = if V::BY_ADDRESS { V::records().sum() } else { (0, 0) };
     let usage = Usage {
         mapped: superslabs * CHUNK_BYTES + V::spans().kept.bytes() + large,
         in_use: blocks + large,

@@ -2,7 +2,7 @@
 
 use super::atomic::{AtomicU64, Ordering};
 
-/// Where time stands still, the millisecond plus one; 0 where it goes by. [shared]
+/// 0 while time goes by; else the millisecond at which it stands, plus one. [shared]
 static STANDS_AT: AtomicU64 = AtomicU64::new(0);
 
 /// Stops time at this millisecond, until it is set again.

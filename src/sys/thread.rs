@@ -88,7 +88,8 @@ impl<E: AtExit> ExitHook<E> {
             return Some(known - 1);
         }
         let mut fresh: libc::pthread_key_t = 0;
-        // SAFETY: `fresh` is writable, and the callback is a function that lives forever.
+        // SAFETY: `fresh` is writable, and the callback is a function that lives forever. The key is this hook's alone:
+        // every value under it comes from `arm`, and the C library hands it back to the thread that set it.
         if unsafe { libc::pthread_key_create(&raw mut fresh, Some(call::<E>)) } != 0 {
             return None;
         }
@@ -109,6 +110,6 @@ impl<E: AtExit> ExitHook<E> {
 /// # Safety
 /// `value` is what a thread armed a hook of `E` with, and that thread is the caller's.
 unsafe extern "C" fn call<E: AtExit>(value: *mut c_void) {
-    // SAFETY: it was made from a `&'static E::Value`, by the caller's condition.
+    // SAFETY: it was made from a `&'static E::Value`, and this is the thread that had it, by the caller's condition.
     E::run(unsafe { &*value.cast::<E::Value>() });
 }

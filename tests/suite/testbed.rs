@@ -192,7 +192,10 @@ pub(crate) fn child(words: &[&str]) -> Output {
     let program = std::env::current_exe().expect("the test's own path");
     let mut command = Command::new(program);
     command.args(["as_child", "--exact", "--nocapture", "--test-threads=1"]);
-    command.env("CASE", words.join(" ")).output().expect("the child starts")
+    let output = command.env("CASE", words.join(" ")).output().expect("the child starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success() || said.contains(" 1 passed;"), "no test ran: {said}");
+    output
 }
 
 /// A child that must succeed; what it said goes where ours goes, which `--nocapture` shows.

@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0x2b15e354844c38d9;
+    0xccee26a61137c5cc;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -25,7 +25,7 @@ table! {
 
     ForeignFatal FOREIGN_FATAL {
         id: "foreign-fatal", parent: Some("apex"), rank: 2, twin: None, default: false,
-        doc: "Variant `foreign-fatal`: `apex` with `foreign = fatal`.\n\nWhat does it cost to end a program that frees what no allocator of ours handed out? It is asked where nothing was found.",
+        doc: "Variant `foreign-fatal`: `apex` with `foreign = fatal`.\n\nWhat does it cost to end a program that frees what no allocator of ours handed out? The check runs only after every lookup has failed.",
     } = Knobs {
         foreign: Foreign::Fatal,
         ..APEX

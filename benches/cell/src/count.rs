@@ -1,7 +1,7 @@
 //! Everything that is counted of a variant, in one start of the program: callgrind takes a second for each.
 //!
-//! Each run is a child of its own, forked before anything was allocated with the variant, so none finds what another
-//! left. A child prints one line of JSON: its process, by which callgrind names its file, which run of which measure it
+//! Each run is a child of its own, forked before any run, so none finds what another left. In `count_program` the
+//! parent has allocated with the variant what its own start takes. A child prints one line of JSON: its process, by which callgrind names its file, which run of which measure it
 //! was, and its pages where those are the figure.
 
 use crate::chosen;

@@ -7,7 +7,7 @@ use super::cells::install;
 use super::result::{Matrix, Measured, Row};
 use super::stats::geometric_mean;
 use super::table::{align_right, interval, markdown, mib, or_dash};
-use crate::workspace;
+use crate::workspace::{self, Profile};
 use anyhow::Result;
 use itertools::Itertools;
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ const SYSTEM: &str = "system";
 pub(super) fn build() -> BTreeMap<String, PathBuf> {
     let mut programs = BTreeMap::new();
     for name in PEERS {
-        match program(name) {
+        match program(name, Profile::Release) {
             Ok(program) => drop(programs.insert(name.to_owned(), program)),
             Err(error) => eprintln!("peer {name} is left out: {error:#}"),
         }
@@ -58,10 +58,11 @@ pub(super) fn build() -> BTreeMap<String, PathBuf> {
     programs
 }
 
-/// Builds the program of a peer.
-pub(crate) fn program(name: &str) -> Result<PathBuf> {
+/// Builds the program of a peer: linked as ours is.
+pub(crate) fn program(name: &str, profile: Profile) -> Result<PathBuf> {
     eprintln!("building the program of a peer ({name})");
-    let profile = if name == THIN { "thin" } else { "release" };
+    let is_fat = name != THIN && profile == Profile::Release;
+    let profile = if is_fat { "release" } else { "thin" };
     let feature = match name {
         OURS | THIN => "hakmem",
         SYSTEM => "",

@@ -62,20 +62,32 @@ impl Counts {
         self.0.get(variant)?.counts.get(measure).copied()
     }
 
-    /// Counts, or reads what was counted before of the same program: its figures are always the same.
+    /// Counts, or reads what was counted before of the same program: its instructions are always the same. Pages are
+    /// the kernel's too, and counted each time.
     pub(crate) fn take(tree: &Tree, profile: Profile) -> Result<Self> {
         tools::need(&[tools::VALGRIND])?;
         let program = cell(profile)?;
         let folder = workspace::target().join("instructions");
         let known = folder.join(format!("{}.json", key(&program, profile)?));
         let before = fs::read_to_string(&known).ok();
-        if let Some(counts) = before.and_then(|text| serde_json::from_str(&text).ok()) {
-            return Ok(counts);
+        if let Some(counts) = before.and_then(|text| serde_json::from_str::<Self>(&text).ok()) {
+            return counts.with_pages(&program);
         }
         let counts = Self::count(tree, &program, profile, &folder)?;
         fs::write(&known, serde_json::to_string(&counts)?)
             .with_context(|| known.display().to_string())?;
-        Ok(counts)
+        counts.with_pages(&program)
+    }
+
+    fn with_pages(mut self, program: &Path) -> Result<Self> {
+        self.0.par_iter_mut().try_for_each(|(id, of_variant)| {
+            for run in lines(Command::new(program).args([id, "count_pages", "--still"]))? {
+                let pages = run.pages.with_context(|| format!("{}: no pages", run.measure))?;
+                of_variant.counts.insert(run.measure, Count { figure: pages as f64, misses: None });
+            }
+            anyhow::Ok(())
+        })?;
+        Ok(self)
     }
 
     /// A variant at a time on each core.
@@ -103,7 +115,12 @@ fn of_variant(program: &Path, profile: Profile, id: &str, folder: &Path) -> Resu
     let mut runs = Vec::new();
     for what in ["count", "count_program"] {
         let mut command = Command::new("valgrind");
-        command.args(["--tool=callgrind", "--toggle-collect=*measured_region*", "--demangle=no"]);
+        command.args([
+            "--quiet",
+            "--tool=callgrind",
+            "--toggle-collect=*measured_region*",
+            "--demangle=no",
+        ]);
         command.args(["--dump-instr=yes", "--compress-strings=no", "--compress-pos=no"]);
         command.arg(format!("--callgrind-out-file={}/%p", folder.display())).args(caches(profile));
         runs.extend(lines(command.arg(program).args([id, what, "--still"]))?);
@@ -126,10 +143,6 @@ fn of_variant(program: &Path, profile: Profile, id: &str, folder: &Path) -> Resu
             let text = profiles.first().context("the path of a hit did not run")?;
             of_variant.hit = path::hit(program, text)?;
         }
-    }
-    for run in lines(Command::new(program).args([id, "count_pages", "--still"]))? {
-        let pages = run.pages.with_context(|| format!("{}: no pages", run.measure))?;
-        of_variant.counts.insert(run.measure, Count { figure: pages as f64, misses: None });
     }
     Ok(of_variant)
 }
@@ -195,6 +208,8 @@ pub(crate) fn cell(profile: Profile) -> Result<PathBuf> {
 fn key(program: &Path, profile: Profile) -> Result<String> {
     let mut hasher = DefaultHasher::new();
     let bytes = fs::read(program).with_context(|| program.display().to_string())?;
+    // This program is who counts.
+    fs::read(std::env::current_exe()?)?.hash(&mut hasher);
     // What is loaded: not the debug information, which knows where the source's lines are.
     for segment in object::File::parse(&*bytes)?.segments() {
         segment.data()?.hash(&mut hasher);

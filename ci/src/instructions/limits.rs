@@ -57,11 +57,14 @@ impl Limits {
         order.sort_by_key(|variant| variant.depth);
         for variant in order {
             for measure in Measure::names() {
-                // A lookup where nothing is looked up has no figure, and its children's need none.
-                let Some(count) = counts.get(&variant.id, measure) else { continue };
+                let count = counts.get(&variant.id, measure);
+                let count = count
+                    .with_context(|| format!("{}: `{measure}` was not measured", variant.id))?;
                 let took = (count.figure * 100.0).round() / 100.0;
                 let inherited = limits.of(tree, &variant.id, measure);
-                if inherited.is_none_or(|of| (took - of).abs() > tolerance(variant, measure, of)) {
+                // Half of what is tolerated is left for the next run.
+                let differs = |of: f64| (took - of).abs() > tolerance(variant, measure, of) / 2.0;
+                if inherited.is_none_or(differs) {
                     limits
                         .0
                         .entry(variant.id.clone())

@@ -1,4 +1,5 @@
-//! What a hit executes, instruction by kind: which ones callgrind says, what they are the program's file.
+//! What a hit executes, instruction by kind. Callgrind says which instructions a hit executes; the program's file says
+//! what they are.
 
 use anyhow::{Result, bail, ensure};
 use iced_x86::{
@@ -29,6 +30,8 @@ pub(super) struct Mix {
 /// A function in callgrind's output.
 #[derive(Debug, Default)]
 struct Function<'a> {
+    /// The file that it is in.
+    object: &'a str,
     /// Addresses of its instructions, and how often each was executed.
     executed: Vec<(u64, u64)>,
     /// The functions that it called or jumped to, each time.
@@ -41,7 +44,7 @@ pub(super) fn hit(program: &Path, profile: &str) -> Result<[Mix; 2]> {
     let file = object::File::parse(&*bytes)?;
     let functions = functions(profile);
     let mix = |function: &str| -> Result<Mix> {
-        let addresses = executed(&functions, function);
+        let addresses = executed(&functions, program, function)?;
         ensure!(!addresses.is_empty(), "`{function}` was not seen");
         let path = addresses.into_iter().map(|address| decode(&file, address));
         Ok(Mix::of(path.collect::<Result<Vec<_>>>()?))
@@ -52,10 +55,13 @@ pub(super) fn hit(program: &Path, profile: &str) -> Result<[Mix; 2]> {
 /// The functions of a profile, by their symbols.
 fn functions(profile: &str) -> BTreeMap<&str, Function<'_>> {
     let mut functions: BTreeMap<&str, Function<'_>> = BTreeMap::new();
-    let (mut inside, mut callee, mut of_callee) = ("", "", false);
+    let (mut object, mut inside, mut callee, mut of_callee) = ("", "", "", false);
     for line in profile.lines() {
-        if let Some(name) = line.strip_prefix("fn=") {
+        if let Some(file) = line.strip_prefix("ob=") {
+            object = file;
+        } else if let Some(name) = line.strip_prefix("fn=") {
             inside = name;
+            functions.entry(inside).or_default().object = object;
         } else if let Some(name) = line.strip_prefix("cfn=") {
             callee = name;
         } else if let Some(calls) = line.strip_prefix("calls=") {
@@ -77,22 +83,33 @@ fn functions(profile: &str) -> BTreeMap<&str, Function<'_>> {
 }
 
 /// Addresses that every hit executes: in the function of this name, and in those that it calls or ends in, theirs
-/// included.
-fn executed(functions: &BTreeMap<&str, Function<'_>>, name: &str) -> BTreeSet<u64> {
-    let mut waiting: Vec<&str> =
-        functions.keys().filter(|symbol| symbol.contains(name)).copied().collect();
+/// included. All of it is in the program's own file, or it could not be looked up there.
+fn executed(
+    functions: &BTreeMap<&str, Function<'_>>,
+    program: &Path,
+    name: &str,
+) -> Result<BTreeSet<u64>> {
+    let named = functions.keys().filter(|symbol| symbol.contains(name));
+    let mut waiting: Vec<&str> = named.copied().collect();
     let mut seen = BTreeSet::new();
     let mut addresses = BTreeSet::new();
     while let Some(symbol) = waiting.pop() {
         let Some(function) = functions.get(symbol).filter(|_| seen.insert(symbol)) else {
             continue;
         };
-        let always = |(_, times): &&(_, u64)| *times >= HITS;
-        addresses
-            .extend(function.executed.iter().filter(|(_, times)| *times >= HITS).map(|(at, _)| at));
-        waiting.extend(function.called.iter().filter(always).map(|(callee, _)| callee));
+        let executed = function.executed.iter().filter(|(_, times)| *times >= HITS);
+        let executed: Vec<u64> = executed.map(|(address, _)| *address).collect();
+        let is_ours = Path::new(function.object).file_name() == program.file_name();
+        ensure!(
+            is_ours || executed.is_empty(),
+            "a hit calls `{symbol}` of {}, which cannot be looked up",
+            function.object
+        );
+        addresses.extend(executed);
+        let called = function.called.iter().filter(|(_, times)| *times >= HITS);
+        waiting.extend(called.map(|(callee, _)| callee));
     }
-    addresses
+    Ok(addresses)
 }
 
 fn decode(file: &object::File<'_>, address: u64) -> Result<Instruction> {
@@ -147,15 +164,17 @@ mod tests {
 
     #[test]
     fn what_every_hit_executes_is_of_the_path_calls_and_tail_jumps_included() {
-        let profile = "fn=cell::call_alloc\n0x10 5 1001\nfi=/other/file\n0x14 6 1000\n0x18 7 1\n\
+        let profile = "ob=/bin/cell\nfn=cell::call_alloc\n0x10 5 1001\nfi=/other/file\n0x14 6 1000\n0x18 7 1\n\
                        cfn=cold\ncalls=1 0x99 3\n0x18 7 5000\nfn=cold\n0x99 1 5000\n\
                        fn=cell::call_free\n0x20 9 1000\ncfn=heap::free\ncalls=1000 0x30 1\n0x20 9 2000\n\
                        fn=heap::free\n0x30 1 1000\n0x34 1 1000\n0x38 1 3\n";
         let functions = functions(profile);
-        let addresses = |name| executed(&functions, name).into_iter().collect::<Vec<_>>();
-        assert_eq!(addresses("call_alloc"), [0x10, 0x14]);
-        assert_eq!(addresses("call_free"), [0x20, 0x30, 0x34]);
+        let addresses = |name| executed(&functions, Path::new("/a/cell"), name).expect("ours");
+        assert_eq!(Vec::from_iter(addresses("call_alloc")), [0x10, 0x14]);
+        assert_eq!(Vec::from_iter(addresses("call_free")), [0x20, 0x30, 0x34]);
         assert!(addresses("call_realloc").is_empty());
+        let other = executed(&functions, Path::new("/a/other"), "call_free");
+        assert!(other.expect_err("another file").to_string().contains("of /bin/cell"));
     }
 
     #[test]

@@ -68,7 +68,7 @@ struct Shared {
 
 pub(super) fn take(matrix: &Matrix) -> Result<Vec<Stage>> {
     let mut programs = Programs::build(matrix.passport.profile)?;
-    programs.peers.insert(NULL.to_owned(), peers::program(NULL)?);
+    programs.peers.insert(NULL.to_owned(), peers::program(NULL, matrix.passport.profile)?);
     let sources = Sources { matrix, programs };
     let null = [sources.null(WS)?, sources.null(SMALL_WS)?];
     let shared = Shared { fallback: sources.fallback()?, slab: sources.slab(BEST)?, null };

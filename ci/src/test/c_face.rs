@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// One of each way to be built: the control, both kinds of the report's backend, and of the central backend those
-/// whose large blocks, registries and lists differ. `cargo ci programs` has all.
+/// whose large blocks, registries and ways with foreign blocks differ. `cargo ci programs` has all.
 const VARIANTS: [&str; 6] =
     [CONTROL, "superslab", "option-abd-hash", "address-map", "own-large", REFUSING];
 
