@@ -43,7 +43,7 @@ fn measure(rounds: u32, parts: &mut Vec<Part>) -> Result<()> {
     let (matrix, _) = bench::measured(&tree, &beside_peers)?;
     parts.push(("README.md", "peers", bench::standing(&matrix)));
 
-    let of_matrix = Options::for_ledger(Extent::of(false, rounds), false);
+    let of_matrix = Options::for_verdicts(Extent::of(false, rounds));
     let (matrix, cells) = bench::measured(&tree, &of_matrix)?;
     parts.push(("docs/measurements.md", "matrix", bench::text(&matrix, &tree)));
     parts.push(("docs/measurements.md", "ledger", ledger::text(&ledger::take(&tree, &matrix))));

@@ -104,6 +104,11 @@ impl Options {
         Self { extent, peers, ledger: true, seed: SEED, ..Self::default() }
     }
 
+    /// As [`for_ledger`](Self::for_ledger), and what the report's claims are judged by.
+    pub(crate) fn for_verdicts(extent: Extent) -> Self {
+        Self { verdicts: true, ..Self::for_ledger(extent, false) }
+    }
+
     /// The default variant, as a program's own allocator, and everybody else.
     pub(crate) fn beside_peers(extent: Extent, default: &str) -> Self {
         let variants = vec![default.to_owned()];
