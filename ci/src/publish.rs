@@ -6,10 +6,11 @@
 use crate::bench::{self, Extent, Options};
 use crate::instructions::{self, Counts};
 use crate::ledger;
-use crate::programs;
 use crate::workspace::{self, Profile, root};
 use anyhow::{Result, anyhow, ensure};
+use std::env;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// The command, as the markers name it.
 const BY: &str = "cargo ci publish";
@@ -50,8 +51,18 @@ fn measure(rounds: u32, parts: &mut Vec<Part>) -> Result<()> {
 
     let counts = Counts::take(&tree, Profile::Release)?;
     parts.push(("README.md", "instructions", instructions::told(default, &counts)?));
-    parts.push(("docs/c-face.md", "programs", programs::published(default, rounds)?));
+    parts.push(("docs/c-face.md", "programs", programs(default, rounds)?));
     bench::judge(&matrix, &tree, &cells, &of_matrix)
+}
+
+/// Real programs under the default variant's library, and under Debian's. In a process of its own: the memory of a
+/// program is seen from its parent's up, and by now this process has a lot.
+fn programs(default: &str, rounds: u32) -> Result<String> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args(["programs", "--peers", "--variants", default, "--rounds", &rounds.to_string()]);
+    let output = command.stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "`cargo ci programs` failed ({})", output.status);
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Puts a text between the markers of its name.

@@ -134,8 +134,9 @@ mod tests {
     fn counts(variants: &[(&str, f64)]) -> Counts {
         let of = |(id, hit): &(&str, f64)| {
             let count = serde_json::json!({ "figure": hit, "misses": null });
+            let of_each: BTreeMap<_, _> = Measure::names().map(|name| (name, &count)).collect();
             let mix = serde_json::json!({ "all": 0, "loads": 0, "stores": 0, "branches": 0, "calls": 0, "atomic": 0 });
-            (id.to_string(), serde_json::json!({ "counts": { "hit": count }, "hit": [mix, mix] }))
+            (id.to_string(), serde_json::json!({ "counts": of_each, "hit": [mix, mix] }))
         };
         let all: serde_json::Map<_, _> = variants.iter().map(of).collect();
         serde_json::from_value(serde_json::Value::Object(all)).expect("counts")

@@ -26,7 +26,7 @@ use rounds::{Cell, Failure, LIMIT, Plan, Taken};
 use serde::Serialize;
 use std::path::PathBuf;
 
-#[derive(clap::Args, Default)]
+#[derive(clap::Args)]
 pub(crate) struct Options {
     /// Programs to run, instead of all
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
@@ -76,15 +76,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("{}", table::text(&outcome));
     options.json.write(&outcome)?;
     refuse(&failures)
-}
-
-/// The tables of a variant beside Debian's allocators, as they are published.
-pub(crate) fn published(variant: &str, rounds: u32) -> Result<String> {
-    let variants = vec![variant.to_owned()];
-    let options = Options { peers: true, variants, rounds: Some(rounds), ..Options::default() };
-    let (outcome, failures) = measured(&options)?;
-    refuse(&failures)?;
-    Ok(table::text(&outcome))
 }
 
 /// Also what has failed, in lines.
