@@ -172,7 +172,7 @@ impl Central {
     }
 
     /// Puts a slab to which blocks came home where it belongs: back to the spans, if that was all of them.
-    fn settle<V: Shared>(&self, slab: &'static BitSlab, now: u32) {
+    fn settle<V: Shared>(&self, slab: &'static BitSlab, now: u64) {
         slab.touch(now);
         if slab.used() > 0 || !self.has_others(slab) {
             return self.rebin::<V>(slab);
@@ -273,7 +273,7 @@ impl Central {
 
     /// Gives the slab that stays without a block in use back to the spans, if that is what it was for
     /// `delay` milliseconds.
-    pub(super) fn retire_last<V: Shared>(&self, now: u32, delay: u32) {
+    pub(super) fn retire_last<V: Shared>(&self, now: u64, delay: u64) {
         let is_idle = |slab: &&BitSlab| slab.used() == 0 && slab.idle_ms(now) >= delay;
         while let Some(slab) = self.slabs().find(is_idle) {
             self.unbin(slab);

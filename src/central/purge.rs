@@ -28,7 +28,7 @@ use crate::sys::{clock, pages};
 use crate::variant::Unit;
 
 /// Purges in the time of `purge_ms`.
-const PURGES_PER_DELAY: u32 = 4;
+const PURGES_PER_DELAY: u64 = 4;
 /// Bytes of free blocks of one class that are worth a look at its slabs.
 pub(super) const MUCH_OF_A_CLASS: usize = 1 << 20;
 
@@ -36,7 +36,7 @@ pub(super) const MUCH_OF_A_CLASS: usize = 1 << 20;
 #[cold]
 #[inline(never)]
 pub(crate) fn tend<V: Shared>() {
-    let Some(delay) = V::PURGE_MS else { return };
+    let Some(delay) = V::PURGE_MS.map(u64::from) else { return };
     let spans = V::spans();
     let now = clock::now_ms();
     spans.set_now(now);
@@ -85,7 +85,7 @@ pub(super) fn reclaim_batches<V: Shared>() {
     }
 }
 
-fn purge<V: Shared>(now: u32, delay: u32, all: bool) {
+fn purge<V: Shared>(now: u64, delay: u64, all: bool) {
     V::counters().count(Event::Purge);
     V::spans().set_waits(false);
     let mut waiting = 0;
@@ -128,7 +128,7 @@ fn purge<V: Shared>(now: u32, delay: u32, all: bool) {
 
 /// Pages of the class's slabs that have memory and no block in use; how many bytes of free blocks wait for their
 /// time, in slabs that are mostly free. With the class's lock held.
-fn purge_pages<V: Shared>(class: ClassIdx, now: u32, delay: u32) -> usize {
+fn purge_pages<V: Shared>(class: ClassIdx, now: u64, delay: u64) -> usize {
     let bytes = V::CLASSES.block_bytes(class);
     let central = V::central(class);
     let mut waiting = 0;
@@ -156,7 +156,7 @@ fn purge_pages<V: Shared>(class: ClassIdx, now: u32, delay: u32) -> usize {
 }
 
 /// Free slots of a chunk. With the lock of the spans held.
-fn purge_slots<V: Shared>(chunk: &'static Chunk, now: u32, delay: u32) {
+fn purge_slots<V: Shared>(chunk: &'static Chunk, now: u64, delay: u64) {
     let age = |slot: SlotIdx| clock::since(chunk.freed_at[slot.index()].get(), now);
     let old = slots_in(chunk.dirty.get())
         .filter(|&slot| age(slot) >= delay)

@@ -13,7 +13,7 @@ use crate::chunk::{ALL, ALL_SLOTS, AVAILABLE, BitSlab, Chunk, Run};
 use crate::list::LinkedList;
 use crate::registry;
 use crate::stats::Event;
-use crate::sys::atomic::{AtomicU32, Ordering};
+use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
 use crate::sys::pages;
@@ -53,9 +53,9 @@ pub(crate) struct Spans {
     /// Mappings that were freed and wait to be used again.
     pub(super) kept: Kept,
     /// Milliseconds, as last looked at. [shared]
-    now: AtomicU32,
+    now: AtomicU64,
     /// When the last purge began. [shared]
-    pub(super) purged_at: AtomicU32,
+    pub(super) purged_at: AtomicU64,
     /// Whether much memory waits for its time to go back: 0 or 1. [shared]
     waits: AtomicU32,
 }
@@ -72,19 +72,19 @@ impl Spans {
             chunks: Cell::new(0),
             dirty_slots: Cell::new(0),
             kept: Kept::new(),
-            now: AtomicU32::new(0),
-            purged_at: AtomicU32::new(0),
+            now: AtomicU64::new(0),
+            purged_at: AtomicU64::new(0),
             waits: AtomicU32::new(0),
         }
     }
 
     /// Milliseconds, as [`tend`](super::tend) last saw them.
-    pub(crate) fn now(&self) -> u32 {
+    pub(crate) fn now(&self) -> u64 {
         // ORDERING: relaxed; a number that says when, and publishes nothing.
         self.now.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_now(&self, now: u32) {
+    pub(super) fn set_now(&self, now: u64) {
         // ORDERING: relaxed, as above.
         self.now.store(now, Ordering::Relaxed);
     }

@@ -55,7 +55,7 @@ pub(crate) struct Chunk {
     /// Whether it was mapped ahead of need, and so stays mapped. [spans]
     pub(crate) pinned: Cell<bool>,
     /// When a dirty slot became free, in milliseconds. [spans]
-    pub(crate) freed_at: [Cell<u32>; MAX_SLOTS],
+    pub(crate) freed_at: [Cell<u64>; MAX_SLOTS],
     /// Slots of the span that starts here; 0 where none does. [spans]
     pub(crate) span: [Cell<u8>; MAX_SLOTS],
     slabs: [BitSlab; MAX_SLOTS],

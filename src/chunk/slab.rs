@@ -48,7 +48,7 @@ pub(crate) struct BitSlab {
     /// since the slot, which had none, became a slab (Y4).
     bare: Cell<u16>,
     /// When a block last came home, in milliseconds.
-    touched_at: Cell<u32>,
+    touched_at: Cell<u64>,
 }
 
 const _: () = assert!(size_of::<BitSlab>() == CACHE_LINE);
@@ -208,7 +208,7 @@ impl BitSlab {
     }
 
     /// Notes that blocks have come home.
-    pub(crate) fn touch(&self, now: u32) {
+    pub(crate) fn touch(&self, now: u64) {
         self.untidy.set(true);
         self.touched_at.set(now);
     }
@@ -229,7 +229,7 @@ impl BitSlab {
     }
 
     /// Milliseconds since a block last came home.
-    pub(crate) fn idle_ms(&self, now: u32) -> u32 {
+    pub(crate) fn idle_ms(&self, now: u64) -> u64 {
         clock::since(self.touched_at.get(), now)
     }
 
@@ -240,7 +240,7 @@ impl BitSlab {
 
     /// Whether blocks have come home since its free pages were purged, the last one less than `delay`
     /// milliseconds ago.
-    pub(crate) fn is_waiting(&self, now: u32, delay: u32) -> bool {
+    pub(crate) fn is_waiting(&self, now: u64, delay: u64) -> bool {
         self.untidy.get() && self.idle_ms(now) < delay
     }
 
