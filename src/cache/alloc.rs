@@ -15,8 +15,13 @@ pub(crate) unsafe fn alloc<V: Cached>(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
         return unsafe { large::<V>(layout) };
     };
-    let list = V::cache().list(class);
-    let Some(block) = list.pop(step::<V>(class), V::KEEPS) else {
+    let cache = V::cache();
+    // Others' lists are closed while they are shut.
+    if V::COUNTED && cache.is_shut.get() {
+        // SAFETY: the caller's condition.
+        return unsafe { refill_cold::<V>(class, layout) };
+    }
+    let Some(block) = cache.list(class).pop(step::<V>(class), V::KEEPS) else {
         // SAFETY: the caller's condition.
         return unsafe { refill_cold::<V>(class, layout) };
     };

@@ -140,7 +140,7 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
     let start = unsafe { NonNull::new_unchecked(block) };
     match slots_of::<V>(block, layout) {
         // SAFETY: a live span, by the caller's condition.
-        Some(count) => unsafe { V::spans().give_span(start, count) },
+        Some(count) => unsafe { V::spans().give_span::<V>(start, count) },
         // SAFETY: the caller's condition.
         None => unsafe { own_free::<V>(start, layout) },
     }
@@ -171,7 +171,11 @@ fn tend<V: Cached>(may_open: bool) {
         State::NotYet | State::Gone => None,
     };
     match open {
-        Some(cache) => look_around::<V>(cache, ClassIdx::new(0)),
-        None => central::tend::<V>(),
+        Some(cache) => {
+            look_around::<V>(cache, ClassIdx::new(0));
+        }
+        None => {
+            central::tend::<V>();
+        }
     }
 }

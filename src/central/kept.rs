@@ -154,13 +154,15 @@ impl Kept {
         kept.max_by_key(|extent| clock::since(extent.get().freed_at, now))
     }
 
-    /// Gives back what has been kept for longer than `delay` milliseconds.
-    pub(super) fn drop_older(&self, now: u64, delay: u64) {
-        for extent in &self.extents {
-            if extent.get().bytes > 0 && clock::since(extent.get().freed_at, now) >= delay {
-                self.drop(extent);
-            }
-        }
+    /// Gives back up to `most` bytes of what has been kept for longer than `delay` milliseconds; says how many.
+    pub(super) fn drop_older(&self, now: u64, delay: u64, most: usize) -> usize {
+        let is_old = |extent: &&Cell<Extent>| {
+            extent.get().bytes > 0 && clock::since(extent.get().freed_at, now) >= delay
+        };
+        let Some(extent) = self.extents.iter().find(is_old) else { return 0 };
+        let bytes = extent.get().bytes.min(most);
+        self.drop_tail(extent, bytes);
+        bytes
     }
 
     fn drop(&self, extent: &Cell<Extent>) {
@@ -207,9 +209,9 @@ mod tests {
         assert_eq!(kept.bytes.get(), 0);
         // SAFETY: as above.
         unsafe { kept.put(start, 8 * PAGE, 7, NO_BOUND) };
-        kept.drop_older(10, 5);
+        kept.drop_older(10, 5, NO_BOUND);
         assert_eq!(kept.bytes.get(), 8 * PAGE);
-        kept.drop_older(12, 5);
+        kept.drop_older(12, 5, NO_BOUND);
         assert_eq!(kept.bytes.get(), 0);
     }
 
@@ -261,6 +263,6 @@ mod tests {
         // SAFETY: as above.
         unsafe { kept.put(start, 11 * PAGE, 100, 10 * PAGE) };
         assert!(kept.bytes.get() <= 10 * PAGE);
-        kept.drop_older(1000, 0);
+        while kept.drop_older(1000, 0, 2 * PAGE) > 0 {}
     }
 }
