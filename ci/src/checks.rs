@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Their file names.
-const CHECKS: [&str; 15] = [
+const CHECKS: [&str; 16] = [
     "first.c",
     "screen.c",
     "interposed.c",
     "filtered.c",
     "edges.c",
     "aligned.c",
+    "zeroed.c",
     "watched.c",
     "stress.c",
     ENDS,
