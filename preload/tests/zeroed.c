@@ -35,6 +35,26 @@ static void after_dirty_frees(size_t size)
         free(blocks[i]);
 }
 
+// More than a variant may have of its own, where the system's malloc serves the rest.
+static void many_at_once(size_t size)
+{
+    static unsigned char *blocks[8 * MIB / 40];
+    size_t count = 8 * MIB / size;
+    for (size_t i = 0; i < count; i++) {
+        CHECK((blocks[i] = malloc(size)) != NULL);
+        memset(blocks[i], 0xeb, malloc_usable_size(blocks[i]));
+    }
+    for (size_t i = 0; i < count; i++)
+        free(blocks[i]);
+    for (size_t i = 0; i < count; i++) {
+        CHECK((blocks[i] = calloc(1, size)) != NULL);
+        CHECK(is_zero(blocks[i], malloc_usable_size(blocks[i])));
+        memset(blocks[i], 0xeb, malloc_usable_size(blocks[i]));
+    }
+    for (size_t i = 0; i < count; i++)
+        free(blocks[i]);
+}
+
 // What was shortened or grown, and is used again.
 static void after_realloc(size_t size)
 {
@@ -56,10 +76,15 @@ int main(void)
         after_dirty_frees(size);
         after_realloc(size);
     }
-    for (size_t size = 70000; size <= 40 * MIB; size += size / 3 + 4001) {
+    for (size_t size = 70000; size <= 40 * MIB; size += size / 2 + 4001) {
         snprintf(circumstances, sizeof circumstances, ", of %zu bytes", size);
         after_dirty_frees(size);
         after_realloc(size);
+    }
+    static const size_t sizes[] = {40, 250, 1000, 5000};
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        snprintf(circumstances, sizeof circumstances, ", of %zu bytes", sizes[i]);
+        many_at_once(sizes[i]);
     }
     puts("ok");
 }
