@@ -32,7 +32,7 @@ mod spans;
 mod usage;
 
 pub(crate) use class::Central;
-pub(crate) use own::{HOPELESS, Moved, own_alloc, own_free, own_resize};
+pub(crate) use own::{HOPELESS, Moved, mapping_bytes, own_alloc, own_free, own_resize};
 pub(crate) use parked::Parked;
 use parked::parks;
 pub(crate) use purge::{at_stake, idle_bytes, purge_all, tend};
