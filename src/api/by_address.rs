@@ -84,8 +84,10 @@ impl<V: Served + AtDesk> ByAddress for V {
     }
 
     fn zeroed(size: usize) -> *mut u8 {
-        if V::BACKEND == Backend::System {
-            return next::zeroed(size, 16);
+        match V::BACKEND {
+            Backend::Central => return cache::zeroed::<V>(size),
+            Backend::System => return next::zeroed(size, 16),
+            Backend::SuperSlab => {}
         }
         let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
         // SAFETY: the size is above 0.

@@ -3,7 +3,7 @@
 //! Where the variant's lists are not counted plainly, or its registry is not a map, both go by the layout, which
 //! a lookup says.
 
-use super::alloc::alloc;
+use super::alloc::{alloc, alloc_zeroed};
 use super::desk::{COUNTS, Desk};
 use super::drain::overflow_cold;
 use super::free::free as free_by_layout;
@@ -66,6 +66,30 @@ pub(crate) fn malloc<V: AtDesk>(size: usize) -> *mut u8 {
     let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
     // SAFETY: the size is above 0.
     unsafe { alloc::<V>(layout) }
+}
+
+/// A block of `size` bytes, aligned to 16, zero to the end of what [`usable_size`] says; or null.
+pub(crate) fn zeroed<V: AtDesk>(size: usize) -> *mut u8 {
+    if V::COUNTED
+        && let Some(place) = V::desk().place_for(size)
+        // SAFETY: a place of a class, or 0, where no block is.
+        && let Some(block) = unsafe { V::desk().list_at(place) }.pop_counted()
+        && let Some(class) = class_at(place)
+    {
+        let block = block.as_ptr().cast::<u8>();
+        // SAFETY: a block of the class has that many bytes, and is nobody's yet.
+        unsafe { block.write_bytes(0, V::CLASSES.block_bytes(class)) };
+        return block;
+    }
+    zeroed_cold::<V>(size)
+}
+
+#[cold]
+#[inline(never)]
+fn zeroed_cold<V: AtDesk>(size: usize) -> *mut u8 {
+    let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
+    // SAFETY: the size is above 0.
+    unsafe { alloc_zeroed::<V>(layout) }
 }
 
 /// Gives a block back: to the next allocator, where it is not ours.

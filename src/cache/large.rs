@@ -2,7 +2,7 @@
 //!
 //! | bytes | alignment | served by |
 //! |---|---|---|
-//! | up to 512 KiB | up to a slot's, 64 KiB | a span |
+//! | up to 512 KiB | up to 1 MiB | a span |
 //! | more | more | a mapping |
 //!
 //! With `growth = "roomy"` a span may grow past 512 KiB where it is, up to its SuperSlab's end; then it takes a
@@ -11,7 +11,7 @@
 use super::drain::look_around;
 use super::exit::open;
 use super::{Cached, State};
-use crate::base::{ClassIdx, MAX_SLOTS, PAGE_BYTES, SLOT_BYTES, round_up};
+use crate::base::{CHUNK_BYTES, ClassIdx, MAX_SLOTS, PAGE_BYTES, SLOT_BYTES, quotient, round_up};
 use crate::central::{self, HOPELESS, mapping_bytes, own_alloc, own_free};
 use crate::sys::{pages, system};
 use crate::variant::{Fresh, Growth, Large, Zeroing};
@@ -20,6 +20,8 @@ use core::ptr::{self, NonNull};
 
 /// Bytes of the largest span that is claimed.
 const SPAN_MOST: usize = 512 << 10;
+/// The largest alignment of a span: larger ones have no place in a SuperSlab, whose first slot is its header.
+const ALIGN_MOST: usize = CHUNK_BYTES / 2;
 /// Bytes that a span can grow to: all slots but the header's.
 const GROWN_MOST: usize = (MAX_SLOTS - 1) * SLOT_BYTES;
 
@@ -45,7 +47,7 @@ pub(super) fn grown_slots<V: Cached>(layout: Layout) -> Option<usize> {
 }
 
 const fn slots_within(layout: Layout, most: usize) -> Option<usize> {
-    if layout.size() > most || layout.align() > SLOT_BYTES {
+    if layout.size() > most || layout.align() > ALIGN_MOST {
         return None;
     }
     Some(layout.size().div_ceil(SLOT_BYTES))
@@ -124,7 +126,10 @@ fn after_purge<V: Cached>(layout: Layout, alloc: impl Fn() -> *mut u8) -> *mut u
 fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<(NonNull<u8>, bool)> {
     tend::<V>(true);
     let find = || match span_slots(layout) {
-        Some(count) => V::spans().claim_span::<V>(count, growth),
+        Some(count) => {
+            let align = quotient(layout.align(), SLOT_BYTES).max(1);
+            V::spans().claim_span::<V>(count, align, growth)
+        }
         None => own_alloc::<V>(layout),
     };
     // Where the kernel refuses, what waits to be used again may be enough; not for what no machine has.

@@ -44,7 +44,7 @@ mod shut;
 mod trim;
 
 pub(crate) use address::{
-    AtDesk, free as free_at, malloc, quick, realloc as realloc_at, usable_size,
+    AtDesk, free as free_at, malloc, quick, realloc as realloc_at, usable_size, zeroed,
 };
 pub(crate) use alloc::{alloc, alloc_zeroed};
 pub(crate) use audit::audit;

@@ -2,11 +2,13 @@
 //! that were there a moment ago.
 //!
 //! Extents of whole pages, none of which touches another: neighbours are joined, and one is cut where
-//! less is wanted. So nobody need know how a mapping came about.
+//! less is wanted. So nobody need know how a mapping came about. What goes back leaves a hole, or, where there are many
+//! of those, addresses without memory (`retained`).
 //!
-//! Touched with the lock of the spans held. Never: holds more bytes than its bound, or a system call but
-//! to give memory back.
+//! Each operation looks at [`PLACES`] extents. Touched with the lock of the spans held. Never: holds more bytes than its
+//! bound, or a system call but to give memory back.
 
+use super::retained::Retained;
 use crate::sys::{clock, pages};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -35,11 +37,91 @@ const NONE: Extent = Extent { start: 0, bytes: 0, freed_at: 0 };
 pub(crate) struct Kept {
     extents: [Cell<Extent>; PLACES],
     bytes: Cell<usize>,
+    /// Blocks with mappings of their own that are in use.
+    live: Cell<usize>,
+    /// Times that a mapping may have been cut in two, or have come to lie alone. The fewer of these two is how many
+    /// mappings there may be of such blocks.
+    cuts: Cell<usize>,
+    /// What was given up where those are many.
+    pub(super) retained: Retained,
 }
+
+/// Cuts from which on there is room to remember ranges.
+const SOME_CUTS: usize = 256;
+/// Mappings from which on ranges are remembered, and not unmapped: well below what the kernel allows, since a program has
+/// mappings besides.
+const MANY_MAPPINGS: usize = 24_000;
 
 impl Kept {
     pub(super) const fn new() -> Self {
-        Self { extents: [const { Cell::new(NONE) }; PLACES], bytes: Cell::new(0) }
+        Self {
+            extents: [const { Cell::new(NONE) }; PLACES],
+            bytes: Cell::new(0),
+            live: Cell::new(0),
+            cuts: Cell::new(0),
+            retained: Retained::new(),
+        }
+    }
+
+    /// Notes that there is one more block with a mapping of its own; where it lies alone, that is one more mapping.
+    pub(super) fn add_live(&self, alone: bool) {
+        self.live.set(self.live.get() + 1);
+        if alone {
+            self.add_cut();
+        }
+    }
+
+    /// Notes that there is one such block fewer.
+    pub(super) fn remove_live(&self) {
+        self.live.set(self.live.get() - 1);
+    }
+
+    /// Notes that a mapping was cut.
+    pub(super) fn add_cut(&self) {
+        self.cuts.set(self.cuts.get() + 1);
+        if self.cuts.get() == SOME_CUTS {
+            self.retained.prepare();
+        }
+    }
+
+    /// Whether there may be so many mappings that no more holes are made.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.live.get().min(self.cuts.get()) >= MANY_MAPPINGS
+    }
+
+    /// Gives a range back, with its addresses or without.
+    ///
+    /// # Safety
+    /// The range is whole pages, mapped by `sys::pages`, and nobody refers to it.
+    pub(super) unsafe fn let_go(&self, start: NonNull<u8>, bytes: usize) {
+        if !self.is_crowded() {
+            self.add_cut();
+            // SAFETY: the caller's condition.
+            if unsafe { pages::unmap(start, bytes) } {
+                return;
+            }
+        }
+        // SAFETY: the caller's condition. Where the kernel keeps the memory, since the program has locked it, the range
+        // cannot be taken for zero: it is lost.
+        if unsafe { pages::purge(start, bytes) } {
+            self.retained.put(start.expose_provenance().get(), bytes);
+        }
+    }
+
+    /// Unmaps up to `most` ranges that were remembered, if that makes no holes too many; says how many.
+    pub(super) fn unmap_retained(&self, most: usize) -> usize {
+        let unmap_one = || {
+            let (start, bytes) = if self.is_crowded() { None } else { self.retained.take_any() }?;
+            // SAFETY: taken out of what is remembered, so nobody refers to it (H1).
+            let unmapped = unsafe { pages::unmap(start, bytes) };
+            if unmapped {
+                self.add_cut();
+            } else {
+                self.retained.put(start.addr().get(), bytes);
+            }
+            unmapped.then_some(())
+        };
+        core::iter::from_fn(unmap_one).take(most).count()
     }
 
     /// Bytes that are kept.
@@ -93,15 +175,12 @@ impl Kept {
         Some((NonNull::new(ptr::with_exposed_provenance_mut(start))?, bytes))
     }
 
-    /// Keeps an extent of whole pages, and gives back what is then too much: the oldest first.
+    /// Keeps an extent of whole pages, at most as many as the bound, and gives back what is then too much: the oldest
+    /// first.
     ///
     /// # Safety
     /// The range is mapped by `sys::pages`, and nobody refers to it.
     pub(super) unsafe fn put(&self, start: NonNull<u8>, bytes: usize, now: u64, bound: usize) {
-        if bytes > bound {
-            // SAFETY: the caller's condition.
-            return unsafe { pages::unmap(start, bytes) };
-        }
         let mut joined = Extent { start: start.expose_provenance().get(), bytes, freed_at: now };
         self.bytes.set(self.bytes.get() + bytes);
         for extent in &self.extents {
@@ -173,7 +252,7 @@ impl Kept {
     fn drop_tail(&self, extent: &Cell<Extent>, bytes: usize) {
         if let Some(tail) = self.cut(extent, bytes) {
             // SAFETY: whoever put it here gave it up, and it is taken out.
-            unsafe { pages::unmap(tail, bytes) };
+            unsafe { self.let_go(tail, bytes) };
         }
     }
 

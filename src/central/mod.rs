@@ -28,6 +28,7 @@ mod own;
 mod parked;
 mod purge;
 mod records;
+mod retained;
 mod spans;
 mod usage;
 

@@ -45,14 +45,17 @@ const fn bound<V: Shared>() -> usize {
 /// A mapping for a layout: start, and whether it is zero. `None` when memory is exhausted.
 pub(crate) fn own_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     let (start, zero) = find::<V>(layout)?;
-    if V::BY_ADDRESS {
-        let bytes = mapping_bytes::<V>(layout.size());
-        if !V::records().add(start, bytes) {
-            // SAFETY: found above, and nobody knows of it.
-            unsafe { pages::unmap(start, bytes) };
-            return None;
-        }
+    let bytes = mapping_bytes::<V>(layout.size());
+    if V::BY_ADDRESS && !V::records().add(start, bytes) {
+        // SAFETY: found above, and nobody knows of it.
+        unsafe { V::spans().let_go(start, bytes) };
+        return None;
     }
+    let spans = V::spans();
+    spans.lock.with(|| {
+        spans.kept.add_live(zero && layout.align() > PAGE_BYTES);
+        spans.reserve();
+    });
     Some((start, zero))
 }
 
@@ -79,15 +82,17 @@ fn find<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
                 return Some((start, false));
             }
             // SAFETY: as above; it is as it was.
-            unsafe { pages::unmap(start, kept) };
+            unsafe { spans.let_go(start, kept) };
         }
     } else {
         spans.lock.with(|| make_way::<V>(bytes));
     }
-    if is_aligned {
-        return Some((pages::map_aligned(bytes, layout.align())?, true));
-    }
-    Some((pages::map(bytes)?, true))
+    let retained = spans.lock.with(|| spans.kept.retained.take(bytes, layout.align()));
+    let start = retained.or_else(|| match is_aligned {
+        true => pages::map_aligned(bytes, layout.align()),
+        false => pages::map(bytes),
+    });
+    Some((start?, true))
 }
 
 /// Before more memory is mapped, gives back as much of what is kept; not for what no machine has. With the lock of the
@@ -107,6 +112,7 @@ pub(crate) unsafe fn own_free<V: Shared>(start: NonNull<u8>, layout: Layout) {
     if V::BY_ADDRESS {
         V::records().remove(start, bytes);
     }
+    V::spans().lock.with(|| V::spans().kept.remove_live());
     // SAFETY: the caller's condition.
     unsafe { give_up::<V>(start, bytes) };
 }
@@ -114,10 +120,6 @@ pub(crate) unsafe fn own_free<V: Shared>(start: NonNull<u8>, layout: Layout) {
 /// # Safety
 /// The range is whole pages of mappings, and nobody refers to it.
 unsafe fn give_up<V: Shared>(start: NonNull<u8>, bytes: usize) {
-    if V::KEEP_MIB == 0 {
-        // SAFETY: the caller's condition.
-        return unsafe { pages::unmap(start, bytes) };
-    }
     // SAFETY: the caller's condition.
     unsafe { V::spans().keep(start, bytes, bound::<V>()) };
 }
@@ -157,10 +159,11 @@ pub(crate) unsafe fn own_resize<V: Shared>(
     let resize = || unsafe { pages::resize(start, old, new) };
     let moved =
         if V::BY_ADDRESS { V::records().change(start, (old, new), resize) } else { resize() };
-    match moved {
-        Some(start) => Moved::To(start),
-        None => Moved::No,
+    let Some(at) = moved else { return Moved::No };
+    if at != start {
+        V::spans().lock.with(|| V::spans().kept.add_cut());
     }
+    Moved::To(at)
 }
 
 /// Notes that a mapping changed its length where it is.

@@ -64,6 +64,8 @@ const MOST: u64 = 64 * 1024;
 const SLABS: u32 = 16;
 /// Chunks that are looked at before the lock of the spans is given up.
 const CHUNKS: u32 = 4;
+/// Remembered ranges that are unmapped before it is.
+const RANGES: usize = 16;
 /// Pages of kept mappings that go back before it is.
 const PAGES: usize = 1024;
 
@@ -330,6 +332,11 @@ fn tidy_slots<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> bo
         let dropped = spans.kept.drop_older(terms.now, terms.delay, PAGES * PAGE_BYTES);
         if dropped > 0 {
             budget.spend_pages(quotient(dropped, PAGE_BYTES));
+            return false;
+        }
+        let unmapped = spans.kept.unmap_retained(RANGES);
+        if unmapped > 0 {
+            budget.spend(unmapped * PER_CALL);
             return false;
         }
         for _ in 0..CHUNKS {

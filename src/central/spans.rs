@@ -17,8 +17,9 @@
 use super::Shared;
 use super::kept::Kept;
 use super::purge::{Budget, Round, purge_slots, reclaim_batches};
+use super::retained::Retained;
 use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in};
-use crate::chunk::{ALL, ALL_SLOTS, AVAILABLE, BitSlab, Chunk, Run, SOILED};
+use crate::chunk::{ALL, ALL_SLOTS, AVAILABLE, BitSlab, Chunk, Run, SOILED, Wanted};
 use crate::list::LinkedList;
 use crate::registry;
 use crate::stats::Event;
@@ -30,6 +31,8 @@ use crate::variant::{Growth, Reclaim};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
+/// Bytes of addresses that are seen to for chunks.
+const RESERVE: usize = 512 << 20;
 /// Chunks that are compared before slots are taken.
 const LOOKS: usize = 8;
 /// Bytes that are worth a hurry, and the part of all memory that they must be, too.
@@ -77,6 +80,9 @@ pub(crate) struct Spans {
     regretted: Cell<u32>,
     /// Mappings that were freed and wait to be used again.
     pub(super) kept: Kept,
+    /// Whether addresses for chunks were seen to, and what of them is left.
+    has_reserve: Cell<bool>,
+    reserved: Retained,
     /// Milliseconds, as last looked at. [shared]
     now: AtomicU64,
     /// Whether much memory waits for its time to go back: 0, [`WAITS`], or [`WAITS`] with [`SEEN`]. [shared]
@@ -108,6 +114,8 @@ impl Spans {
             early: Cell::new(0),
             regretted: Cell::new(0),
             kept: Kept::new(),
+            has_reserve: Cell::new(false),
+            reserved: Retained::new(),
             now: AtomicU64::new(0),
             waits: AtomicU32::new(0),
             round: Round::new(),
@@ -162,11 +170,15 @@ impl Spans {
         free >= bytes && free >= quotient(all, part)
     }
 
-    /// Keeps a mapping that was freed.
+    /// Keeps a mapping that was freed, or gives it back where it has more than `bound` bytes.
     ///
     /// # Safety
     /// As for [`Kept::put`].
     pub(super) unsafe fn keep(&self, start: NonNull<u8>, bytes: usize, bound: usize) {
+        if bytes > bound {
+            // SAFETY: the caller's condition.
+            return unsafe { self.let_go(start, bytes) };
+        }
         self.lock.with(|| {
             // SAFETY: the caller's condition.
             unsafe { self.kept.put(start, bytes, self.now(), bound) };
@@ -176,38 +188,53 @@ impl Spans {
         });
     }
 
+    /// Gives back a range of its own, as [`Kept::let_go`] does, but not with the lock held where it is unmapped: it may be
+    /// large.
+    ///
+    /// # Safety
+    /// As for [`Kept::let_go`].
+    pub(super) unsafe fn let_go(&self, start: NonNull<u8>, bytes: usize) {
+        let is_crowded = self.lock.with(|| {
+            self.kept.add_cut();
+            self.kept.is_crowded()
+        });
+        // SAFETY: the caller's condition.
+        if is_crowded || !unsafe { pages::unmap(start, bytes) } {
+            // SAFETY: the caller's condition; where the kernel refused, the range is as it was.
+            self.lock.with(|| unsafe { self.kept.let_go(start, bytes) });
+        }
+    }
+
     /// Claims a slot for a slab: its chunk, and whether it has no memory. Maps a chunk where there is none and
     /// `may_map` says so; says whether it did. `None` when memory is exhausted.
     pub(crate) fn claim_slot<V: Shared>(
         &self,
         may_map: bool,
     ) -> Option<(&'static Chunk, SlotIdx, bool, bool)> {
-        let claimed = self.claim::<V>(1, Growth::Tight, 0, may_map)?;
+        let wanted = Wanted { count: 1, align: 1, growth: Growth::Tight };
+        let claimed = self.claim::<V>(wanted, 0, may_map)?;
         Some((claimed.chunk, claimed.slot, claimed.clean, claimed.mapped))
     }
 
-    /// Claims the slots of a large block: its start, and whether they are zero.
+    /// Claims the slots of a large block, the first of which is a multiple of `align`: its start, and whether they are
+    /// zero.
     pub(crate) fn claim_span<V: Shared>(
         &self,
         count: usize,
+        align: usize,
         growth: Growth,
     ) -> Option<(NonNull<u8>, bool)> {
-        let claimed = self.claim::<V>(count, growth, count as u8, true)?;
+        let wanted = Wanted { count, align, growth };
+        let claimed = self.claim::<V>(wanted, count as u8, true)?;
         Some((claimed.chunk.slot_start(claimed.slot), claimed.clean))
     }
 
-    /// Claims `count` slots, the first of which begins a span of `span`: free ones, else those that reclaiming
-    /// frees, else, if it may be, those of a chunk that is mapped.
-    fn claim<V: Shared>(
-        &self,
-        count: usize,
-        growth: Growth,
-        span: u8,
-        may_map: bool,
-    ) -> Option<Claimed> {
+    /// Claims slots, the first of which begins a span of `span`: free ones, else those that reclaiming frees, else, if
+    /// it may be, those of a chunk that is mapped.
+    fn claim<V: Shared>(&self, wanted: Wanted, span: u8, may_map: bool) -> Option<Claimed> {
         let claim_free = || {
-            let (chunk, slot) = self.find(count, growth)?;
-            let clean = self.mark_used(chunk, slot, count);
+            let (chunk, slot) = self.find(wanted)?;
+            let clean = self.mark_used(chunk, slot, wanted.count);
             chunk.span[slot.index()].set(span);
             Some(Claimed { chunk, slot, clean, mapped: false })
         };
@@ -232,13 +259,13 @@ impl Spans {
     }
 
     /// The free slots that take the least memory, among the first few chunks that have enough.
-    fn find(&self, count: usize, growth: Growth) -> Option<(&'static Chunk, SlotIdx)> {
+    fn find(&self, wanted: Wanted) -> Option<(&'static Chunk, SlotIdx)> {
         let mut best: Option<(Run, &'static Chunk)> = None;
         for (looks, chunk) in self.available.iter().enumerate() {
             if looks >= LOOKS && (best.is_some() || looks >= MOST_LOOKS) {
                 break;
             }
-            let Some(run) = chunk.find_run(count, growth) else { continue };
+            let Some(run) = chunk.find_run(wanted) else { continue };
             if run.is_dirty || best.is_none() {
                 best = Some((run, chunk));
             }
@@ -432,16 +459,19 @@ impl Spans {
 
     // ---- chunks ----------------------------------------------------------------------------------
 
-    /// Maps a chunk and registers it; `None` when memory, or the registry, is exhausted.
+    /// Maps a chunk and registers it; `None` when memory, or the registry, is exhausted. Where the kernel maps nothing any
+    /// more, addresses that were given up may do.
     fn map<V: Shared>(&self) -> Option<&'static Chunk> {
-        let pages = pages::map_aligned(CHUNK_BYTES, CHUNK_BYTES)?;
+        let pages = pages::map_aligned(CHUNK_BYTES, CHUNK_BYTES)
+            .or_else(|| self.kept.retained.take(CHUNK_BYTES, CHUNK_BYTES))
+            .or_else(|| self.reserved.take(CHUNK_BYTES, CHUNK_BYTES))?;
         // SAFETY: fresh pages of that size, aligned so, which nobody else knows of; they are unmapped
         // only when nobody can find them any more.
         let chunk = unsafe { Chunk::create(pages) };
         let covered = !V::COUNTED || V::class_map().cover(pages.addr().get());
         if !covered || !registry::insert::<V>(&chunk.superslab) {
             // SAFETY: nobody has found the chunk, since it is not registered.
-            unsafe { pages::unmap(pages, CHUNK_BYTES) };
+            unsafe { self.kept.let_go(pages, CHUNK_BYTES) };
             return None;
         }
         // SAFETY: mapped above.
@@ -452,6 +482,19 @@ impl Spans {
         self.free_slots.set(self.free_slots.get() + ALL_SLOTS.count_ones());
         self.available.push(chunk);
         Some(chunk)
+    }
+
+    /// Where there are many mappings, sees to addresses for chunks, for when the kernel maps no more.
+    pub(super) fn reserve(&self) {
+        if self.has_reserve.get() || !self.kept.is_crowded() {
+            return;
+        }
+        self.has_reserve.set(true);
+        if let Some(start) = pages::map(RESERVE) {
+            // SAFETY: mapped above.
+            unsafe { pages::refuse_huge_pages(start, RESERVE) };
+            self.reserved.put(start.expose_provenance().get(), RESERVE);
+        }
     }
 
     /// Maps a chunk that nobody needs yet, for good.
@@ -472,7 +515,7 @@ impl Spans {
         // Locked pages, which go with the mapping.
         self.dirty_slots.set(self.dirty_slots.get() - chunk.dirty.get().count_ones());
         // SAFETY: no block of the chunk is out, it is in no list, and no lookup finds it (X4).
-        unsafe { pages::unmap(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
+        unsafe { self.kept.let_go(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
         true
     }
 

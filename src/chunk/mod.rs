@@ -152,10 +152,19 @@ impl Chunk {
         self.free.get() == ALL_SLOTS && self.purgeable() == 0
     }
 
-    /// Where `count` free slots are best taken.
-    pub(crate) fn find_run(&self, count: usize, growth: Growth) -> Option<Run> {
-        best_run(self.free.get(), self.dirty.get(), count, growth)
+    /// Where free slots are best taken.
+    pub(crate) fn find_run(&self, wanted: Wanted) -> Option<Run> {
+        best_run(self.free.get(), self.dirty.get(), wanted)
     }
+}
+
+/// Slots that are to be taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) count: usize,
+    /// What the first one's number is to be a multiple of: a power of two.
+    pub(crate) align: usize,
+    pub(crate) growth: Growth,
 }
 
 /// A run of slots that could be taken.
@@ -176,9 +185,10 @@ impl Run {
     }
 }
 
-/// The run of `count` slots of `free` that are all `dirty`, or else of any, in the tightest hole, or with the
+/// The run of wanted slots of `free` that are all `dirty`, or else of any, in the tightest hole, or with the
 /// most dirty slots ahead.
-fn best_run(free: u32, dirty: u32, count: usize, growth: Growth) -> Option<Run> {
+fn best_run(free: u32, dirty: u32, wanted: Wanted) -> Option<Run> {
+    let Wanted { count, align, growth } = wanted;
     let mut best = None;
     let mut rest = free;
     while rest != 0 {
@@ -186,6 +196,9 @@ fn best_run(free: u32, dirty: u32, count: usize, growth: Growth) -> Option<Run> 
         let len = (rest >> first).trailing_ones() as usize;
         rest &= !bit_range(first, first + len);
         for start in first..(first + len + 1).saturating_sub(count).max(first) {
+            if start & (align - 1) != 0 {
+                continue;
+            }
             let run = bit_range(start, start + count);
             let is_dirty = dirty & run == run;
             let suits = match growth {
@@ -204,8 +217,8 @@ mod tests {
 
     #[test]
     fn the_smallest_hole_that_fits() {
-        let find =
-            |mask, count| best_run(mask, 0, count, Growth::Tight).map(|run| run.slot().index());
+        let tight = |count| Wanted { count, align: 1, growth: Growth::Tight };
+        let find = |mask, count| best_run(mask, 0, tight(count)).map(|run| run.slot().index());
         assert_eq!(find(0b1110_0110, 2), Some(1));
         assert_eq!(find(0b1110_0110, 3), Some(5));
         assert_eq!(find(0b1110_0110, 4), None);
@@ -214,17 +227,30 @@ mod tests {
     }
 
     #[test]
+    fn at_a_multiple() {
+        let find = |free, count, align| {
+            let wanted = Wanted { count, align, growth: Growth::Tight };
+            best_run(free, 0, wanted).map(|run| run.slot().index())
+        };
+        assert_eq!((find(ALL_SLOTS, 1, 2), find(ALL_SLOTS, 8, 16)), (Some(2), Some(16)));
+        assert_eq!((find(ALL_SLOTS, 1, 32), find(0b1110, 2, 4)), (None, None));
+        assert_eq!(find(0b1111_0110, 3, 4), Some(4));
+    }
+
+    #[test]
     fn dirty_slots_first() {
-        let run = best_run(0b1111_0110, 0b0110_0000, 2, Growth::Tight).expect("a run");
+        let tight = |count| Wanted { count, align: 1, growth: Growth::Tight };
+        let run = best_run(0b1111_0110, 0b0110_0000, tight(2)).expect("a run");
         assert_eq!((run.slot().index(), run.is_dirty), (5, true));
-        let run = best_run(0b1111_0110, 0b0110_0000, 3, Growth::Tight).expect("a run");
+        let run = best_run(0b1111_0110, 0b0110_0000, tight(3)).expect("a run");
         assert_eq!((run.slot().index(), run.is_dirty), (4, false));
     }
 
     #[test]
     fn the_most_dirty_slots_ahead() {
         let find = |free, dirty, count| {
-            best_run(free, dirty, count, Growth::Roomy).map(|run| run.slot().index())
+            let wanted = Wanted { count, align: 1, growth: Growth::Roomy };
+            best_run(free, dirty, wanted).map(|run| run.slot().index())
         };
         assert_eq!(find(0b1111_0110, 0b1111_0110, 1), Some(4));
         assert_eq!(find(0b1111_0110, 0b0001_0110, 1), Some(1));

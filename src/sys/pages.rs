@@ -81,18 +81,14 @@ pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     Some(block)
 }
 
-/// Gives pages back to the kernel.
+/// Gives pages back to the kernel. False, and nothing changed, where it has no room for one more hole between mappings.
 ///
 /// # Safety
 /// The range came from this module, and nothing refers to it any more.
-pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
+pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) -> bool {
     let arguments = [start.addr().get(), bytes, 0, 0, 0, 0];
     // SAFETY: the range is mapped and unreferenced, by the caller's condition.
-    if unsafe { kernel::call(libc::SYS_munmap, arguments) }.is_none() {
-        // The kernel has no room for one more hole between mappings: it may have the memory all the same.
-        // SAFETY: as above.
-        let _ = unsafe { purge(start, bytes) };
-    }
+    unsafe { kernel::call(libc::SYS_munmap, arguments) }.is_some()
 }
 
 /// Lets the kernel have the memory of whole pages, which stay mapped and read as zero from here on.
