@@ -323,6 +323,20 @@ impl Spans {
         true
     }
 
+    /// Unmaps every chunk, and every mapping that was kept.
+    ///
+    /// # Safety
+    /// Nobody refers to a block of the variant, or will ask for one.
+    pub(crate) unsafe fn release(&self) {
+        self.lock.with(|| {
+            self.kept.give_back(usize::MAX, self.now());
+            for chunk in self.all() {
+                // SAFETY: nobody refers to what is in it, by the caller's condition, and the list has gone past it.
+                unsafe { pages::unmap(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
+            }
+        });
+    }
+
     /// Whether the dirty slots are as many as are counted; for audits.
     pub(crate) fn counts_dirty(&self) -> bool {
         let dirty: u32 = self.all().map(|chunk| chunk.dirty.get().count_ones()).sum();
