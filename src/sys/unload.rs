@@ -287,3 +287,24 @@ unsafe extern "C" fn look(object: *mut libc::dl_phdr_info, _: usize, found: *mut
     }
     0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_known_as_one_and_marks_are_not_set() {
+        assert_eq!(place(), Place::Program);
+        let marks = marks().expect("memory");
+        assert!(matches!(end(), End::Object));
+        for (which, set) in [(MAIN, "either"), (EXIT, "process")] {
+            // SAFETY: a semaphore, which `marks` initialised.
+            assert_eq!(unsafe { libc::sem_post(mark(marks, which)) }, 0);
+            assert!(match end() {
+                End::Object => false,
+                End::Either => set == "either",
+                End::Process => set == "process",
+            });
+        }
+    }
+}
