@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Their file names.
-const CHECKS: [&str; 15] = [
+const CHECKS: [&str; 16] = [
     "first.c",
     "screen.c",
     "interposed.c",
     "filtered.c",
     "edges.c",
     "aligned.c",
+    "zeroed.c",
     "watched.c",
     "stress.c",
     ENDS,
@@ -24,6 +25,21 @@ const CHECKS: [&str; 15] = [
     EXHAUSTS,
     FOREIGN,
     "operators.cpp",
+];
+
+/// The program that has its own of some forms of C++'s operators, and the sets of them: it is compiled for each.
+const REPLACES: &str = "replaced.cpp";
+const REPLACED: [&str; 10] = [
+    "NEW",
+    "NEW_ARRAY",
+    "NEW_ALIGNED",
+    "NEW_ARRAY_ALIGNED",
+    "DELETE",
+    "DELETE_ARRAY",
+    "DELETE_ALIGNED",
+    "DELETE_ARRAY_ALIGNED",
+    "NEW|DELETE",
+    "NEW_ALIGNED|DELETE_ALIGNED",
 ];
 
 /// The program that is told how often to fork among busy threads.
@@ -73,8 +89,10 @@ enum End {
 impl Checks {
     pub(crate) fn build() -> Result<Self> {
         tools::need(&[tools::GCC, tools::GXX])?;
-        let build = |name| Ok(Check { name, program: compile(name)? });
-        Ok(Self(CHECKS.into_iter().map(build).collect::<Result<_>>()?))
+        let build = |(name, replaced)| Ok(Check { name, program: compile(name, replaced)? });
+        let once = CHECKS.into_iter().map(|name| (name, None));
+        let replacing = REPLACED.into_iter().map(|forms| (REPLACES, Some(forms)));
+        Ok(Self(once.chain(replacing).map(build).collect::<Result<_>>()?))
     }
 
     /// Runs them under a variant's library, or under the system's malloc; says which failed, and how.
@@ -131,14 +149,16 @@ impl Check {
 }
 
 /// Builds a check, as its users build their programs: without what the compiler knows about `malloc`.
-fn compile(name: &str) -> Result<PathBuf> {
+fn compile(name: &str, replaced: Option<&str>) -> Result<PathBuf> {
     let folder = workspace::target().join("preload/checks");
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let program = folder.join(name.replace('.', "-"));
+    let program = [name].into_iter().chain(replaced).collect::<Vec<_>>().join("-");
+    let program = folder.join(program.replace(['.', '|'], "-"));
     let is_cxx = name.ends_with(".cpp");
     let mut command = Command::new(if is_cxx { "g++" } else { "gcc" });
     command.arg(if is_cxx { "-std=c++17" } else { "-std=gnu11" });
-    command.args(["-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-fno-builtin", "-o"]);
+    command.args(["-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-fno-builtin"]);
+    command.args(replaced.map(|forms| format!("-DREPLACED={forms}"))).arg("-o");
     command.arg(&program).arg(workspace::root().join("preload/tests").join(name)).arg("-ldl");
     must_succeed(&mut command)?;
     Ok(program)

@@ -3,9 +3,9 @@
 use crate::builds;
 use crate::workspace::{self, Profile, cargo, must_succeed};
 use anyhow::{Context, Result, bail, ensure};
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, Register};
 use object::read::elf::{Dyn, ElfFile64, ProgramHeader};
-use object::{Object, ObjectSegment, ObjectSymbol, elf};
+use object::{Object, ObjectSegment, ObjectSymbol, ObjectSymbolTable, RelocationTarget, elf};
 use std::path::{Path, PathBuf};
 
 /// What it exports, and nothing else: the C library's names, and C++'s operators.
@@ -62,6 +62,12 @@ const EXPORTS: [&str; 47] = [
 /// The hit paths of the default variant, and the instructions that each may take, its return included.
 pub(crate) const HITS: [(&str, usize); 2] = [("malloc", 12), ("free", 14)];
 
+/// The same of C++'s `operator new` and `operator delete`, which are to be no longer.
+pub(crate) const OPERATOR_HITS: [(&str, usize); 2] = [("_Znwm", 12), ("_ZdlPv", 14)];
+
+/// What tools that wrap these functions must tell apart.
+const APART: [&str; 4] = ["free", "_ZdlPv", "_ZdaPv", "_ZdlPvSt11align_val_t"];
+
 /// Builds the library of each variant, unless it is there; returns where they are.
 pub(crate) fn libraries(
     variants: &[impl AsRef<str> + Sync],
@@ -115,7 +121,10 @@ pub(crate) fn check_linked(library: &Path) -> Result<()> {
     let linked: Vec<_> = names.filter(|name| panics(name)).collect();
     ensure!(linked.is_empty(), "panics are linked into it: {linked:?}");
     let endian = file.endian();
-    let needed = needed(&file)?;
+    let soname = entries(&file, elf::DT_SONAME)?;
+    ensure!(soname == ["libhakmem.so"], "its name is {soname:?}");
+    check_operators(&file)?;
+    let needed = entries(&file, elf::DT_NEEDED)?;
     let known = ["libc.so.6", "ld-linux-x86-64.so.2"];
     let more: Vec<_> = needed.iter().filter(|name| !known.contains(&name.as_str())).collect();
     ensure!(more.is_empty(), "it needs {more:?} too");
@@ -125,35 +134,69 @@ pub(crate) fn check_linked(library: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The libraries that the loader brings along with it.
-fn needed(file: &ElfFile64<'_, object::Endianness>) -> Result<Vec<String>> {
+/// Checks that the loader is asked for C++'s operators, and for nothing else that the library has itself; that no two
+/// functions are one which must be told apart; and that `operator new` leaves no frame behind where it has no block at
+/// hand: what it goes on to may throw.
+fn check_operators(file: &ElfFile64<'_, object::Endianness>) -> Result<()> {
+    let table = file.dynamic_symbol_table().context("no dynamic symbols")?;
+    for (_, relocation) in file.dynamic_relocations().into_iter().flatten() {
+        let RelocationTarget::Symbol(index) = relocation.target() else { continue };
+        let symbol = table.symbol_by_index(index)?;
+        let name = symbol.name()?;
+        let is_operator = name.starts_with("_Zn") || name.starts_with("_Zd");
+        ensure!(is_operator || symbol.is_undefined(), "it asks for its own `{name}`");
+    }
+    let mut addresses =
+        APART.iter().map(|name| Ok(function(file, name)?.0)).collect::<Result<Vec<_>>>()?;
+    addresses.sort_unstable();
+    addresses.dedup();
+    ensure!(addresses.len() == APART.len(), "some of {APART:?} are one function");
+    let (address, code) = function(file, "_Znwm")?;
+    let code = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
+    let leaves_frame = |it: &Instruction| {
+        it.op0_register() == Register::RSP
+            || (it.is_stack_instruction() && it.mnemonic() != Mnemonic::Ret)
+    };
+    let frame = code.into_iter().find(leaves_frame);
+    ensure!(frame.is_none(), "`operator new` has a frame: {frame:?}");
+    Ok(())
+}
+
+/// The texts of the dynamic section's entries of a kind.
+fn entries(file: &ElfFile64<'_, object::Endianness>, tag: elf::DynamicTag) -> Result<Vec<String>> {
     let (endian, data) = (file.endian(), file.data());
     let sections = file.elf_section_table();
     let (entries, strings) = sections.dynamic(endian, data)?.context("no dynamic section")?;
     let strings = sections.strings(endian, data, strings)?;
-    let entries = entries.iter().filter(|entry| entry.tag(endian) == elf::DT_NEEDED);
+    let entries = entries.iter().filter(|entry| entry.tag(endian) == tag);
     let name = |entry: &elf::Dyn64<_>| {
         Ok(String::from_utf8_lossy(entry.string(endian, strings)?).into_owned())
     };
     entries.map(name).collect()
 }
 
+/// An exported function's address and code.
+fn function<'data>(
+    file: &ElfFile64<'data, object::Endianness>,
+    name: &str,
+) -> Result<(u64, &'data [u8])> {
+    let symbol = file.dynamic_symbols().find(|symbol| symbol.name() == Ok(name));
+    let symbol = symbol.with_context(|| format!("no `{name}`"))?;
+    for segment in file.segments() {
+        if let Some(code) = segment.data_range(symbol.address(), symbol.size())? {
+            return Ok((symbol.address(), code));
+        }
+    }
+    bail!("no code of `{name}`")
+}
+
 /// The instructions of an exported function's straight path, its return included.
 pub(crate) fn straight_path(library: &Path, function: &str) -> Result<Vec<Instruction>> {
     let bytes = std::fs::read(library).with_context(|| library.display().to_string())?;
     let file = ElfFile64::<object::Endianness>::parse(&*bytes)?;
-    let symbol = file.dynamic_symbols().find(|symbol| symbol.name() == Ok(function));
-    let address = symbol.with_context(|| format!("no `{function}`"))?.address();
-    for segment in file.segments() {
-        let offset = address.wrapping_sub(segment.address());
-        let Some(code) = usize::try_from(offset).ok().and_then(|at| segment.data().ok()?.get(at..))
-        else {
-            continue;
-        };
-        return straight(Decoder::with_ip(64, code, address, DecoderOptions::NONE).iter())
-            .with_context(|| format!("`{function}`"));
-    }
-    bail!("no code of `{function}`")
+    let (address, code) = self::function(&file, function)?;
+    straight(Decoder::with_ip(64, code, address, DecoderOptions::NONE).iter())
+        .with_context(|| format!("`{function}`"))
 }
 
 /// A hit falls through every branch: what is rare was moved out of its way.

@@ -3,22 +3,26 @@
 pub(crate) mod atomic {
     pub(crate) use loom::hint::spin_loop;
     pub(crate) use loom::sync::atomic::Ordering;
-    use std::sync::atomic::AtomicU32 as Unwatched;
+    type Sleepers = std::sync::Mutex<Vec<loom::thread::Thread>>;
 
     /// Enough to come by every line, the wait's too.
     pub(crate) const SPINS: u32 = 1;
 
-    /// Loom's, but a store comes after all that was written before it. Loom would let a waiter swap past
-    /// it for ever, where a processor shows it in the end. No outcome is lost: what else writes the word
-    /// reads it in the same operation, so an order in which it comes sooner is another run.
+    /// Loom's, with the kernel's queue of those that wait for this word.
     pub(crate) struct AtomicU32 {
         word: loom::sync::atomic::AtomicU32,
-        waits: Unwatched,
+        queue: loom::sync::Mutex<()>,
+        /// Those that sleep; touched with the queue locked.
+        sleepers: Sleepers,
     }
 
     impl AtomicU32 {
         pub(crate) fn new(value: u32) -> Self {
-            Self { word: loom::sync::atomic::AtomicU32::new(value), waits: Unwatched::new(0) }
+            Self {
+                word: loom::sync::atomic::AtomicU32::new(value),
+                queue: loom::sync::Mutex::new(()),
+                sleepers: Sleepers::default(),
+            }
         }
 
         pub(crate) fn load(&self, order: Ordering) -> u32 {
@@ -26,7 +30,7 @@ pub(crate) mod atomic {
         }
 
         pub(crate) fn store(&self, value: u32, order: Ordering) {
-            self.word.swap(value, order);
+            self.word.store(value, order);
         }
 
         pub(crate) fn swap(&self, value: u32, order: Ordering) -> u32 {
@@ -43,32 +47,45 @@ pub(crate) mod atomic {
             self.word.compare_exchange(current, new, success, failure)
         }
 
-        /// How many waits there were before this one, in all threads.
-        pub(super) fn count_wait(&self) -> u32 {
-            // ORDERING: relaxed; loom runs its threads one at a time.
-            self.waits.fetch_add(1, Ordering::Relaxed)
+        /// Sleeps if the word is `value`, until another thread wakes this one: the look and the sleep are one step for
+        /// whoever wakes.
+        pub(crate) fn wait_while(&self, value: u32) {
+            let queue = self.queue.lock().expect("no thread panics");
+            // ORDERING: relaxed; whoever woke before this look did so with the queue locked, after its swap.
+            let sleeps = self.word.load(Ordering::Relaxed) == value;
+            if sleeps {
+                self.sleepers.lock().expect("no thread panics").push(loom::thread::current());
+            }
+            drop(queue);
+            // With nothing held: where a wake is lost, loom ends the run here.
+            if sleeps {
+                loom::thread::park();
+            }
+        }
+
+        /// Wakes one of those that sleep.
+        pub(crate) fn wake_one(&self) {
+            let queue = self.queue.lock().expect("no thread panics");
+            let first = self.sleepers.lock().expect("no thread panics").pop();
+            drop(queue);
+            if let Some(thread) = first {
+                thread.unpark();
+            }
         }
     }
 }
 
-/// Every wait ends by itself, as the library's does after a millisecond, so nobody need be woken.
+/// The kernel's calls. Nobody wakes by himself: a wake that is lost is a deadlock, which loom reports.
 mod futex {
-    use super::atomic::{AtomicU32, Ordering};
-
-    /// Past so many waits a run goes on in one order only, a fair one: else two that wait take turns for ever.
-    const WAITS: u32 = 4;
+    use super::atomic::AtomicU32;
 
     pub(super) fn wait(word: &AtomicU32, value: u32) {
-        // ORDERING: relaxed; a look, and the caller's swap follows it.
-        if word.load(Ordering::Relaxed) == value {
-            if word.count_wait() >= WAITS {
-                loom::skip_branch();
-            }
-            loom::thread::yield_now();
-        }
+        word.wait_while(value);
     }
 
-    pub(super) fn wake_one(_word: &AtomicU32) {}
+    pub(super) fn wake_one(word: &AtomicU32) {
+        word.wake_one();
+    }
 }
 
 #[path = "../../src/sys/lock.rs"]

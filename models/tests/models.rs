@@ -38,6 +38,11 @@ fn lock_three_threads_take_turns() {
 }
 
 #[test]
+fn lock_looking_before_giving_up_forgets_a_waiter() {
+    lock::looking_before_giving_up_forgets_a_waiter();
+}
+
+#[test]
 fn lock_looking_first_and_storing_lets_two_in() {
     lock::looking_first_and_storing_lets_two_in();
 }

@@ -1,119 +1,306 @@
 //! C++'s operators new and delete, in all their forms.
 //!
+//! A program may have its own of some forms, and C++ says which forms the others then go through. So each calls the
+//! next one in this table by the address that the loader found for it, which is the program's where it has one:
+//!
+//! ```text
+//! new(n, nothrow)                ─▶ new(n)         ◀─ new[](n)       ◀─ new[](n, nothrow)
+//! new(n, a, nothrow)             ─▶ new(n, a)      ◀─ new[](n, a)    ◀─ new[](n, a, nothrow)
+//! delete(p, n), (p, nothrow)     ─▶ delete(p)      ◀─ delete[](p)    ◀─ delete[](p, n), (p, nothrow)
+//! delete(p, n, a), (…, nothrow)  ─▶ delete(p, a)   ◀─ delete[](p, a) ◀─ delete[](p, n, a), (…, nothrow)
+//! ```
+//!
 //! Where memory is exhausted, `operator new` calls handlers and throws, which is the C++ library's to do: its own
-//! operator, next behind ours, gets the call, asks `malloc`, and does so. The exception must find no frame of
-//! ours on its way, so those that may fail are written as what they are: a call, and a jump.
+//! operator, next behind ours, gets the call, asks `malloc`, and does so. A nothrow form is the C++ library's too where
+//! there is something to catch: where it goes through a form of the program's, or memory is exhausted.
+//!
+//! P1  An exception finds no frame of ours on its way: what may throw is jumped to, and a nothrow form calls nothing
+//!     that throws where there is a C++ library.
+//! P2  The linker leaves the operators' addresses to the loader (`--dynamic-list-cpp-new`), and nothing else's.
+//! P3  `hakmem_own` and an operator's name is the address of ours, whoever has the operator (`--defsym`).
 
-use crate::malloc::{free, malloc};
-use core::arch::naked_asm;
+use crate::malloc::malloc_slow;
+use crate::text;
+use core::arch::{asm, naked_asm};
 use core::ffi::{CStr, c_void};
+use core::mem::transmute;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 use hakmem::{ByAddress, Preload};
 
-/// A block as `malloc` has it; null, and no more, where there is none.
-extern "C" fn plain(size: usize) -> *mut c_void {
-    malloc(size)
+/// What an operator's size is cut to before the C++ library gets it. It is as hopeless, and a C++ library may round a
+/// larger one up past the end.
+const SIZE_MOST: usize = isize::MAX as usize;
+
+// ---- the C++ library's operators ---------------------------------------------------------------------------------
+
+/// An operator of the C++ library, the next of its name behind ours.
+struct Next {
+    name: &'static CStr,
+    /// Null before it is found. [shared], [const] once set
+    address: AtomicPtr<c_void>,
 }
 
-/// The same at a multiple of a power of two.
+impl Next {
+    const fn new(name: &'static CStr) -> Self {
+        Self { name, address: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// Its address; null where there is no C++ library.
+    fn find(&self) -> *mut c_void {
+        // ORDERING: relaxed, here and below; an address of code, which every thread finds alike.
+        let known = self.address.load(Ordering::Relaxed);
+        if !known.is_null() {
+            return known;
+        }
+        // SAFETY: the name is a string that ends in 0; RTLD_NEXT is a handle that it takes.
+        let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+        self.address.store(found, Ordering::Relaxed);
+        found
+    }
+
+    /// Its address, of an operator that is to throw. Where there is no C++ library, nobody can.
+    fn find_to_throw(&self) -> *mut c_void {
+        let found = self.find();
+        if found.is_null() {
+            text::line(
+                libc::STDERR_FILENO,
+                &["hakmem: fatal: memory is exhausted, and there is no C++ library to say so"],
+            );
+            // SAFETY: it takes nothing, and does not return.
+            unsafe { libc::abort() };
+        }
+        found
+    }
+}
+
+/// The next operator of a name.
+macro_rules! next {
+    ($symbol:ident) => {{
+        const NAME: &CStr =
+            match CStr::from_bytes_with_nul(concat!(stringify!($symbol), "\0").as_bytes()) {
+                Ok(name) => name,
+                Err(_) => c"",
+            };
+        static NEXT: Next = Next::new(NAME);
+        &NEXT
+    }};
+}
+
+// ---- whose an operator is ----------------------------------------------------------------------------------------
+
+/// Where the loader found an operator: the program's, or else ours.
+macro_rules! bound {
+    ($symbol:ident) => {{
+        let bound: *const c_void;
+        // SAFETY: it reads a word of the table that the loader has filled (P2).
+        unsafe {
+            asm!(
+                "mov {}, qword ptr [rip + {}@GOTPCREL]",
+                out(reg) bound,
+                sym $symbol,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+        }
+        bound
+    }};
+}
+
+/// Whether an operator is not ours.
+macro_rules! is_replaced {
+    ($symbol:ident) => {{
+        let own: *const c_void;
+        // SAFETY: it makes an address out of the place where it stands (P3), and touches nothing.
+        unsafe {
+            asm!(
+                concat!(".hidden hakmem_own", stringify!($symbol)),
+                concat!("lea {}, [rip + hakmem_own", stringify!($symbol), "]"),
+                out(reg) own,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        bound!($symbol) != own
+    }};
+}
+
+// ---- new -----------------------------------------------------------------------------------------------------------
+
+/// `operator new`: a hit as [`malloc`](crate::malloc::malloc)'s. Compiled so that what is no hit is a jump, which
+/// `cargo ci test c-face` sees in the linked object (P1).
+#[cfg(tail_calls)]
+#[unsafe(no_mangle)]
+pub extern "C" fn _Znwm(size: usize) -> *mut c_void {
+    let block = Preload::quick(size);
+    if block.is_null() { new_slow(size) } else { block.cast() }
+}
+
+/// `operator new` in a build that might leave a frame behind: no hits.
+#[cfg(not(tail_calls))]
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub extern "C" fn _Znwm(_size: usize) -> *mut c_void {
+    naked_asm!("jmp {}", sym new_slow)
+}
+
+/// A block at a multiple of a power of two; null, and no more, where there is none.
 extern "C" fn aligned(size: usize, align: usize) -> *mut c_void {
     Preload::aligned(size, align).cast()
 }
 
-/// The C++ library's operator of this name. Where there is none, nobody can throw.
-fn next(name: &CStr) -> *const c_void {
-    // SAFETY: the name is a string that ends in 0; RTLD_NEXT is a handle that it takes.
-    let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
-    if found.is_null() {
-        crate::text::line(
-            libc::STDERR_FILENO,
-            &["hakmem: fatal: memory is exhausted, and there is no C++ library to say so"],
-        );
-        // SAFETY: it takes nothing, and does not return.
-        unsafe { libc::abort() };
-    }
-    found
-}
-
-/// Stamps an operator new: `$alloc`, or else the next one.
-macro_rules! operator_new {
-    ($($symbol:ident as $next:ident: $alloc:ident($($arg:ident),*);)*) => { $(
-        /// Called where the operator has no block; a C++ exception does not pass it.
+/// Stamps a function that calls `$alloc`, and jumps to the next `$symbol` where that has no block.
+macro_rules! or_next {
+    ($(#[$about:meta])* $function:ident($($arg:ident),*): $alloc:ident, or else $next:ident, the next $symbol:ident) => {
+        /// Called where there is no block.
         extern "C" fn $next() -> *const c_void {
-            const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($symbol), "\0").as_bytes()) {
-                Ok(name) => name,
-                Err(_) => c"",
-            };
-            next(NAME)
+            next!($symbol).find_to_throw()
         }
 
+        $(#[$about])*
         #[unsafe(naked)]
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $symbol($($arg: usize),*) -> *mut c_void {
+        pub extern "C" fn $function($($arg: usize),*) -> *mut c_void {
             // Both arguments are kept over each call, at which the stack is a multiple of 16.
             naked_asm!(
                 "push rdi",
                 "push rsi",
                 "sub rsp, 8",
                 "call {alloc}",
-                "add rsp, 8",
-                "pop rsi",
-                "pop rdi",
                 "test rax, rax",
                 "jz 2f",
+                "add rsp, 24",
                 "ret",
                 "2:",
-                "push rdi",
-                "push rsi",
-                "sub rsp, 8",
                 "call {next}",
                 "add rsp, 8",
                 "pop rsi",
                 "pop rdi",
-                // No more than the largest size, which is as hopeless: a C++ library may round it up past the end.
-                "mov r11, 0x7fffffffffffffff",
+                "mov r11, {most}",
                 "cmp rdi, r11",
                 "cmova rdi, r11",
                 "jmp rax",
                 alloc = sym $alloc,
                 next = sym $next,
+                most = const SIZE_MOST,
             )
+        }
+    };
+}
+
+or_next! {
+    /// `operator new` that is no hit.
+    new_slow(_size): malloc_slow, or else next_new, the next _Znwm
+}
+
+or_next! {
+    #[unsafe(no_mangle)]
+    _ZnwmSt11align_val_t(_size, _align): aligned, or else next_new_aligned, the next _ZnwmSt11align_val_t
+}
+
+/// Stamps an operator that is another one, whoever's that is.
+macro_rules! through {
+    ($($symbol:ident: $form:ident;)*) => { $(
+        /// Takes and returns what the other does.
+        #[unsafe(naked)]
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $symbol() {
+            naked_asm!("jmp qword ptr [rip + {}@GOTPCREL]", sym $form)
         }
     )* };
 }
 
-operator_new! {
-    _Znwm as next_new: plain(_size);
-    _Znam as next_new_array: plain(_size);
-    _ZnwmRKSt9nothrow_t as next_new_nothrow: plain(_size, _tag);
-    _ZnamRKSt9nothrow_t as next_new_array_nothrow: plain(_size, _tag);
-    _ZnwmSt11align_val_t as next_new_aligned: aligned(_size, _align);
-    _ZnamSt11align_val_t as next_new_array_aligned: aligned(_size, _align);
-    _ZnwmSt11align_val_tRKSt9nothrow_t as next_new_aligned_nothrow: aligned(_size, _align, _tag);
-    _ZnamSt11align_val_tRKSt9nothrow_t as next_new_array_aligned_nothrow: aligned(_size, _align, _tag);
+through! {
+    _Znam: _Znwm;
+    _ZnamSt11align_val_t: _ZnwmSt11align_val_t;
 }
 
-/// Stamps an operator delete: whatever else is said about the block, its address is enough.
-macro_rules! operator_delete {
-    ($($symbol:ident($($arg:ident),*);)*) => { $(
+/// Stamps a nothrow form: `$quick`, or else `$alloc`, unless a form that it goes through is replaced.
+macro_rules! operator_new_nothrow {
+    ($(
+        $symbol:ident($size:ident $(, $align:ident: $type:ty)?): $quick:expr, $alloc:expr,
+        through $form:ident $(and $further:ident)?;
+    )*) => { $(
         #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $symbol(block: *mut c_void, $($arg: usize),*) {
+        pub extern "C" fn $symbol($size: usize, $($align: $type,)? tag: usize) -> *mut c_void {
+            /// Serves what is no hit.
+            #[inline(never)]
+            extern "C" fn slow($size: usize, $($align: $type,)? tag: usize) -> *mut c_void {
+                let block: *mut u8 = $alloc;
+                if block.is_null() { onward($size, $($align,)? tag) } else { block.cast() }
+            }
+
+            /// Has the C++ library's own do it, which calls the form, whoever's that is, and catches what it throws.
+            /// Where there is no C++ library, the program's form is called, and nobody catches what that throws.
+            #[cold]
+            #[inline(never)]
+            extern "C" fn onward($size: usize, $($align: $type,)? tag: usize) -> *mut c_void {
+                let size = $size.min(SIZE_MOST);
+                let next = next!($symbol).find();
+                if next.is_null() {
+                    if !(is_replaced!($form) $(|| is_replaced!($further))?) {
+                        return ptr::null_mut();
+                    }
+                    let form = bound!($form);
+                    // SAFETY: the loader found an operator of this name, and so of this type.
+                    let form = unsafe {
+                        transmute::<*const c_void, extern "C" fn(usize $(, $type)?) -> *mut c_void>(form)
+                    };
+                    return form(size $(, $align)?);
+                }
+                // SAFETY: an operator of this name has this type.
+                let next = unsafe {
+                    transmute::<*mut c_void, extern "C" fn(usize, $($type,)? usize) -> *mut c_void>(next)
+                };
+                next(size, $($align,)? tag)
+            }
+
+            if is_replaced!($form) $(|| is_replaced!($further))? {
+                return onward($size, $($align,)? tag);
+            }
+            let block: *mut u8 = $quick;
+            if block.is_null() { slow($size, $($align,)? tag) } else { block.cast() }
+        }
+    )* };
+}
+
+operator_new_nothrow! {
+    _ZnwmRKSt9nothrow_t(size): Preload::quick(size), Preload::malloc(size), through _Znwm;
+    _ZnamRKSt9nothrow_t(size): Preload::quick(size), Preload::malloc(size), through _Znam and _Znwm;
+    _ZnwmSt11align_val_tRKSt9nothrow_t(size, align: usize): ptr::null_mut(), Preload::aligned(size, align),
+        through _ZnwmSt11align_val_t;
+    _ZnamSt11align_val_tRKSt9nothrow_t(size, align: usize): ptr::null_mut(), Preload::aligned(size, align),
+        through _ZnamSt11align_val_t and _ZnwmSt11align_val_t;
+}
+
+// ---- delete --------------------------------------------------------------------------------------------------------
+
+/// Stamps an operator delete that others go through: the block's address is enough. It is `free`, at an address of its
+/// own: tools that wrap both by their addresses tell them apart.
+macro_rules! operator_delete {
+    ($($symbol:ident($($arg:ident),*), $mark:literal;)*) => { $(
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $symbol(block: *mut c_void, $($arg: usize)*) {
+            // Functions with different comments are not made one.
+            // SAFETY: there is no instruction.
+            unsafe { asm!($mark, options(nomem, nostack, preserves_flags)) };
             // SAFETY: the caller's condition.
-            unsafe { free(block) }
+            unsafe { Preload::free(block.cast()) }
         }
     )* };
 }
 
 operator_delete! {
-    _ZdlPv();
-    _ZdaPv();
-    _ZdlPvm(_size);
-    _ZdaPvm(_size);
-    _ZdlPvRKSt9nothrow_t(_tag);
-    _ZdaPvRKSt9nothrow_t(_tag);
-    _ZdlPvSt11align_val_t(_align);
-    _ZdaPvSt11align_val_t(_align);
-    _ZdlPvmSt11align_val_t(_size, _align);
-    _ZdaPvmSt11align_val_t(_size, _align);
-    _ZdlPvSt11align_val_tRKSt9nothrow_t(_align, _tag);
-    _ZdaPvSt11align_val_tRKSt9nothrow_t(_align, _tag);
+    _ZdlPv(), "/* delete(p) */";
+    _ZdlPvSt11align_val_t(_align), "/* delete(p, a) */";
+}
+
+through! {
+    _ZdlPvm: _ZdlPv;
+    _ZdlPvRKSt9nothrow_t: _ZdlPv;
+    _ZdaPv: _ZdlPv;
+    _ZdaPvm: _ZdaPv;
+    _ZdaPvRKSt9nothrow_t: _ZdaPv;
+    _ZdlPvmSt11align_val_t: _ZdlPvSt11align_val_t;
+    _ZdlPvSt11align_val_tRKSt9nothrow_t: _ZdlPvSt11align_val_t;
+    _ZdaPvSt11align_val_t: _ZdlPvSt11align_val_t;
+    _ZdaPvmSt11align_val_t: _ZdaPvSt11align_val_t;
+    _ZdaPvSt11align_val_tRKSt9nothrow_t: _ZdaPvSt11align_val_t;
 }

@@ -13,7 +13,7 @@ pub extern "C" fn malloc(size: usize) -> *mut c_void {
 
 #[cold]
 #[inline(never)]
-extern "C" fn malloc_slow(size: usize) -> *mut c_void {
+pub(crate) extern "C" fn malloc_slow(size: usize) -> *mut c_void {
     errno::checked(Preload::malloc(size))
 }
 

@@ -60,7 +60,7 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     /// when a while has passed, and what is counted must not depend on how long it takes.
     ///
     /// Call it before a variant's first allocation, and never set it back.
-    fn set_clock(ms: u32);
+    fn set_clock(ms: u64);
 
     /// Checks the whole heap against its invariants.
     ///
@@ -167,7 +167,7 @@ impl<V: Served + GlobalAlloc + Default> Observe for V {
         }
     }
 
-    fn set_clock(ms: u32) {
+    fn set_clock(ms: u64) {
         clock::set(ms);
     }
 

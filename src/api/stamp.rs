@@ -289,6 +289,9 @@ macro_rules! stamp_desk {
                 fn hook() -> &'static ExitHook<CloseCache<Self>> {
                     &[<$type:snake:upper _CACHE_HOOK>]
                 }
+                fn set_quick(cache: &'static Cache, quick: bool) {
+                    Desk::of(cache).set_quick::<Self>(quick);
+                }
                 fn new_cache() -> Option<&'static Cache> {
                     pages::leaked(Desk::not_yet::<Self>()).map(Desk::exposed)
                 }

@@ -1,6 +1,6 @@
 //! A check of the whole heap, for tests, and of each block that is freed, in checked builds.
 
-use super::{Cache, Cached, State, step};
+use super::{Cache, Cached, State, shut, step};
 use crate::base::{ClassIdx, slots_in};
 use crate::chunk::{ALL_SLOTS, Chunk};
 use crate::heap::{Audit, Unsound};
@@ -40,7 +40,10 @@ fn freed_cold<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
         fatal(what, address);
     }
     let is_open = cache.state.get() == State::Open;
-    if is_open && cache.list(class).has(address, LOOKS.max(window::<V>(class)), step::<V>(class)) {
+    if is_open
+        && !cache.is_shut.get()
+        && cache.list(class).has(address, LOOKS.max(window::<V>(class)), step::<V>(class))
+    {
         fatal("double free:", address);
     }
 }
@@ -51,8 +54,8 @@ fn freed_cold<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
 /// No other thread touches this variant's heap.
 pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     let mut sum = Audit::default();
-    if !V::spans().counts_dirty() {
-        return Err(Unsound::because("V2, dirty slots are counted"));
+    if !V::spans().sums_up() {
+        return Err(Unsound::because("V2 or V3, slots and chunks are counted"));
     }
     for chunk in V::spans().all() {
         let mut taken = chunk.free.get();
@@ -95,9 +98,15 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
         sum.waiting += list.len(step::<V>(class)) as usize;
     }
     let cache = V::cache();
+    if cache.state.get() == State::Open {
+        shut::open::<V>(cache);
+    }
     for class in ClassIdx::all(V::CLASSES.count()) {
         if !V::central(class).counts_untidy() {
             return Err(Unsound::because("what is to be purged is not looked for"));
+        }
+        if !V::central(class).sums_up() {
+            return Err(Unsound::because("N4 to N6, slabs are counted"));
         }
         sum.waiting += V::central(class).waiting_blocks::<V>(class);
         if !is_sound::<V>(class, cache.list(class)) {

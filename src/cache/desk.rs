@@ -14,6 +14,7 @@ use super::{Cache, State};
 use crate::list::WindowList;
 use crate::registry::{Leaves, place_of};
 use crate::variant::Variant;
+use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
 
@@ -24,7 +25,7 @@ pub(crate) const SMALL: usize = 1072;
 #[repr(C, align(64))]
 pub(crate) struct Desk {
     pub(super) leaves: Leaves,
-    small: [u8; SMALL],
+    small: [Cell<u8>; SMALL],
     none: WindowList,
     pub(crate) cache: Cache,
 }
@@ -53,14 +54,10 @@ impl Desk {
     }
 
     const fn new<V: Variant>(state: State) -> Self {
-        let mut small = [0; SMALL];
+        let mut small = [const { Cell::new(0) }; SMALL];
         let mut size = 0;
         while size < SMALL {
-            // 16 bytes at least: as C aligns.
-            let at_least = if size < 16 { 16 } else { size };
-            if let Some(class) = V::CLASSES.class_of(at_least) {
-                small[size] = place_of(class) as u8;
-            }
+            small[size] = Cell::new(place_for::<V>(size));
             size += 1;
         }
         Self {
@@ -88,7 +85,14 @@ impl Desk {
     /// The place of the list for a size; `None` where it is not small.
     #[inline(always)]
     pub(super) fn place_for(&self, size: usize) -> Option<usize> {
-        self.small.get(size).map(|&place| usize::from(place))
+        self.small.get(size).map(|place| usize::from(place.get()))
+    }
+
+    /// Has every size lead to the list for it, or to none.
+    pub(crate) fn set_quick<V: Variant>(&self, quick: bool) {
+        for (size, place) in self.small.iter().enumerate() {
+            place.set(if quick { place_for::<V>(size) } else { 0 });
+        }
     }
 
     /// The list at a place.
@@ -101,6 +105,14 @@ impl Desk {
         // SAFETY: `none` and the cache's lists lie one after the other in this desk, 16 bytes each, and the place
         // is one of theirs, by the caller's condition.
         unsafe { &*lists.wrapping_add(place * 8).cast::<WindowList>() }
+    }
+}
+
+/// The place of the list for a size; 0 where there is none. 16 bytes at least: as C aligns.
+const fn place_for<V: Variant>(size: usize) -> u8 {
+    match V::CLASSES.class_of(if size < 16 { 16 } else { size }) {
+        Some(class) => place_of(class) as u8,
+        None => 0,
     }
 }
 

@@ -4,7 +4,7 @@
 //! behind ours, is not seen to end, and what its lists hold is lost.
 
 use super::drain::drain_list;
-use super::{Cache, Cached, State, step};
+use super::{Cache, Cached, State, shut, step};
 use crate::base::ClassIdx;
 use crate::central::{self, lock_all, unlock_all};
 use crate::registry;
@@ -166,6 +166,7 @@ impl<V: Cached> AtExit for CloseCache<V> {
 fn close<V: Cached>(cache: &'static Cache) {
     // First, so that what is parked or given back knows the time.
     central::tend::<V>();
+    shut::open::<V>(cache);
     V::parked().park::<V>(&cache.lists, |class| cache.demand(class).limit.get());
     for class in ClassIdx::all(V::CLASSES.count()) {
         drain_list::<V>(cache, class);

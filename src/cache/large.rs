@@ -11,8 +11,8 @@
 use super::drain::look_around;
 use super::exit::open;
 use super::{Cached, State};
-use crate::base::{ClassIdx, MAX_SLOTS, SLOT_BYTES};
-use crate::central::{self, HOPELESS, own_alloc, own_free};
+use crate::base::{ClassIdx, MAX_SLOTS, PAGE_BYTES, SLOT_BYTES, round_up};
+use crate::central::{self, HOPELESS, mapping_bytes, own_alloc, own_free};
 use crate::sys::{pages, system};
 use crate::variant::{Fresh, Growth, Large, Zeroing};
 use core::alloc::Layout;
@@ -72,7 +72,8 @@ pub(super) fn place<V: Cached>(layout: Layout, growth: Growth) -> *mut u8 {
     find::<V>(layout, growth).map_or(ptr::null_mut(), |(start, _)| start.as_ptr())
 }
 
-/// The same, all zero.
+/// The same, all zero; where blocks are known by their address alone, to the block's end, which is further than what
+/// is asked for.
 ///
 /// # Safety
 /// As for [`large`].
@@ -87,14 +88,25 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
     if zero && V::FRESH == Fresh::Known {
         return start.as_ptr();
     }
-    match V::ZEROING {
+    let slots = span_slots(layout);
+    let (asked, whole) = match slots {
+        _ if !V::BY_ADDRESS => (layout.size(), layout.size()),
+        Some(slots) => (round_up(layout.size(), PAGE_BYTES), slots * SLOT_BYTES),
+        None => (round_up(layout.size(), PAGE_BYTES), mapping_bytes::<V>(layout.size())),
+    };
+    let written = match V::ZEROING {
         // Not spans: they are small, and mostly have memory.
-        // SAFETY: it is a mapping of whole pages, of which it has `layout.size()` bytes, and nobody's yet.
-        Zeroing::Dirty if span_slots(layout).is_none() => unsafe {
-            pages::zero(start, layout.size());
-        },
-        // SAFETY: the block has `layout.size()` bytes, and is nobody's yet.
-        Zeroing::Dirty | Zeroing::All => unsafe { start.write_bytes(0, layout.size()) },
+        Zeroing::Dirty if slots.is_none() => 0,
+        Zeroing::Dirty | Zeroing::All => asked,
+    };
+    // SAFETY: the block has that many bytes, and is nobody's yet.
+    unsafe { start.write_bytes(0, written) };
+    if written < whole {
+        // SAFETY: inside the block.
+        let rest = unsafe { start.add(written) };
+        // SAFETY: whole pages up to the last one, of slots or a mapping, which are nobody's yet: what was written ends
+        // with a page where anything is left.
+        unsafe { pages::zero(rest, whole - written) };
     }
     start.as_ptr()
 }
@@ -140,7 +152,7 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
     let start = unsafe { NonNull::new_unchecked(block) };
     match slots_of::<V>(block, layout) {
         // SAFETY: a live span, by the caller's condition.
-        Some(count) => unsafe { V::spans().give_span(start, count) },
+        Some(count) => unsafe { V::spans().give_span::<V>(start, count) },
         // SAFETY: the caller's condition.
         None => unsafe { own_free::<V>(start, layout) },
     }
@@ -171,7 +183,11 @@ fn tend<V: Cached>(may_open: bool) {
         State::NotYet | State::Gone => None,
     };
     match open {
-        Some(cache) => look_around::<V>(cache, ClassIdx::new(0)),
-        None => central::tend::<V>(),
+        Some(cache) => {
+            look_around::<V>(cache, ClassIdx::new(0));
+        }
+        None => {
+            central::tend::<V>();
+        }
     }
 }

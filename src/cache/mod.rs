@@ -17,7 +17,7 @@
 //! | `NotYet` | closed | the first allocation or free; where blocks are freed by address, the seventeenth free | `Open` |
 //! | `NotYet` | closed | the same, and the system has no room to tell of the thread's end | `Gone` |
 //! | `NotYet` | closed | the same, and memory is exhausted | stays |
-//! | `Open` | open | the thread ends (pthread key) | `Gone`, its blocks parked or given back |
+//! | `Open` | open, or shut for a while (`shut`) | the thread ends (pthread key) | `Gone`, its blocks parked or given back |
 //! | `Gone` | closed | anything | stays: one block at a time, from and to the central lists |
 //!
 //! With `thread_slot = "pointer"` a placeholder is `Gone`: the slot points to it from then on. The thread's cache is
@@ -40,6 +40,7 @@ mod free;
 mod large;
 mod realloc;
 mod refill;
+mod shut;
 mod trim;
 
 pub(crate) use address::{
@@ -80,10 +81,10 @@ pub(crate) struct Cache {
     /// What a list may hold, and how it fared, for the slow paths.
     demands: [Demand; MAX_CLASSES],
     state: Cell<State>,
-    /// Slow paths until the clock is looked at.
-    until_tend: Cell<u8>,
-    /// Whether its lists' windows were narrowed, for the clock to be looked at more often.
-    narrowed: Cell<bool>,
+    /// Whether the lists are shut (Z3).
+    is_shut: Cell<bool>,
+    /// Blocks freed the slow way since the clock was looked at.
+    frees: Cell<u32>,
     /// The list that is looked at for idleness next.
     idle_turn: Cell<u8>,
     /// The SuperSlab found last, for the registries that look for it.
@@ -102,6 +103,8 @@ struct Demand {
     refill: Cell<u32>,
     /// Its newest block when it was last looked at for idleness.
     newest_seen: Cell<*const Block>,
+    /// Its newest block while the lists are shut.
+    aside: Cell<*mut Block>,
 }
 
 const _: () = assert!(offset_of!(Cache, lists) == 0, "the hottest first");
@@ -124,6 +127,8 @@ pub(crate) trait Cached: Shared {
     fn idle() -> &'static Idle;
     /// Tells of a thread's end.
     fn hook() -> &'static ExitHook<CloseCache<Self>>;
+    /// Has sizes lead to a thread's lists without a look at the clock, or not: where the lists are counted plainly.
+    fn set_quick(_cache: &'static Cache, _quick: bool) {}
     /// One more cache, closed, in pages of its own; `None` when memory is exhausted.
     fn new_cache() -> Option<&'static Cache>;
 
@@ -141,8 +146,8 @@ impl Cache {
             },
             demands: [const { Demand::new() }; MAX_CLASSES],
             state: Cell::new(state),
-            until_tend: Cell::new(0),
-            narrowed: Cell::new(false),
+            is_shut: Cell::new(false),
+            frees: Cell::new(0),
             idle_turn: Cell::new(0),
             hint: Hint::new(),
             next_idle: Cell::new(ptr::null()),
@@ -178,7 +183,12 @@ impl Cache {
 
 impl Demand {
     const fn new() -> Self {
-        Self { limit: Cell::new(0), refill: Cell::new(0), newest_seen: Cell::new(ptr::null()) }
+        Self {
+            limit: Cell::new(0),
+            refill: Cell::new(0),
+            newest_seen: Cell::new(ptr::null()),
+            aside: Cell::new(ptr::null_mut()),
+        }
     }
 }
 
@@ -186,6 +196,9 @@ impl Demand {
 pub(crate) fn usage<V: Cached>() -> Usage {
     let cache = V::cache();
     let is_open = cache.state.get() == State::Open;
+    if is_open {
+        shut::open::<V>(cache);
+    }
     crate::central::usage::<V>(|class| {
         if is_open { cache.list(class).len(step::<V>(class)) as usize } else { 0 }
     })

@@ -67,7 +67,7 @@ unsafe fn resize<V: Cached>(
         (Some(old_slots), Some(new_slots)) if old_slots == new_slots => Some(start),
         (Some(old_slots), Some(new_slots)) => {
             // SAFETY: a live span, by the caller's condition.
-            let resized = unsafe { V::spans().resize_span(start, old_slots, new_slots) };
+            let resized = unsafe { V::spans().resize_span::<V>(start, old_slots, new_slots) };
             resized.then_some(start)
         }
         // SAFETY: the caller's condition.

@@ -1,8 +1,8 @@
 //! The slow half of allocation: blocks from beyond the window, or from the central list.
 
-use super::drain::{NARROW, look_around};
+use super::drain::look_around;
 use super::exit::open;
-use super::{Cache, Cached, State, step};
+use super::{Cache, Cached, State, shut, step};
 use crate::base::{ClassIdx, quotient};
 use crate::central;
 use crate::list::Block;
@@ -31,7 +31,10 @@ pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> 
             Some(cache) => refill::<V>(cache, class),
             None => V::central(class).take_one::<V>(class),
         },
-        State::Gone => V::central(class).take_one::<V>(class),
+        State::Gone => {
+            central::tend::<V>();
+            V::central(class).take_one::<V>(class)
+        }
     };
     // The kernel refuses: what waits to be used again may be enough.
     let block = block.or_else(|| {
@@ -55,16 +58,19 @@ pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> 
 fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<Block>> {
     let (list, step) = (cache.list(class), step::<V>(class));
     let batch = u32::from(V::BATCHES[class.index()]);
-    let much_waits = V::spans().much_waits::<V>();
-    if much_waits {
-        look_around::<V>(cache, class);
+    if look_around::<V>(cache, class) && !V::COUNTED {
+        return shut::take::<V>(cache, class).or_else(|| {
+            let mut chain = V::central(class).take::<V>(class, 1);
+            let block = chain.pop();
+            shut::put_all::<V>(cache, class, chain);
+            block
+        });
     }
-    let draw = if much_waits { NARROW.min(batch) } else { batch };
     // Opening the cache may have allocated, and so have filled the window by now.
     let is_empty = if V::COUNTED {
         list.len(step) == 0
     } else {
-        list.window_len(step) == 0 && list.draw(draw, step) == 0
+        list.window_len(step) == 0 && list.draw(batch, step) == 0
     };
     if is_empty {
         let demand = cache.demand(class);
@@ -79,11 +85,9 @@ fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<B
         demand.refill.set(want);
         let most = list_bytes_limit::<V>(class);
         demand.limit.set((demand.limit.get() + want).min(most));
-        let want = if V::COUNTED { want.min(draw) } else { want };
         let chain = V::central(class).take::<V>(class, want);
         list.fill(&chain, step);
         demand.newest_seen.set(core::ptr::null());
-        look_around::<V>(cache, class);
     }
     list.pop(step, true)
 }

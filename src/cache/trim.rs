@@ -2,7 +2,7 @@
 
 use super::drain::drain_list;
 use super::exit::prepare_for_forks;
-use super::{Cached, State, step};
+use super::{Cached, State, shut, step};
 use crate::base::ClassIdx;
 use crate::central;
 
@@ -15,6 +15,7 @@ pub(crate) fn purge<V: Cached>() {
     prepare_for_forks::<V>();
     let cache = V::cache();
     if cache.state.get() == State::Open {
+        shut::open::<V>(cache);
         for class in ClassIdx::all(V::CLASSES.count()) {
             drain_list::<V>(cache, class);
         }
@@ -25,6 +26,9 @@ pub(crate) fn purge<V: Cached>() {
 /// The same where that may be more than a [`FEW`] bytes; says whether it gave back slots, mappings or SuperSlabs.
 pub(crate) fn trim<V: Cached>() -> bool {
     prepare_for_forks::<V>();
+    if V::cache().state.get() == State::Open {
+        shut::open::<V>(V::cache());
+    }
     if listed_bytes::<V>() + central::idle_bytes::<V>() <= FEW {
         return false;
     }

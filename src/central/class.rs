@@ -1,9 +1,21 @@
 //! The central list of one class: batches that wait, and the slabs that have blocks.
+//!
+//! | operation | looks at |
+//! |---|---|
+//! | take, give | the blocks that it moves, and the slabs of these; two others at most |
+//! | send home | the batches that wait, as many as `transfer_kib` allows |
+//! | is loose, retire | sums, and one slab |
+//!
+//! So each costs a constant for a block that it moves, however many slabs there are.
+//!
+//! N4  `free` is how many blocks of the slabs in the bins are home, `capacity` how many these slabs have room for.
+//! N5  A slab in the bins without a block in use is `spare`: there is one such at most.
+//! N6  A slab is among the untidy ones exactly while it says that it is.
 
 use super::Shared;
 use super::purge::MUCH_OF_A_CLASS;
 use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, quotient};
-use crate::chunk::{BitSlab, Chunk};
+use crate::chunk::{BINNED, BitSlab, Chunk, UNTIDY};
 use crate::list::{Block, Chain, LinkedList};
 use crate::registry::place_of;
 use crate::stats::Event;
@@ -34,7 +46,15 @@ pub(crate) struct Central {
     /// Blocks that came home since it was last looked at how many slabs have.
     came: Cell<u32>,
     /// The slabs that have blocks.
-    bins: [LinkedList<BitSlab>; BINS],
+    bins: [LinkedList<BitSlab, BINNED>; BINS],
+    /// Sums over these (N4).
+    free: Cell<usize>,
+    capacity: Cell<usize>,
+    /// The one of them that has no block in use (N5).
+    spare: Cell<Option<&'static BitSlab>>,
+    /// Slabs to which blocks came home since their pages were purged, the one that a purge looks at next first (N6).
+    untidy_slabs: LinkedList<BitSlab, UNTIDY>,
+    untidy_count: Cell<u32>,
 }
 
 // SAFETY: all fields but the lock and the atomic are touched with the lock held.
@@ -51,6 +71,11 @@ impl Central {
             mapped: Cell::new(0),
             came: Cell::new(0),
             bins: [const { LinkedList::new() }; BINS],
+            free: Cell::new(0),
+            capacity: Cell::new(0),
+            spare: Cell::new(None),
+            untidy_slabs: LinkedList::new(),
+            untidy_count: Cell::new(0),
         }
     }
 
@@ -112,7 +137,12 @@ impl Central {
         let mut chain = Chain::new();
         while chain.len() < want {
             let Some(slab) = self.first_slab().or_else(|| self.claim::<V>(class)) else { break };
+            let before = chain.len();
             slab.take::<V>(&mut chain, want);
+            self.free.set(self.free.get() - (chain.len() - before) as usize);
+            if slab.used() > 0 {
+                self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, slab)));
+            }
             self.rebin::<V>(slab);
         }
         V::counters().count(Event::Refill);
@@ -127,9 +157,10 @@ impl Central {
         self.mapped.set(self.mapped.get() + u32::from(mapped));
         let slab = chunk.slab(slot);
         slab.set_up::<V>(class, clean);
+        self.free.set(self.free.get() + slab.capacity() as usize);
         if !clean {
             // What it does not come to use goes back, too.
-            slab.touch(V::spans().now());
+            self.touch(slab, V::spans().now());
             self.add_untidy((SLOT_BYTES / PAGE_BYTES) as u32);
         }
         note::<V>(slab, place_of(class));
@@ -141,7 +172,13 @@ impl Central {
     fn bring_home<V: Shared>(&self, class: ClassIdx, mut chain: Chain) {
         let now = V::spans().now();
         self.add_untidy(chain.len());
+        self.free.set(self.free.get() + chain.len() as usize);
         let came = self.came.get() + chain.len();
+        for address in chain.addresses() {
+            // SAFETY: the block is out, so its chunk is mapped.
+            let chunk = unsafe { Chunk::containing(address) };
+            chunk.slab(Chunk::slot_at(address)).prefetch::<V>(class, address);
+        }
         let mut last: Option<&'static BitSlab> = None;
         while let Some(block) = chain.pop() {
             let address = block.addr().get();
@@ -158,37 +195,59 @@ impl Central {
         let much = quotient(MUCH_OF_A_CLASS, V::CLASSES.block_bytes(class));
         let is_much = came as usize >= much;
         self.came.set(if is_much { 0 } else { came });
-        if is_much && self.is_loose(much) {
-            V::spans().set_waits(true);
+        if is_much && self.is_loose::<V>(class, much) {
+            V::spans().note_waits();
         }
     }
 
-    /// Whether there are so many free blocks, and half of what their slabs hold: in a steady state there are not.
-    fn is_loose(&self, much: usize) -> bool {
-        let (used, capacity) = self.slabs().fold((0, 0), |(used, capacity), slab| {
-            (used + slab.used() as usize, capacity + slab.capacity() as usize)
-        });
-        capacity - used >= much.max(used)
+    /// Whether there are so many free blocks, and more of what their slabs hold than in a steady state: half where
+    /// many blocks share a page, since few pages are free before, and an eighth where a block has pages of its own.
+    fn is_loose<V: Variant>(&self, class: ClassIdx, much: usize) -> bool {
+        let is_small = V::CLASSES.block_bytes(class) < PAGE_BYTES;
+        let part = quotient(self.capacity.get(), if is_small { 2 } else { 8 });
+        self.free.get() >= much.max(part)
     }
 
     /// Puts a slab to which blocks came home where it belongs: back to the spans, if that was all of them.
-    fn settle<V: Shared>(&self, slab: &'static BitSlab, now: u32) {
-        slab.touch(now);
-        if slab.used() > 0 || !self.has_others(slab) {
-            return self.rebin::<V>(slab);
+    fn settle<V: Shared>(&self, slab: &'static BitSlab, now: u64) {
+        self.touch(slab, now);
+        if slab.used() == 0 && self.has_others(slab) {
+            return self.retire::<V>(slab);
         }
-        self.unbin(slab);
-        slab.take_down();
-        note::<V>(slab, 0);
-        V::counters().count(Event::Atomic);
-        V::counters().count(Event::Retired);
-        V::spans().give_slot(slab);
+        if slab.used() == 0 {
+            self.spare.set(Some(slab));
+        }
+        self.rebin::<V>(slab);
     }
 
     /// Whether a refill would find blocks in another slab: the last one stays, or a class at its
     /// boundary would claim and retire in turn.
     fn has_others(&self, slab: &BitSlab) -> bool {
         self.slabs().any(|other| !ptr::eq(other, slab))
+    }
+
+    /// Gives a slab with every block home back to the spans.
+    fn retire<V: Shared>(&self, slab: &'static BitSlab) {
+        self.unbin(slab);
+        self.free.set(self.free.get() - slab.capacity() as usize);
+        self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, slab)));
+        if !slab.is_tidy() {
+            self.untidy_slabs.remove(slab);
+            self.untidy_count.set(self.untidy_count.get() - 1);
+        }
+        slab.take_down();
+        note::<V>(slab, 0);
+        V::counters().count(Event::Atomic);
+        V::counters().count(Event::Retired);
+        V::spans().give_slot::<V>(slab);
+    }
+
+    /// Notes that blocks came home to a slab, or that it was claimed dirty.
+    fn touch(&self, slab: &'static BitSlab, now: u64) {
+        if slab.touch(now) {
+            self.untidy_slabs.push_last(slab);
+            self.untidy_count.set(self.untidy_count.get() + 1);
+        }
     }
 
     // ---- slabs by fullness (N2) ------------------------------------------------------------------
@@ -219,12 +278,14 @@ impl Central {
         if let Some(bin) = bin {
             self.bins[bin % BINS].push(slab);
             slab.bin.set(bin as u8 + 1);
+            self.capacity.set(self.capacity.get() + slab.capacity() as usize);
         }
     }
 
     fn unbin(&self, slab: &'static BitSlab) {
         if let Some(bin) = usize::from(slab.bin.replace(0)).checked_sub(1) {
             self.bins[bin % BINS].remove(slab);
+            self.capacity.set(self.capacity.get() - slab.capacity() as usize);
         }
     }
 
@@ -261,25 +322,53 @@ impl Central {
         self.untidy() > 0 || !self.has_batches() && self.slabs().all(BitSlab::is_tidy)
     }
 
+    /// Whether the sums are those of the slabs in the bins (N4, N5); for audits.
+    pub(crate) fn sums_up(&self) -> bool {
+        let sum =
+            |of: fn(&BitSlab) -> u32| self.slabs().map(|slab| of(slab) as usize).sum::<usize>();
+        let capacity = sum(BitSlab::capacity);
+        let is_spare = |slab: &BitSlab| self.spare.get().is_some_and(|spare| ptr::eq(spare, slab));
+        self.capacity.get() == capacity
+            && self.free.get() == capacity - sum(BitSlab::used)
+            && self.slabs().all(|slab| (slab.used() == 0) == is_spare(slab))
+            && self.untidy_slabs.iter().count() == self.untidy_count.get() as usize
+            && self.untidy_slabs.iter().all(|slab| !slab.is_tidy())
+    }
+
     /// Whether batches wait.
     pub(super) fn has_batches(&self) -> bool {
         self.batches.get() > 0
     }
 
     /// The slabs that have blocks; none may be moved while they are looked at.
-    pub(super) fn slabs(&self) -> impl Iterator<Item = &'static BitSlab> {
+    fn slabs(&self) -> impl Iterator<Item = &'static BitSlab> {
         self.bins.iter().flat_map(LinkedList::iter)
+    }
+
+    /// Slabs that a purge has not looked at since blocks came home to them.
+    pub(super) fn untidy_count(&self) -> u32 {
+        self.untidy_count.get()
+    }
+
+    /// Takes the untidy slab whose turn it is out of their list; it is to be purged, or put back.
+    pub(super) fn next_untidy(&self) -> Option<&'static BitSlab> {
+        let slab = self.untidy_slabs.first()?;
+        self.untidy_slabs.remove(slab);
+        self.untidy_count.set(self.untidy_count.get() - 1);
+        Some(slab)
+    }
+
+    /// Lets an untidy slab wait for its next turn.
+    pub(super) fn put_back_untidy(&self, slab: &'static BitSlab) {
+        self.untidy_slabs.push_last(slab);
+        self.untidy_count.set(self.untidy_count.get() + 1);
     }
 
     /// Gives the slab that stays without a block in use back to the spans, if that is what it was for
     /// `delay` milliseconds.
-    pub(super) fn retire_last<V: Shared>(&self, now: u32, delay: u32) {
-        let is_idle = |slab: &&BitSlab| slab.used() == 0 && slab.idle_ms(now) >= delay;
-        while let Some(slab) = self.slabs().find(is_idle) {
-            self.unbin(slab);
-            slab.take_down();
-            note::<V>(slab, 0);
-            V::spans().give_slot(slab);
+    pub(super) fn retire_last<V: Shared>(&self, now: u64, delay: u64) {
+        if let Some(slab) = self.spare.get().filter(|slab| slab.idle_ms(now) >= delay) {
+            self.retire::<V>(slab);
         }
     }
 

@@ -19,7 +19,7 @@ struct Extent {
     start: usize,
     bytes: usize,
     /// When it was freed, in milliseconds.
-    freed_at: u32,
+    freed_at: u64,
 }
 
 impl Extent {
@@ -97,7 +97,7 @@ impl Kept {
     ///
     /// # Safety
     /// The range is mapped by `sys::pages`, and nobody refers to it.
-    pub(super) unsafe fn put(&self, start: NonNull<u8>, bytes: usize, now: u32, bound: usize) {
+    pub(super) unsafe fn put(&self, start: NonNull<u8>, bytes: usize, now: u64, bound: usize) {
         if bytes > bound {
             // SAFETY: the caller's condition.
             return unsafe { pages::unmap(start, bytes) };
@@ -132,7 +132,7 @@ impl Kept {
     }
 
     /// Gives back `bytes` of what has been kept longest, or all there is.
-    pub(super) fn give_back(&self, bytes: usize, now: u32) {
+    pub(super) fn give_back(&self, bytes: usize, now: u64) {
         let mut left = bytes;
         while left > 0
             && let Some(oldest) = self.oldest(now)
@@ -143,24 +143,26 @@ impl Kept {
         }
     }
 
-    fn drop_oldest(&self, now: u32) {
+    fn drop_oldest(&self, now: u64) {
         if let Some(oldest) = self.oldest(now) {
             self.drop(oldest);
         }
     }
 
-    fn oldest(&self, now: u32) -> Option<&Cell<Extent>> {
+    fn oldest(&self, now: u64) -> Option<&Cell<Extent>> {
         let kept = self.extents.iter().filter(|extent| extent.get().bytes > 0);
         kept.max_by_key(|extent| clock::since(extent.get().freed_at, now))
     }
 
-    /// Gives back what has been kept for longer than `delay` milliseconds.
-    pub(super) fn drop_older(&self, now: u32, delay: u32) {
-        for extent in &self.extents {
-            if extent.get().bytes > 0 && clock::since(extent.get().freed_at, now) >= delay {
-                self.drop(extent);
-            }
-        }
+    /// Gives back up to `most` bytes of what has been kept for longer than `delay` milliseconds; says how many.
+    pub(super) fn drop_older(&self, now: u64, delay: u64, most: usize) -> usize {
+        let is_old = |extent: &&Cell<Extent>| {
+            extent.get().bytes > 0 && clock::since(extent.get().freed_at, now) >= delay
+        };
+        let Some(extent) = self.extents.iter().find(is_old) else { return 0 };
+        let bytes = extent.get().bytes.min(most);
+        self.drop_tail(extent, bytes);
+        bytes
     }
 
     fn drop(&self, extent: &Cell<Extent>) {
@@ -207,9 +209,9 @@ mod tests {
         assert_eq!(kept.bytes.get(), 0);
         // SAFETY: as above.
         unsafe { kept.put(start, 8 * PAGE, 7, NO_BOUND) };
-        kept.drop_older(10, 5);
+        kept.drop_older(10, 5, NO_BOUND);
         assert_eq!(kept.bytes.get(), 8 * PAGE);
-        kept.drop_older(12, 5);
+        kept.drop_older(12, 5, NO_BOUND);
         assert_eq!(kept.bytes.get(), 0);
     }
 
@@ -254,13 +256,13 @@ mod tests {
         for n in 0..100 {
             let start = pages::map((1 + n % 5) * PAGE).expect("pages");
             // SAFETY: mapped above, and nobody refers to it.
-            unsafe { kept.put(start, (1 + n % 5) * PAGE, n as u32, 10 * PAGE) };
+            unsafe { kept.put(start, (1 + n % 5) * PAGE, n as u64, 10 * PAGE) };
             assert!(kept.bytes.get() <= 10 * PAGE);
         }
         let start = pages::map(11 * PAGE).expect("pages");
         // SAFETY: as above.
         unsafe { kept.put(start, 11 * PAGE, 100, 10 * PAGE) };
         assert!(kept.bytes.get() <= 10 * PAGE);
-        kept.drop_older(1000, 0);
+        while kept.drop_older(1000, 0, 2 * PAGE) > 0 {}
     }
 }

@@ -16,9 +16,9 @@
 //! N1  A block of a class is in exactly one place: its slab (a bit), a batch that waits, a thread's list, a
 //!     parked list, or the program's hands.
 //! N2  A slab is in its class's list of slabs of its fullness exactly while it has blocks.
-//! N3  Locks are taken in the order: the idle caches', the parked lists', classes from the first to the last, then
-//!     the spans, then the records. A thread holds more than one only to give parked blocks back, to get or give a slot, and around a
-//!     fork. Who reclaims holds a class's lock and takes others' as they come, but never waits for one.
+//! N3  Locks are taken in the order: the idle caches', the round's of purging, the parked lists', classes from the first
+//!     to the last, then the spans, then the records. A thread holds more than one only to purge, to get or give a slot,
+//!     and around a fork. Who reclaims holds a class's lock and takes others' as they come, but never waits for one.
 //!
 //! Never: touches a thread's lists.
 
@@ -32,7 +32,7 @@ mod spans;
 mod usage;
 
 pub(crate) use class::Central;
-pub(crate) use own::{HOPELESS, Moved, own_alloc, own_free, own_resize};
+pub(crate) use own::{HOPELESS, Moved, mapping_bytes, own_alloc, own_free, own_resize};
 pub(crate) use parked::Parked;
 use parked::parks;
 pub(crate) use purge::{at_stake, idle_bytes, purge_all, tend};
@@ -78,6 +78,7 @@ pub(crate) fn step<V: Variant>(class: ClassIdx) -> Step {
 
 /// Takes every lock, for a fork: nobody else is in the middle of anything then.
 pub(crate) extern "C" fn lock_all<V: Shared>() {
+    V::spans().round.lock.lock();
     if parks::<V>() {
         V::parked().lock.lock();
     }
@@ -102,4 +103,5 @@ pub(crate) extern "C" fn unlock_all<V: Shared>() {
     if parks::<V>() {
         V::parked().lock.unlock();
     }
+    V::spans().round.lock.unlock();
 }

@@ -28,7 +28,7 @@ const ROOMS: usize = 8;
 const ROOM_MOST: usize = 4 << 20;
 
 /// Bytes of the mapping of a block of so many. Where they are recorded, a slot's at least (RC1).
-fn mapping_bytes<V: Shared>(size: usize) -> usize {
+pub(crate) fn mapping_bytes<V: Shared>(size: usize) -> usize {
     let unit = match V::GROWTH {
         Growth::Tight => PAGE_BYTES,
         // Addresses are cheap, and what nobody has touched has no memory.

@@ -35,7 +35,7 @@ struct Place {
     lists: [WindowList; MAX_CLASSES],
     limits: [Cell<u32>; MAX_CLASSES],
     /// In milliseconds.
-    parked_at: Cell<u32>,
+    parked_at: Cell<u64>,
 }
 
 /// See the module.
@@ -123,7 +123,7 @@ impl Parked {
     }
 
     /// Gives what has been parked for `delay` milliseconds to the central lists.
-    pub(super) fn send_home<V: Shared>(&self, now: u32, delay: u32) {
+    pub(super) fn send_home<V: Shared>(&self, now: u64, delay: u64) {
         if !parks::<V>() {
             return;
         }

@@ -2,59 +2,226 @@
 //!
 //! | memory | goes back when |
 //! |---|---|
-//! | a batch that waits | nobody needed it between two purges: home to its slabs |
+//! | a batch that waits | nobody needed it between two rounds: home to its slabs |
 //! | a parked list | no thread took it for `purge_ms`: home to its slabs |
-//! | a free slot | it has been free for `purge_ms` |
+//! | a free slot | it has been free for `purge_ms`; or at once, where far more are free than are in use (`spans`) |
 //! | a page of a slab that no block in use touches | nothing came home to the slab for `purge_ms` |
 //! | a mapping that was kept | it has been kept for `purge_ms` |
 //! | a chunk | all of it is free and without memory, and it is not the only one such |
 //!
+//! ```text
+//! Done ──▶ class 0 ──▶ class 1 ──▶ … ──▶ slots ──▶ Done       a round; four begin in the time of `purge_ms`
+//!          send home,               kept mappings,
+//!          slabs in turn            chunks in turn
+//! ```
+//!
+//! A round looks once at each slab and each chunk to which something came home. A heap may have a million of those, so
+//! a round is made in steps, and each slow path that sees the clock go on makes one. What a step may cost grows with the
+//! time since the one before it ([`PER_MS`]), up to [`MOST`]: so a busy program spends a part of its time on it, and one
+//! that allocates once a second gives back as much as a malloc may take. A lock is held for [`SLABS`] slabs or
+//! [`CHUNKS`] chunks at a time.
+//!
 //! With `reclaim = "first"` the clock is not all that is waited for: before a chunk is mapped, all batches go home, in the
 //! hope of a free slot; and if that frees none, as much of what is kept goes back as the chunk has.
 //!
-//! While much waits, in itself and beside what is in use, threads narrow the windows of their lists
-//! (`cache/drain.rs`): served from its lists alone, a thread would look at no clock.
+//! While much waits, threads come by the clock with each operation (`cache/shut.rs`): served from its lists alone, a
+//! thread would look at no clock.
+//!
+//! RD1  Only the thread that has the round's lock touches the round, and it takes that lock before any other.
 //!
 //! Never, unless all is to go at once or parked lists are due: waits for a lock of a class that is taken.
 //! Whoever holds it is in a slow path and looks at the clock by itself, so nothing is counted as waiting for it;
 //! its turn comes again.
 
 use super::Shared;
-use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, slots_in};
-use crate::chunk::{ALL_SLOTS, Chunk};
+use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in};
+use crate::chunk::{BitSlab, Chunk};
 use crate::stats::Event;
-use crate::sys::atomic::Ordering;
+use crate::sys::atomic::AtomicU32;
+use crate::sys::lock::Lock;
 use crate::sys::{clock, pages};
-use crate::variant::Unit;
+use crate::variant::{Unit, Variant};
+use core::cell::Cell;
 
-/// Purges in the time of `purge_ms`.
-const PURGES_PER_DELAY: u32 = 4;
-/// Bytes of free blocks of one class that are worth a look at its slabs.
-pub(super) const MUCH_OF_A_CLASS: usize = 1 << 20;
+/// Rounds in the time of `purge_ms`.
+const ROUNDS_PER_DELAY: u64 = 4;
+/// Rounds for which threads hurry after much was seen to wait: what waited then has gone back by their end.
+const HURRIES: u32 = 2 * ROUNDS_PER_DELAY as u32;
+/// Bytes of free blocks of one class that are worth a look at its sums.
+pub(super) const MUCH_OF_A_CLASS: usize = 256 << 10;
 
-/// Purges, if that is due.
+/// What a look at a slab or a chunk costs: mostly a few cache misses.
+const PER_LOOK: usize = 4;
+/// What a system call costs, and a page that it takes, in the same unit.
+const PER_CALL: usize = 8;
+const PER_PAGE: usize = 3;
+/// What a step may cost for each millisecond since the last one: less than a tenth of it.
+const PER_MS: u64 = 1024;
+/// What a step may cost at most: a few milliseconds.
+const MOST: u64 = 64 * 1024;
+
+/// Slabs that are looked at before their class's lock is given up.
+const SLABS: u32 = 16;
+/// Chunks that are looked at before the lock of the spans is given up.
+const CHUNKS: u32 = 4;
+/// Pages of kept mappings that go back before it is.
+const PAGES: usize = 1024;
+
+/// Where a round is.
+#[derive(Clone, Copy)]
+enum Stage {
+    Done,
+    Class(ClassIdx),
+    Slots,
+}
+
+/// How far the rounds have come (RD1).
+pub(crate) struct Round {
+    /// Guards all that follows.
+    pub(super) lock: Lock,
+    stage: Cell<Stage>,
+    /// What this stage has still to look at; `None` where it has not begun.
+    left: Cell<Option<u32>>,
+    /// Bytes seen that wait for their time, in slabs that are mostly free.
+    waiting: Cell<usize>,
+    /// Rounds that have ended since one in which much was seen to wait.
+    unseen: Cell<u32>,
+    /// When the round began, and when the last step was made, in milliseconds.
+    began_at: Cell<u64>,
+    stepped_at: Cell<u64>,
+}
+
+// SAFETY: all fields but the lock are touched with the lock held.
+unsafe impl Sync for Round {}
+
+impl Round {
+    pub(super) const fn new() -> Self {
+        Self {
+            lock: Lock::over(AtomicU32::new(0)),
+            stage: Cell::new(Stage::Done),
+            left: Cell::new(None),
+            waiting: Cell::new(0),
+            unseen: Cell::new(0),
+            began_at: Cell::new(0),
+            stepped_at: Cell::new(0),
+        }
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.set(stage);
+        self.left.set(None);
+    }
+}
+
+/// What is given back.
+#[derive(Clone, Copy)]
+struct Terms {
+    now: u64,
+    /// Milliseconds for which it was not used.
+    delay: u64,
+    /// Whether that is all there is: then locks are waited for.
+    all: bool,
+}
+
+/// What a step may still cost.
+pub(super) struct Budget(usize);
+
+impl Budget {
+    /// For what is given back whatever it costs.
+    pub(super) const fn unbounded() -> Self {
+        Self(usize::MAX)
+    }
+
+    pub(super) fn spend(&mut self, cost: usize) {
+        self.0 = self.0.saturating_sub(cost);
+    }
+
+    /// For so many pages, given back by one call.
+    pub(super) fn spend_pages(&mut self, pages: usize) {
+        self.spend(PER_CALL + pages * PER_PAGE);
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Looks at the clock, and goes on with purging if it has moved. Milliseconds, or 0 where nothing is purged.
+pub(crate) fn tend<V: Shared>() -> u64 {
+    let Some(delay) = V::PURGE_MS else { return 0 };
+    let now = clock::now_ms();
+    if now != V::spans().now() {
+        V::spans().set_now(now);
+        step_cold::<V>(Terms { now, delay: delay.into(), all: false });
+    }
+    now
+}
+
 #[cold]
 #[inline(never)]
-pub(crate) fn tend<V: Shared>() {
-    let Some(delay) = V::PURGE_MS else { return };
-    let spans = V::spans();
-    let now = clock::now_ms();
-    spans.set_now(now);
-    // ORDERING: relaxed; it says whose turn it is, and publishes nothing.
-    let last = spans.purged_at.load(Ordering::Relaxed);
-    // Not by `since`: whatever the clock stood at before the first purge, it is not later.
-    if now.wrapping_sub(last) < delay / PURGES_PER_DELAY {
+fn step_cold<V: Shared>(terms: Terms) {
+    let round = &V::spans().round;
+    if !round.lock.try_lock() {
         return;
     }
-    // ORDERING: relaxed, as above.
-    if spans.purged_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-        purge::<V>(now, delay, false);
+    // Wrapping: whatever the clock stood at before the first step, it is not later.
+    let since = terms.now.wrapping_sub(round.stepped_at.replace(terms.now));
+    let mut budget = Budget(since.saturating_mul(PER_MS).min(MOST) as usize);
+    if matches!(round.stage.get(), Stage::Done)
+        && terms.now.wrapping_sub(round.began_at.get()) >= terms.delay / ROUNDS_PER_DELAY
+    {
+        begin::<V>(round, terms);
     }
+    go_on::<V>(round, terms, &mut budget);
+    round.lock.unlock();
 }
 
 /// Gives back all that can be, at once.
 pub(crate) fn purge_all<V: Shared>() {
-    purge::<V>(clock::now_ms(), 0, true);
+    let round = &V::spans().round;
+    round.lock.with(|| {
+        let terms = Terms { now: clock::now_ms(), delay: 0, all: true };
+        begin::<V>(round, terms);
+        go_on::<V>(round, terms, &mut Budget::unbounded());
+    });
+}
+
+fn begin<V: Shared>(round: &Round, terms: Terms) {
+    V::counters().count(Event::Purge);
+    V::spans().begin_round();
+    round.began_at.set(terms.now);
+    round.waiting.set(0);
+    V::parked().send_home::<V>(terms.now, terms.delay);
+    round.enter(Stage::Class(ClassIdx::new(0)));
+}
+
+fn end<V: Shared>(round: &Round) {
+    let unseen = round.unseen.get() + 1;
+    let spans = V::spans();
+    let seen = spans.lock.with(|| spans.end_round(round.waiting.get(), unseen > HURRIES));
+    round.unseen.set(if seen { 0 } else { unseen });
+    round.enter(Stage::Done);
+}
+
+fn go_on<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) {
+    while !budget.is_spent() {
+        match round.stage.get() {
+            Stage::Done => return,
+            Stage::Class(class) => {
+                if !tidy_class::<V>(round, class, terms, budget) {
+                    continue;
+                }
+                let next = class.index() + 1;
+                let last = next >= V::CLASSES.count();
+                round.enter(if last { Stage::Slots } else { Stage::Class(ClassIdx::new(next)) });
+            }
+            Stage::Slots => {
+                if tidy_slots::<V>(round, terms, budget) {
+                    end::<V>(round);
+                }
+            }
+        }
+    }
 }
 
 /// About how many bytes a purge of everything would find at most: in the central lists, in parked ones, in free slots, and
@@ -85,92 +252,134 @@ pub(super) fn reclaim_batches<V: Shared>() {
     }
 }
 
-fn purge<V: Shared>(now: u32, delay: u32, all: bool) {
-    V::counters().count(Event::Purge);
-    V::spans().set_waits(false);
-    let mut waiting = 0;
-    V::parked().send_home::<V>(now, delay);
-    for class in ClassIdx::all(V::CLASSES.count()) {
-        let central = V::central(class);
-        if central.untidy() == 0 {
-            continue;
-        }
-        if all {
-            central.lock.lock();
-        } else if !central.lock.try_lock() {
-            continue;
-        }
-        central.send_home::<V>(class, all);
-        central.retire_last::<V>(now, delay);
-        if V::PURGE_UNIT == Unit::Pages || all {
-            waiting += purge_pages::<V>(class, now, delay);
-        }
-        central.lock.unlock();
-    }
-    let spans = V::spans();
-    spans.lock.with(|| {
-        spans.kept.drop_older(now, delay);
-        let mut spare = 0;
-        for chunk in spans.all() {
-            purge_slots::<V>(chunk, now, delay);
-            if chunk.free.get() == ALL_SLOTS && chunk.dirty.get() == 0 && !chunk.pinned.get() {
-                spare += 1;
-                if spare > 1 || all {
-                    spans.unmap::<V>(chunk);
-                }
-            }
-        }
-        if spans.is_much(waiting) {
-            spans.set_waits(true);
-        }
-    });
-}
-
-/// Pages of the class's slabs that have memory and no block in use; how many bytes of free blocks wait for their
-/// time, in slabs that are mostly free. With the class's lock held.
-fn purge_pages<V: Shared>(class: ClassIdx, now: u32, delay: u32) -> usize {
-    let bytes = V::CLASSES.block_bytes(class);
+/// Goes on with a class: some of its slabs. Whether that was the last of it.
+fn tidy_class<V: Shared>(
+    round: &Round,
+    class: ClassIdx,
+    terms: Terms,
+    budget: &mut Budget,
+) -> bool {
+    budget.spend(PER_LOOK);
     let central = V::central(class);
-    let mut waiting = 0;
-    let mut is_tidy = !central.has_batches();
-    for slab in central.slabs() {
-        if slab.is_waiting(now, delay) {
-            is_tidy = false;
-            let free = (slab.capacity() - slab.used()) as usize;
-            waiting += if free >= slab.used() as usize { free * bytes } else { 0 };
-            continue;
+    if central.untidy() == 0 {
+        return true;
+    }
+    if terms.all {
+        central.lock.lock();
+    } else if !central.lock.try_lock() {
+        return true;
+    }
+    let mut left = round.left.get().unwrap_or_else(|| {
+        central.send_home::<V>(class, terms.all);
+        central.retire_last::<V>(terms.now, terms.delay);
+        let looks = V::PURGE_UNIT == Unit::Pages || terms.all;
+        if looks { central.untidy_count() } else { 0 }
+    });
+    for _ in 0..SLABS {
+        if left == 0 || budget.is_spent() {
+            break;
         }
-        for (from, to) in runs(slab.pages_to_purge::<V>()) {
-            // SAFETY: no block that is out touches these pages (Y1), and none gets out while the lock is
-            // held; they are mapped.
-            if unsafe { pages::purge(slab.page(from), (to - from) * PAGE_BYTES) } {
-                slab.note_bare(from, to);
-                V::counters().count_many(Event::PurgedPage, (to - from) as u64);
-            }
+        left -= 1;
+        let Some(slab) = central.next_untidy() else {
+            left = 0;
+            break;
+        };
+        budget.spend(PER_LOOK);
+        if slab.idle_ms(terms.now) < terms.delay {
+            central.put_back_untidy(slab);
+            round.waiting.set(round.waiting.get() + waiting_bytes::<V>(slab));
+        } else {
+            purge_pages::<V>(slab, budget);
         }
     }
-    if is_tidy {
+    if central.untidy_count() == 0 && !central.has_batches() {
         central.set_untidy(0);
     }
-    waiting
+    central.lock.unlock();
+    round.left.set(Some(left));
+    left == 0
 }
 
-/// Free slots of a chunk. With the lock of the spans held.
-fn purge_slots<V: Shared>(chunk: &'static Chunk, now: u32, delay: u32) {
-    let age = |slot: SlotIdx| clock::since(chunk.freed_at[slot.index()].get(), now);
-    let old = slots_in(chunk.dirty.get())
-        .filter(|&slot| age(slot) >= delay)
-        .fold(0, |mask, slot| mask | slot.bit());
-    for (from, to) in runs(old) {
-        let bytes = (to - from) * SLOT_BYTES;
-        // SAFETY: the slots are free (X1, X2), and mapped.
-        if unsafe { pages::purge(chunk.slot_start(SlotIdx::new(from)), bytes) } {
-            chunk.dirty.set(chunk.dirty.get() & !bit_range(from, to));
-            let spans = V::spans();
-            spans.dirty_slots.set(spans.dirty_slots.get() - (to - from) as u32);
-            V::counters().count_many(Event::PurgedPage, (bytes / PAGE_BYTES) as u64);
+/// Bytes of a slab's free blocks, if they may well be whole pages: it is mostly free, or each block has pages of its own.
+fn waiting_bytes<V: Variant>(slab: &BitSlab) -> usize {
+    let (used, free) = (slab.used() as usize, (slab.capacity() - slab.used()) as usize);
+    let bytes = V::CLASSES.block_bytes(slab.class());
+    if bytes >= PAGE_BYTES || free >= used { free * bytes } else { 0 }
+}
+
+/// Pages of a slab that have memory and no block in use. With the class's lock held.
+fn purge_pages<V: Shared>(slab: &'static BitSlab, budget: &mut Budget) {
+    budget.spend(PER_LOOK);
+    for (from, to) in runs(slab.pages_to_purge::<V>()) {
+        budget.spend_pages(to - from);
+        // SAFETY: no block that is out touches these pages (Y1), and none gets out while the lock is
+        // held; they are mapped.
+        if unsafe { pages::purge(slab.page(from), (to - from) * PAGE_BYTES) } {
+            slab.note_bare(from, to);
+            V::counters().count_many(Event::PurgedPage, (to - from) as u64);
         }
     }
+}
+
+/// Goes on with kept mappings, and then with chunks that have dirty slots. Whether that was the last of it.
+fn tidy_slots<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> bool {
+    let spans = V::spans();
+    spans.lock.with(|| {
+        let mut left = round.left.get().unwrap_or_else(|| spans.soiled_count());
+        round.left.set(Some(left));
+        let dropped = spans.kept.drop_older(terms.now, terms.delay, PAGES * PAGE_BYTES);
+        if dropped > 0 {
+            budget.spend_pages(quotient(dropped, PAGE_BYTES));
+            return false;
+        }
+        for _ in 0..CHUNKS {
+            if left == 0 || budget.is_spent() {
+                break;
+            }
+            left -= 1;
+            let Some(chunk) = spans.next_soiled() else {
+                left = 0;
+                break;
+            };
+            let slots = purge_slots::<V>(chunk, terms.now, terms.delay, budget);
+            spans.forget_regrets(slots);
+            spans.end_turn::<V>(chunk);
+        }
+        if left == 0 && terms.all {
+            spans.unmap_spare::<V>();
+        }
+        round.left.set(Some(left));
+        left == 0
+    })
+}
+
+/// Slots of a chunk that have been free for `delay` milliseconds; returns how many went back. With the lock of the spans
+/// held.
+pub(super) fn purge_slots<V: Shared>(
+    chunk: &'static Chunk,
+    now: u64,
+    delay: u64,
+    budget: &mut Budget,
+) -> u32 {
+    budget.spend(PER_LOOK);
+    let age = |slot: SlotIdx| clock::since(chunk.freed_at[slot.index()].get(), now);
+    let old = slots_in(chunk.purgeable())
+        .filter(|&slot| age(slot) >= delay)
+        .fold(0, |mask, slot| mask | slot.bit());
+    let mut purged = 0;
+    for (from, to) in runs(old) {
+        let bytes = (to - from) * SLOT_BYTES;
+        budget.spend_pages(bytes / PAGE_BYTES);
+        // SAFETY: the slots are free (X1, X2), and mapped.
+        if unsafe { pages::purge(chunk.slot_start(SlotIdx::new(from)), bytes) } {
+            V::spans().note_clean(chunk, bit_range(from, to));
+            purged += (to - from) as u32;
+            V::counters().count_many(Event::PurgedPage, (bytes / PAGE_BYTES) as u64);
+        } else {
+            V::spans().note_refused(chunk, bit_range(from, to));
+        }
+    }
+    purged
 }
 
 /// The runs of set bits, as ranges.

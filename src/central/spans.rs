@@ -2,29 +2,44 @@
 //!
 //! Dirty slots are reused before clean ones, and of each kind the ones in the tightest hole.
 //!
+//! A slot that is freed waits, dirty, to be used again. Where as many wait as are plainly not going to be needed (the
+//! *allowance*: [`FEW_SLOTS`], or half as many as are in use), the chunk whose dirty slots have waited longest gives them
+//! back with each further one that comes: a program that falls silent looks at no clock. What a program then takes
+//! clean, it could have had dirty: it is *regretted*, and raises the allowance, until as much has waited in vain.
+//!
+//! Each claim looks at [`MOST_LOOKS`] chunks at most, and each slot that is freed at one other.
+//!
 //! V1  A chunk is in the list of those with free slots exactly while it has any.
-//! V2  `dirty_slots` is how many slots of all chunks are dirty.
+//! V2  `dirty_slots` is how many slots of all chunks are dirty, `free_slots` how many are free.
+//! V3  A chunk is among the soiled ones exactly while a purge may give back slots of it.
+//! V4  A chunk that is bare, not pinned, and that the registry lets go, is `spare`: there is one such at most.
 
 use super::Shared;
 use super::kept::Kept;
-use super::purge::reclaim_batches;
-use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SlotIdx, bit_range, slots_in};
-use crate::chunk::{ALL, ALL_SLOTS, AVAILABLE, BitSlab, Chunk, Run};
+use super::purge::{Budget, Round, purge_slots, reclaim_batches};
+use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in};
+use crate::chunk::{ALL, ALL_SLOTS, AVAILABLE, BitSlab, Chunk, Run, SOILED};
 use crate::list::LinkedList;
 use crate::registry;
 use crate::stats::Event;
-use crate::sys::atomic::{AtomicU32, Ordering};
+use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
 use crate::sys::pages;
 use crate::variant::{Growth, Reclaim};
 use core::cell::Cell;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 /// Chunks that are compared before slots are taken.
 const LOOKS: usize = 8;
-/// Bytes that are too few to hurry for.
-const MUCH: usize = 4 << 20;
+/// Bytes that are worth a hurry, and the part of all memory that they must be, too.
+const MUCH: (usize, usize) = (4 << 20, 8);
+/// The same for going on with it.
+const STILL_MUCH: (usize, usize) = (1 << 20, 128);
+/// Slots that may always wait to be used again: 32 MiB.
+const FEW_SLOTS: u32 = 512;
+/// Dirty slots of a chunk that are worth giving back at once.
+const WORTH_A_CALL: u32 = 8;
 /// Chunks that are looked at before a new one is mapped: a long search under the lock helps nobody.
 const MOST_LOOKS: usize = 64;
 
@@ -48,17 +63,32 @@ pub(crate) struct Spans {
     available: LinkedList<Chunk, AVAILABLE>,
     all: LinkedList<Chunk, ALL>,
     chunks: Cell<u32>,
-    /// Free slots that have memory, in all chunks.
-    pub(super) dirty_slots: Cell<u32>,
+    /// Chunks of which a purge may give back slots, the one that it looks at next first (V3).
+    soiled: LinkedList<Chunk, SOILED>,
+    soiled_count: Cell<u32>,
+    /// The chunk that is kept though it is bare (V4).
+    spare: Cell<Option<&'static Chunk>>,
+    /// Free slots of all chunks, and those of them that have memory (V2).
+    free_slots: Cell<u32>,
+    dirty_slots: Cell<u32>,
+    /// Slots that were given back before their time, and have not been taken since.
+    early: Cell<u32>,
+    /// Those that were taken: so many more may wait.
+    regretted: Cell<u32>,
     /// Mappings that were freed and wait to be used again.
     pub(super) kept: Kept,
     /// Milliseconds, as last looked at. [shared]
-    now: AtomicU32,
-    /// When the last purge began. [shared]
-    pub(super) purged_at: AtomicU32,
-    /// Whether much memory waits for its time to go back: 0 or 1. [shared]
+    now: AtomicU64,
+    /// Whether much memory waits for its time to go back: 0, [`WAITS`], or [`WAITS`] with [`SEEN`]. [shared]
     waits: AtomicU32,
+    /// How far purging has come.
+    pub(super) round: Round,
 }
+
+/// Much memory waits for its time to go back.
+const WAITS: u32 = 1;
+/// That was seen since the round of purging began.
+const SEEN: u32 = 2;
 
 // SAFETY: all fields but the lock and the atomics are touched with the lock held.
 unsafe impl Sync for Spans {}
@@ -70,21 +100,27 @@ impl Spans {
             available: LinkedList::new(),
             all: LinkedList::new(),
             chunks: Cell::new(0),
+            soiled: LinkedList::new(),
+            soiled_count: Cell::new(0),
+            spare: Cell::new(None),
+            free_slots: Cell::new(0),
             dirty_slots: Cell::new(0),
+            early: Cell::new(0),
+            regretted: Cell::new(0),
             kept: Kept::new(),
-            now: AtomicU32::new(0),
-            purged_at: AtomicU32::new(0),
+            now: AtomicU64::new(0),
             waits: AtomicU32::new(0),
+            round: Round::new(),
         }
     }
 
     /// Milliseconds, as [`tend`](super::tend) last saw them.
-    pub(crate) fn now(&self) -> u32 {
+    pub(crate) fn now(&self) -> u64 {
         // ORDERING: relaxed; a number that says when, and publishes nothing.
         self.now.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_now(&self, now: u32) {
+    pub(super) fn set_now(&self, now: u64) {
         // ORDERING: relaxed, as above.
         self.now.store(now, Ordering::Relaxed);
     }
@@ -97,17 +133,33 @@ impl Spans {
         V::PURGE_MS.is_some() && self.waits.load(Ordering::Relaxed) != 0
     }
 
-    pub(super) fn set_waits(&self, much: bool) {
+    /// Notes that much waits.
+    pub(super) fn note_waits(&self) {
         // ORDERING: relaxed, as above.
-        self.waits.store(u32::from(much), Ordering::Relaxed);
+        self.waits.store(WAITS | SEEN, Ordering::Relaxed);
     }
 
-    /// Whether what is free and has memory, and `more`, is much, in itself and beside the rest. With the lock
-    /// held.
-    pub(super) fn is_much(&self, more: usize) -> bool {
+    /// Notes that a round of purging begins.
+    pub(super) fn begin_round(&self) {
+        // ORDERING: relaxed, as above.
+        self.waits.fetch_and(!SEEN, Ordering::Relaxed);
+    }
+
+    /// Notes that a round has ended, which saw so many bytes wait in slabs; says whether much was seen since it began.
+    /// Where it was not, much waits no more if so little is left, or the hurry has gone `on_and_on`. With the lock held.
+    pub(super) fn end_round(&self, in_slabs: usize, on_and_on: bool) -> bool {
+        let goes_on = !on_and_on && self.is_much(in_slabs, STILL_MUCH);
+        let waits = if goes_on { WAITS } else { 0 };
+        // ORDERING: relaxed, as above; it fails where another thread has seen much since the round began.
+        let was = self.waits.compare_exchange(WAITS, waits, Ordering::Relaxed, Ordering::Relaxed);
+        was.is_err_and(|was| was & SEEN != 0)
+    }
+
+    /// Whether what is free and has memory, and `more`, is much, in itself and as a part of all. With the lock held.
+    fn is_much(&self, more: usize, (bytes, part): (usize, usize)) -> bool {
         let free = self.free_and_dirty() + more;
         let all = self.chunks.get() as usize * CHUNK_BYTES + self.kept.bytes();
-        free >= MUCH && free >= all / 8
+        free >= bytes && free >= quotient(all, part)
     }
 
     /// Keeps a mapping that was freed.
@@ -118,8 +170,8 @@ impl Spans {
         self.lock.with(|| {
             // SAFETY: the caller's condition.
             unsafe { self.kept.put(start, bytes, self.now(), bound) };
-            if self.is_much(0) {
-                self.set_waits(true);
+            if self.is_much(0, MUCH) {
+                self.note_waits();
             }
         });
     }
@@ -201,26 +253,61 @@ impl Spans {
     fn mark_used(&self, chunk: &'static Chunk, slot: SlotIdx, count: usize) -> bool {
         let run = bit_range(slot.index(), slot.index() + count);
         debug_assert_eq!(chunk.free.get() & run, run);
-        let dirty = (chunk.dirty.get() & run).count_ones();
-        self.dirty_slots.set(self.dirty_slots.get() - dirty);
+        let dirty = chunk.dirty.get() & run;
+        self.free_slots.set(self.free_slots.get() - count as u32);
         chunk.free.set(chunk.free.get() & !run);
-        chunk.dirty.set(chunk.dirty.get() & !run);
+        self.note_clean(chunk, dirty);
         if chunk.free.get() == 0 {
             self.available.remove(chunk);
         }
+        self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, chunk)));
+        let regretted = (count as u32 - dirty.count_ones()).min(self.early.get());
+        self.early.set(self.early.get() - regretted);
+        self.regretted.set(self.regretted.get() + regretted);
         dirty == 0
     }
 
+    /// Notes that dirty slots are so no more: they went back, or are in use.
+    pub(super) fn note_clean(&self, chunk: &'static Chunk, slots: u32) {
+        self.change_soil(chunk, || {
+            self.dirty_slots.set(self.dirty_slots.get() - (chunk.dirty.get() & slots).count_ones());
+            chunk.dirty.set(chunk.dirty.get() & !slots);
+            chunk.refused.set(chunk.refused.get() & !slots);
+        });
+    }
+
+    /// Notes that the kernel would not have dirty slots.
+    pub(super) fn note_refused(&self, chunk: &'static Chunk, slots: u32) {
+        self.change_soil(chunk, || chunk.refused.set(chunk.refused.get() | slots));
+    }
+
+    /// Changes what a purge may give back of a chunk, and keeps V3.
+    fn change_soil(&self, chunk: &'static Chunk, change: impl FnOnce()) {
+        let was_soiled = chunk.purgeable() != 0;
+        change();
+        match (was_soiled, chunk.purgeable() != 0) {
+            (false, true) => {
+                self.soiled.push_last(chunk);
+                self.soiled_count.set(self.soiled_count.get() + 1);
+            }
+            (true, false) => {
+                self.soiled.remove(chunk);
+                self.soiled_count.set(self.soiled_count.get() - 1);
+            }
+            (false, false) | (true, true) => {}
+        }
+    }
+
     /// Takes back the slot of a slab that was taken down.
-    pub(crate) fn give_slot(&self, slab: &'static BitSlab) {
-        self.lock.with(|| self.mark_free(slab.chunk(), slab.slot(), 1));
+    pub(crate) fn give_slot<V: Shared>(&self, slab: &'static BitSlab) {
+        self.lock.with(|| self.mark_free::<V>(slab.chunk(), slab.slot(), 1));
     }
 
     /// Takes back a large block's slots. What was no span of that size is misuse.
     ///
     /// # Safety
     /// `start` lies in a chunk that is mapped, as that of a live span is.
-    pub(crate) unsafe fn give_span(&self, start: NonNull<u8>, count: usize) {
+    pub(crate) unsafe fn give_span<V: Shared>(&self, start: NonNull<u8>, count: usize) {
         let address = start.addr().get();
         let slot = Chunk::slot_at(address);
         // SAFETY: the caller's condition.
@@ -229,32 +316,94 @@ impl Spans {
             if usize::from(chunk.span[slot.index()].replace(0)) != count {
                 fatal("double free, or free with a layout of another size:", address);
             }
-            self.mark_free(chunk, slot, count);
+            self.mark_free::<V>(chunk, slot, count);
         });
     }
 
-    fn mark_free(&self, chunk: &'static Chunk, slot: SlotIdx, count: usize) {
+    fn mark_free<V: Shared>(&self, chunk: &'static Chunk, slot: SlotIdx, count: usize) {
         let run = bit_range(slot.index(), slot.index() + count);
         debug_assert_eq!(chunk.free.get() & run, 0);
         if chunk.free.get() == 0 {
             self.available.push(chunk);
         }
         chunk.free.set(chunk.free.get() | run);
-        chunk.dirty.set(chunk.dirty.get() | run);
+        self.change_soil(chunk, || chunk.dirty.set(chunk.dirty.get() | run));
+        self.free_slots.set(self.free_slots.get() + count as u32);
         self.dirty_slots.set(self.dirty_slots.get() + count as u32);
-        if self.is_much(0) {
-            self.set_waits(true);
-        }
         for slot in slots_in(run) {
             chunk.freed_at[slot.index()].set(self.now());
         }
+        if self.is_much(0, MUCH) {
+            self.note_waits();
+            self.give_back_early::<V>();
+        }
+    }
+
+    /// Gives back what has waited longest, where more waits than the allowance.
+    fn give_back_early<V: Shared>(&self) {
+        let used = self.chunks.get() * (MAX_SLOTS as u32 - 1) - self.free_slots.get();
+        let allowance = FEW_SLOTS.max(used / 2) + self.regretted.get();
+        if V::PURGE_MS.is_none() || self.dirty_slots.get() <= allowance {
+            return;
+        }
+        let Some(chunk) = self.next_soiled() else { return };
+        if chunk.purgeable().count_ones() >= WORTH_A_CALL {
+            let slots = purge_slots::<V>(chunk, self.now(), 0, &mut Budget::unbounded());
+            self.early.set(self.early.get() + slots);
+        }
+        self.end_turn::<V>(chunk);
+    }
+
+    // ---- chunks that a purge is to look at: with the lock held ---------------------------------------
+
+    pub(super) fn soiled_count(&self) -> u32 {
+        self.soiled_count.get()
+    }
+
+    /// The chunk whose turn it is.
+    pub(super) fn next_soiled(&self) -> Option<&'static Chunk> {
+        self.soiled.first()
+    }
+
+    /// Lets a chunk whose turn it was wait for the next; or unmaps it, if it is bare and not the only one such.
+    pub(super) fn end_turn<V: Shared>(&self, chunk: &'static Chunk) {
+        if chunk.purgeable() != 0 {
+            self.soiled.remove(chunk);
+            self.soiled.push_last(chunk);
+        }
+        if !chunk.is_bare() || chunk.pinned.get() {
+            return;
+        }
+        match self.spare.get() {
+            None => self.spare.set(Some(chunk)),
+            Some(_) => {
+                self.unmap::<V>(chunk);
+            }
+        }
+    }
+
+    /// Lets go what is kept though it is bare.
+    pub(super) fn unmap_spare<V: Shared>(&self) {
+        if let Some(chunk) = self.spare.take() {
+            self.unmap::<V>(chunk);
+        }
+    }
+
+    /// Notes that so many slots waited for their time in vain.
+    pub(super) fn forget_regrets(&self, slots: u32) {
+        self.regretted.set(self.regretted.get().saturating_sub(slots));
     }
 
     /// Makes a span longer or shorter where it is; false, and nothing changed, where it cannot grow.
     ///
     /// # Safety
     /// As for [`give_span`](Self::give_span).
-    pub(crate) unsafe fn resize_span(&self, start: NonNull<u8>, old: usize, new: usize) -> bool {
+    pub(crate) unsafe fn resize_span<V: Shared>(
+        &self,
+        start: NonNull<u8>,
+        old: usize,
+        new: usize,
+    ) -> bool {
         let address = start.addr().get();
         let slot = Chunk::slot_at(address);
         // SAFETY: the caller's condition.
@@ -265,7 +414,7 @@ impl Spans {
             }
             let end = slot.index() + old;
             if new < old {
-                self.mark_free(chunk, SlotIdx::new(slot.index() + new), old - new);
+                self.mark_free::<V>(chunk, SlotIdx::new(slot.index() + new), old - new);
             } else {
                 let wanted = end..slot.index() + new;
                 let fits = wanted.end <= MAX_SLOTS
@@ -300,6 +449,7 @@ impl Spans {
         V::counters().count(Event::AcquireGrow);
         self.all.push(chunk);
         self.chunks.set(self.chunks.get() + 1);
+        self.free_slots.set(self.free_slots.get() + ALL_SLOTS.count_ones());
         self.available.push(chunk);
         Some(chunk)
     }
@@ -311,13 +461,16 @@ impl Spans {
 
     /// Unmaps a chunk whose slots are all free; false where the registry keeps it. With the lock held.
     pub(super) fn unmap<V: Shared>(&self, chunk: &'static Chunk) -> bool {
-        debug_assert_eq!(chunk.free.get(), ALL_SLOTS);
+        debug_assert!(chunk.is_bare());
         if !registry::remove::<V>(&chunk.superslab) {
             return false;
         }
         self.available.remove(chunk);
         self.all.remove(chunk);
         self.chunks.set(self.chunks.get() - 1);
+        self.free_slots.set(self.free_slots.get() - ALL_SLOTS.count_ones());
+        // Locked pages, which go with the mapping.
+        self.dirty_slots.set(self.dirty_slots.get() - chunk.dirty.get().count_ones());
         // SAFETY: no block of the chunk is out, it is in no list, and no lookup finds it (X4).
         unsafe { pages::unmap(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
         true
@@ -337,10 +490,15 @@ impl Spans {
         });
     }
 
-    /// Whether the dirty slots are as many as are counted; for audits.
-    pub(crate) fn counts_dirty(&self) -> bool {
-        let dirty: u32 = self.all().map(|chunk| chunk.dirty.get().count_ones()).sum();
-        dirty == self.dirty_slots.get()
+    /// Whether the free slots and the dirty ones are as many as are counted (V2), and the soiled chunks as many as are
+    /// listed (V3); for audits.
+    pub(crate) fn sums_up(&self) -> bool {
+        let sum = |of: fn(&Chunk) -> u32| self.all().map(of).sum::<u32>();
+        sum(|chunk| chunk.free.get().count_ones()) == self.free_slots.get()
+            && sum(|chunk| chunk.dirty.get().count_ones()) == self.dirty_slots.get()
+            && sum(|chunk| u32::from(chunk.purgeable() != 0)) == self.soiled_count.get()
+            && self.soiled.iter().filter(|chunk| chunk.purgeable() != 0).count()
+                == self.soiled_count.get() as usize
     }
 
     /// Bytes that are free and have memory.

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! chunk, 2 MiB, aligned to its size: the SuperSlab of the central backend
-//! ┌───────────────────────────────────────┬────────────────┬────────────────┬───
-//! │ slot 0: header │ 32 slabs │ 32 bitmaps │ slot 1: blocks │ slot 2: blocks │ …
-//! └───────────────────────────────────────┴────────────────┴────────────────┴───
+//! ┌─────────────────────────────────────────┬────────────────┬────────────────┬───
+//! │ slot 0: header │ 32 slabs, with bitmaps │ slot 1: blocks │ slot 2: blocks │ …
+//! └─────────────────────────────────────────┴────────────────┴────────────────┴───
 //!    each page of it touched when needed      a slab, or a part of a span
 //! ```
 //!
@@ -23,7 +23,7 @@
 
 mod slab;
 
-pub(crate) use slab::BitSlab;
+pub(crate) use slab::{BINNED, BitSlab, UNTIDY};
 
 use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SLOT_LG, SlotIdx, bit_range};
 use crate::list::{Linked, Links};
@@ -32,9 +32,6 @@ use crate::variant::Growth;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
-
-/// Words of a slab's bitmap; so many times 64 blocks are the most that a slab has.
-pub(crate) const WORDS: usize = 64;
 
 /// Bits of the slots that can be had: all but the header's.
 pub(crate) const ALL_SLOTS: u32 = bit_range(1, MAX_SLOTS);
@@ -48,19 +45,22 @@ pub(crate) struct Chunk {
     available: Links<Chunk>,
     /// Neighbours among all chunks. [spans]
     all: Links<Chunk>,
+    /// Neighbours among the chunks with dirty slots that a purge is to look at. [spans]
+    soiled: Links<Chunk>,
     /// Slots that are free (X1). [spans]
     pub(crate) free: Cell<u32>,
     /// Of these, the ones that may have memory (X2). [spans]
     pub(crate) dirty: Cell<u32>,
+    /// Of these, the ones that the kernel would not have when they were purged last, as it does where the program has
+    /// locked pages: they are not asked for again until they have been in use. [spans]
+    pub(crate) refused: Cell<u32>,
     /// Whether it was mapped ahead of need, and so stays mapped. [spans]
     pub(crate) pinned: Cell<bool>,
     /// When a dirty slot became free, in milliseconds. [spans]
-    pub(crate) freed_at: [Cell<u32>; MAX_SLOTS],
+    pub(crate) freed_at: [Cell<u64>; MAX_SLOTS],
     /// Slots of the span that starts here; 0 where none does. [spans]
     pub(crate) span: [Cell<u8>; MAX_SLOTS],
     slabs: [BitSlab; MAX_SLOTS],
-    /// A bit per block of a slab: whether it is home and free. [class]
-    bits: [[Cell<u64>; WORDS]; MAX_SLOTS],
 }
 
 const _: () = assert!(offset_of!(Chunk, superslab) == 0, "the registry's header comes first");
@@ -73,6 +73,8 @@ unsafe impl Sync for Chunk {}
 pub(crate) const AVAILABLE: u8 = 0;
 /// The list of all chunks.
 pub(crate) const ALL: u8 = 1;
+/// The list of chunks that a purge is to look at.
+pub(crate) const SOILED: u8 = 2;
 
 impl Linked<AVAILABLE> for Chunk {
     fn links(&self) -> &Links<Self> {
@@ -83,6 +85,12 @@ impl Linked<AVAILABLE> for Chunk {
 impl Linked<ALL> for Chunk {
     fn links(&self) -> &Links<Self> {
         &self.all
+    }
+}
+
+impl Linked<SOILED> for Chunk {
+    fn links(&self) -> &Links<Self> {
+        &self.soiled
     }
 }
 
@@ -122,10 +130,6 @@ impl Chunk {
         &self.slabs[slot.index()]
     }
 
-    fn words(&self, slot: SlotIdx) -> &[Cell<u64>; WORDS] {
-        &self.bits[slot.index()]
-    }
-
     /// Start of a slot's memory.
     pub(crate) fn slot_start(&self, slot: SlotIdx) -> NonNull<u8> {
         let address = self.address() + slot.index() * SLOT_BYTES;
@@ -136,6 +140,16 @@ impl Chunk {
     #[inline(always)]
     pub(crate) fn slot_at(address: usize) -> SlotIdx {
         SlotIdx::new(address >> SLOT_LG)
+    }
+
+    /// Slots that a purge may give back.
+    pub(crate) fn purgeable(&self) -> u32 {
+        self.dirty.get() & !self.refused.get()
+    }
+
+    /// Whether all slots are free, and none has memory that the kernel would take.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.free.get() == ALL_SLOTS && self.purgeable() == 0
     }
 
     /// Where `count` free slots are best taken.

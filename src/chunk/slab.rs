@@ -13,7 +13,7 @@
 //!
 //! The blocks' memory is not touched here, but for the link of a block that is taken. Never: locks.
 
-use super::{Chunk, WORDS};
+use super::Chunk;
 use crate::base::{
     CACHE_LINE, CHUNK_BYTES, ClassIdx, PAGE_BYTES, PAGE_LG, SLOT_BYTES, SlotIdx, bit_range,
     quotient,
@@ -21,16 +21,22 @@ use crate::base::{
 use crate::list::{Block, Chain, Linked, Links};
 use crate::sys::clock;
 use crate::sys::fatal::fatal;
+use crate::sys::single::prefetch;
 use crate::variant::{Spread, Variant};
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
+
+/// Words of a slab's bitmap; so many times 64 blocks are the most that a slab has.
+pub(crate) const WORDS: usize = 64;
 
 /// See the module. Touched with the lock of the class held (X3).
 #[repr(C, align(64))]
 pub(crate) struct BitSlab {
     /// Neighbours among the class's slabs of about the same fullness that have blocks.
     binned: Links<BitSlab>,
+    /// Neighbours among the class's slabs to which blocks have come home since their free pages were purged.
+    untidied: Links<BitSlab>,
     /// Blocks that are out.
     used: Cell<u16>,
     /// Blocks that the slot has room for; 0 where it is no slab.
@@ -48,15 +54,31 @@ pub(crate) struct BitSlab {
     /// since the slot, which had none, became a slab (Y4).
     bare: Cell<u16>,
     /// When a block last came home, in milliseconds.
-    touched_at: Cell<u32>,
+    touched_at: Cell<u64>,
+    /// A bit per block: whether it is home. Beside the rest, and so mostly on its page: who frees all over the heap
+    /// waits for one translation of an address, and not for two.
+    words: [Cell<u64>; WORDS],
 }
 
-const _: () = assert!(size_of::<BitSlab>() == CACHE_LINE);
+const _: () =
+    assert!(offset_of!(BitSlab, words) < CACHE_LINE, "the first word shares a line with the rest");
+const _: () = assert!(size_of::<BitSlab>() == CACHE_LINE + WORDS * size_of::<u64>());
 const _: () = assert!(SLOT_BYTES / PAGE_BYTES == u16::BITS as usize);
 
-impl Linked<0> for BitSlab {
+/// The lists of slabs by fullness.
+pub(crate) const BINNED: u8 = 0;
+/// The list of slabs that a purge is to look at.
+pub(crate) const UNTIDY: u8 = 1;
+
+impl Linked<BINNED> for BitSlab {
     fn links(&self) -> &Links<Self> {
         &self.binned
+    }
+}
+
+impl Linked<UNTIDY> for BitSlab {
+    fn links(&self) -> &Links<Self> {
+        &self.untidied
     }
 }
 
@@ -71,8 +93,13 @@ impl BitSlab {
         SlotIdx::new(offset / size_of::<Self>())
     }
 
-    fn words(&self) -> &'static [Cell<u64>; WORDS] {
-        self.chunk().words(self.slot())
+    /// Asks the processor for what [`put`](Self::put) touches for a block: a chain of blocks from all over the heap then
+    /// waits for memory once, and not once a block.
+    #[inline]
+    pub(crate) fn prefetch<V: Variant>(&self, class: ClassIdx, address: usize) {
+        let index = V::CLASSES.index_at(class, address % SLOT_BYTES);
+        prefetch(self);
+        prefetch(&self.words[index / 64 % WORDS]);
     }
 
     pub(crate) fn class(&self) -> ClassIdx {
@@ -96,7 +123,7 @@ impl BitSlab {
     /// Makes a free slot a slab, with all blocks at home and none handed out yet. A `clean` one has no memory.
     pub(crate) fn set_up<V: Variant>(&self, class: ClassIdx, clean: bool) {
         let capacity = quotient(SLOT_BYTES, V::CLASSES.block_bytes(class)).min(WORDS * 64);
-        for word in self.words().iter().take(capacity.div_ceil(64)) {
+        for word in self.words.iter().take(capacity.div_ceil(64)) {
             word.set(0);
         }
         self.class.set(class.index() as u8);
@@ -133,7 +160,7 @@ impl BitSlab {
         };
         let mut more = before < want;
         let mut touched = 0;
-        let words = self.words();
+        let words = &self.words;
         let mut at = usize::from(self.lowest.get());
         while more && at < usize::from(self.carved.get()).div_ceil(64) {
             let word = &words[at % WORDS];
@@ -197,7 +224,7 @@ impl BitSlab {
         if index * V::CLASSES.block_bytes(class) != offset {
             fatal("free of an address inside a block:", address);
         }
-        let word = &self.words()[index / 64 % WORDS];
+        let word = &self.words[index / 64 % WORDS];
         let bit = 1 << (index % 64);
         if word.get() & bit != 0 {
             fatal("double free:", address);
@@ -207,10 +234,10 @@ impl BitSlab {
         self.used.set(self.used.get() - 1);
     }
 
-    /// Notes that blocks have come home.
-    pub(crate) fn touch(&self, now: u32) {
-        self.untidy.set(true);
+    /// Notes that blocks have come home; says whether they are the first since its free pages were purged.
+    pub(crate) fn touch(&self, now: u64) -> bool {
         self.touched_at.set(now);
+        !self.untidy.replace(true)
     }
 
     /// Whether an address is where a block starts that has been handed out.
@@ -225,31 +252,23 @@ impl BitSlab {
     pub(crate) fn has_out<V: Variant>(&self, address: usize) -> bool {
         let index = V::CLASSES.index_at(self.class(), address % SLOT_BYTES);
         self.is_start::<V>(address)
-            && self.words()[index / 64 % WORDS].get() & (1 << (index % 64)) == 0
+            && self.words[index / 64 % WORDS].get() & (1 << (index % 64)) == 0
     }
 
     /// Milliseconds since a block last came home.
-    pub(crate) fn idle_ms(&self, now: u32) -> u32 {
+    pub(crate) fn idle_ms(&self, now: u64) -> u64 {
         clock::since(self.touched_at.get(), now)
     }
 
-    /// Whether nothing came home since its free pages were purged; for audits.
+    /// Whether nothing came home since its free pages were purged.
     pub(crate) fn is_tidy(&self) -> bool {
         !self.untidy.get()
     }
 
-    /// Whether blocks have come home since its free pages were purged, the last one less than `delay`
-    /// milliseconds ago.
-    pub(crate) fn is_waiting(&self, now: u32, delay: u32) -> bool {
-        self.untidy.get() && self.idle_ms(now) < delay
-    }
-
-    /// The slab's pages that have memory and that no block in use touches, as a mask; empty where nothing has come
-    /// home since the last time.
+    /// The slab's pages that have memory and that no block in use touches, as a mask. The slab counts as tidy from
+    /// here on, whatever the kernel says to a purge: what it refuses is asked for again when a block comes home.
     pub(crate) fn pages_to_purge<V: Variant>(&self) -> u32 {
-        if !self.untidy.replace(false) {
-            return 0;
-        }
+        self.untidy.set(false);
         let bare = u32::from(self.bare.get());
         (0..SLOT_BYTES / PAGE_BYTES)
             .filter(|page| bare & (1 << page) == 0 && self.is_free_page::<V>(*page))
@@ -261,7 +280,7 @@ impl BitSlab {
         let index_at = |offset| V::CLASSES.index_at(self.class(), offset);
         let first = index_at(page << PAGE_LG);
         let end = (index_at((page << PAGE_LG) + PAGE_BYTES - 1) + 1).min(self.carved.get().into());
-        let words = self.words();
+        let words = &self.words;
         let (mut at, mut free) = (first, true);
         while free && at < end {
             let upto = (at / 64 * 64 + 64).min(end);
@@ -285,7 +304,7 @@ impl BitSlab {
 
     /// Checks Y1 to Y4; for audits.
     pub(crate) fn is_sound<V: Variant>(&self) -> bool {
-        let words = &self.words()[..usize::from(self.capacity.get()).div_ceil(64)];
+        let words = &self.words[..usize::from(self.capacity.get()).div_ceil(64)];
         let home: u32 = words.iter().map(|word| word.get().count_ones()).sum();
         let past = (usize::from(self.carved.get())..usize::from(self.capacity.get()))
             .any(|index| words[index / 64].get() & (1 << (index % 64)) != 0);

@@ -2,7 +2,8 @@
 
 use super::Hosted;
 use super::refill::refill_cold;
-use crate::sys::system;
+use crate::base::ClassIdx;
+use crate::sys::{next, system};
 use core::alloc::Layout;
 
 /// A block for `layout`, or null when memory is exhausted.
@@ -23,22 +24,42 @@ pub(crate) unsafe fn alloc<V: Hosted>(layout: Layout) -> *mut u8 {
     }
 }
 
-/// A block for `layout` that is all zero, or null when memory is exhausted.
+/// A block for `layout` that is all zero, or null when memory is exhausted. Where blocks are known by their address
+/// alone, zero to the end of what there is room for.
 ///
 /// # Safety
 /// `layout` has a size above 0.
 #[inline]
 pub(crate) unsafe fn alloc_zeroed<V: Hosted>(layout: Layout) -> *mut u8 {
-    if V::class_of(layout).is_none() {
+    let Some(class) = V::class_of(layout) else {
         // SAFETY: the caller's condition.
         return unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) };
-    }
+    };
     // SAFETY: the caller's condition.
     let block = unsafe { alloc::<V>(layout) };
     if !block.is_null() {
+        let bytes = if V::BY_ADDRESS {
+            // SAFETY: allocated above, for a layout of the class.
+            unsafe { usable::<V>(block, class) }
+        } else {
+            layout.size()
+        };
         // A slab's blocks are carved, and recycled: never known to be zero.
-        // SAFETY: the block has `layout.size()` bytes, which are the caller's of `alloc`: us.
-        unsafe { block.write_bytes(0, layout.size()) };
+        // SAFETY: the block has that many bytes, which are the caller's of `alloc`: us.
+        unsafe { block.write_bytes(0, bytes) };
     }
     block
+}
+
+/// Bytes that a block has room for: a class's, or what the next allocator has instead.
+///
+/// # Safety
+/// The block is one that [`alloc`] has, of a variant whose blocks are known by their address, for a layout of the
+/// class.
+unsafe fn usable<V: Hosted>(block: *mut u8, class: ClassIdx) -> usize {
+    match V::local().lookup::<V>(block.addr()) {
+        Some(_) => V::CLASSES.block_bytes(class),
+        // SAFETY: a live block, in no SuperSlab, and so the next allocator's.
+        None => unsafe { next::usable_size(block) },
+    }
 }

@@ -1,7 +1,7 @@
 //! A list of things that never move, linked both ways through the things themselves.
 //!
-//! O1  A thing is in at most one list through the same links, and `first` leads to each that is in. The
-//!     links of one that is in none are `None`.
+//! O1  A thing is in at most one list through the same links, and `first` leads to each that is in, `last` the end.
+//!     The links of one that is in none are `None`.
 //!
 //! The owner of the list, or whoever holds its lock, is the only one to touch it and the links.
 //! Never: allocates.
@@ -23,11 +23,12 @@ pub(crate) trait Linked<const LIST: u8>: Sized + 'static {
 /// See the module. All bytes zero is an empty one.
 pub(crate) struct LinkedList<T: Linked<LIST>, const LIST: u8 = 0> {
     first: Cell<Option<&'static T>>,
+    last: Cell<Option<&'static T>>,
 }
 
 impl<T: Linked<LIST>, const LIST: u8> LinkedList<T, LIST> {
     pub(crate) const fn new() -> Self {
-        Self { first: Cell::new(None) }
+        Self { first: Cell::new(None), last: Cell::new(None) }
     }
 
     pub(crate) fn first(&self) -> Option<&'static T> {
@@ -40,9 +41,19 @@ impl<T: Linked<LIST>, const LIST: u8> LinkedList<T, LIST> {
         let links = thing.links();
         debug_assert!(links.previous.get().is_none(), "O1");
         links.next.set(next);
-        if let Some(next) = next {
-            next.links().previous.set(Some(thing));
+        match next {
+            Some(next) => next.links().previous.set(Some(thing)),
+            None => self.last.set(Some(thing)),
         }
+    }
+
+    /// The same, as the last.
+    pub(crate) fn push_last(&self, thing: &'static T) {
+        let Some(last) = self.last.get() else { return self.push(thing) };
+        debug_assert!(thing.links().next.get().is_none(), "O1");
+        last.links().next.set(Some(thing));
+        thing.links().previous.set(Some(last));
+        self.last.set(Some(thing));
     }
 
     /// Takes out a thing that is in this list.
@@ -53,8 +64,9 @@ impl<T: Linked<LIST>, const LIST: u8> LinkedList<T, LIST> {
             Some(previous) => previous.links().next.set(next),
             None => self.first.set(next),
         }
-        if let Some(next) = next {
-            next.links().previous.set(previous);
+        match next {
+            Some(next) => next.links().previous.set(previous),
+            None => self.last.set(previous),
         }
     }
 
@@ -104,9 +116,16 @@ mod tests {
         list.remove(things[3]);
         list.push(things[0]);
         assert!(is(&[0, 1]) && list.first().is_some());
+        list.push_last(things[2]);
+        assert!(is(&[0, 1, 2]));
+        list.remove(things[2]);
+        list.push_last(things[3]);
+        assert!(is(&[0, 1, 3]));
         for thing in list.iter() {
             list.remove(thing);
         }
         assert!(is(&[]));
+        list.push_last(things[1]);
+        assert!(is(&[1]));
     }
 }

@@ -15,7 +15,7 @@
 //! |---|---|---|---|
 //! | 0 | window empty | slow | fine |
 //! | n × step | n blocks | fine | fine, or slow where n + 1 fill the window |
-//! | `CLOSED` | of a thread that has no lists yet, or no more | slow | slow |
+//! | `CLOSED` | of a thread that has no lists yet, or no more; or closed over its blocks for a while | slow | slow |
 //!
 //! Where a block's class comes from a table at run time, and its step would from another, a list is *counted
 //! plainly* ([`Step::Plain`]): `window` is the number of blocks in the window less its size. A push that makes it
@@ -92,6 +92,38 @@ impl WindowList {
         self.head.set(ptr::null_mut());
         self.beyond.set(0);
         self.window.set(closed_window(step));
+    }
+
+    /// Closes a list over its blocks: returns the newest, through which the others are reached.
+    pub(crate) fn shut(&self, step: Step) -> *mut Block {
+        let len = self.len(step);
+        let head = self.head.replace(ptr::null_mut());
+        self.window.set(closed_window(step));
+        self.beyond.set(len);
+        head
+    }
+
+    /// Blocks that a list was closed over.
+    pub(crate) fn aside_len(&self) -> u32 {
+        self.beyond.get()
+    }
+
+    /// Notes how many they are.
+    pub(crate) fn set_aside_len(&self, count: u32) {
+        self.beyond.set(count);
+    }
+
+    /// Opens a list that was closed over its blocks, with up to `most` of them in the window.
+    ///
+    /// # Safety
+    /// From `head` there are as many free blocks as [`aside_len`](Self::aside_len) says, of the list's class, and in no
+    /// other list.
+    pub(crate) unsafe fn reopen(&self, head: *mut Block, most: u32, step: Step) {
+        let len = self.beyond.get();
+        let window = len.min(most);
+        self.head.set(if len == 0 { ptr::null_mut() } else { head });
+        self.beyond.set(len - window);
+        self.set_blocks(window as i32, step);
     }
 
     /// Takes the newest block, which is the caller's alone; `None` where the list needs a look.

@@ -2,6 +2,8 @@
 //!
 //! Never: formats on the heap, takes a lock, or returns.
 
+use super::kernel;
+
 /// Bytes of the longest line; longer ones are cut.
 const LINE: usize = 160;
 
@@ -38,7 +40,6 @@ pub(crate) fn fatal_in<const PARTS: usize>(what: [&str; PARTS], address: usize) 
         put(&[b"0123456789abcdef"[address >> (4 * place) & 0xF]]);
     }
     put(b"\n");
-    // SAFETY: `line` holds `len` initialised bytes, since `put` counts what it writes.
-    let _ = unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), len) };
+    kernel::write_error(&line[..len]);
     std::process::abort()
 }

@@ -6,14 +6,14 @@
 //! | 1 | held | 2, and wait | 0 |
 //! | 2 | held, and someone may wait | 2, and wait | 0, and wake one |
 //!
-//! Giving the lock up is a look and a store, no read-modify-write. A thread that comes to wait between
-//! the two is not woken; it looks again by itself after a millisecond. That needs the holder to be
-//! interrupted between two instructions for as long as the waiter takes to reach the kernel.
+//! Giving the lock up is one swap, so it sees whoever came to wait before it, and whoever comes after it finds
+//! the lock free. Each unlock wakes one thread at most, so handing the lock over costs the same however many wait.
 //!
 //! U1  Between a `lock` and the next `unlock` no other `lock` returns.
-//! U2  No waiter waits longer than a millisecond without a look, so none is forgotten.
+//! U2  While a thread waits in the kernel, the word is 2, or a thread that was woken is about to make it 2: so the
+//!     next unlock wakes another, and nobody needs to look by itself.
 //!
-//! Source: Ulrich Drepper, "Futexes Are Tricky", its second mutex, but for the unlock.
+//! Source: Ulrich Drepper, "Futexes Are Tricky", its second mutex.
 //! Never: allocates, or panics.
 
 use super::atomic::{AtomicU32, Ordering, SPINS, spin_loop};
@@ -70,13 +70,16 @@ impl Lock {
     /// Gives the lock up, which the caller holds, or which a fork copied held by its caller.
     #[inline]
     pub(crate) fn unlock(&self) {
-        // ORDERING: relaxed; whether to wake is all it says.
-        let awaited = self.word.load(Ordering::Relaxed) == AWAITED;
         // ORDERING: release, paired with the acquire in `try_lock` and `lock_cold`.
-        self.word.store(FREE, Ordering::Release);
-        if awaited {
-            futex::wake_one(&self.word);
+        if self.word.swap(FREE, Ordering::Release) == AWAITED {
+            self.wake_cold();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake_cold(&self) {
+        futex::wake_one(&self.word);
     }
 
     /// Runs `action` with the lock held.

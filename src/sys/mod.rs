@@ -16,6 +16,7 @@ cfg_if::cfg_if! {
         pub(crate) mod errno;
         pub(crate) mod fork;
         mod futex;
+        pub(crate) mod kernel;
         pub(crate) mod pages;
         pub(crate) mod thread;
         pub(crate) mod unload;

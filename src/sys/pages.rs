@@ -3,7 +3,7 @@
 //! Leaves `errno` as it was, whatever the kernel says: there may be another way to serve the program, and if there is
 //! none, its allocator's face says so.
 
-use super::errno;
+use super::kernel;
 use crate::base::{PAGE_BYTES, bytes_to_multiple, round_up};
 use core::arch::asm;
 use core::ptr::{self, NonNull};
@@ -25,14 +25,12 @@ fn map_near(hint: *mut u8, bytes: usize) -> Option<NonNull<u8>> {
     // Not without a reserve: what no machine has is refused here, and not where it is touched.
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let access = libc::PROT_READ | libc::PROT_WRITE;
+    let no_file = usize::MAX;
+    let arguments = [hint.addr(), bytes, access as usize, flags as usize, no_file, 0];
     // SAFETY: a fresh anonymous mapping at an address of the kernel's choice, which a hint leaves it, touches no
     // memory that anyone has.
-    let map = || unsafe { libc::mmap(hint.cast(), bytes, access, flags, -1, 0) };
-    let address = errno::kept(map);
-    if address == libc::MAP_FAILED {
-        return None;
-    }
-    NonNull::new(address.cast())
+    let address = unsafe { kernel::call(libc::SYS_mmap, arguments) }?;
+    NonNull::new(ptr::with_exposed_provenance_mut(address))
 }
 
 /// A value in pages of its own, for good; `None` when the kernel refuses.
@@ -88,8 +86,9 @@ pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
 /// # Safety
 /// The range came from this module, and nothing refers to it any more.
 pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
+    let arguments = [start.addr().get(), bytes, 0, 0, 0, 0];
     // SAFETY: the range is mapped and unreferenced, by the caller's condition.
-    if errno::kept(|| unsafe { libc::munmap(start.as_ptr().cast(), bytes) }) != 0 {
+    if unsafe { kernel::call(libc::SYS_munmap, arguments) }.is_none() {
         // The kernel has no room for one more hole between mappings: it may have the memory all the same.
         // SAFETY: as above.
         let _ = unsafe { purge(start, bytes) };
@@ -186,8 +185,9 @@ pub(crate) unsafe fn refuse_huge_pages(start: NonNull<u8>, bytes: usize) {
 /// # Safety
 /// The range is whole pages, private and anonymous, and the caller's; its content bears the advice.
 unsafe fn advise(start: NonNull<u8>, bytes: usize, advice: libc::c_int) -> bool {
+    let arguments = [start.addr().get(), bytes, advice as usize, 0, 0, 0];
     // SAFETY: the caller's condition.
-    errno::kept(|| unsafe { libc::madvise(start.as_ptr().cast(), bytes, advice) }) == 0
+    unsafe { kernel::call(libc::SYS_madvise, arguments) }.is_some()
 }
 
 /// Changes the size of a mapping, which may move; `None`, and nothing changed, when the kernel refuses.
@@ -195,13 +195,10 @@ unsafe fn advise(start: NonNull<u8>, bytes: usize, advice: libc::c_int) -> bool 
 /// # Safety
 /// The range is mapped by this module, and where it moves, nobody refers to it but the caller.
 pub(crate) unsafe fn resize(start: NonNull<u8>, bytes: usize, new: usize) -> Option<NonNull<u8>> {
+    let arguments = [start.addr().get(), bytes, new, libc::MREMAP_MAYMOVE as usize, 0, 0];
     // SAFETY: the range is the caller's to move, by its condition.
-    let remap = || unsafe { libc::mremap(start.as_ptr().cast(), bytes, new, libc::MREMAP_MAYMOVE) };
-    let moved = errno::kept(remap);
-    if moved == libc::MAP_FAILED {
-        return None;
-    }
-    NonNull::new(moved.cast())
+    let moved = unsafe { kernel::call(libc::SYS_mremap, arguments) }?;
+    NonNull::new(ptr::with_exposed_provenance_mut(moved))
 }
 
 #[cfg(test)]

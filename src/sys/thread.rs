@@ -5,8 +5,8 @@
 //! they find the heap gone, which is served too.
 
 use super::atomic::{AtomicU32, Ordering};
-use core::arch::asm;
-use core::ffi::{c_long, c_void};
+use super::kernel;
+use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::ptr;
 
@@ -18,30 +18,12 @@ pub(crate) fn give_way() {
 
 /// The kernel's number of this thread.
 pub(crate) fn id() -> u32 {
-    number(libc::SYS_gettid)
+    kernel::number(libc::SYS_gettid)
 }
 
 /// The kernel's number of this process.
 pub(crate) fn process() -> u32 {
-    number(libc::SYS_getpid)
-}
-
-/// What the kernel answers to a question for a number. Not by the C library's functions: other libraries put their own
-/// before them, which may allocate, and so ask again.
-fn number(question: c_long) -> u32 {
-    let answer: c_long;
-    // SAFETY: the questions above take nothing, change nothing and do not fail; the kernel leaves all but these three
-    // registers as they were.
-    unsafe {
-        asm!(
-            "syscall",
-            inlateout("rax") question => answer,
-            out("rcx") _,
-            out("r11") _,
-            options(nostack, nomem),
-        );
-    };
-    answer as u32
+    kernel::number(libc::SYS_getpid)
 }
 
 /// The C library's number of this thread, not 0, which the only thread of a child has from the one that forked.

@@ -29,7 +29,7 @@ pub(crate) struct Bed {
 }
 
 /// Stops time for every variant of this process, which is a child's own.
-pub(crate) fn set_clock(ms: u32) {
+pub(crate) fn set_clock(ms: u64) {
     hakmem::Hakmem::set_clock(ms);
 }
 

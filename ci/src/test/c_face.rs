@@ -2,7 +2,7 @@
 
 use crate::bench::result::CONTROL;
 use crate::checks::{Checks, FEW_FORKS, MANY_FORKS, REFUSING, output, text};
-use crate::preload::{self, HITS};
+use crate::preload::{self, HITS, OPERATOR_HITS};
 use crate::programs;
 use crate::workspace::{self, Profile, cargo, must_succeed};
 use anyhow::{Context, Result, ensure};
@@ -32,7 +32,7 @@ pub(super) fn run() -> Result<()> {
     let library = preload::library(&default)?;
     checks.pass(Some((&default, &library)), MANY_FORKS)?;
     preload::check_linked(&library).with_context(|| format!("libhakmem.so of `{default}`"))?;
-    for (function, most) in HITS {
+    for (function, most) in HITS.into_iter().chain(OPERATOR_HITS) {
         let took = preload::straight_path(&library, function)?.len();
         ensure!(took <= most, "`{function}` takes {took} instructions on a hit, more than {most}");
         println!("`{function}`: {took} instructions on a hit");

@@ -4,8 +4,8 @@ use super::{check, finds_a_fault};
 use crate::locking::atomic::{AtomicU32, Ordering};
 use crate::locking::lock::Lock;
 use loom::cell::UnsafeCell;
-use loom::sync::Arc;
 use loom::thread;
+use std::sync::Arc;
 
 struct Counted {
     lock: Lock,
@@ -49,6 +49,29 @@ pub fn two_threads_take_turns() {
 /// See the name.
 pub fn three_threads_take_turns() {
     check(|| contend(3, |counted| counted.lock.with(|| counted.add())));
+}
+
+/// The guard is that giving up and looking who waits is one operation.
+pub fn looking_before_giving_up_forgets_a_waiter() {
+    assert!(finds_a_fault(|| {
+        contend(2, |counted| {
+            // ORDERING: acquire, here and in the loop, paired with the release below: the lock's own way in.
+            let order = Ordering::Acquire;
+            if counted.plain.compare_exchange(0, 1, order, Ordering::Relaxed).is_err() {
+                while counted.plain.swap(2, order) != 0 {
+                    counted.plain.wait_while(2);
+                }
+            }
+            counted.add();
+            // ORDERING: relaxed; the look.
+            let awaited = counted.plain.load(Ordering::Relaxed) == 2;
+            // ORDERING: release, paired with the acquire above.
+            counted.plain.store(0, Ordering::Release);
+            if awaited {
+                counted.plain.wake_one();
+            }
+        });
+    }));
 }
 
 /// The guard is that looking and taking is one operation.

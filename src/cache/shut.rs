@@ -1,0 +1,123 @@
+//! Shut lists: how a thread that is served from its lists alone comes by the clock.
+//!
+//! Memory that waits goes back from the slow paths. A thread that allocates a block and frees it, again and again, takes
+//! none: its list always has the one. So while much waits, a thread *shuts* its lists: every allocation goes the slow
+//! way, and sees the clock.
+//!
+//! | lists | shut | an allocation | a free |
+//! |---|---|---|---|
+//! | counted plainly | the desk leads from no size to a list | slow, from the list | as ever |
+//! | others | each is closed over its blocks, which lie *aside* | slow, from what lies aside | slow, to lie aside |
+//!
+//! | a thread's lists | a slow path finds | become |
+//! |---|---|---|
+//! | open | that much waits | shut |
+//! | shut | that nothing waits any more | open |
+//!
+//! Much is a part of all memory (`Spans::is_much`): in a steady state lists are open. Of the slow frees in a row one in
+//! [`FREES`] sees the clock, since who frees much at once allocates nothing meanwhile.
+//!
+//! Z3  While lists that are not counted plainly are shut, each of them is closed, `aside` leads to its blocks, and its
+//!     `beyond` says how many.
+//!
+//! Never: takes a lock.
+
+use super::{Cache, Cached, step};
+use crate::base::ClassIdx;
+use crate::central;
+use crate::list::{Block, Chain};
+use core::ptr::{self, NonNull};
+
+/// Blocks that are freed in a row between two looks at the clock.
+const FREES: u32 = 32;
+
+/// Looks at the clock, gives back what is due, and shuts or opens the lists. Whether they are shut.
+pub(super) fn look<V: Cached>(cache: &'static Cache) -> bool {
+    central::tend::<V>();
+    let much_waits = V::spans().much_waits::<V>();
+    if much_waits {
+        shut::<V>(cache)
+    } else {
+        open::<V>(cache)
+    }
+    cache.frees.set(0);
+    much_waits
+}
+
+/// Whether a block that is freed to a shut list need look no further.
+pub(super) fn takes_at_once<V: Cached>(cache: &Cache) -> bool {
+    if V::COUNTED || !cache.is_shut.get() {
+        return false;
+    }
+    let frees = cache.frees.get();
+    cache.frees.set(frees + 1);
+    frees < FREES
+}
+
+fn shut<V: Cached>(cache: &'static Cache) {
+    if cache.is_shut.replace(true) {
+        return;
+    }
+    if V::COUNTED {
+        return V::set_quick(cache, false);
+    }
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        cache.demand(class).aside.set(cache.list(class).shut(step::<V>(class)));
+    }
+}
+
+/// Opens lists that are shut.
+pub(super) fn open<V: Cached>(cache: &'static Cache) {
+    if !cache.is_shut.replace(false) {
+        return;
+    }
+    if V::COUNTED {
+        return V::set_quick(cache, true);
+    }
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        let aside = cache.demand(class).aside.replace(ptr::null_mut());
+        let window = u32::from(V::BATCHES[class.index()]);
+        // SAFETY: what `shut` returned, changed by `take` and `put` alone, which count (Z3).
+        unsafe { cache.list(class).reopen(aside, window, step::<V>(class)) };
+    }
+}
+
+/// A block that lies aside.
+pub(super) fn take<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<Block>> {
+    let mut chain = take_all::<V>(cache, class);
+    let block = chain.pop();
+    put_all::<V>(cache, class, chain);
+    block
+}
+
+/// Lets a block lie aside; says how many do then.
+///
+/// # Safety
+/// `block` is a free block of this class, in the caller's hands alone and in no list.
+pub(super) unsafe fn put<V: Cached>(
+    cache: &'static Cache,
+    class: ClassIdx,
+    block: NonNull<Block>,
+) -> u32 {
+    let (list, aside) = (cache.list(class), &cache.demand(class).aside);
+    // SAFETY: the caller's condition.
+    aside.set(unsafe { Block::before(block, aside.get()) });
+    let count = list.aside_len() + 1;
+    list.set_aside_len(count);
+    count
+}
+
+/// All blocks of a class that lie aside.
+pub(super) fn take_all<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Chain {
+    let aside = cache.demand(class).aside.replace(ptr::null_mut());
+    let count = cache.list(class).aside_len();
+    cache.list(class).set_aside_len(0);
+    // SAFETY: by Z3 `aside` leads to so many blocks, which are the caller's from here on.
+    unsafe { Chain::adopt(NonNull::new(aside), count) }
+}
+
+/// Lets the blocks of a chain lie aside, where none does.
+pub(super) fn put_all<V: Cached>(cache: &'static Cache, class: ClassIdx, chain: Chain) {
+    cache.list(class).set_aside_len(chain.len());
+    cache.demand(class).aside.set(chain.head().map_or(ptr::null_mut(), NonNull::as_ptr));
+}
