@@ -5,6 +5,7 @@ mod c_face;
 mod features;
 mod package;
 mod page;
+mod plugin;
 mod suite;
 
 use crate::instructions;
@@ -43,7 +44,7 @@ const fn exhaustive(name: &'static str, budget: u32, run: fn(&Options) -> Result
     Step { name, budget, exhaustive: true, run }
 }
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     step("setup", 60, |_| setup()),
     step("format", 5, |_| format()),
     step("lints", 90, |_| lints()),
@@ -51,6 +52,7 @@ const STEPS: [Step; 15] = [
     step("optimised", 60, suite::optimised),
     step("features", 60, features::run),
     step("c-face", 120, |_| c_face::run()),
+    step("plugin", 60, |_| plugin::run()),
     step("models", 40, |_| models()),
     step("docs", 30, |_| docs()),
     step("package", 20, |_| package::run()),

@@ -4,6 +4,7 @@ mod by_address;
 mod dispatch;
 mod observe;
 mod stamp;
+mod unload;
 
 pub use crate::central::Usage;
 pub use crate::heap::{Audit, Unsound};

@@ -4,8 +4,9 @@
 //! be generic, so these are stamped; everything else is generic over the type.
 
 use super::dispatch;
+use super::unload::prepare_at_start;
 use crate::base::MAX_CLASSES;
-use crate::cache::{Cache, Cached, CloseCache, Idle, prepare_at_start};
+use crate::cache::{Cache, Cached, CloseCache, Idle};
 use crate::central::{Central, Parked, Records, Shared, Spans};
 use crate::heap::{GiveUpHeap, Heap, Heaps, Hosted};
 use crate::pool::{Pool, Pooled};
@@ -48,8 +49,13 @@ macro_rules! stamp {
 /// Stamps the face of a build, if it has one: the selected variant once more, for who frees by address, with slots
 /// that a shared library reads without a call.
 macro_rules! stamp_face {
-    () => {};
+    () => {
+        /// Whether the build has a face.
+        pub(super) const HAS_FACE: bool = false;
+    };
     ($type:ident $knobs:ident $id:literal $parent:expr, $doc:literal;) => {
+        /// Whether the build has a face.
+        pub(super) const HAS_FACE: bool = true;
         use crate::cache::{AtDesk, Desk};
         use crate::sys::tls::exec_slot;
         stamp_type! {
@@ -107,8 +113,9 @@ macro_rules! stamp_type {
             static [<$type:snake:upper _CACHE_HOOK>]: ExitHook<CloseCache<$type>> = ExitHook::new();
             static [<$type:snake:upper _COUNTERS>]: Counters = Counters::new();
 
+            // Before the program's own: what they register to be done at the end is done before the variant is released.
             #[used]
-            #[unsafe(link_section = ".init_array")]
+            #[unsafe(link_section = ".init_array.00098")]
             static [<$type:snake:upper _AT_START>]: extern "C" fn() = prepare_at_start::<$type>;
 
             impl Registered for $type {

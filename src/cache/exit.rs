@@ -7,14 +7,15 @@ use super::drain::drain_list;
 use super::{Cache, Cached, State, shut, step};
 use crate::base::ClassIdx;
 use crate::central::{self, lock_all, unlock_all};
+use crate::registry;
 use crate::sys::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
 use crate::sys::thread::{self, AtExit};
-use crate::sys::{errno, fork};
+use crate::sys::{errno, fork, pages};
 use crate::variant::{Backend, Slot};
 use core::cell::Cell;
 use core::marker::PhantomData;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 /// Forks are prepared for; no process has this number.
 const PREPARED: u32 = u32::MAX;
@@ -34,6 +35,8 @@ pub(crate) struct Idle {
     lock: Lock,
     /// The last one that was left. [lock]
     first: Cell<*const Cache>,
+    /// The last one that was mapped. [lock]
+    made: Cell<*const Cache>,
     /// The process in which forks are being prepared for; 0 for none yet, or [`PREPARED`]. [shared]
     preparing: AtomicU32,
     /// The thread that does so. [shared]
@@ -44,7 +47,7 @@ pub(crate) struct Idle {
     freeing: [AtomicU64; FREEING],
 }
 
-// SAFETY: `first`, and the links of the caches that it leads to, are touched with the lock held.
+// SAFETY: `first` and `made`, and the links of the caches that they lead to, are touched with the lock held.
 unsafe impl Sync for Idle {}
 
 impl Idle {
@@ -52,6 +55,7 @@ impl Idle {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
             first: Cell::new(ptr::null()),
+            made: Cell::new(ptr::null()),
             preparing: AtomicU32::new(0),
             preparer: AtomicU32::new(0),
             forker: AtomicUsize::new(0),
@@ -67,7 +71,26 @@ impl Idle {
             self.first.set(cache.next_idle.get());
             Some(cache)
         });
-        waiting.or_else(V::new_cache)
+        waiting.or_else(|| {
+            let cache = V::new_cache()?;
+            self.lock.with(|| cache.next_made.set(self.made.replace(cache)));
+            Some(cache)
+        })
+    }
+
+    /// Unmaps the caches that are in pages of their own.
+    ///
+    /// # Safety
+    /// No thread has use for one any more, and none is part of something larger.
+    unsafe fn release(&self) {
+        self.lock.with(|| {
+            while let Some(cache) = NonNull::new(self.made.get().cast_mut()) {
+                // SAFETY: a cache that `take` noted, which is mapped until the line below.
+                self.made.set(unsafe { cache.as_ref() }.next_made.get());
+                // SAFETY: mapped for a cache alone, which nobody refers to, by the caller's condition.
+                unsafe { pages::unmap(cache.cast(), size_of::<Cache>()) };
+            }
+        });
     }
 
     /// Whether a thread without lists, which frees a block, has freed enough to be given some. Where the C library
@@ -201,6 +224,26 @@ pub(crate) extern "C" fn prepare_at_start<V: Cached>() {
     if V::BACKEND == Backend::Central {
         prepare_for_forks::<V>();
     }
+}
+
+/// Has no thread close its cache any more when it ends.
+pub(crate) fn leave_threads<V: Cached>() {
+    V::hook().disarm();
+}
+
+/// Unmaps all that the variant has mapped, but for large blocks in use that have mappings of their own: these it does
+/// not know.
+///
+/// # Safety
+/// Threads were left, none is in the variant, and nobody refers to a block of it, or will ask for one. The variant has
+/// no desks.
+pub(crate) unsafe fn release<V: Cached>() {
+    // SAFETY: the caller's condition.
+    unsafe { V::spans().release() };
+    // SAFETY: as above.
+    unsafe { registry::release::<V>() };
+    // SAFETY: as above.
+    unsafe { V::idle().release() };
 }
 
 /// Takes every lock, unless there is one thread only: nobody else has any then, and this one may, where a signal

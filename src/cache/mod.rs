@@ -50,7 +50,7 @@ pub(crate) use alloc::{alloc, alloc_zeroed};
 pub(crate) use audit::audit;
 #[allow(unused_imports, reason = "a build without a face has no desks")]
 pub(crate) use desk::Desk;
-pub(crate) use exit::{CloseCache, Idle, prepare_at_start};
+pub(crate) use exit::{CloseCache, Idle, leave_threads, prepare_at_start, release};
 pub(crate) use free::free;
 pub(crate) use realloc::realloc;
 pub(crate) use trim::{purge, trim};
@@ -91,6 +91,8 @@ pub(crate) struct Cache {
     hint: Hint,
     /// Link in the stack of caches that wait for a thread.
     next_idle: Cell<*const Cache>,
+    /// Link in the stack of all caches that were mapped.
+    next_made: Cell<*const Cache>,
 }
 
 /// How much a list is asked for.
@@ -149,6 +151,7 @@ impl Cache {
             idle_turn: Cell::new(0),
             hint: Hint::new(),
             next_idle: Cell::new(ptr::null()),
+            next_made: Cell::new(ptr::null()),
         }
     }
 

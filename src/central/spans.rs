@@ -519,6 +519,20 @@ impl Spans {
         true
     }
 
+    /// Unmaps every chunk, and every mapping that was kept.
+    ///
+    /// # Safety
+    /// Nobody refers to a block of the variant, or will ask for one.
+    pub(crate) unsafe fn release(&self) {
+        self.lock.with(|| {
+            self.kept.give_back(usize::MAX, self.now());
+            for chunk in self.all() {
+                // SAFETY: nobody refers to what is in it, by the caller's condition, and the list has gone past it.
+                unsafe { pages::unmap(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
+            }
+        });
+    }
+
     /// Whether the free slots and the dirty ones are as many as are counted (V2), and the soiled chunks as many as are
     /// listed (V3); for audits.
     pub(crate) fn sums_up(&self) -> bool {

@@ -13,9 +13,11 @@
 use super::drain::{drain_cold, drain_slab};
 use super::{Heap, Hosted, NO_MORE, NOT_YET};
 use crate::base::ClassIdx;
+use crate::registry;
+use crate::sys::pages;
 use crate::sys::thread::AtExit;
 use core::marker::PhantomData;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 /// The thread's heap, or `None` if it can have none: it is ending, or memory is exhausted.
 pub(super) fn heap_of_thread<V: Hosted>(heap: &'static Heap) -> Option<&'static Heap> {
@@ -49,6 +51,26 @@ impl<V: Hosted> AtExit for GiveUpHeap<V> {
         V::set_local(V::no_more());
         give_up::<V>(heap);
     }
+}
+
+/// Has no thread give up its heap any more when it ends.
+pub(crate) fn leave_threads<V: Hosted>() {
+    V::hook().disarm();
+}
+
+/// Unmaps all that the variant has mapped.
+///
+/// # Safety
+/// Threads were left, none is in the variant, and nobody refers to a block of it, or will ask for one.
+pub(crate) unsafe fn release<V: Hosted>() {
+    for superslab in registry::all::<V>() {
+        // SAFETY: mapped by the pool, as many bytes, and nobody refers to it, by the caller's condition.
+        unsafe { pages::unmap(NonNull::from(superslab).cast(), V::SUPERSLAB_BYTES) };
+    }
+    // SAFETY: the caller's condition.
+    unsafe { V::heaps().release() };
+    // SAFETY: as above.
+    unsafe { registry::release::<V>() };
 }
 
 /// Empties a heap and lets it wait for another thread. Every slab is left to others: those with all

@@ -80,6 +80,17 @@ impl Heaps {
         self.get(place + 1)
     }
 
+    /// Unmaps the heaps.
+    ///
+    /// # Safety
+    /// No thread has use for one any more.
+    pub(super) unsafe fn release(&self) {
+        for heap in self.all() {
+            // SAFETY: mapped by `create_cold`, and nobody refers to it, by the caller's condition.
+            unsafe { pages::unmap(NonNull::from(heap).cast(), size_of::<Heap>()) };
+        }
+    }
+
     /// The sum of all heaps' counters.
     pub(crate) fn sum_into(&self, sum: &mut Events) {
         for heap in self.all() {

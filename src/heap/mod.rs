@@ -39,7 +39,7 @@ mod usage;
 pub(crate) use alloc::{alloc, alloc_zeroed};
 pub(crate) use audit::audit;
 pub use audit::{Audit, Unsound};
-pub(crate) use exit::GiveUpHeap;
+pub(crate) use exit::{GiveUpHeap, leave_threads, release};
 pub(crate) use free::free;
 pub(crate) use heaps::Heaps;
 pub(crate) use realloc::realloc;

@@ -80,6 +80,17 @@ impl Map {
         self.set::<V>(base, 0)
     }
 
+    /// Unmaps the leaves.
+    ///
+    /// # Safety
+    /// Nobody will look up an address.
+    pub(super) unsafe fn release(&self) {
+        for leaf in self.root.iter().filter_map(|entry| NonNull::new(entry.get())) {
+            // SAFETY: mapped by `insert`, and nobody looks into it, by the caller's condition.
+            unsafe { pages::unmap(leaf.cast(), size_of::<Leaf>()) };
+        }
+    }
+
     fn set<V: Variant>(&self, base: usize, value: u8) -> bool {
         let Some(byte) = self.byte::<V>(base, LeafPlace::get) else { return false };
         // ORDERING: relaxed; blocks reach other threads through locks or the program's own

@@ -83,6 +83,17 @@ pub(crate) fn remove<V: Registered>(superslab: &'static SuperSlab) -> bool {
     V::REGISTRY == Registry::Map && V::map().remove::<V>(superslab.address())
 }
 
+/// Gives back what the registry itself has mapped; what is registered, its owner does.
+///
+/// # Safety
+/// Nobody will look up an address, or register a SuperSlab.
+pub(crate) unsafe fn release<V: Registered>() {
+    if V::REGISTRY == Registry::Map {
+        // SAFETY: the caller's condition.
+        unsafe { V::map().release() };
+    }
+}
+
 /// SuperSlabs registered in the directory, which a map goes without, oldest first. Some at the end may not be
 /// visible yet.
 pub(crate) fn all<V: Registered>() -> impl Iterator<Item = &'static SuperSlab> {

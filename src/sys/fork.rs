@@ -1,6 +1,6 @@
 //! What happens around a fork.
 
-use core::arch::asm;
+use super::weak::weak;
 use core::ffi::c_void;
 use core::mem;
 
@@ -20,25 +20,8 @@ pub(crate) fn around(
     parent: extern "C" fn(),
     child: extern "C" fn(),
 ) -> bool {
-    // SAFETY: the functions live forever, since nothing unloads this code while they are registered.
+    // SAFETY: the functions live as long as they are registered: where this code is unloaded, glibc forgets them.
     unsafe { pthread_atfork(Some(before), Some(parent), Some(child)) == 0 }
-}
-
-/// Where a symbol of the C library is; null if this one has no such.
-macro_rules! weak {
-    ($name:literal) => {{
-        let address: *const c_void;
-        // SAFETY: it reads a place that the linker fills: with null, since the symbol is weak, if there is none.
-        unsafe {
-            asm!(
-                concat!(".weak ", $name),
-                concat!("mov {0}, qword ptr [rip + ", $name, "@GOTPCREL]"),
-                out(reg) address,
-                options(pure, readonly, nostack, preserves_flags),
-            );
-        }
-        address
-    }};
 }
 
 /// Whether this process is known to have one thread only.

@@ -41,9 +41,12 @@ pub(crate) trait AtExit {
     fn run(value: &'static Self::Value);
 }
 
+/// What [`ExitHook`] has for a key once it is disarmed. No key has this number: there are some thousand.
+const DISARMED: u32 = u32::MAX;
+
 /// Runs `E` at the end of every thread that armed it.
 pub(crate) struct ExitHook<E> {
-    /// The pthread key plus one; 0 before the first thread armed the hook. [const] once set
+    /// The pthread key plus one; 0 before the first thread armed the hook, and [`DISARMED`] at last. [shared]
     key: AtomicU32,
     at_exit: PhantomData<fn(E)>,
 }
@@ -57,7 +60,7 @@ impl<E: AtExit> ExitHook<E> {
     /// room for that.
     pub(crate) fn arm(&self, value: &'static E::Value) -> bool {
         let Some(key) = self.key() else { return false };
-        // SAFETY: `key` was created by this hook and is never deleted once it is published.
+        // SAFETY: `key` was created by this hook, and is deleted only when nobody has use for the hook any more.
         unsafe { libc::pthread_setspecific(key, ptr::from_ref(value).cast()) == 0 }
     }
 
@@ -66,8 +69,10 @@ impl<E: AtExit> ExitHook<E> {
         // ORDERING: acquire, paired with the release below: what the C library wrote when it created
         // the key comes before this thread's use of it.
         let known = self.key.load(Ordering::Acquire);
-        if known != 0 {
-            return Some(known - 1);
+        match known {
+            0 => {}
+            DISARMED => return None,
+            known => return Some(known - 1),
         }
         let mut fresh: libc::pthread_key_t = 0;
         // SAFETY: `fresh` is writable, and the callback is a function that lives forever. The key is this hook's alone:
@@ -81,8 +86,18 @@ impl<E: AtExit> ExitHook<E> {
             Err(winner) => {
                 // SAFETY: `fresh` was created above, and no thread has set a value for it.
                 unsafe { libc::pthread_key_delete(fresh) };
-                Some(winner - 1)
+                (winner != DISARMED).then(|| winner - 1)
             }
+        }
+    }
+
+    /// Has `E` run at no thread's end any more. No thread is in it now, or arms the hook.
+    pub(crate) fn disarm(&self) {
+        // ORDERING: acquire, as in `key`; and release, for whoever creates a key and loses to this.
+        let known = self.key.swap(DISARMED, Ordering::AcqRel);
+        if known != 0 && known != DISARMED {
+            // SAFETY: created by this hook, which had it to itself; nobody deletes it twice.
+            unsafe { libc::pthread_key_delete(known - 1) };
         }
     }
 }
