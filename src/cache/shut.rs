@@ -36,9 +36,9 @@ pub(super) fn look<V: Cached>(cache: &'static Cache) -> bool {
     central::tend::<V>();
     let much_waits = V::spans().much_waits::<V>();
     if much_waits {
-        shut::<V>(cache)
+        shut::<V>(cache);
     } else {
-        open::<V>(cache)
+        open::<V>(cache);
     }
     cache.frees.set(0);
     much_waits

@@ -112,7 +112,7 @@ impl Kept {
     pub(super) fn unmap_retained(&self, most: usize) -> usize {
         let unmap_one = || {
             let (start, bytes) = if self.is_crowded() { None } else { self.retained.take_any() }?;
-            // SAFETY: taken out of what is remembered, so nobody refers to it (H1).
+            // SAFETY: taken out of what is remembered, so nobody refers to it (HO1).
             let unmapped = unsafe { pages::unmap(start, bytes) };
             if unmapped {
                 self.add_cut();

@@ -11,7 +11,7 @@
 //!
 //! Taking a range looks at [`LOOKS`] nodes of each bin at most. Touched with the lock of the spans held.
 //!
-//! H1  A range is in one node, is mapped, has no memory, and nobody refers to it.
+//! HO1  A range is in one node, is mapped, has no memory, and nobody refers to it.
 //!
 //! Never: maps or unmaps a range.
 
@@ -100,7 +100,7 @@ impl Retained {
     /// Takes `bytes` at a multiple of `align`; what is left of the range stays.
     pub(super) fn take(&self, bytes: usize, align: usize) -> Option<NonNull<u8>> {
         self.nodes.get()?;
-        let (start, all, at) = self.bins[bin_of(bytes)..].iter().find_map(|bin| {
+        let (start, all, at) = self.bins.iter().skip(bin_of(bytes)).find_map(|bin| {
             let mut link = bin;
             for _ in 0..LOOKS {
                 let node = self.node(link.get())?;

@@ -40,6 +40,6 @@ pub(crate) fn fatal_in<const PARTS: usize>(what: [&str; PARTS], address: usize) 
         put(&[b"0123456789abcdef"[address >> (4 * place) & 0xF]]);
     }
     put(b"\n");
-    kernel::write_error(&line[..len]);
+    kernel::write_error(line.get(..len).unwrap_or(&line));
     std::process::abort()
 }
