@@ -23,6 +23,7 @@ use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::lock::Lock;
 use crate::variant::{Partial, Variant};
 use core::cell::Cell;
+use core::hint::black_box;
 use core::ptr::{self, NonNull};
 
 /// Lists of slabs by fullness, the fullest first.
@@ -109,14 +110,13 @@ impl Central {
 
     fn put_back<V: Shared>(&self, class: ClassIdx, blocks: Chain) {
         let batch = u32::from(V::BATCHES[class.index()]);
-        if blocks.len() == batch && self.batches.get() < room::<V>(class) {
-            // SAFETY: a batch is not empty, and `transfer_kib` is for classes of 16 bytes or more.
-            self.waiting.set(unsafe { blocks.stack_on(self.waiting.get()) });
-            self.batches.set(self.batches.get() + 1);
-            self.add_untidy(batch);
-        } else {
-            self.bring_home::<V>(class, blocks);
+        if blocks.len() != batch || self.batches.get() >= room::<V>(class) {
+            return self.bring_home::<V>(class, blocks);
         }
+        // SAFETY: a batch is not empty, and `transfer_kib` is for classes of 16 bytes or more.
+        self.waiting.set(unsafe { blocks.stack_on(self.waiting.get()) });
+        self.batches.set(self.batches.get() + 1);
+        self.add_untidy(batch);
     }
 
     fn take_batch<V: Shared>(&self, class: ClassIdx) -> Option<Chain> {
@@ -174,11 +174,7 @@ impl Central {
         self.add_untidy(chain.len());
         self.free.set(self.free.get() + chain.len() as usize);
         let came = self.came.get() + chain.len();
-        for address in chain.addresses() {
-            // SAFETY: the block is out, so its chunk is mapped.
-            let chunk = unsafe { Chunk::containing(address) };
-            chunk.slab(Chunk::slot_at(address)).prefetch::<V>(class, address);
-        }
+        look_ahead::<V>(class, &chain);
         let mut last: Option<&'static BitSlab> = None;
         while let Some(block) = chain.pop() {
             let address = block.addr().get();
@@ -376,6 +372,18 @@ impl Central {
     pub(crate) fn waiting_blocks<V: Shared>(&self, class: ClassIdx) -> usize {
         self.batches.get() as usize * usize::from(V::BATCHES[class.index()])
     }
+}
+
+/// Reads what bringing blocks home is going to change. For blocks from all over the heap these reads miss the caches, and
+/// here, where none waits for another, they do so several at a time. Not by prefetches: processors drop those that miss
+/// the translations of addresses, too.
+fn look_ahead<V: Variant>(class: ClassIdx, blocks: &Chain) {
+    let seen = blocks.addresses().fold(0, |seen, address| {
+        // SAFETY: the block is out, so its chunk is mapped.
+        let chunk = unsafe { Chunk::containing(address) };
+        seen ^ chunk.slab(Chunk::slot_at(address)).look_ahead::<V>(class, address)
+    });
+    black_box(seen);
 }
 
 /// Notes where the list for the blocks of a slab is, for who frees by address alone.

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! chunk, 2 MiB, aligned to its size: the SuperSlab of the central backend
-//! ┌─────────────────────────────────────────┬────────────────┬────────────────┬───
-//! │ slot 0: header │ 32 slabs, with bitmaps │ slot 1: blocks │ slot 2: blocks │ …
-//! └─────────────────────────────────────────┴────────────────┴────────────────┴───
+//! ┌──────────────────────────────────────────┬────────────────┬────────────────┬───
+//! │ slot 0: header │ 32 slabs, their bitmaps │ slot 1: blocks │ slot 2: blocks │ …
+//! └──────────────────────────────────────────┴────────────────┴────────────────┴───
 //!    each page of it touched when needed      a slab, or a part of a span
 //! ```
 //!
@@ -32,6 +32,7 @@ use crate::variant::Growth;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
+use slab::FAR;
 
 /// Bits of the slots that can be had: all but the header's.
 pub(crate) const ALL_SLOTS: u32 = bit_range(1, MAX_SLOTS);
@@ -61,6 +62,8 @@ pub(crate) struct Chunk {
     /// Slots of the span that starts here; 0 where none does. [spans]
     pub(crate) span: [Cell<u8>; MAX_SLOTS],
     slabs: [BitSlab; MAX_SLOTS],
+    /// The rest of their bitmaps. [class]
+    far: [[Cell<u64>; FAR]; MAX_SLOTS],
 }
 
 const _: () = assert!(offset_of!(Chunk, superslab) == 0, "the registry's header comes first");
@@ -128,6 +131,10 @@ impl Chunk {
 
     pub(crate) fn slab(&'static self, slot: SlotIdx) -> &'static BitSlab {
         &self.slabs[slot.index()]
+    }
+
+    fn far_word(&self, slot: SlotIdx, at: usize) -> &Cell<u64> {
+        &self.far[slot.index()][at % FAR]
     }
 
     /// Start of a slot's memory.

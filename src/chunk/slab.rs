@@ -21,7 +21,6 @@ use crate::base::{
 use crate::list::{Block, Chain, Linked, Links};
 use crate::sys::clock;
 use crate::sys::fatal::fatal;
-use crate::sys::single::prefetch;
 use crate::variant::{Spread, Variant};
 use core::cell::Cell;
 use core::mem::offset_of;
@@ -29,6 +28,11 @@ use core::ptr::{self, NonNull};
 
 /// Words of a slab's bitmap; so many times 64 blocks are the most that a slab has.
 pub(crate) const WORDS: usize = 64;
+/// Those of them that lie beside the rest of what is known of a slab: enough for blocks of 64 bytes and more. Who frees
+/// all over the heap then waits for one line more, and one translation of an address.
+const NEAR: usize = 17;
+/// The others, which lie behind all slabs.
+pub(super) const FAR: usize = WORDS - NEAR;
 
 /// See the module. Touched with the lock of the class held (X3).
 #[repr(C, align(64))]
@@ -55,14 +59,13 @@ pub(crate) struct BitSlab {
     bare: Cell<u16>,
     /// When a block last came home, in milliseconds.
     touched_at: Cell<u64>,
-    /// A bit per block: whether it is home. Beside the rest, and so mostly on its page: who frees all over the heap
-    /// waits for one translation of an address, and not for two.
-    words: [Cell<u64>; WORDS],
+    /// A bit per block: whether it is home.
+    near: [Cell<u64>; NEAR],
 }
 
 const _: () =
-    assert!(offset_of!(BitSlab, words) < CACHE_LINE, "the first word shares a line with the rest");
-const _: () = assert!(size_of::<BitSlab>() == CACHE_LINE + WORDS * size_of::<u64>());
+    assert!(offset_of!(BitSlab, near) < CACHE_LINE, "the first word shares a line with the rest");
+const _: () = assert!(size_of::<BitSlab>() == 3 * CACHE_LINE);
 const _: () = assert!(SLOT_BYTES / PAGE_BYTES == u16::BITS as usize);
 
 /// The lists of slabs by fullness.
@@ -93,13 +96,17 @@ impl BitSlab {
         SlotIdx::new(offset / size_of::<Self>())
     }
 
-    /// Asks the processor for what [`put`](Self::put) touches for a block: a chain of blocks from all over the heap then
-    /// waits for memory once, and not once a block.
+    /// Reads what [`put`](Self::put) is going to change for a block. The number is of no use.
     #[inline]
-    pub(crate) fn prefetch<V: Variant>(&self, class: ClassIdx, address: usize) {
+    pub(crate) fn look_ahead<V: Variant>(&self, class: ClassIdx, address: usize) -> u64 {
         let index = V::CLASSES.index_at(class, address % SLOT_BYTES);
-        prefetch(self);
-        prefetch(&self.words[index / 64 % WORDS]);
+        self.word(index / 64).get() ^ u64::from(self.class.get())
+    }
+
+    /// A word of the bitmap.
+    #[inline]
+    fn word(&self, at: usize) -> &Cell<u64> {
+        self.near.get(at).unwrap_or_else(|| self.chunk().far_word(self.slot(), at - NEAR))
     }
 
     pub(crate) fn class(&self) -> ClassIdx {
@@ -123,8 +130,8 @@ impl BitSlab {
     /// Makes a free slot a slab, with all blocks at home and none handed out yet. A `clean` one has no memory.
     pub(crate) fn set_up<V: Variant>(&self, class: ClassIdx, clean: bool) {
         let capacity = quotient(SLOT_BYTES, V::CLASSES.block_bytes(class)).min(WORDS * 64);
-        for word in self.words.iter().take(capacity.div_ceil(64)) {
-            word.set(0);
+        for at in 0..capacity.div_ceil(64) {
+            self.word(at).set(0);
         }
         self.class.set(class.index() as u8);
         self.capacity.set(capacity as u16);
@@ -160,10 +167,9 @@ impl BitSlab {
         };
         let mut more = before < want;
         let mut touched = 0;
-        let words = &self.words;
         let mut at = usize::from(self.lowest.get());
         while more && at < usize::from(self.carved.get()).div_ceil(64) {
-            let word = &words[at % WORDS];
+            let word = self.word(at);
             let home = word.get();
             let mut bits = home;
             while more && bits != 0 {
@@ -224,7 +230,7 @@ impl BitSlab {
         if index * V::CLASSES.block_bytes(class) != offset {
             fatal("free of an address inside a block:", address);
         }
-        let word = &self.words[index / 64 % WORDS];
+        let word = self.word(index / 64);
         let bit = 1 << (index % 64);
         if word.get() & bit != 0 {
             fatal("double free:", address);
@@ -251,8 +257,7 @@ impl BitSlab {
     /// Whether an address is where a block that is out starts.
     pub(crate) fn has_out<V: Variant>(&self, address: usize) -> bool {
         let index = V::CLASSES.index_at(self.class(), address % SLOT_BYTES);
-        self.is_start::<V>(address)
-            && self.words[index / 64 % WORDS].get() & (1 << (index % 64)) == 0
+        self.is_start::<V>(address) && self.word(index / 64).get() & (1 << (index % 64)) == 0
     }
 
     /// Milliseconds since a block last came home.
@@ -280,12 +285,11 @@ impl BitSlab {
         let index_at = |offset| V::CLASSES.index_at(self.class(), offset);
         let first = index_at(page << PAGE_LG);
         let end = (index_at((page << PAGE_LG) + PAGE_BYTES - 1) + 1).min(self.carved.get().into());
-        let words = &self.words;
         let (mut at, mut free) = (first, true);
         while free && at < end {
             let upto = (at / 64 * 64 + 64).min(end);
             let wanted = u64::MAX >> (64 - (upto - at)) << (at % 64);
-            free = words[at / 64 % WORDS].get() & wanted == wanted;
+            free = self.word(at / 64).get() & wanted == wanted;
             at = upto;
         }
         free
@@ -304,12 +308,12 @@ impl BitSlab {
 
     /// Checks Y1 to Y4; for audits.
     pub(crate) fn is_sound<V: Variant>(&self) -> bool {
-        let words = &self.words[..usize::from(self.capacity.get()).div_ceil(64)];
-        let home: u32 = words.iter().map(|word| word.get().count_ones()).sum();
+        let count = usize::from(self.capacity.get()).div_ceil(64);
+        let word = |at| self.word(at).get();
+        let home: u32 = (0..count).map(|at| word(at).count_ones()).sum();
         let past = (usize::from(self.carved.get())..usize::from(self.capacity.get()))
-            .any(|index| words[index / 64].get() & (1 << (index % 64)) != 0);
-        let low = words[..usize::from(self.lowest.get()).min(words.len())].iter();
-        let nothing_below = low.fold(0, |all, word| all | word.get()) == 0;
+            .any(|index| word(index / 64) & (1 << (index % 64)) != 0);
+        let nothing_below = (0..count.min(self.lowest.get().into())).all(|at| word(at) == 0);
         let bare_is_free = (0..SLOT_BYTES / PAGE_BYTES)
             .all(|page| self.bare.get() & (1 << page) == 0 || self.is_free_page::<V>(page));
         !past && nothing_below && bare_is_free && u32::from(self.carved.get()) == home + self.used()

@@ -48,16 +48,3 @@ pub(crate) unsafe fn byte_at(base: *const u8, index: usize) -> usize {
     }
     byte
 }
-
-/// Asks the processor for the cache line where something begins; it changes nothing.
-#[inline(always)]
-pub(crate) fn prefetch<T>(place: &T) {
-    // SAFETY: the instruction touches no memory, as far as a program can tell, whatever the address.
-    unsafe {
-        asm!(
-            "prefetchw byte ptr [{place}]",
-            place = in(reg) place,
-            options(readonly, nostack, preserves_flags),
-        );
-    }
-}
