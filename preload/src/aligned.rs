@@ -1,13 +1,13 @@
 //! Blocks at multiples of an alignment.
 
-use crate::{Preload, errno};
+use crate::{Preload, errno, options};
 use core::ffi::{c_int, c_void};
 use core::ptr;
 use hakmem::ByAddress;
 
 /// A block at a multiple of a power of two; null, and the error set, where there is none.
 fn aligned(align: usize, size: usize) -> *mut c_void {
-    errno::checked(Preload::aligned(size, align))
+    errno::checked(options::filled(Preload::aligned(size, align), size))
 }
 
 /// The same where the alignment may be anything: the next power of two.

@@ -5,6 +5,7 @@
 //! | `malloc` | those that C has always had |
 //! | `aligned` | those that say an alignment |
 //! | `cxx` | operators new and delete |
+//! | `options` | `mallopt` |
 //! | `watch` | what is asked about the heap: `malloc_usable_size`, mallinfo2, … |
 //! | `unwind` | none: keeps a library from being loaded for nothing |
 //! | `at_exit` | the summary that `HAKMEM_STATS` asks for |
@@ -23,6 +24,7 @@ mod at_exit;
 mod cxx;
 mod errno;
 mod malloc;
+mod options;
 mod text;
 #[cfg(all(panic = "abort", not(debug_assertions)))]
 mod unwind;

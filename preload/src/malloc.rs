@@ -1,6 +1,6 @@
 //! malloc, calloc, realloc and free.
 
-use crate::{Preload, errno};
+use crate::{Preload, errno, options};
 use core::ffi::c_void;
 use core::ptr;
 use hakmem::ByAddress;
@@ -14,7 +14,7 @@ pub extern "C" fn malloc(size: usize) -> *mut c_void {
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn malloc_slow(size: usize) -> *mut c_void {
-    errno::checked(Preload::malloc(size))
+    errno::checked(options::filled(Preload::malloc(size), size))
 }
 
 #[unsafe(no_mangle)]
@@ -42,8 +42,10 @@ pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void
     if size > isize::MAX as usize {
         return errno::checked(ptr::null_mut());
     }
+    // SAFETY: the caller's condition; not null.
+    let had = unsafe { options::had(block) };
     // SAFETY: the caller's condition; the block is not null, and the size from 1 to `isize::MAX`.
-    errno::checked(unsafe { Preload::realloc(block.cast(), size) })
+    errno::checked(options::grown(unsafe { Preload::realloc(block.cast(), size) }, had, size))
 }
 
 #[unsafe(no_mangle)]

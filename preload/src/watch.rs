@@ -20,12 +20,6 @@ pub extern "C" fn malloc_trim(_keep: usize) -> c_int {
     c_int::from(Preload::trim())
 }
 
-/// Nothing to be tuned: it is all decided when the library is built. As glibc, 1 says that the call was understood.
-#[unsafe(no_mangle)]
-pub extern "C" fn mallopt(_parameter: c_int, _value: c_int) -> c_int {
-    1
-}
-
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo2() -> libc::mallinfo2 {
     let Usage { mapped, in_use, large_blocks, large, free_blocks, .. } = Preload::usage();

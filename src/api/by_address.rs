@@ -51,6 +51,19 @@ pub trait ByAddress: Copy + 'static {
     /// serves a part; says whether that was anything, but for pages of slabs in use.
     fn trim() -> bool;
 
+    /// Lets so many bytes lie idle before any go back to the kernel by themselves. False where none do anyway.
+    fn keep_idle(bytes: usize) -> bool;
+
+    /// Has what large blocks leave stay with the process, for others. False where it is not this variant's to say.
+    fn keep_mappings() -> bool;
+
+    /// Has the blocks that this thread frees, and threads that have not allocated before, be filled with a byte, which
+    /// is slow; 0 for none. False where that is not done.
+    fn fill_with(byte: u8) -> bool;
+
+    /// The byte that freed blocks are filled with: fresh ones are to be filled with its complement. 0 for neither.
+    fn filler() -> u8;
+
     /// How much memory there is, with that of the next allocator where it serves a part.
     fn usage() -> Usage;
 }
@@ -128,6 +141,35 @@ impl<V: Served + AtDesk> ByAddress for V {
         };
         // SAFETY: as above.
         bytes.unwrap_or_else(|| unsafe { next::usable_size(block) })
+    }
+
+    fn keep_idle(bytes: usize) -> bool {
+        let purges = V::BACKEND == Backend::Central && V::PURGE_MS.is_some();
+        if purges {
+            V::spans().tuning.keep_idle(bytes);
+        }
+        purges
+    }
+
+    fn keep_mappings() -> bool {
+        let keeps = V::BACKEND == Backend::Central && V::KEEP_MIB > 0;
+        if keeps {
+            V::spans().tuning.keep_mappings();
+        }
+        keeps
+    }
+
+    fn fill_with(byte: u8) -> bool {
+        let fills = V::BACKEND == Backend::Central && V::LARGE == Large::Own;
+        if fills {
+            cache::fill_with::<V>(byte);
+        }
+        fills
+    }
+
+    #[inline]
+    fn filler() -> u8 {
+        if V::BACKEND == Backend::Central { V::spans().tuning.filler() } else { 0 }
     }
 
     fn trim() -> bool {

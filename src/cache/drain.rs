@@ -1,7 +1,7 @@
 //! The slow half of freeing, and what a thread does now and then: its lists back to bounds.
 
 use super::exit::open;
-use super::{Cache, Cached, State, shut, step};
+use super::{Cache, Cached, State, fill, shut, step};
 use crate::base::ClassIdx;
 use crate::central;
 use crate::list::{Block, Chain};
@@ -27,6 +27,8 @@ pub(super) unsafe fn overflow_cold<V: Cached>(block: NonNull<Block>, class: Clas
         cache = open::<V>().unwrap_or(cache);
     }
     if cache.state.get() != State::Open {
+        // SAFETY: a block of the class, which the caller gave up.
+        unsafe { fill::wipe::<V>(block.cast(), V::CLASSES.block_bytes(class)) };
         let mut chain = Chain::new();
         // SAFETY: the caller's condition.
         unsafe { chain.append(block) };

@@ -4,7 +4,7 @@
 //! behind ours, is not seen to end, and what its lists hold is lost.
 
 use super::drain::drain_list;
-use super::{Cache, Cached, State, shut, step};
+use super::{Cache, Cached, State, fill, shut, step};
 use crate::base::ClassIdx;
 use crate::central::{self, lock_all, unlock_all};
 use crate::registry;
@@ -132,6 +132,9 @@ fn open_anyhow<V: Cached>() -> Option<&'static Cache> {
     if cache.state.get() == State::Open {
         return Some(cache);
     }
+    if fill::fills::<V>() {
+        return None;
+    }
     let cache = match V::THREAD_SLOT {
         Slot::Inline => V::cache(),
         Slot::Pointer => V::idle().take::<V>()?,
@@ -163,7 +166,7 @@ impl<V: Cached> AtExit for CloseCache<V> {
 
 /// Parks the lists, or gives back all blocks, and closes the cache. One that the slot points to waits for another
 /// thread.
-fn close<V: Cached>(cache: &'static Cache) {
+pub(super) fn close<V: Cached>(cache: &'static Cache) {
     // First, so that what is parked or given back knows the time.
     central::tend::<V>();
     shut::open::<V>(cache);

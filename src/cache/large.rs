@@ -10,7 +10,7 @@
 
 use super::drain::look_around;
 use super::exit::open;
-use super::{Cached, State};
+use super::{Cached, State, fill};
 use crate::base::{CHUNK_BYTES, ClassIdx, MAX_SLOTS, PAGE_BYTES, SLOT_BYTES, quotient, round_up};
 use crate::central::{self, HOPELESS, mapping_bytes, own_alloc, own_free};
 use crate::sys::{pages, system};
@@ -125,7 +125,11 @@ fn after_purge<V: Cached>(layout: Layout, alloc: impl Fn() -> *mut u8) -> *mut u
 
 fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<(NonNull<u8>, bool)> {
     tend::<V>(true);
-    let find = || match span_slots(layout) {
+    let grown = || {
+        let instead = V::GROWTH == Growth::Roomy && V::spans().tuning.keeps_mappings();
+        slots_within(layout, GROWN_MOST).filter(|_| V::BY_ADDRESS && instead)
+    };
+    let find = || match span_slots(layout).or_else(grown) {
         Some(count) => {
             let align = quotient(layout.align(), SLOT_BYTES).max(1);
             V::spans().claim_span::<V>(count, align, growth)
@@ -155,6 +159,8 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
     tend::<V>(!V::BY_ADDRESS);
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
+    // SAFETY: the block has as many bytes, and the caller gave it up.
+    unsafe { fill::wipe::<V>(start, layout.size()) };
     match slots_of::<V>(block, layout) {
         // SAFETY: a live span, by the caller's condition.
         Some(count) => unsafe { V::spans().give_span::<V>(start, count) },
@@ -170,6 +176,8 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
 #[inline(never)]
 pub(super) unsafe fn give_own<V: Cached>(start: NonNull<u8>, layout: Layout) {
     tend::<V>(!V::BY_ADDRESS);
+    // SAFETY: the block has as many bytes, and the caller gave it up.
+    unsafe { fill::wipe::<V>(start, layout.size()) };
     // SAFETY: the caller's condition.
     unsafe { own_free::<V>(start, layout) };
 }

@@ -36,6 +36,7 @@ mod audit;
 mod desk;
 mod drain;
 mod exit;
+mod fill;
 mod free;
 mod large;
 mod realloc;
@@ -51,6 +52,8 @@ pub(crate) use audit::audit;
 #[allow(unused_imports, reason = "a build without a face has no desks")]
 pub(crate) use desk::Desk;
 pub(crate) use exit::{CloseCache, Idle, leave_threads, prepare_at_start, release};
+#[allow(unused_imports, reason = "a build without a face has no mallopt")]
+pub(crate) use fill::fill_with;
 pub(crate) use free::free;
 pub(crate) use realloc::realloc;
 pub(crate) use trim::{purge, trim};

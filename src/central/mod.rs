@@ -30,6 +30,7 @@ mod purge;
 mod records;
 mod retained;
 mod spans;
+mod tuning;
 mod usage;
 
 pub(crate) use class::Central;

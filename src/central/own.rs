@@ -38,8 +38,9 @@ pub(crate) fn mapping_bytes<V: Shared>(size: usize) -> usize {
     if V::BY_ADDRESS { bytes.max(SLOT_BYTES) } else { bytes }
 }
 
-const fn bound<V: Shared>() -> usize {
-    V::KEEP_MIB << 20
+/// Bytes of freed mappings that are kept.
+fn bound<V: Shared>() -> usize {
+    if V::spans().tuning.keeps_mappings() { HOPELESS } else { V::KEEP_MIB << 20 }
 }
 
 /// A mapping for a layout: start, and whether it is zero. `None` when memory is exhausted.
@@ -98,7 +99,8 @@ fn find<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
 /// Before more memory is mapped, gives back as much of what is kept; not for what no machine has. With the lock of the
 /// spans held.
 fn make_way<V: Shared>(more: usize) {
-    if V::RECLAIM == Reclaim::First && more < HOPELESS {
+    let keeps = V::spans().tuning.keeps_mappings();
+    if V::RECLAIM == Reclaim::First && more < HOPELESS && !keeps {
         V::spans().kept.give_back(more, V::spans().now());
     }
 }

@@ -172,7 +172,13 @@ fn step_cold<V: Shared>(terms: Terms) {
     if matches!(round.stage.get(), Stage::Done)
         && terms.now.wrapping_sub(round.began_at.get()) >= terms.delay / ROUNDS_PER_DELAY
     {
-        begin::<V>(round, terms);
+        let kept = V::spans().tuning.idle_kept();
+        if kept > 0 && idle_bytes::<V>() <= kept {
+            round.began_at.set(terms.now);
+            V::spans().note_kept();
+        } else {
+            begin::<V>(round, terms);
+        }
     }
     go_on::<V>(round, terms, &mut budget);
     round.lock.unlock();
@@ -329,7 +335,11 @@ fn tidy_slots<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> bo
     spans.lock.with(|| {
         let mut left = round.left.get().unwrap_or_else(|| spans.soiled_count());
         round.left.set(Some(left));
-        let dropped = spans.kept.drop_older(terms.now, terms.delay, PAGES * PAGE_BYTES);
+        let dropped = if spans.tuning.keeps_mappings() && !terms.all {
+            0
+        } else {
+            spans.kept.drop_older(terms.now, terms.delay, PAGES * PAGE_BYTES)
+        };
         if dropped > 0 {
             budget.spend_pages(quotient(dropped, PAGE_BYTES));
             return false;

@@ -18,6 +18,7 @@ use super::Shared;
 use super::kept::Kept;
 use super::purge::{Budget, Round, purge_slots, reclaim_batches};
 use super::retained::Retained;
+use super::tuning::Tuning;
 use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in};
 use crate::chunk::{ALL, ALL_SLOTS, AVAILABLE, BitSlab, Chunk, Run, SOILED, Wanted};
 use crate::list::LinkedList;
@@ -89,6 +90,8 @@ pub(crate) struct Spans {
     waits: AtomicU32,
     /// How far purging has come.
     pub(super) round: Round,
+    /// What the program has changed.
+    pub(crate) tuning: Tuning,
 }
 
 /// Much memory waits for its time to go back.
@@ -119,6 +122,7 @@ impl Spans {
             now: AtomicU64::new(0),
             waits: AtomicU32::new(0),
             round: Round::new(),
+            tuning: Tuning::new(),
         }
     }
 
@@ -139,6 +143,12 @@ impl Spans {
     pub(crate) fn much_waits<V: Shared>(&self) -> bool {
         // ORDERING: relaxed; it says how often to look, and publishes nothing.
         V::PURGE_MS.is_some() && self.waits.load(Ordering::Relaxed) != 0
+    }
+
+    /// Notes that nothing is to go back now, whatever waits.
+    pub(super) fn note_kept(&self) {
+        // ORDERING: relaxed, as above.
+        self.waits.store(0, Ordering::Relaxed);
     }
 
     /// Notes that much waits.
@@ -249,7 +259,7 @@ impl Spans {
                 if !may_map {
                     return None;
                 }
-                if V::RECLAIM == Reclaim::First {
+                if V::RECLAIM == Reclaim::First && !self.tuning.keeps_mappings() {
                     self.kept.give_back(CHUNK_BYTES, self.now());
                 }
                 self.map::<V>()?;
@@ -370,7 +380,8 @@ impl Spans {
     fn give_back_early<V: Shared>(&self) {
         let used = self.chunks.get() * (MAX_SLOTS as u32 - 1) - self.free_slots.get();
         let allowance = FEW_SLOTS.max(used / 2) + self.regretted.get();
-        if V::PURGE_MS.is_none() || self.dirty_slots.get() <= allowance {
+        let is_kept = self.free_and_dirty() <= self.tuning.idle_kept();
+        if V::PURGE_MS.is_none() || self.dirty_slots.get() <= allowance || is_kept {
             return;
         }
         let Some(chunk) = self.next_soiled() else { return };

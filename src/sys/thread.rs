@@ -64,6 +64,14 @@ impl<E: AtExit> ExitHook<E> {
         unsafe { libc::pthread_setspecific(key, ptr::from_ref(value).cast()) == 0 }
     }
 
+    /// Forgets what this thread armed the hook with.
+    pub(crate) fn forget(&self) {
+        if let Some(key) = self.key() {
+            // SAFETY: as in `arm`.
+            unsafe { libc::pthread_setspecific(key, ptr::null()) };
+        }
+    }
+
     /// The key, created by the first thread that asks; the loser of a race deletes its own.
     fn key(&self) -> Option<libc::pthread_key_t> {
         // ORDERING: acquire, paired with the release below: what the C library wrote when it created

@@ -1,0 +1,54 @@
+//! `mallopt`: what a program may change while it runs.
+//!
+//! | parameter | value | means here |
+//! |---|---|---|
+//! | `M_TRIM_THRESHOLD` | bytes | so many may lie idle before any go back by themselves; −1: none ever do. `malloc_trim` gives back all the same |
+//! | `M_MMAP_MAX` | 0 | what large blocks leave stays with the process, to serve others; those up to 2 MiB have no mappings of their own |
+//! | `M_PERTURB` | a byte | freed blocks are filled with it, and fresh ones, but `calloc`'s, with its complement; 0: neither |
+//!
+//! Filling holds for the calling thread, and for threads that have not allocated before. Anything else is 0, as a parameter
+//! that is not understood: it is all decided when the library is built.
+
+use crate::Preload;
+use core::ffi::{c_int, c_void};
+use hakmem::ByAddress;
+
+#[unsafe(no_mangle)]
+pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
+    let honoured = match (parameter, value) {
+        // −1 is all that there are.
+        (libc::M_TRIM_THRESHOLD, _) => Preload::keep_idle(value as isize as usize),
+        (libc::M_MMAP_MAX, 0) => Preload::keep_mappings(),
+        // glibc, too, looks at the lowest byte.
+        (libc::M_PERTURB, _) => Preload::fill_with(value as u8),
+        _ => false,
+    };
+    c_int::from(honoured)
+}
+
+/// Fills a fresh block of so many bytes, or none, if the program wants that.
+pub(crate) fn filled(block: *mut u8, bytes: usize) -> *mut u8 {
+    grown(block, 0, bytes)
+}
+
+/// Fills what a block, or none, has more than it had.
+pub(crate) fn grown(block: *mut u8, from: usize, to: usize) -> *mut u8 {
+    let filler = Preload::filler();
+    if filler != 0 && !block.is_null() && from < to {
+        // SAFETY: the block has `to` bytes, and nobody has seen these yet.
+        unsafe { block.add(from).write_bytes(!filler, to - from) };
+    }
+    block
+}
+
+/// Bytes of a block that need not be filled when it grows.
+///
+/// # Safety
+/// As for `malloc_usable_size`; not null.
+pub(crate) unsafe fn had(block: *mut c_void) -> usize {
+    if Preload::filler() == 0 {
+        return 0;
+    }
+    // SAFETY: the caller's condition.
+    unsafe { Preload::usable_size(block.cast()) }
+}
