@@ -8,10 +8,9 @@
 //! | `options` | `mallopt` |
 //! | `watch` | what is asked about the heap: `malloc_usable_size`, mallinfo2, … |
 //! | `unwind` | none: keeps a library from being loaded for nothing |
-//! | `at_exit` | the summary that `HAKMEM_STATS` asks for |
+//! | `environment` | what `HAKMEM_BACKGROUND` and `HAKMEM_STATS` ask for |
 //!
-//! Where C, POSIX and others differ, these do as glibc's do. Never: locks or allocates in its initialisation, or
-//! changes what it does by what the environment says.
+//! Where C, POSIX and others differ, these do as glibc's do. Never: locks or allocates in its initialisation.
 #![allow(
     clippy::missing_safety_doc,
     reason = "each is documented by the C library or C++ under its name"
@@ -20,8 +19,8 @@
 #![allow(unreachable_pub, reason = "what is exported is, by its symbol")]
 
 mod aligned;
-mod at_exit;
 mod cxx;
+mod environment;
 mod errno;
 mod malloc;
 mod options;

@@ -51,6 +51,9 @@ pub trait ByAddress: Copy + 'static {
     /// serves a part; says whether that was anything, but for pages of slabs in use.
     fn trim() -> bool;
 
+    /// As [`background`](crate::background), for this variant.
+    fn background() -> bool;
+
     /// Lets so many bytes lie idle before any go back to the kernel by themselves. False where none do anyway.
     fn keep_idle(bytes: usize) -> bool;
 
@@ -141,6 +144,10 @@ impl<V: Served + AtDesk> ByAddress for V {
         };
         // SAFETY: as above.
         bytes.unwrap_or_else(|| unsafe { next::usable_size(block) })
+    }
+
+    fn background() -> bool {
+        super::background::ask::<V>()
     }
 
     fn keep_idle(bytes: usize) -> bool {

@@ -1,5 +1,6 @@
 //! Layer 8: what a program sees. `GlobalAlloc` for each variant, and a look inside.
 
+mod background;
 mod by_address;
 mod dispatch;
 mod observe;
@@ -9,6 +10,7 @@ mod unload;
 pub use crate::central::Usage;
 pub use crate::heap::{Audit, Unsound};
 pub use crate::stats::{Acquisitions, Events, PerClass};
+pub use background::background;
 pub use by_address::ByAddress;
 pub use observe::Observe;
 pub use stamp::*;

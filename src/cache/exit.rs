@@ -43,6 +43,8 @@ pub(crate) struct Idle {
     preparer: AtomicU32,
     /// The thread that took all locks for a fork; 0 for none. [shared]
     forker: AtomicUsize,
+    /// 1 once a thread has had lists. [shared]
+    opened: AtomicU32,
     /// Threads without lists that free, by number, and how often they did. [shared]
     freeing: [AtomicU64; FREEING],
 }
@@ -59,6 +61,7 @@ impl Idle {
             preparing: AtomicU32::new(0),
             preparer: AtomicU32::new(0),
             forker: AtomicUsize::new(0),
+            opened: AtomicU32::new(0),
             freeing: [const { AtomicU64::new(0) }; FREEING],
         }
     }
@@ -147,6 +150,10 @@ fn open_anyhow<V: Cached>() -> Option<&'static Cache> {
     // Before the hook: arming it may allocate, with this very variant as the program's allocator.
     cache.state.set(State::Open);
     if V::hook().arm(cache) {
+        // ORDERING: relaxed; it says whether another thread came before, and publishes nothing.
+        if V::idle().opened.swap(1, Ordering::Relaxed) != 0 {
+            central::start_if_wanted::<V>();
+        }
         return Some(cache);
     }
     close::<V>(cache);
@@ -231,6 +238,7 @@ pub(crate) extern "C" fn prepare_at_start<V: Cached>() {
 
 /// Has no thread close its cache any more when it ends.
 pub(crate) fn leave_threads<V: Cached>() {
+    central::stop::<V>();
     V::hook().disarm();
 }
 
@@ -269,6 +277,7 @@ extern "C" fn after_fork_in_parent<V: Cached>() {
 }
 
 extern "C" fn after_fork_in_child<V: Cached>() {
+    V::spans().background.lose();
     if after_fork::<V>() {
         fork::reset_stdio();
     }

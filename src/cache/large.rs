@@ -167,6 +167,7 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
         // SAFETY: the caller's condition.
         None => unsafe { own_free::<V>(start, layout) },
     }
+    central::start_if_wanted::<V>();
 }
 
 /// Gives a block with a mapping of its own back.
@@ -180,6 +181,7 @@ pub(super) unsafe fn give_own<V: Cached>(start: NonNull<u8>, layout: Layout) {
     unsafe { fill::wipe::<V>(start, layout.size()) };
     // SAFETY: the caller's condition.
     unsafe { own_free::<V>(start, layout) };
+    central::start_if_wanted::<V>();
 }
 
 /// Whether a block of so many bytes has a mapping of its own, whatever its alignment.

@@ -22,6 +22,7 @@
 //!
 //! Never: touches a thread's lists.
 
+mod background;
 mod class;
 mod kept;
 mod own;
@@ -33,6 +34,7 @@ mod spans;
 mod tuning;
 mod usage;
 
+pub(crate) use background::{ask, start_if_wanted, stop};
 pub(crate) use class::Central;
 pub(crate) use own::{HOPELESS, Moved, mapping_bytes, own_alloc, own_free, own_resize};
 pub(crate) use parked::Parked;

@@ -34,6 +34,7 @@
 //! its turn comes again.
 
 use super::Shared;
+use super::background::start_if_lost;
 use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in};
 use crate::chunk::{BitSlab, Chunk};
 use crate::stats::Event;
@@ -154,6 +155,7 @@ pub(crate) fn tend<V: Shared>() -> u64 {
     let now = clock::now_ms();
     if now != V::spans().now() {
         V::spans().set_now(now);
+        start_if_lost::<V>();
         step_cold::<V>(Terms { now, delay: delay.into(), all: false });
     }
     now
@@ -182,6 +184,21 @@ fn step_cold<V: Shared>(terms: Terms) {
     }
     go_on::<V>(round, terms, &mut budget);
     round.lock.unlock();
+}
+
+/// A round, whatever it costs: for a thread that does nothing else.
+pub(super) fn rest<V: Shared>() {
+    let Some(delay) = V::PURGE_MS else { return };
+    let now = clock::now_ms();
+    V::spans().set_now(now);
+    let round = &V::spans().round;
+    round.lock.with(|| {
+        let terms = Terms { now, delay: delay.into(), all: false };
+        if idle_bytes::<V>() > V::spans().tuning.idle_kept() {
+            begin::<V>(round, terms);
+            go_on::<V>(round, terms, &mut Budget::unbounded());
+        }
+    });
 }
 
 /// Gives back all that can be, at once.

@@ -15,6 +15,7 @@
 //! V4  A chunk that is bare, not pinned, and that the registry lets go, is `spare`: there is one such at most.
 
 use super::Shared;
+use super::background::Background;
 use super::kept::Kept;
 use super::purge::{Budget, Round, purge_slots, reclaim_batches};
 use super::retained::Retained;
@@ -92,6 +93,8 @@ pub(crate) struct Spans {
     pub(super) round: Round,
     /// What the program has changed.
     pub(crate) tuning: Tuning,
+    /// The thread that gives memory back, if there is one.
+    pub(crate) background: Background,
 }
 
 /// Much memory waits for its time to go back.
@@ -123,6 +126,7 @@ impl Spans {
             waits: AtomicU32::new(0),
             round: Round::new(),
             tuning: Tuning::new(),
+            background: Background::new(),
         }
     }
 
@@ -151,8 +155,11 @@ impl Spans {
         self.waits.store(0, Ordering::Relaxed);
     }
 
-    /// Notes that much waits.
+    /// Notes that much waits, if it is for the program's threads to see to it.
     pub(super) fn note_waits(&self) {
+        if self.background.runs() {
+            return self.note_kept();
+        }
         // ORDERING: relaxed, as above.
         self.waits.store(WAITS | SEEN, Ordering::Relaxed);
     }

@@ -3,20 +3,33 @@
 use super::atomic::AtomicU32;
 use super::kernel;
 use core::ffi::c_int;
+use core::ptr;
 
 /// Waits while the word is `value`, until it is woken; it may return without that.
 pub(super) fn wait(word: &AtomicU32, value: u32) {
-    call(word, libc::FUTEX_WAIT, value);
+    call(word, libc::FUTEX_WAIT, value, ptr::null());
+}
+
+/// The same, for so many milliseconds at most.
+pub(crate) fn wait_for(word: &AtomicU32, value: u32, ms: u64) {
+    let time =
+        libc::timespec { tv_sec: (ms / 1000) as i64, tv_nsec: (ms % 1000 * 1_000_000) as i64 };
+    call(word, libc::FUTEX_WAIT, value, &raw const time);
 }
 
 /// Wakes one thread that waits on the word, if any does.
 pub(super) fn wake_one(word: &AtomicU32) {
-    call(word, libc::FUTEX_WAKE, 1);
+    call(word, libc::FUTEX_WAKE, 1, ptr::null());
 }
 
-fn call(word: &AtomicU32, operation: c_int, value: u32) {
+/// Wakes all threads that wait on the word.
+pub(crate) fn wake_all(word: &AtomicU32) {
+    call(word, libc::FUTEX_WAKE, u32::MAX >> 1, ptr::null());
+}
+
+fn call(word: &AtomicU32, operation: c_int, value: u32, most: *const libc::timespec) {
     let operation = operation | libc::FUTEX_PRIVATE_FLAG;
-    let arguments = [word.as_ptr().addr(), operation as usize, value as usize, 0, 0, 0];
-    // SAFETY: the word is a live, aligned 32-bit integer, which the kernel only reads; no time is named.
+    let arguments = [word.as_ptr().addr(), operation as usize, value as usize, most.addr(), 0, 0];
+    // SAFETY: the word is a live, aligned 32-bit integer, and the time null or a live one: the kernel only reads them.
     let _ = unsafe { kernel::call(libc::SYS_futex, arguments) };
 }

@@ -15,7 +15,7 @@ cfg_if::cfg_if! {
         pub(crate) mod clock;
         pub(crate) mod errno;
         pub(crate) mod fork;
-        mod futex;
+        pub(crate) mod futex;
         pub(crate) mod kernel;
         pub(crate) mod pages;
         pub(crate) mod thread;

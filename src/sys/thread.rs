@@ -6,8 +6,9 @@
 
 use super::atomic::{AtomicU32, Ordering};
 use super::kernel;
-use core::ffi::c_void;
+use core::ffi::{CStr, c_void};
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 use core::ptr;
 
 /// Lets other threads run first.
@@ -30,6 +31,52 @@ pub(crate) fn process() -> u32 {
 pub(crate) fn handle() -> usize {
     // SAFETY: it takes nothing, and does not fail.
     unsafe { libc::pthread_self() as usize }
+}
+
+/// Bytes of the stack of a thread of ours, which calls little; the C library puts thread-local storage there, too.
+const STACK: usize = 256 << 10;
+
+/// Starts a thread that handles no signal, to be joined by its handle; `None` where the system has no room. Allocates, as
+/// the C library does for a thread.
+pub(crate) fn start(run: extern "C" fn(*mut c_void) -> *mut c_void) -> Option<usize> {
+    let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+    // SAFETY: it has room for what is written there.
+    if unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: initialised above. Where it refuses the size, it keeps its own.
+    unsafe { libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK) };
+    let all = [u64::MAX];
+    let mut before = [0_u64];
+    let bytes = size_of::<u64>();
+    let set = |mask: *const u64, old: *mut u64| {
+        let arguments = [libc::SIG_SETMASK as usize, mask.addr(), old.addr(), bytes, 0, 0];
+        // SAFETY: the kernel reads the mask, and writes the old one where there is room, of that many bytes each.
+        let _ = unsafe { kernel::call(libc::SYS_rt_sigprocmask, arguments) };
+    };
+    // A thread starts out with the signals blocked that are so where it is started.
+    set(all.as_ptr(), before.as_mut_ptr());
+    let mut handle: libc::pthread_t = 0;
+    // SAFETY: the attributes are initialised, the handle has room, and the function lives until the thread is joined.
+    let result =
+        unsafe { libc::pthread_create(&raw mut handle, attributes.as_ptr(), run, ptr::null_mut()) };
+    set(before.as_ptr(), ptr::null_mut());
+    // SAFETY: initialised above, and used no more.
+    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
+    (result == 0).then_some(handle as usize)
+}
+
+/// Waits for the end of a thread of ours.
+pub(crate) fn join(handle: usize) {
+    // SAFETY: a thread that `start` started, which is joined once.
+    unsafe { libc::pthread_join(handle as libc::pthread_t, ptr::null_mut()) };
+}
+
+/// Names this thread, for who looks at the process from outside.
+pub(crate) fn set_name(name: &CStr) {
+    let arguments = [libc::PR_SET_NAME as usize, name.as_ptr().addr(), 0, 0, 0, 0];
+    // SAFETY: the kernel reads the string.
+    let _ = unsafe { kernel::call(libc::SYS_prctl, arguments) };
 }
 
 /// What is done at the end of a thread.

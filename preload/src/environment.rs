@@ -1,6 +1,13 @@
-//! `HAKMEM_STATS`: a summary when the process ends.
+//! What the environment asks for: `HAKMEM_BACKGROUND`, a thread that gives memory back, and `HAKMEM_STATS`, a summary
+//! when the process ends.
 //!
-//! | value | at the end |
+//! | `HAKMEM_BACKGROUND` | |
+//! |---|---|
+//! | unset, empty, `0` | no such thread |
+//! | `1` | one, as `hakmem::background` has it |
+//! | anything else | is named in one line at the start, and ignored |
+//!
+//! | `HAKMEM_STATS` | at the end |
 //! |---|---|
 //! | unset, empty, `0` | nothing |
 //! | `1` | the summary, on standard error |
@@ -9,13 +16,15 @@
 //!
 //! In the library's own lists of functions for start and end, not by `atexit`, which may allocate.
 
-use crate::{text, watch};
+use crate::{Preload, text, watch};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
 use core::mem::MaybeUninit;
+use hakmem::ByAddress;
 
 /// What is asked for, up to its value.
-const NAME: &[u8] = b"HAKMEM_STATS=";
+const STATS: &[u8] = b"HAKMEM_STATS=";
+const BACKGROUND: &[u8] = b"HAKMEM_BACKGROUND=";
 
 /// Bytes of the longest name of a file, with its 0.
 const MOST: usize = 4096;
@@ -57,11 +66,11 @@ static AT_START: unsafe extern "C" fn(c_int, *const *const c_char, *const *const
 #[unsafe(link_section = ".fini_array")]
 static AT_END: extern "C" fn() = at_end;
 
-/// The value in an environment; `None` where it is not set.
+/// The value of a name, up to its `=`, in an environment; `None` where it is not set.
 ///
 /// # Safety
 /// The environment is as the loader hands it over: addresses of strings, the last one null.
-unsafe fn value(mut environment: *const *const c_char) -> Option<&'static [u8]> {
+unsafe fn value(mut environment: *const *const c_char, name: &[u8]) -> Option<&'static [u8]> {
     loop {
         // SAFETY: the list goes on to its null.
         let entry = unsafe { environment.read() };
@@ -70,7 +79,7 @@ unsafe fn value(mut environment: *const *const c_char) -> Option<&'static [u8]> 
         }
         // SAFETY: a string, which nobody changes yet.
         let entry = unsafe { CStr::from_ptr(entry) };
-        if let Some(value) = entry.to_bytes().strip_prefix(NAME) {
+        if let Some(value) = entry.to_bytes().strip_prefix(name) {
             return Some(value);
         }
         environment = environment.wrapping_add(1);
@@ -91,7 +100,18 @@ unsafe extern "C" fn at_start(
     }
     // The C library, which comes after this, may not know the environment yet.
     // SAFETY: the caller's condition.
-    let Some(value) = (unsafe { value(environment) }) else { return };
+    let stats = unsafe { value(environment, STATS) };
+    // SAFETY: as above.
+    let background = unsafe { value(environment, BACKGROUND) };
+    match background {
+        None | Some(b"" | b"0") => {}
+        // The thread itself starts later, from where it may.
+        Some(b"1") => {
+            Preload::background();
+        }
+        Some(other) => ignored("hakmem: HAKMEM_BACKGROUND=", other, " is ignored; allowed: 0, 1"),
+    }
+    let Some(value) = stats else { return };
     let to = match value {
         b"" | b"0" => return,
         b"1" => To::Screen(Screen::open()),
@@ -104,19 +124,18 @@ unsafe extern "C" fn at_start(
             To::File(Screen::open())
         }
         other => {
-            let shown = core::str::from_utf8(other).unwrap_or("(no text)");
-            return text::line(
-                libc::STDERR_FILENO,
-                &[
-                    "hakmem: HAKMEM_STATS=",
-                    shown,
-                    " is ignored; allowed: 0, 1, or the name of a file that ends in .json",
-                ],
-            );
+            let allowed = " is ignored; allowed: 0, 1, or the name of a file that ends in .json";
+            return ignored("hakmem: HAKMEM_STATS=", other, allowed);
         }
     };
     // SAFETY: as above.
     unsafe { WANTED.to.get().write(to) };
+}
+
+/// Says of a value that it means nothing.
+fn ignored(name: &str, value: &[u8], allowed: &str) {
+    let shown = core::str::from_utf8(value).unwrap_or("(no text)");
+    text::line(libc::STDERR_FILENO, &[name, shown, allowed]);
 }
 
 impl Screen {

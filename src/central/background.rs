@@ -1,0 +1,123 @@
+//! A thread that gives memory back while the program does nothing: for programs that ask for one.
+//!
+//! | state | event | becomes |
+//! |---|---|---|
+//! | `OFF` | the program asks | `WANTED` |
+//! | `WANTED` | a second thread allocates, or a large block is freed | `RUNS` |
+//! | `RUNS` | a fork, in the child | `LOST` |
+//! | `LOST` | the clock is seen to move | `RUNS` |
+//! | `RUNS` | the object that it is part of is unloaded | `STOPPED` |
+//!
+//! It does what slow paths do: a round each time, without a bound on what that costs. In between it sleeps for a quarter of
+//! `purge_ms`, or, where there was nothing to do, for longer each time, up to [`LONGEST`]. While it runs, other threads need
+//! not hurry.
+//!
+//! Never: takes a block, or runs a handler of a signal.
+
+use super::Shared;
+use super::purge::{idle_bytes, rest};
+use crate::sys::atomic::{AtomicU32, AtomicUsize, Ordering};
+use crate::sys::{futex, thread};
+use core::ffi::c_void;
+use core::ptr;
+
+const OFF: u32 = 0;
+const WANTED: u32 = 1;
+const RUNS: u32 = 2;
+const LOST: u32 = 3;
+const STOPPED: u32 = 4;
+
+/// Milliseconds of its longest sleep.
+const LONGEST: u64 = 1000;
+
+/// See the module.
+pub(crate) struct Background {
+    /// As in the table. [shared]
+    state: AtomicU32,
+    /// The thread's handle, while it runs. [shared]
+    thread: AtomicUsize,
+}
+
+impl Background {
+    pub(super) const fn new() -> Self {
+        Self { state: AtomicU32::new(OFF), thread: AtomicUsize::new(0) }
+    }
+
+    /// Whether the thread runs.
+    pub(super) fn runs(&self) -> bool {
+        // ORDERING: relaxed; who does not see it yet hurries in vain.
+        self.state.load(Ordering::Relaxed) == RUNS
+    }
+
+    fn changes(&self, from: u32, to: u32) -> bool {
+        // ORDERING: acquire and release, paired with each other: what a state's thread has done comes before what the
+        // next state's does.
+        self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// In a child, where no other thread is.
+    pub(crate) fn lose(&self) {
+        self.changes(RUNS, LOST);
+    }
+}
+
+/// Asks for the thread. False where the variant gives nothing back by itself.
+pub(crate) fn ask<V: Shared>() -> bool {
+    if V::PURGE_MS.is_none() {
+        return false;
+    }
+    V::spans().background.changes(OFF, WANTED);
+    true
+}
+
+/// Starts the thread, if it is asked for and does not run. With no lock held: this allocates.
+pub(crate) fn start_if_wanted<V: Shared>() {
+    start_from::<V>(WANTED);
+}
+
+/// The same in the child of a process in which it ran.
+pub(super) fn start_if_lost<V: Shared>() {
+    start_from::<V>(LOST);
+}
+
+fn start_from<V: Shared>(state: u32) {
+    let background = &V::spans().background;
+    // ORDERING: relaxed; a look, confirmed by the compare-and-swap.
+    if background.state.load(Ordering::Relaxed) == state && background.changes(state, RUNS) {
+        match thread::start(run::<V>) {
+            // ORDERING: release, paired with the acquire in `stop`.
+            Some(handle) => background.thread.store(handle, Ordering::Release),
+            // The system has no room: as if nobody had asked.
+            None => {
+                background.changes(RUNS, OFF);
+            }
+        }
+    }
+}
+
+/// Ends the thread, and waits until it has: before its code goes away.
+pub(crate) fn stop<V: Shared>() {
+    let background = &V::spans().background;
+    if background.changes(RUNS, STOPPED) {
+        futex::wake_all(&background.state);
+        // ORDERING: acquire, paired with the release in `start_from`.
+        thread::join(background.thread.load(Ordering::Acquire));
+    }
+}
+
+extern "C" fn run<V: Shared>(_: *mut c_void) -> *mut c_void {
+    thread::set_name(c"hakmem");
+    let state = &V::spans().background.state;
+    let shortest = u64::from(V::PURGE_MS.unwrap_or(0)) / 4;
+    let (mut pause, mut before) = (shortest, 0);
+    // ORDERING: acquire, paired with the release in `changes`.
+    while state.load(Ordering::Acquire) == RUNS {
+        rest::<V>();
+        let idle = idle_bytes::<V>();
+        // What cannot go back stays as much as it is: that is nothing to do, either.
+        pause = if idle == before { (2 * pause).min(LONGEST) } else { shortest };
+        before = idle;
+        futex::wait_for(state, RUNS, pause);
+    }
+    ptr::null_mut()
+}
