@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Their file names.
-const CHECKS: [&str; 16] = [
+const CHECKS: [&str; 17] = [
     "first.c",
     "screen.c",
     "interposed.c",
+    "hooked.c",
     "filtered.c",
     "edges.c",
     "aligned.c",
