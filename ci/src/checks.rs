@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Their file names.
-const CHECKS: [&str; 17] = [
+const CHECKS: [&str; 18] = [
     "first.c",
     "screen.c",
     "interposed.c",
@@ -19,6 +19,7 @@ const CHECKS: [&str; 17] = [
     "zeroed.c",
     "watched.c",
     "stress.c",
+    "herd.c",
     ENDS,
     FORKS,
     "interrupted.c",
