@@ -3,7 +3,7 @@
 // Time is the program's own: it has a clock that it moves by hand, which the allocator looks at. So nothing here waits.
 //
 // With the argument `returns` it checks what stays. Without it, as for an allocator that gives nothing back by itself, it
-// does the same, and checks nothing of that.
+// does the same with little, and checks nothing of that.
 #define _GNU_SOURCE
 #include "check.h"
 #include <pthread.h>
@@ -45,7 +45,7 @@ static int returns;
 struct occasion {
     const char *name;
     void (*run)(void);
-    // What it goes on with, or for how many days it sleeps, or how many blocks it frees at a time.
+    // What it goes on with, or for how many days it sleeps, or how many blocks it frees, at its peak or at a time.
     void (*beat)(size_t);
     int number;
 };
@@ -71,20 +71,28 @@ static uint64_t draw(uint64_t *state)
     return *state;
 }
 
-// --- a peak of a million blocks: 277 MiB
+// As many as are wanted, or few where nothing is checked.
+static int worth(int count)
+{
+    return returns ? count : count / 50;
+}
+
+// --- a peak of a million blocks: 277 MiB; or of as many as the occasion says
 
 enum { BLOCKS = 1000000, FREERS = 4 };
 
 static char *blocks[BLOCKS];
+static int top;
 // What the process has besides, and at the peak.
 static size_t before, peak;
 
 static void rise(void)
 {
+    top = worth(at_hand->number > 0 ? at_hand->number : BLOCKS);
     memset(blocks, 1, sizeof blocks);
     before = resident();
-    for (uint32_t i = 0; i < BLOCKS; i++) {
-        size_t size = 16 + (i * 2654435761u >> 7) % 500;
+    for (int i = 0; i < top; i++) {
+        size_t size = 16 + ((uint32_t)i * 2654435761u >> 7) % 500;
         CHECK((blocks[i] = malloc(size)) != NULL);
         memset(blocks[i], 1, size);
     }
@@ -93,14 +101,14 @@ static void rise(void)
 
 static void *fall(void *from)
 {
-    for (size_t i = (size_t)from; i < BLOCKS; i += FREERS)
+    for (size_t i = (size_t)from; i < (size_t)top; i += FREERS)
         free(blocks[i]);
     return NULL;
 }
 
 static void fall_alone(void)
 {
-    for (int i = 0; i < BLOCKS; i++)
+    for (int i = 0; i < top; i++)
         free(blocks[i]);
 }
 
@@ -182,12 +190,13 @@ static void activity(void)
 
 static void long_sleep(void)
 {
-    enum { COUNT = 300000, SIZE = 900 };
-    for (int i = 0; i < COUNT; i++) {
+    enum { SIZE = 900 };
+    int count = worth(300000);
+    for (int i = 0; i < count; i++) {
         CHECK((blocks[i] = malloc(SIZE)) != NULL);
         memset(blocks[i], 1, SIZE);
     }
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < count; i++)
         free(blocks[i]);
     pass((uint64_t)at_hand->number * DAY);
     for (int step = 0; step < 300; step++) {
@@ -299,7 +308,7 @@ static void quickly(void)
 static void quickly_among_survivors(void)
 {
     rise();
-    for (int i = 0; i < BLOCKS; i++)
+    for (int i = 0; i < top; i++)
         if (i % 20)
             free(blocks[i]);
     goes_on(500, 10);
@@ -406,10 +415,11 @@ static void random_tenth(void)
     uint64_t state = 88172645463325252;
     memset(living, 0, sizeof living);
     before = resident();
-    for (int i = 0; i < PEAK; i++)
+    const int most = worth(PEAK);
+    for (int i = 0; i < most; i++)
         take(i, &state);
     int count = 0;
-    for (int i = 0; i < PEAK; i++) {
+    for (int i = 0; i < most; i++) {
         if (draw(&state) % 10 == 0)
             living[count++] = living[i];
         else
@@ -440,13 +450,13 @@ static const struct occasion occasions[] = {
     {"40 days", long_sleep, .number = 40},
     {"60 days", long_sleep, .number = 60},
     {"slowly by malloc", slowly, .beat = by_malloc},
-    {"slowly by ten", slowly, .beat = by_ten},
-    {"slowly by calloc", slowly, .beat = by_calloc},
-    {"slowly by realloc", slowly, .beat = by_realloc},
-    {"slowly by aligned_alloc", slowly, .beat = by_aligned_alloc},
-    {"slowly by several classes", slowly, .beat = by_several_classes},
-    {"slowly by large blocks", slowly, .beat = by_large},
-    {"slowly by mappings", slowly, .beat = by_mapped},
+    {"slowly by ten", slowly, by_ten, 300000},
+    {"slowly by calloc", slowly, by_calloc, 300000},
+    {"slowly by realloc", slowly, by_realloc, 300000},
+    {"slowly by aligned_alloc", slowly, by_aligned_alloc, 300000},
+    {"slowly by several classes", slowly, by_several_classes, 300000},
+    {"slowly by large blocks", slowly, by_large, 300000},
+    {"slowly by mappings", slowly, by_mapped, 300000},
     {"quickly by malloc", quickly, .beat = by_malloc},
     {"quickly by ten", quickly, .beat = by_ten},
     {"quickly by realloc", quickly, .beat = by_realloc},
