@@ -465,6 +465,10 @@ static const struct occasion occasions[] = {
     {"slowly in another thread", slowly_in_another_thread, .beat = by_malloc},
     {"slowly after threads", slowly_after_threads, .beat = by_malloc},
     {"slowly beside silent threads", slowly_beside_silent_threads, .beat = by_malloc},
+    // 55 MiB, of which the same part is to go back.
+    {"55 MiB in another thread", slowly_in_another_thread, by_malloc, 200000},
+    {"55 MiB after threads", slowly_after_threads, by_malloc, 200000},
+    {"55 MiB beside silent threads", slowly_beside_silent_threads, by_malloc, 200000},
     // A hundred thousand calls a second, and a thousand.
     {"random tenth at work", random_tenth, .number = 200},
     {"random tenth at rest", random_tenth, .number = 2},
