@@ -8,16 +8,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Their file names.
-const CHECKS: [&str; 16] = [
+const CHECKS: [&str; 20] = [
     "first.c",
     "screen.c",
+    "at_once.c",
     "interposed.c",
+    "hooked.c",
     "filtered.c",
     "edges.c",
     "aligned.c",
     "zeroed.c",
     "watched.c",
     "stress.c",
+    "herd.c",
+    IDLES,
     ENDS,
     FORKS,
     "interrupted.c",
@@ -48,6 +52,12 @@ const FORKS: &str = "forks.c";
 const OPENS: &str = "opened.c";
 /// The program that takes all memory in one size, frees it, and wants it in others.
 const EXHAUSTS: &str = "exhausted.c";
+/// The program that frees much and goes on with little; and the variants whose memory goes back meanwhile: their parents
+/// give back less of it, or nothing.
+const IDLES: &str = "idle.c";
+const RETURNING: [&str; 2] = ["apex", REFUSING];
+/// What it is told then.
+const RETURNS: &str = "returns";
 /// The program whose threads end, and leave what others may have.
 const ENDS: &str = "ends.c";
 /// Variants, and what they cannot. Without a cap they keep every SuperSlab, and leave no addresses to the system's
@@ -108,7 +118,13 @@ impl Checks {
                 FOREIGN if variant == Some(REFUSING) => End::Refused,
                 _ => End::Ok,
             };
-            let failure = check.run(library, forks, &end).err()?;
+            let returns = variant.is_some_and(|id| RETURNING.contains(&id));
+            let word = match check.name {
+                FORKS => Some(forks.to_string()),
+                IDLES if returns => Some(RETURNS.to_owned()),
+                _ => None,
+            };
+            let failure = check.run(library, word, &end).err()?;
             Some(format!("under {}: {failure:#}", variant.unwrap_or("the system's malloc")))
         };
         self.0.iter().filter_map(run).collect()
@@ -123,11 +139,9 @@ impl Checks {
 }
 
 impl Check {
-    fn run(&self, library: Option<&Path>, forks: u32, end: &End) -> Result<()> {
+    fn run(&self, library: Option<&Path>, word: Option<String>, end: &End) -> Result<()> {
         let mut command = Command::new(&self.program);
-        if self.name == FORKS {
-            command.arg(forks.to_string());
-        }
+        command.args(word);
         if self.name == OPENS {
             command.args(library);
         } else if let Some(library) = library {

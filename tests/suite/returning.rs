@@ -3,6 +3,7 @@
 
 use crate::testbed::{Bed, Filled, apex, child_succeeds, set_clock};
 use std::alloc::Layout;
+use std::collections::HashSet;
 use std::sync::mpsc;
 use std::thread;
 
@@ -270,6 +271,108 @@ fn zeros() {
     assert!(resident < MIB, "{resident}");
 }
 
+/// Blocks of 16 to 1039 bytes, in places that were there before.
+fn fill(blocks: &mut [Option<Filled>]) {
+    for (n, block) in blocks.iter_mut().enumerate() {
+        *block = Some(filling(16 + mixed(n) % 1024, n as u8));
+    }
+}
+
+/// A peak of 60 MiB, given up at once; and then a block that comes and goes once a second, always of one class, of which
+/// the thread has one at hand.
+fn heartbeat() {
+    let mut blocks: Vec<Option<Filled>> = (0..120_000).map(|_| None).collect();
+    set_clock(0);
+    drop(filling(64, 1));
+    let before = resident();
+    fill(&mut blocks);
+    let peak = resident() - before;
+    blocks.fill_with(|| None);
+    for second in 1..=3 {
+        set_clock(second * 1000);
+        drop(filling(64, 1));
+    }
+    let after = resident().saturating_sub(before);
+    assert!(after <= peak / 5, "{peak} at the peak, {after} three seconds later");
+}
+
+/// Pages that have a block, or a part of one.
+fn pages_of<'a>(blocks: impl IntoIterator<Item = &'a Filled>) -> usize {
+    let pages = |block: &Filled| {
+        let (start, size) = (block.block.addr(), block.layout.size());
+        start / 4096..=(start + size - 1) / 4096
+    };
+    blocks.into_iter().flat_map(pages).collect::<HashSet<_>>().len()
+}
+
+/// A peak of which a random tenth stays; and then, every four milliseconds for two and a half seconds, so many blocks
+/// in turn for others.
+fn random_tenth_goes_on(pairs: usize) {
+    let mut blocks: Vec<Option<Filled>> = (0..150_000).map(|_| None).collect();
+    set_clock(0);
+    let before = resident();
+    fill(&mut blocks);
+    let peak = resident() - before;
+    let keeps = |n: usize| mixed(n * 7 + 3).is_multiple_of(10);
+    for (_, block) in blocks.iter_mut().enumerate().filter(|(n, _)| !keeps(*n)) {
+        *block = None;
+    }
+    let mut turns = (0..).map(mixed);
+    let mut places: Vec<_> = blocks.iter_mut().filter(|block| block.is_some()).collect();
+    for step in 1..=625 {
+        set_clock(step * 4);
+        for turn in turns.by_ref().take(pairs) {
+            let at = turn % places.len();
+            *places[at] = None;
+            *places[at] = Some(filling(16 + mixed(turn) % 1024, 1));
+        }
+    }
+    let after = resident() - before;
+    let live = pages_of(blocks.iter().flatten()) * 4096;
+    println!("random_tenth_goes_on {pairs}: {peak} at the peak, {live} of pages in use, {after}");
+    assert!(after <= live * 5 / 4, "{peak} at the peak, {live} of pages in use, {after} after");
+}
+
+fn random_tenth_at_work() {
+    random_tenth_goes_on(200);
+}
+
+fn random_tenth_at_rest() {
+    random_tenth_goes_on(2);
+}
+
+/// Where much is due, no call gives it all back: whoever makes it would wait.
+#[cfg(feature = "stats")]
+fn a_part_at_a_time() {
+    /// About as many as a few milliseconds give back.
+    const MOST: u64 = 24_000;
+    let purged = || (apex().events)().expect("counted").purged_pages;
+    set_clock(0);
+    let mut blocks: Vec<Option<Filled>> = Vec::with_capacity(300_000);
+    blocks.extend((0..300_000).map(|n| Some(filling(1024, n as u8))));
+    // One in seven stays: so do the slabs.
+    for (_, block) in blocks.iter_mut().enumerate().filter(|(n, _)| n % 7 > 0) {
+        *block = None;
+    }
+    let start = purged();
+    let mut most = 0;
+    for minute in 1..=20 {
+        set_clock(minute * 60_000);
+        for size in [64, 100 << 10, 2 << 20] {
+            let before = purged();
+            drop(filling(size, 1));
+            most = most.max(purged() - before);
+        }
+    }
+    let all = purged() - start;
+    println!("a_part_at_a_time: {all} pages, {most} at most by one block");
+    assert!(all > MOST * 5 / 4, "{all} pages went back");
+    assert!(most <= MOST, "{most} of {all} pages went back with one block");
+}
+
+#[cfg(not(feature = "stats"))]
+fn a_part_at_a_time() {}
+
 /// Pages of slabs go back once, and again when there was a block on them.
 #[cfg(feature = "stats")]
 fn pages_once() {
@@ -343,6 +446,10 @@ cases!(
     large_blocks_in_steps,
     kept_then_larger,
     zeros,
+    heartbeat,
+    random_tenth_at_work,
+    random_tenth_at_rest,
+    a_part_at_a_time,
     pages_once,
 );
 
