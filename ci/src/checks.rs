@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Their file names.
-const CHECKS: [&str; 20] = [
+const CHECKS: [&str; 23] = [
     "first.c",
     "screen.c",
     "at_once.c",
@@ -18,10 +18,13 @@ const CHECKS: [&str; 20] = [
     "edges.c",
     "aligned.c",
     "zeroed.c",
+    "mappings.c",
+    "tuned.c",
     "watched.c",
     "stress.c",
     "herd.c",
     IDLES,
+    "background.c",
     ENDS,
     FORKS,
     "interrupted.c",

@@ -93,6 +93,7 @@ unsafe extern "C" fn at_start(
     _words: *const *const c_char,
     environment: *const *const c_char,
 ) {
+    Preload::prepare();
     // Not in a program that has more rights than who started it.
     // SAFETY: it takes a number that it knows.
     if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {

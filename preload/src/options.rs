@@ -35,8 +35,10 @@ pub(crate) fn filled(block: *mut u8, bytes: usize) -> *mut u8 {
 pub(crate) fn grown(block: *mut u8, from: usize, to: usize) -> *mut u8 {
     let filler = Preload::filler();
     if filler != 0 && !block.is_null() && from < to {
-        // SAFETY: the block has `to` bytes, and nobody has seen these yet.
-        unsafe { block.add(from).write_bytes(!filler, to - from) };
+        // SAFETY: the block has `to` bytes, which are more.
+        let new = unsafe { block.add(from) };
+        // SAFETY: the bytes up to `to`, which nobody has seen yet.
+        unsafe { new.write_bytes(!filler, to - from) };
     }
     block
 }

@@ -1,4 +1,4 @@
-// What a monitoring tool asks the heap: mallinfo, mallinfo2, malloc_info, malloc_stats; and malloc_trim and mallopt.
+// What a monitoring tool asks the heap: mallinfo, mallinfo2, malloc_info, malloc_stats; and malloc_trim.
 //
 // The answers must be about the heap that serves malloc, whichever that is.
 #define _GNU_SOURCE
@@ -178,14 +178,6 @@ static void malloc_stats_is_no_cancellation_point(void)
     CHECK(stats_returned);
 }
 
-static void mallopt_takes_a_threshold(void)
-{
-    CHECK(mallopt(M_MMAP_THRESHOLD, 1 << 20) == 1);
-    void *block = malloc(2 * MIB);
-    CHECK(block != NULL);
-    free(block);
-}
-
 int main(void)
 {
     mallinfo2_follows();
@@ -196,7 +188,6 @@ int main(void)
     malloc_info_of_unknown_options_fails();
     malloc_stats_writes_to_stderr();
     malloc_stats_is_no_cancellation_point();
-    mallopt_takes_a_threshold();
     puts("ok");
     return 0;
 }

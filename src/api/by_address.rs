@@ -51,6 +51,10 @@ pub trait ByAddress: Copy + 'static {
     /// serves a part; says whether that was anything, but for pages of slabs in use.
     fn trim() -> bool;
 
+    /// Before `main`, in the process's first thread: has the next allocator set itself up, where it will be needed. A C
+    /// library's does that without a lock, and takes for granted that it is asked before there is a second thread.
+    fn prepare();
+
     /// As [`background`](crate::background), for this variant.
     fn background() -> bool;
 
@@ -144,6 +148,12 @@ impl<V: Served + AtDesk> ByAddress for V {
         };
         // SAFETY: as above.
         bytes.unwrap_or_else(|| unsafe { next::usable_size(block) })
+    }
+
+    fn prepare() {
+        if leaves_a_part::<V>() {
+            next::usage();
+        }
     }
 
     fn background() -> bool {

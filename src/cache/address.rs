@@ -57,7 +57,7 @@ pub(crate) fn quick<V: AtDesk>(size: usize) -> *mut u8 {
 pub(crate) fn malloc<V: AtDesk>(size: usize) -> *mut u8 {
     // Of the sizes that a desk has no places for, most are in a class.
     if V::COUNTED
-        && !V::desk().cache.is_shut.get()
+        && !V::desk().cache.is_shut()
         && let Some(class) = V::CLASSES.class_of(size.max(16))
         && let Some(block) = V::desk().cache.list(class).pop_counted()
     {

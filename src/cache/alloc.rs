@@ -19,7 +19,7 @@ pub(crate) unsafe fn alloc<V: Cached>(layout: Layout) -> *mut u8 {
     };
     let cache = V::cache();
     // Others' lists are closed while they are shut.
-    if V::COUNTED && cache.is_shut.get() {
+    if V::COUNTED && cache.is_shut() {
         // SAFETY: the caller's condition.
         return unsafe { refill_cold::<V>(class, layout) };
     }

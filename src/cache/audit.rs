@@ -41,7 +41,7 @@ fn freed_cold<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
     }
     let is_open = cache.state.get() == State::Open;
     if is_open
-        && !cache.is_shut.get()
+        && !cache.is_shut()
         && cache.list(class).has(address, LOOKS.max(window::<V>(class)), step::<V>(class))
     {
         fatal("double free:", address);

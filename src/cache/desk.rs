@@ -13,8 +13,9 @@
 use super::{Cache, State};
 use crate::list::WindowList;
 use crate::registry::{Leaves, place_of};
+use crate::sys::atomic::{AtomicU8, Ordering};
+use crate::sys::single::byte_at;
 use crate::variant::Variant;
-use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
 
@@ -25,7 +26,8 @@ pub(crate) const SMALL: usize = 1072;
 #[repr(C, align(64))]
 pub(crate) struct Desk {
     pub(super) leaves: Leaves,
-    small: [Cell<u8>; SMALL],
+    /// Changed by other threads, too. [shared]
+    small: [AtomicU8; SMALL],
     none: WindowList,
     pub(crate) cache: Cache,
 }
@@ -33,6 +35,8 @@ pub(crate) struct Desk {
 /// Bytes from a desk to the list at place 0.
 const LISTS: usize = offset_of!(Desk, none);
 const _: () = assert!(LISTS + size_of::<WindowList>() == offset_of!(Desk, cache));
+/// Bytes from a desk to the first of its places by size.
+const SMALL_OFFSET: usize = offset_of!(Desk, small);
 /// Bytes from a desk to its cache.
 const CACHE_OFFSET: usize = offset_of!(Desk, cache);
 /// Bytes from a desk to the count of the list at place 0.
@@ -54,10 +58,10 @@ impl Desk {
     }
 
     const fn new<V: Variant>(state: State) -> Self {
-        let mut small = [const { Cell::new(0) }; SMALL];
+        let mut small = [const { AtomicU8::new(0) }; SMALL];
         let mut size = 0;
         while size < SMALL {
-            small[size] = Cell::new(place_for::<V>(size));
+            small[size] = AtomicU8::new(place_for::<V>(size));
             size += 1;
         }
         Self {
@@ -85,13 +89,19 @@ impl Desk {
     /// The place of the list for a size; `None` where it is not small.
     #[inline(always)]
     pub(super) fn place_for(&self, size: usize) -> Option<usize> {
-        self.small.get(size).map(|place| usize::from(place.get()))
+        if size >= SMALL {
+            return None;
+        }
+        // SAFETY: one of the bytes of `small`, which are written atomically.
+        Some(unsafe { byte_at::<SMALL_OFFSET>(ptr::from_ref(self).cast(), size) })
     }
 
     /// Has every size lead to the list for it, or to none.
     pub(crate) fn set_quick<V: Variant>(&self, quick: bool) {
         for (size, place) in self.small.iter().enumerate() {
-            place.set(if quick { place_for::<V>(size) } else { 0 });
+            let to = if quick { place_for::<V>(size) } else { 0 };
+            // ORDERING: relaxed; a thread that does not see it yet is served once more as ever.
+            place.store(to, Ordering::Relaxed);
         }
     }
 

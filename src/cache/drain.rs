@@ -33,7 +33,7 @@ pub(super) unsafe fn overflow_cold<V: Cached>(block: NonNull<Block>, class: Clas
         // SAFETY: the caller's condition.
         unsafe { chain.append(block) };
         V::central(class).give::<V>(class, chain);
-        central::tend::<V>();
+        central::tend_alone::<V>();
         return;
     }
     if look_around::<V>(cache, class) && !V::COUNTED {
@@ -93,7 +93,7 @@ fn drain_idle<V: Cached>(cache: &'static Cache, active: ClassIdx) {
     cache.idle_turn.set(turn as u8 + 1);
     let class = ClassIdx::new(turn);
     let demand = cache.demand(class);
-    let lies_aside = !V::COUNTED && cache.is_shut.get();
+    let lies_aside = !V::COUNTED && cache.is_shut();
     let newest =
         if lies_aside { demand.aside.get().cast_const() } else { cache.list(class).newest() };
     let seen = demand.newest_seen.replace(newest);
@@ -109,7 +109,7 @@ pub(super) fn drain_list<V: Cached>(cache: &'static Cache, class: ClassIdx) {
     demand.refill.set(0);
     demand.limit.set(0);
     demand.newest_seen.set(core::ptr::null());
-    let blocks = if !V::COUNTED && cache.is_shut.get() {
+    let blocks = if !V::COUNTED && cache.is_shut() {
         shut::take_all::<V>(cache, class)
     } else if list.len(step) > 0 {
         list.take_all(step)

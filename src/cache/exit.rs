@@ -96,6 +96,27 @@ impl Idle {
         });
     }
 
+    /// Runs `action` while no thread's lists are shut from afar.
+    pub(super) fn with_made(&self, action: impl FnOnce()) {
+        self.lock.with(action);
+    }
+
+    /// Shuts the lists of all threads.
+    pub(super) fn shut_others<V: Cached>(&self) {
+        if !V::COUNTED {
+            return;
+        }
+        self.lock.with(|| {
+            let mut cache = NonNull::new(self.made.get().cast_mut());
+            while let Some(made) = cache {
+                // SAFETY: a cache that `take` noted, which is mapped for good where lists are counted plainly.
+                let made = unsafe { made.as_ref() };
+                shut::shut_from_afar::<V>(made);
+                cache = NonNull::new(made.next_made.get().cast_mut());
+            }
+        });
+    }
+
     /// Whether a thread without lists, which frees a block, has freed enough to be given some. Where the C library
     /// itself frees by us, the last that it does for a thread, once nobody tells of its end any more, is to free what
     /// it had for it: lists would be lost with that thread.
@@ -175,7 +196,7 @@ impl<V: Cached> AtExit for CloseCache<V> {
 /// thread.
 pub(super) fn close<V: Cached>(cache: &'static Cache) {
     // First, so that what is parked or given back knows the time.
-    central::tend::<V>();
+    central::tend::<V>(&cache.asks);
     shut::open::<V>(cache);
     V::parked().park::<V>(&cache.lists, |class| cache.demand(class).limit.get());
     for class in ClassIdx::all(V::CLASSES.count()) {

@@ -202,7 +202,7 @@ fn tend<V: Cached>(may_open: bool) {
             look_around::<V>(cache, ClassIdx::new(0));
         }
         None => {
-            central::tend::<V>();
+            central::tend_alone::<V>();
         }
     }
 }

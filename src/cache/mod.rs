@@ -62,6 +62,7 @@ use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::central::{Shared, Usage};
 use crate::list::{Block, Step, WindowList};
 use crate::registry::{self, Hint};
+use crate::sys::atomic::{AtomicBool, Ordering};
 use crate::sys::thread::ExitHook;
 use crate::variant::Slot;
 use core::cell::Cell;
@@ -84,8 +85,10 @@ pub(crate) struct Cache {
     /// What a list may hold, and how it fared, for the slow paths.
     demands: [Demand; MAX_CLASSES],
     state: Cell<State>,
-    /// Whether the lists are shut (Z3).
-    is_shut: Cell<bool>,
+    /// Whether the lists are shut (Z3). Where they are counted plainly, other threads shut them, too. [shared]
+    is_shut: AtomicBool,
+    /// Whether the thread is looking at the clock.
+    asks: Cell<bool>,
     /// Blocks freed the slow way since the clock was looked at.
     frees: Cell<u32>,
     /// The list that is looked at for idleness next.
@@ -149,7 +152,8 @@ impl Cache {
             },
             demands: [const { Demand::new() }; MAX_CLASSES],
             state: Cell::new(state),
-            is_shut: Cell::new(false),
+            is_shut: AtomicBool::new(false),
+            asks: Cell::new(false),
             frees: Cell::new(0),
             idle_turn: Cell::new(0),
             hint: Hint::new(),
@@ -175,6 +179,13 @@ impl Cache {
 
     fn demand(&self, class: ClassIdx) -> &Demand {
         &self.demands[class.index()]
+    }
+
+    /// Whether the lists are shut (Z3).
+    #[inline(always)]
+    fn is_shut(&self) -> bool {
+        // ORDERING: relaxed; a thread that does not see it yet is served once more as ever.
+        self.is_shut.load(Ordering::Relaxed)
     }
 
     /// Whether an address lies in a SuperSlab, looked up as `free` does.

@@ -32,7 +32,7 @@ pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> 
             None => V::central(class).take_one::<V>(class),
         },
         State::Gone => {
-            central::tend::<V>();
+            central::tend_alone::<V>();
             V::central(class).take_one::<V>(class)
         }
     };

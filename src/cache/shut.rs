@@ -17,6 +17,9 @@
 //! Much is a part of all memory (`Spans::is_much`): in a steady state lists are open. Of the slow frees in a row one in
 //! [`FREES`] sees the clock, since who frees much at once allocates nothing meanwhile.
 //!
+//! A thread that has blocks at hand, and comes by no slow path, learns of it where its lists are counted plainly: the
+//! first thread to see that much waits shuts those of all.
+//!
 //! Z3  While lists that are not counted plainly are shut, each of them is closed, `aside` leads to its blocks, and its
 //!     `beyond` says how many.
 //!
@@ -26,6 +29,7 @@ use super::{Cache, Cached, step};
 use crate::base::ClassIdx;
 use crate::central;
 use crate::list::{Block, Chain};
+use crate::sys::atomic::Ordering;
 use core::ptr::{self, NonNull};
 
 /// Blocks that are freed in a row between two looks at the clock.
@@ -33,10 +37,13 @@ const FREES: u32 = 32;
 
 /// Looks at the clock, gives back what is due, and shuts or opens the lists. Whether they are shut.
 pub(super) fn look<V: Cached>(cache: &'static Cache) -> bool {
-    central::tend::<V>();
+    central::tend::<V>(&cache.asks);
     let much_waits = V::spans().much_waits::<V>();
     if much_waits {
         shut::<V>(cache);
+        if V::spans().is_news::<V>() {
+            V::idle().shut_others::<V>();
+        }
     } else {
         open::<V>(cache);
     }
@@ -46,7 +53,7 @@ pub(super) fn look<V: Cached>(cache: &'static Cache) -> bool {
 
 /// Whether a block that is freed to a shut list need look no further.
 pub(super) fn takes_at_once<V: Cached>(cache: &Cache) -> bool {
-    if V::COUNTED || !cache.is_shut.get() {
+    if V::COUNTED || !cache.is_shut() {
         return false;
     }
     let frees = cache.frees.get();
@@ -54,10 +61,19 @@ pub(super) fn takes_at_once<V: Cached>(cache: &Cache) -> bool {
     frees < FREES
 }
 
+/// Shuts another thread's lists, which are counted plainly, without its doing: it opens them itself.
+pub(super) fn shut_from_afar<V: Cached>(cache: &'static Cache) {
+    // ORDERING: relaxed: see `Cache::is_shut`.
+    cache.is_shut.store(true, Ordering::Relaxed);
+    V::set_quick(cache, false);
+}
+
 fn shut<V: Cached>(cache: &'static Cache) {
-    if cache.is_shut.replace(true) {
+    if cache.is_shut() {
         return;
     }
+    // ORDERING: relaxed, here and below: see `Cache::is_shut`.
+    cache.is_shut.store(true, Ordering::Relaxed);
     if V::COUNTED {
         return V::set_quick(cache, false);
     }
@@ -68,12 +84,19 @@ fn shut<V: Cached>(cache: &'static Cache) {
 
 /// Opens lists that are shut.
 pub(super) fn open<V: Cached>(cache: &'static Cache) {
-    if !cache.is_shut.replace(false) {
+    if !cache.is_shut() {
         return;
     }
     if V::COUNTED {
-        return V::set_quick(cache, true);
+        // One thing at a time: another thread may be shutting them.
+        return V::idle().with_made(|| {
+            // ORDERING: relaxed, as above.
+            cache.is_shut.store(false, Ordering::Relaxed);
+            V::set_quick(cache, true);
+        });
     }
+    // ORDERING: relaxed, as above.
+    cache.is_shut.store(false, Ordering::Relaxed);
     for class in ClassIdx::all(V::CLASSES.count()) {
         let aside = cache.demand(class).aside.replace(ptr::null_mut());
         let window = u32::from(V::BATCHES[class.index()]);

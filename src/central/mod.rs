@@ -39,7 +39,7 @@ pub(crate) use class::Central;
 pub(crate) use own::{HOPELESS, Moved, mapping_bytes, own_alloc, own_free, own_resize};
 pub(crate) use parked::Parked;
 use parked::parks;
-pub(crate) use purge::{at_stake, idle_bytes, purge_all, tend};
+pub(crate) use purge::{at_stake, idle_bytes, purge_all, tend, tend_alone};
 pub(crate) use records::Records;
 pub(crate) use spans::Spans;
 pub use usage::Usage;

@@ -38,7 +38,7 @@ use super::background::start_if_lost;
 use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in};
 use crate::chunk::{BitSlab, Chunk};
 use crate::stats::Event;
-use crate::sys::atomic::AtomicU32;
+use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::lock::Lock;
 use crate::sys::{clock, pages};
 use crate::variant::{Unit, Variant};
@@ -149,16 +149,33 @@ impl Budget {
     }
 }
 
-/// Looks at the clock, and goes on with purging if it has moved. Milliseconds, or 0 where nothing is purged.
-pub(crate) fn tend<V: Shared>() -> u64 {
-    let Some(delay) = V::PURGE_MS else { return 0 };
+/// Looks at the clock, and goes on with purging if it has moved.
+///
+/// The clock may be a program's own, which allocates, and so comes here again: `asks` says whether the caller does so
+/// already, and then this does nothing.
+pub(crate) fn tend<V: Shared>(asks: &Cell<bool>) {
+    let Some(delay) = V::PURGE_MS else { return };
+    if asks.replace(true) {
+        return;
+    }
     let now = clock::now_ms();
     if now != V::spans().now() {
         V::spans().set_now(now);
         start_if_lost::<V>();
         step_cold::<V>(Terms { now, delay: delay.into(), all: false });
     }
-    now
+    asks.set(false);
+}
+
+/// The same for a thread that has nowhere to note that it asks: of all such, one at a time.
+pub(crate) fn tend_alone<V: Shared>() {
+    let asked = &V::spans().asked;
+    // ORDERING: relaxed; it says whose turn it is, and publishes nothing.
+    if asked.swap(1, Ordering::Relaxed) == 0 {
+        tend::<V>(&Cell::new(false));
+        // ORDERING: relaxed, as above.
+        asked.store(0, Ordering::Relaxed);
+    }
 }
 
 #[cold]

@@ -87,8 +87,10 @@ pub(crate) struct Spans {
     reserved: Retained,
     /// Milliseconds, as last looked at. [shared]
     now: AtomicU64,
-    /// Whether much memory waits for its time to go back: 0, [`WAITS`], or [`WAITS`] with [`SEEN`]. [shared]
+    /// Whether much memory waits for its time to go back: [`WAITS`], [`SEEN`] and [`TOLD`], or none of them. [shared]
     waits: AtomicU32,
+    /// Whether a thread without lists looks at the clock: 0 or 1. [shared]
+    pub(super) asked: AtomicU32,
     /// How far purging has come.
     pub(super) round: Round,
     /// What the program has changed.
@@ -101,6 +103,8 @@ pub(crate) struct Spans {
 const WAITS: u32 = 1;
 /// That was seen since the round of purging began.
 const SEEN: u32 = 2;
+/// All threads were told so.
+const TOLD: u32 = 4;
 
 // SAFETY: all fields but the lock and the atomics are touched with the lock held.
 unsafe impl Sync for Spans {}
@@ -124,6 +128,7 @@ impl Spans {
             reserved: Retained::new(),
             now: AtomicU64::new(0),
             waits: AtomicU32::new(0),
+            asked: AtomicU32::new(0),
             round: Round::new(),
             tuning: Tuning::new(),
             background: Background::new(),
@@ -146,7 +151,15 @@ impl Spans {
     #[inline]
     pub(crate) fn much_waits<V: Shared>(&self) -> bool {
         // ORDERING: relaxed; it says how often to look, and publishes nothing.
-        V::PURGE_MS.is_some() && self.waits.load(Ordering::Relaxed) != 0
+        V::PURGE_MS.is_some() && self.waits.load(Ordering::Relaxed) & WAITS != 0
+    }
+
+    /// Whether nobody has told the other threads yet that much waits; who asks does so.
+    pub(crate) fn is_news<V: Shared>(&self) -> bool {
+        // ORDERING: relaxed, as above; of several that ask at once one is told yes.
+        V::COUNTED
+            && self.waits.load(Ordering::Relaxed) & TOLD == 0
+            && self.waits.fetch_or(TOLD, Ordering::Relaxed) & TOLD == 0
     }
 
     /// Notes that nothing is to go back now, whatever waits.
@@ -161,7 +174,9 @@ impl Spans {
             return self.note_kept();
         }
         // ORDERING: relaxed, as above.
-        self.waits.store(WAITS | SEEN, Ordering::Relaxed);
+        if self.waits.load(Ordering::Relaxed) & SEEN == 0 {
+            self.waits.fetch_or(WAITS | SEEN, Ordering::Relaxed);
+        }
     }
 
     /// Notes that a round of purging begins.
@@ -174,10 +189,10 @@ impl Spans {
     /// Where it was not, much waits no more if so little is left, or the hurry has gone `on_and_on`. With the lock held.
     pub(super) fn end_round(&self, in_slabs: usize, on_and_on: bool) -> bool {
         let goes_on = !on_and_on && self.is_much(in_slabs, STILL_MUCH);
-        let waits = if goes_on { WAITS } else { 0 };
-        // ORDERING: relaxed, as above; it fails where another thread has seen much since the round began.
-        let was = self.waits.compare_exchange(WAITS, waits, Ordering::Relaxed, Ordering::Relaxed);
-        was.is_err_and(|was| was & SEEN != 0)
+        let anew = |waits: u32| if goes_on { None } else { (waits & SEEN == 0).then_some(0) };
+        // ORDERING: relaxed, as above; nothing changes where another thread has seen much since the round began.
+        let was = self.waits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, anew);
+        was.unwrap_or_else(|was| was) & SEEN != 0
     }
 
     /// Whether what is free and has memory, and `more`, is much, in itself and as a part of all. With the lock held.

@@ -15,7 +15,7 @@ use core::ptr::NonNull;
 ///
 /// # Safety
 /// `block` is live, and this variant allocated it with `layout`.
-#[inline]
+#[inline(always)]
 pub(crate) unsafe fn free<V: Hosted>(block: *mut u8, layout: Layout) {
     let Some(class) = V::class_of(layout) else {
         // SAFETY: above the classes every block is the system's; the rest is the caller's word.

@@ -157,7 +157,7 @@ impl Leaves {
         // ORDERING: relaxed, as in `ClassMap::note`.
         // SAFETY: the byte of the address, in its part's leaf or in `NOTHING`, which live forever (A3), and whose
         // bytes are written atomically.
-        unsafe { byte_at(leaf, address >> SLOT_LG) }
+        unsafe { byte_at::<0>(leaf, address >> SLOT_LG) }
     }
 
     /// Learns the leaf that an address is in.

@@ -27,21 +27,22 @@ pub(crate) unsafe fn count_up<const OFFSET: usize>(base: *const u8, eighths: usi
     false
 }
 
-/// The byte at `base + index`, by a relaxed load.
+/// The byte at `base + index + OFFSET`, by a relaxed load.
 ///
 /// The compiler widens what it loads so by another instruction.
 ///
 /// # Safety
 /// The byte is in memory that may be read, and whoever writes to it at the same time does so atomically.
 #[inline(always)]
-pub(crate) unsafe fn byte_at(base: *const u8, index: usize) -> usize {
+pub(crate) unsafe fn byte_at<const OFFSET: usize>(base: *const u8, index: usize) -> usize {
     let byte: usize;
     // SAFETY: it reads the byte alone, by the caller's condition, and leaves all else as it is.
     unsafe {
         asm!(
-            "movzx {byte:e}, byte ptr [{base} + {index}]",
+            "movzx {byte:e}, byte ptr [{base} + {index} + {offset}]",
             base = in(reg) base,
             index = in(reg) index,
+            offset = const OFFSET,
             byte = lateout(reg) byte,
             options(pure, readonly, nostack, preserves_flags),
         );
