@@ -205,7 +205,7 @@ impl Central {
     /// Puts a slab to which blocks came home where it belongs: back to the spans, if that was all of them.
     fn settle<V: Shared>(&self, slab: &'static BitSlab, now: u64) {
         self.touch(slab, now);
-        if slab.used() == 0 && self.has_others(slab) {
+        if slab.used() == 0 && self.has_others::<V>(slab) {
             return self.retire::<V>(slab);
         }
         if slab.used() == 0 {
@@ -216,8 +216,11 @@ impl Central {
 
     /// Whether a refill would find blocks in another slab: the last one stays, or a class at its
     /// boundary would claim and retire in turn.
-    fn has_others(&self, slab: &BitSlab) -> bool {
-        self.slabs().any(|other| !ptr::eq(other, slab))
+    fn has_others<V: Shared>(&self, slab: &BitSlab) -> bool {
+        self.slabs().any(|other| {
+            V::counters().count(Event::Look);
+            !ptr::eq(other, slab)
+        })
     }
 
     /// Gives a slab with every block home back to the spans.

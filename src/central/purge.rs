@@ -327,6 +327,7 @@ fn tidy_class<V: Shared>(
             break;
         };
         budget.spend(PER_LOOK);
+        V::counters().count(Event::Look);
         if slab.idle_ms(terms.now) < terms.delay {
             central.put_back_untidy(slab);
             round.waiting.set(round.waiting.get() + waiting_bytes::<V>(slab));
@@ -413,6 +414,7 @@ pub(super) fn purge_slots<V: Shared>(
     budget: &mut Budget,
 ) -> u32 {
     budget.spend(PER_LOOK);
+    V::counters().count(Event::Look);
     let age = |slot: SlotIdx| clock::since(chunk.freed_at[slot.index()].get(), now);
     let old = slots_in(chunk.purgeable())
         .filter(|&slot| age(slot) >= delay)

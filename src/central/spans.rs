@@ -265,7 +265,7 @@ impl Spans {
     /// it may be, those of a chunk that is mapped.
     fn claim<V: Shared>(&self, wanted: Wanted, span: u8, may_map: bool) -> Option<Claimed> {
         let claim_free = || {
-            let (chunk, slot) = self.find(wanted)?;
+            let (chunk, slot) = self.find::<V>(wanted)?;
             let clean = self.mark_used(chunk, slot, wanted.count);
             chunk.span[slot.index()].set(span);
             Some(Claimed { chunk, slot, clean, mapped: false })
@@ -291,12 +291,13 @@ impl Spans {
     }
 
     /// The free slots that take the least memory, among the first few chunks that have enough.
-    fn find(&self, wanted: Wanted) -> Option<(&'static Chunk, SlotIdx)> {
+    fn find<V: Shared>(&self, wanted: Wanted) -> Option<(&'static Chunk, SlotIdx)> {
         let mut best: Option<(Run, &'static Chunk)> = None;
         for (looks, chunk) in self.available.iter().enumerate() {
             if looks >= LOOKS && (best.is_some() || looks >= MOST_LOOKS) {
                 break;
             }
+            V::counters().count(Event::Look);
             let Some(run) = chunk.find_run(wanted) else { continue };
             if run.is_dirty || best.is_none() {
                 best = Some((run, chunk));
@@ -407,6 +408,7 @@ impl Spans {
             return;
         }
         let Some(chunk) = self.next_soiled() else { return };
+        V::counters().count(Event::Look);
         if chunk.purgeable().count_ones() >= WORTH_A_CALL {
             let slots = purge_slots::<V>(chunk, self.now(), 0, &mut Budget::unbounded());
             self.early.set(self.early.get() + slots);

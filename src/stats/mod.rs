@@ -48,9 +48,11 @@ pub(crate) enum Event {
     Purge,
     /// A page went back to the kernel.
     PurgedPage,
+    /// A slab or a chunk was looked at for another reason than a block of it.
+    Look,
 }
 
-const EVENTS: usize = Event::PurgedPage as usize + 1;
+const EVENTS: usize = Event::Look as usize + 1;
 const COUNTERS: usize = if STATS { EVENTS + MAX_CLASSES } else { 0 };
 
 /// One heap's counters: the events, then the fallbacks of each class.
@@ -114,6 +116,7 @@ impl Counters {
         sum.atomics += event(Event::Atomic);
         sum.purges += event(Event::Purge);
         sum.purged_pages += event(Event::PurgedPage);
+        sum.looks += event(Event::Look);
         for (class, fallbacks) in sum.fallbacks.0.iter_mut().enumerate() {
             *fallbacks += read(EVENTS + class);
         }
@@ -156,6 +159,8 @@ pub struct Events {
     pub purges: u64,
     /// Pages of 4 KiB given back to the kernel.
     pub purged_pages: u64,
+    /// Slabs and SuperSlabs looked at to find slots, or what can be given back: the steps of walks; central backend only.
+    pub looks: u64,
     /// SuperSlabs mapped.
     pub superslabs: u64,
 }

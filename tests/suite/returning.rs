@@ -373,6 +373,44 @@ fn a_part_at_a_time() {
 #[cfg(not(feature = "stats"))]
 fn a_part_at_a_time() {}
 
+/// Slow paths look at as many slabs and SuperSlabs for a block in a large heap as in a small one, and at few for any one
+/// block, whether time stands still or goes by.
+#[cfg(feature = "stats")]
+fn no_walk_grows_with_the_heap() {
+    let looks = || (apex().events)().expect("counted").looks;
+    // Of so many blocks, freed in a random order: looks for each, and the most for one.
+    let freed = |count: usize, ticks: bool| {
+        let mut blocks: Vec<_> = (0..count).map(|n| Some(filling(64, n as u8))).collect();
+        for n in (1..count).rev() {
+            blocks.swap(n, mixed(n) % (n + 1));
+        }
+        let (start, mut most) = (looks(), 0);
+        for (n, block) in blocks.iter_mut().enumerate() {
+            if ticks && n % 1000 == 0 {
+                set_clock(n as u64 / 250);
+            }
+            let before = looks();
+            *block = None;
+            most = most.max(looks() - before);
+        }
+        ((looks() - start) as f64 / count as f64, most)
+    };
+    for ticks in [false, true] {
+        set_clock(0);
+        let (small, _) = freed(100_000, ticks);
+        set_clock(0);
+        let (large, most) = freed(800_000, ticks);
+        println!("no_walk: {small:.3} looks a block, then {large:.3}; {most} at most, {ticks}");
+        assert!(large <= 1.5 * small + 0.1, "{small} looks a block, then {large}");
+        // A batch of 64 blocks that come home, or what a step may cost.
+        let bound = if ticks { 20_000 } else { 400 };
+        assert!(most <= bound, "{most} looks for one block");
+    }
+}
+
+#[cfg(not(feature = "stats"))]
+fn no_walk_grows_with_the_heap() {}
+
 /// Pages of slabs go back once, and again when there was a block on them.
 #[cfg(feature = "stats")]
 fn pages_once() {
@@ -450,6 +488,7 @@ cases!(
     random_tenth_at_work,
     random_tenth_at_rest,
     a_part_at_a_time,
+    no_walk_grows_with_the_heap,
     pages_once,
 );
 
