@@ -36,7 +36,7 @@ pub(super) unsafe fn overflow_cold<V: Cached>(block: NonNull<Block>, class: Clas
         central::tend_alone::<V>();
         return;
     }
-    if look_around::<V>(cache, class) && !V::COUNTED {
+    if shut::look::<V>(cache) && !V::COUNTED {
         // SAFETY: the caller's condition.
         return unsafe { put_aside::<V>(cache, class, block) };
     }
@@ -76,19 +76,12 @@ fn make_room<V: Cached>(cache: &'static Cache, class: ClassIdx) {
         return list.set_aside(batch, step);
     }
     V::central(class).give::<V>(class, list.split(batch, step));
-}
-
-/// What each slow path does besides: whether memory can go back to the kernel, and whether another list lies idle. Says
-/// whether the lists are shut.
-pub(super) fn look_around<V: Cached>(cache: &'static Cache, active: ClassIdx) -> bool {
-    let is_shut = shut::look::<V>(cache);
-    drain_idle::<V>(cache, active);
-    is_shut
+    drain_idle::<V>(cache, class);
 }
 
 /// Looks at one other list per call, in turn, and drains it whole when it has not moved since its last
 /// turn: blocks that lie idle in a list keep their slabs from becoming EMPTY.
-fn drain_idle<V: Cached>(cache: &'static Cache, active: ClassIdx) {
+pub(super) fn drain_idle<V: Cached>(cache: &'static Cache, active: ClassIdx) {
     let turn = usize::from(cache.idle_turn.get()) % V::CLASSES.count();
     cache.idle_turn.set(turn as u8 + 1);
     let class = ClassIdx::new(turn);

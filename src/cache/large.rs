@@ -8,9 +8,9 @@
 //! With `growth = "roomy"` a span may grow past 512 KiB where it is, up to its SuperSlab's end; then it takes a
 //! lookup to tell the two apart.
 
-use super::drain::look_around;
+use super::drain::drain_idle;
 use super::exit::open;
-use super::{Cached, State, fill};
+use super::{Cached, State, fill, shut};
 use crate::base::{CHUNK_BYTES, ClassIdx, MAX_SLOTS, PAGE_BYTES, SLOT_BYTES, quotient, round_up};
 use crate::central::{self, HOPELESS, mapping_bytes, own_alloc, own_free};
 use crate::sys::{pages, system};
@@ -199,7 +199,8 @@ fn tend<V: Cached>(may_open: bool) {
     };
     match open {
         Some(cache) => {
-            look_around::<V>(cache, ClassIdx::new(0));
+            shut::look::<V>(cache);
+            drain_idle::<V>(cache, ClassIdx::new(0));
         }
         None => {
             central::tend_alone::<V>();

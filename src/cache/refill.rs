@@ -1,6 +1,6 @@
 //! The slow half of allocation: blocks from beyond the window, or from the central list.
 
-use super::drain::look_around;
+use super::drain::drain_idle;
 use super::exit::open;
 use super::{Cache, Cached, State, shut, step};
 use crate::base::{ClassIdx, quotient};
@@ -58,7 +58,8 @@ pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> 
 fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<Block>> {
     let (list, step) = (cache.list(class), step::<V>(class));
     let batch = u32::from(V::BATCHES[class.index()]);
-    if look_around::<V>(cache, class) && !V::COUNTED {
+    if shut::look::<V>(cache) && !V::COUNTED {
+        drain_idle::<V>(cache, class);
         return shut::take::<V>(cache, class).or_else(|| {
             let mut chain = V::central(class).take::<V>(class, 1);
             let block = chain.pop();
@@ -88,6 +89,7 @@ fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<B
         let chain = V::central(class).take::<V>(class, want);
         list.fill(&chain, step);
         demand.newest_seen.set(core::ptr::null());
+        drain_idle::<V>(cache, class);
     }
     list.pop(step, true)
 }
