@@ -10,7 +10,8 @@
 //! | `unwind` | none: keeps a library from being loaded for nothing |
 //! | `environment` | what `HAKMEM_BACKGROUND` and `HAKMEM_STATS` ask for |
 //!
-//! Where C, POSIX and others differ, these do as glibc's do. Never: locks or allocates in its initialisation.
+//! Where C, POSIX and others differ, these do as glibc's do. Never: locks or allocates in its initialisation, but
+//! where a variant leaves a part to the next allocator, which is set up then.
 #![allow(
     clippy::missing_safety_doc,
     reason = "each is documented by the C library or C++ under its name"

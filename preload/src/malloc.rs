@@ -43,9 +43,10 @@ pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void
         return errno::checked(ptr::null_mut());
     }
     // SAFETY: the caller's condition; not null.
-    let had = unsafe { options::had(block) };
+    let filling = unsafe { options::growing(block) };
     // SAFETY: the caller's condition; the block is not null, and the size from 1 to `isize::MAX`.
-    errno::checked(options::grown(unsafe { Preload::realloc(block.cast(), size) }, had, size))
+    let moved = unsafe { Preload::realloc(block.cast(), size) };
+    errno::checked(options::grown(moved, filling, size))
 }
 
 #[unsafe(no_mangle)]

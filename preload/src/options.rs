@@ -3,10 +3,11 @@
 //! | parameter | value | means here |
 //! |---|---|---|
 //! | `M_TRIM_THRESHOLD` | bytes | so many may lie idle before any go back by themselves; −1: none ever do. `malloc_trim` gives back all the same |
-//! | `M_MMAP_MAX` | 0 | what large blocks leave stays with the process, to serve others; those up to 2 MiB have no mappings of their own |
+//! | `M_MMAP_MAX` | 0 | what large blocks leave stays with the process, to serve others, in up to 32 pieces; those up to 1984 KiB have no mappings of their own |
 //! | `M_PERTURB` | a byte | freed blocks are filled with it, and fresh ones, but `calloc`'s, with its complement; 0: neither |
 //!
-//! Filling holds for the calling thread, and for threads that have not allocated before. Anything else is 0, as a parameter
+//! Filling holds for blocks of `malloc`, `realloc`, `new` and those at an alignment, but for large ones when they are
+//! freed whose mapping is their own. It holds for the calling thread, and for threads that have not allocated before. Anything else is 0, as a parameter
 //! that is not understood: it is all decided when the library is built.
 
 use crate::Preload;
@@ -28,12 +29,18 @@ pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
 
 /// Fills a fresh block of so many bytes, or none, if the program wants that.
 pub(crate) fn filled(block: *mut u8, bytes: usize) -> *mut u8 {
-    grown(block, 0, bytes)
+    grown(block, Filling { filler: Preload::filler(), from: 0 }, bytes)
+}
+
+/// What is to be filled of a block that grows.
+pub(crate) struct Filling {
+    filler: u8,
+    from: usize,
 }
 
 /// Fills what a block, or none, has more than it had.
-pub(crate) fn grown(block: *mut u8, from: usize, to: usize) -> *mut u8 {
-    let filler = Preload::filler();
+pub(crate) fn grown(block: *mut u8, filling: Filling, to: usize) -> *mut u8 {
+    let Filling { filler, from } = filling;
     if filler != 0 && !block.is_null() && from < to {
         // SAFETY: the block has `to` bytes, which are more.
         let new = unsafe { block.add(from) };
@@ -43,14 +50,14 @@ pub(crate) fn grown(block: *mut u8, from: usize, to: usize) -> *mut u8 {
     block
 }
 
-/// Bytes of a block that need not be filled when it grows.
+/// What is to be filled of a block when it has grown.
 ///
 /// # Safety
 /// As for `malloc_usable_size`; not null.
-pub(crate) unsafe fn had(block: *mut c_void) -> usize {
-    if Preload::filler() == 0 {
-        return 0;
-    }
+pub(crate) unsafe fn growing(block: *mut c_void) -> Filling {
+    // Once: the program may change it meanwhile.
+    let filler = Preload::filler();
     // SAFETY: the caller's condition.
-    unsafe { Preload::usable_size(block.cast()) }
+    let from = if filler == 0 { 0 } else { unsafe { Preload::usable_size(block.cast()) } };
+    Filling { filler, from }
 }

@@ -47,8 +47,8 @@ static long stays(void)
         free(block[i]);
     for (int i = 0; i < 10; i++) {
         moved++;
-        for (int k = 0; k < 100; k++)
-            free(malloc(BYTES));
+        for (int k = 0; k < 30000; k++)
+            free(malloc(BYTES + k % 7 * 100));
     }
     return resident() - before;
 }
@@ -58,10 +58,21 @@ static void idle_memory(void)
     if (mallopt(M_TRIM_THRESHOLD, -1) != 1)
         return;
     CHECK(stays() > 80);
+    CHECK(mallopt(M_TRIM_THRESHOLD, 512 << 20) == 1);
+    CHECK(stays() < 20);
+    CHECK(resident() > 80);
     CHECK(mallopt(M_TRIM_THRESHOLD, 1 << 20) == 1);
     CHECK(stays() < 20);
     CHECK(mallopt(M_TRIM_THRESHOLD, 0) == 1);
     CHECK(stays() < 20);
+}
+
+static int is_filled(const volatile unsigned char *bytes, size_t from, size_t to, unsigned char with)
+{
+    for (size_t i = from; i < to; i++)
+        if (bytes[i] != with)
+            return 0;
+    return 1;
 }
 
 static void large_blocks(void)
@@ -76,8 +87,35 @@ static void large_blocks(void)
     middling = realloc(middling, 1900 << 10);
     CHECK(middling != NULL && middling[(1 << 20) - 1] == 1);
     free(middling);
+    // What is zero is the block, and no other's memory; and what fits no SuperSlab is served all the same.
+    static char *neighbour[64];
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 64; i++) {
+            neighbour[i] = malloc(64 << 10);
+            CHECK(neighbour[i] != NULL);
+            memset(neighbour[i], 7, 64 << 10);
+        }
+        for (int i = 0; i < 64; i += 2)
+            free(neighbour[i]);
+        char *zero[4];
+        for (int i = 0; i < 4; i++) {
+            zero[i] = calloc(1, (1 << 20) + 1 + i * 70000);
+            CHECK(zero[i] != NULL && is_filled((unsigned char *)zero[i], 0, malloc_usable_size(zero[i]), 0));
+            memset(zero[i], 9, malloc_usable_size(zero[i]));
+        }
+        for (int i = 1; i < 64; i += 2)
+            CHECK(is_filled((unsigned char *)neighbour[i], 0, 64 << 10, 7));
+        for (int i = 0; i < 4; i++)
+            free(zero[i]);
+        for (int i = 1; i < 64; i += 2)
+            free(neighbour[i]);
+        void *aligned;
+        CHECK(posix_memalign(&aligned, 1 << 20, 3 << 19) == 0 && (uintptr_t)aligned % (1 << 20) == 0);
+        free(aligned);
+    }
     // Its memory stays, however long it is not used, and serves the next.
     const size_t large = 200 << 20;
+    malloc_trim(0);
     long none = resident();
     char *volatile one = malloc(large);
     CHECK(one != NULL);
@@ -92,14 +130,6 @@ static void large_blocks(void)
     char *volatile other = malloc(large);
     CHECK(other == one);
     free(other);
-}
-
-static int is_filled(const volatile unsigned char *bytes, size_t from, size_t to, unsigned char with)
-{
-    for (size_t i = from; i < to; i++)
-        if (bytes[i] != with)
-            return 0;
-    return 1;
 }
 
 static void *filled_blocks(void *unused)

@@ -264,6 +264,7 @@ pub(crate) unsafe fn realloc<V: AtDesk>(block: *mut u8, new: usize) -> Option<*m
 /// As for [`realloc`].
 unsafe fn realloc_own<V: AtDesk>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
     let layout = own_layout(bytes);
+    super::large::tend::<V>(true);
     if super::large::is_own(new)
         && let Some(start) = NonNull::new(block)
         // SAFETY: the caller's condition; the mapping has that layout.

@@ -42,8 +42,8 @@ const CACHE_OFFSET: usize = offset_of!(Desk, cache);
 /// Bytes from a desk to the count of the list at place 0.
 pub(super) const COUNTS: usize = LISTS + crate::list::WINDOW_OFFSET;
 
-// SAFETY: as for `Cache`: a desk is touched by its thread only, and a placeholder's lists are closed: what counts
-// there does so atomically. Its leaves are only read.
+// SAFETY: as for `Cache`: a desk is touched by its thread only, but for `small`, which is atomic; and a placeholder's
+// lists are closed: what counts there does so atomically. Its leaves are only read.
 unsafe impl Sync for Desk {}
 
 impl Desk {

@@ -43,8 +43,6 @@ pub(crate) struct Idle {
     preparer: AtomicU32,
     /// The thread that took all locks for a fork; 0 for none. [shared]
     forker: AtomicUsize,
-    /// 1 once a thread has had lists. [shared]
-    opened: AtomicU32,
     /// Threads without lists that free, by number, and how often they did. [shared]
     freeing: [AtomicU64; FREEING],
 }
@@ -61,7 +59,6 @@ impl Idle {
             preparing: AtomicU32::new(0),
             preparer: AtomicU32::new(0),
             forker: AtomicUsize::new(0),
-            opened: AtomicU32::new(0),
             freeing: [const { AtomicU64::new(0) }; FREEING],
         }
     }
@@ -164,6 +161,7 @@ fn open_anyhow<V: Cached>() -> Option<&'static Cache> {
         Slot::Pointer => V::idle().take::<V>()?,
     };
     V::set_cache(cache);
+    cache.asks.set(false);
     for class in ClassIdx::all(V::CLASSES.count()) {
         cache.list(class).open(step::<V>(class));
     }
@@ -171,8 +169,7 @@ fn open_anyhow<V: Cached>() -> Option<&'static Cache> {
     // Before the hook: arming it may allocate, with this very variant as the program's allocator.
     cache.state.set(State::Open);
     if V::hook().arm(cache) {
-        // ORDERING: relaxed; it says whether another thread came before, and publishes nothing.
-        if V::idle().opened.swap(1, Ordering::Relaxed) != 0 {
+        if V::spans().background.note_opened() {
             central::start_if_wanted::<V>();
         }
         return Some(cache);
@@ -298,7 +295,7 @@ extern "C" fn after_fork_in_parent<V: Cached>() {
 }
 
 extern "C" fn after_fork_in_child<V: Cached>() {
-    V::spans().background.lose();
+    V::spans().after_fork();
     if after_fork::<V>() {
         fork::reset_stdio();
     }

@@ -71,7 +71,7 @@ pub(super) unsafe fn large<V: Cached>(layout: Layout) -> *mut u8 {
 
 /// A block of our own for a layout above the classes, or null.
 pub(super) fn place<V: Cached>(layout: Layout, growth: Growth) -> *mut u8 {
-    find::<V>(layout, growth).map_or(ptr::null_mut(), |(start, _)| start.as_ptr())
+    find::<V>(layout, growth).map_or(ptr::null_mut(), |found| found.start.as_ptr())
 }
 
 /// The same, all zero; where blocks are known by their address alone, to the block's end, which is further than what
@@ -86,11 +86,11 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
         let alloc = || unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) };
         return after_purge::<V>(layout, alloc);
     }
-    let Some((start, zero)) = find::<V>(layout, Growth::Tight) else { return ptr::null_mut() };
+    let Some(found) = find::<V>(layout, Growth::Tight) else { return ptr::null_mut() };
+    let Found { start, zero, slots } = found;
     if zero && V::FRESH == Fresh::Known {
         return start.as_ptr();
     }
-    let slots = span_slots(layout);
     let (asked, whole) = match slots {
         _ if !V::BY_ADDRESS => (layout.size(), layout.size()),
         Some(slots) => (round_up(layout.size(), PAGE_BYTES), slots * SLOT_BYTES),
@@ -123,18 +123,31 @@ fn after_purge<V: Cached>(layout: Layout, alloc: impl Fn() -> *mut u8) -> *mut u
     alloc()
 }
 
-fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<(NonNull<u8>, bool)> {
+/// A large block that nobody has yet.
+struct Found {
+    start: NonNull<u8>,
+    /// Whether it is known to be zero.
+    zero: bool,
+    /// Its slots, if it is a span.
+    slots: Option<usize>,
+}
+
+fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
     tend::<V>(true);
-    let grown = || {
-        let instead = V::GROWTH == Growth::Roomy && V::spans().tuning.keeps_mappings();
-        slots_within(layout, GROWN_MOST).filter(|_| V::BY_ADDRESS && instead)
+    let align = quotient(layout.align(), SLOT_BYTES).max(1);
+    let instead = || {
+        let keeps = V::GROWTH == Growth::Roomy && V::spans().tuning.keeps_mappings();
+        // The first slot at the alignment that is not the header's, and as many as are asked for.
+        let fits = |slots: &usize| V::BY_ADDRESS && keeps && align + slots <= MAX_SLOTS;
+        slots_within(layout, GROWN_MOST).filter(fits)
     };
-    let find = || match span_slots(layout).or_else(grown) {
-        Some(count) => {
-            let align = quotient(layout.align(), SLOT_BYTES).max(1);
-            V::spans().claim_span::<V>(count, align, growth)
-        }
-        None => own_alloc::<V>(layout),
+    let slots = span_slots(layout).or_else(instead);
+    let find = || {
+        let (start, zero) = match slots {
+            Some(count) => V::spans().claim_span::<V>(count, align, growth)?,
+            None => own_alloc::<V>(layout)?,
+        };
+        Some(Found { start, zero, slots })
     };
     // Where the kernel refuses, what waits to be used again may be enough; not for what no machine has.
     find().or_else(|| {
@@ -159,11 +172,13 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
     tend::<V>(!V::BY_ADDRESS);
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
-    // SAFETY: the block has as many bytes, and the caller gave it up.
-    unsafe { fill::wipe::<V>(start, layout.size()) };
     match slots_of::<V>(block, layout) {
-        // SAFETY: a live span, by the caller's condition.
-        Some(count) => unsafe { V::spans().give_span::<V>(start, count) },
+        Some(count) => {
+            // SAFETY: the block has as many bytes, and the caller gave it up.
+            unsafe { fill::wipe::<V>(start, layout.size()) };
+            // SAFETY: a live span, by the caller's condition.
+            unsafe { V::spans().give_span::<V>(start, count) };
+        }
         // SAFETY: the caller's condition.
         None => unsafe { own_free::<V>(start, layout) },
     }
@@ -177,8 +192,6 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
 #[inline(never)]
 pub(super) unsafe fn give_own<V: Cached>(start: NonNull<u8>, layout: Layout) {
     tend::<V>(!V::BY_ADDRESS);
-    // SAFETY: the block has as many bytes, and the caller gave it up.
-    unsafe { fill::wipe::<V>(start, layout.size()) };
     // SAFETY: the caller's condition.
     unsafe { own_free::<V>(start, layout) };
     central::start_if_wanted::<V>();
@@ -190,7 +203,7 @@ pub(super) const fn is_own(bytes: usize) -> bool {
 }
 
 /// Large blocks alone must drive purging too; and a thread's first block may be a large one, where it `may_open`.
-fn tend<V: Cached>(may_open: bool) {
+pub(super) fn tend<V: Cached>(may_open: bool) {
     let cache = V::cache();
     let open = match cache.state.get() {
         State::Open => Some(cache),

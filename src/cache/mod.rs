@@ -77,7 +77,7 @@ pub(crate) enum State {
     Gone,
 }
 
-/// One thread's lists. [owner], all of it; placeholders are shared, and only read.
+/// One thread's lists. [owner], but for what says otherwise; placeholders are shared, and only read.
 #[repr(C, align(64))]
 pub(crate) struct Cache {
     /// Hot.
@@ -115,8 +115,8 @@ struct Demand {
 
 const _: () = assert!(offset_of!(Cache, lists) == 0, "the hottest first");
 
-// SAFETY: a cache is touched by its thread only, and changes threads through the stack of idle ones,
-// under a lock. The placeholders' lists are closed, and a list that is closed is not written to where it is
+// SAFETY: a cache is touched by its thread only, but for `is_shut`, which is atomic, and the links, under a lock; and
+// changes threads through the stack of idle ones, under that lock. The placeholders' lists are closed, and a list that is closed is not written to where it is
 // shared (`keeps`), or its count alone, as by atomics, where it is counted plainly (`count_up`); nor is anything
 // else of a placeholder, but the hint, which is atomic.
 unsafe impl Sync for Cache {}

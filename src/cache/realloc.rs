@@ -2,7 +2,7 @@
 
 use super::alloc::alloc;
 use super::free::free;
-use super::large::{grown_slots, place, slots_of, span_slots};
+use super::large::{grown_slots, place, slots_of, span_slots, tend};
 use super::{Cached, audit};
 use crate::central::{Moved, own_resize};
 use crate::sys::system;
@@ -61,6 +61,7 @@ unsafe fn resize<V: Cached>(
     layout: Layout,
     new: Layout,
 ) -> Option<NonNull<u8>> {
+    tend::<V>(true);
     let slots = slots_of::<V>(start.as_ptr(), layout);
     let new_slots = if slots.is_some() { grown_slots::<V>(new) } else { span_slots(new) };
     match (slots, new_slots) {

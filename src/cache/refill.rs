@@ -29,7 +29,10 @@ pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> 
         State::Open => refill::<V>(cache, class),
         State::NotYet => match open::<V>() {
             Some(cache) => refill::<V>(cache, class),
-            None => V::central(class).take_one::<V>(class),
+            None => {
+                central::tend_alone::<V>();
+                V::central(class).take_one::<V>(class)
+            }
         },
         State::Gone => {
             central::tend_alone::<V>();

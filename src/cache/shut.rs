@@ -63,6 +63,9 @@ pub(super) fn takes_at_once<V: Cached>(cache: &Cache) -> bool {
 
 /// Shuts another thread's lists, which are counted plainly, without its doing: it opens them itself.
 pub(super) fn shut_from_afar<V: Cached>(cache: &'static Cache) {
+    if cache.is_shut() {
+        return;
+    }
     // ORDERING: relaxed: see `Cache::is_shut`.
     cache.is_shut.store(true, Ordering::Relaxed);
     V::set_quick(cache, false);
@@ -90,6 +93,10 @@ pub(super) fn open<V: Cached>(cache: &'static Cache) {
     if V::COUNTED {
         // One thing at a time: another thread may be shutting them.
         return V::idle().with_made(|| {
+            // It may be just the news that much waits.
+            if V::spans().much_waits::<V>() {
+                return;
+            }
             // ORDERING: relaxed, as above.
             cache.is_shut.store(false, Ordering::Relaxed);
             V::set_quick(cache, true);

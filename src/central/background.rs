@@ -3,7 +3,8 @@
 //! | state | event | becomes |
 //! |---|---|---|
 //! | `OFF` | the program asks | `WANTED` |
-//! | `WANTED` | a second thread allocates, or a large block is freed | `RUNS` |
+//! | `WANTED` | a second thread allocates, or has done so and the clock moves, or a large block is freed | `RUNS` |
+//! | `WANTED`, `LOST` | the same, and the system has no room for a thread | `OFF` |
 //! | `RUNS` | a fork, in the child | `LOST` |
 //! | `LOST` | the clock is seen to move | `RUNS` |
 //! | `RUNS` | the object that it is part of is unloaded | `STOPPED` |
@@ -36,11 +37,24 @@ pub(crate) struct Background {
     state: AtomicU32,
     /// The thread's handle, while it runs. [shared]
     thread: AtomicUsize,
+    /// Threads that have had lists: 0, 1, or 2 for more. [shared]
+    opened: AtomicU32,
 }
 
 impl Background {
     pub(super) const fn new() -> Self {
-        Self { state: AtomicU32::new(OFF), thread: AtomicUsize::new(0) }
+        Self { state: AtomicU32::new(OFF), thread: AtomicUsize::new(0), opened: AtomicU32::new(0) }
+    }
+
+    /// Notes that a thread has lists now; whether another had some before.
+    pub(crate) fn note_opened(&self) -> bool {
+        // ORDERING: relaxed; it counts, and publishes nothing.
+        let before = self.opened.load(Ordering::Relaxed);
+        if before < 2 {
+            // ORDERING: relaxed, as above; of two that come at once, one may not be counted, and a third is.
+            self.opened.store(before + 1, Ordering::Relaxed);
+        }
+        before > 0
     }
 
     /// Whether the thread runs.
@@ -75,9 +89,14 @@ pub(crate) fn start_if_wanted<V: Shared>() {
     start_from::<V>(WANTED);
 }
 
-/// The same in the child of a process in which it ran.
-pub(super) fn start_if_lost<V: Shared>() {
+/// The same where the clock is seen to move: in the child of a process in which it ran, and where the wish came after
+/// what it waits for.
+pub(super) fn start_if_due<V: Shared>() {
     start_from::<V>(LOST);
+    // ORDERING: relaxed, as in `note_opened`.
+    if V::spans().background.opened.load(Ordering::Relaxed) > 1 {
+        start_from::<V>(WANTED);
+    }
 }
 
 fn start_from<V: Shared>(state: u32) {
@@ -98,6 +117,7 @@ fn start_from<V: Shared>(state: u32) {
 /// Ends the thread, and waits until it has: before its code goes away.
 pub(crate) fn stop<V: Shared>() {
     let background = &V::spans().background;
+    background.changes(WANTED, STOPPED);
     if background.changes(RUNS, STOPPED) {
         futex::wake_all(&background.state);
         // ORDERING: acquire, paired with the release in `start_from`.

@@ -115,7 +115,7 @@ impl Central {
         // SAFETY: a batch is not empty, and `transfer_kib` is for classes of 16 bytes or more.
         self.waiting.set(unsafe { blocks.stack_on(self.waiting.get()) });
         self.batches.set(self.batches.get() + 1);
-        self.add_untidy(batch);
+        self.add_untidy::<V>(class, batch);
     }
 
     fn take_batch<V: Shared>(&self, class: ClassIdx) -> Option<Chain> {
@@ -160,7 +160,7 @@ impl Central {
         if !clean {
             // What it does not come to use goes back, too.
             self.touch(slab, V::spans().now());
-            self.add_untidy((SLOT_BYTES / PAGE_BYTES) as u32);
+            self.add_untidy::<V>(class, (SLOT_BYTES / PAGE_BYTES) as u32);
         }
         note::<V>(slab, place_of(class));
         V::counters().count(Event::AcquireUnused);
@@ -170,8 +170,8 @@ impl Central {
     /// Brings blocks home to their slabs. Neighbours in a chain are mostly of one slab, which moves once.
     fn bring_home<V: Shared>(&self, class: ClassIdx, mut chain: Chain) {
         let now = V::spans().now();
-        self.add_untidy(chain.len());
         self.free.set(self.free.get() + chain.len() as usize);
+        self.add_untidy::<V>(class, chain.len());
         let came = self.came.get() + chain.len();
         let mut last: Option<&'static BitSlab> = None;
         while let Some(block) = chain.pop() {
@@ -310,8 +310,11 @@ impl Central {
         self.untidy.store(pages, Ordering::Relaxed);
     }
 
-    fn add_untidy(&self, pages: u32) {
-        self.set_untidy(self.untidy().saturating_add(pages));
+    /// No more than there are blocks at home or waiting: each page has one at least.
+    fn add_untidy<V: Variant>(&self, class: ClassIdx, pages: u32) {
+        let waiting = self.batches.get() as usize * usize::from(V::BATCHES[class.index()]);
+        let most = u32::try_from(self.free.get() + waiting).unwrap_or(u32::MAX);
+        self.set_untidy(self.untidy().saturating_add(pages).min(most));
     }
 
     /// Whether it can be seen that there is something to do; for audits.

@@ -18,7 +18,7 @@
 //! N2  A slab is in its class's list of slabs of its fullness exactly while it has blocks.
 //! N3  Locks are taken in the order: the idle caches', the round's of purging, the parked lists', classes from the first
 //!     to the last, then the spans, then the records. A thread holds more than one only to purge, to get or give a slot,
-//!     and around a fork. Who reclaims holds a class's lock and takes others' as they come, but never waits for one.
+//!     to count all that is in use, and around a fork. Who reclaims holds a class's lock and takes others' as they come, but never waits for one.
 //!
 //! Never: touches a thread's lists.
 

@@ -34,7 +34,7 @@
 //! its turn comes again.
 
 use super::Shared;
-use super::background::start_if_lost;
+use super::background::start_if_due;
 use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in};
 use crate::chunk::{BitSlab, Chunk};
 use crate::stats::Event;
@@ -60,6 +60,9 @@ const PER_PAGE: usize = 3;
 const PER_MS: u64 = 1024;
 /// What a step may cost at most: a few milliseconds.
 const MOST: u64 = 64 * 1024;
+
+/// Milliseconds by which a thread may come late with what it read of the clock.
+const SOON: u64 = 10_000;
 
 /// Slabs that are looked at before their class's lock is given up.
 const SLABS: u32 = 16;
@@ -161,7 +164,7 @@ pub(crate) fn tend<V: Shared>(asks: &Cell<bool>) {
     let now = clock::now_ms();
     if now != V::spans().now() {
         V::spans().set_now(now);
-        start_if_lost::<V>();
+        start_if_due::<V>();
         step_cold::<V>(Terms { now, delay: delay.into(), all: false });
     }
     asks.set(false);
@@ -185,7 +188,12 @@ fn step_cold<V: Shared>(terms: Terms) {
     if !round.lock.try_lock() {
         return;
     }
-    // Wrapping: whatever the clock stood at before the first step, it is not later.
+    // The thread that read the clock last need not be the one that comes here last.
+    let is_late = (1..SOON).contains(&round.stepped_at.get().wrapping_sub(terms.now));
+    if is_late {
+        return round.lock.unlock();
+    }
+    // Wrapping: a clock that was set goes on from there.
     let since = terms.now.wrapping_sub(round.stepped_at.replace(terms.now));
     let mut budget = Budget(since.saturating_mul(PER_MS).min(MOST) as usize);
     if matches!(round.stage.get(), Stage::Done)
@@ -208,21 +216,31 @@ pub(super) fn rest<V: Shared>() {
     let Some(delay) = V::PURGE_MS else { return };
     let now = clock::now_ms();
     V::spans().set_now(now);
+    if idle_bytes::<V>() <= V::spans().tuning.idle_kept() {
+        return;
+    }
     let round = &V::spans().round;
-    round.lock.with(|| {
-        let terms = Terms { now, delay: delay.into(), all: false };
-        if idle_bytes::<V>() > V::spans().tuning.idle_kept() {
+    let terms = Terms { now, delay: delay.into(), all: false };
+    // A step at a time: who forks waits for the lock.
+    let step = |is_first: bool| {
+        if is_first {
             begin::<V>(round, terms);
-            go_on::<V>(round, terms, &mut Budget::unbounded());
         }
-    });
+        go_on::<V>(round, terms, &mut Budget(MOST as usize));
+        matches!(round.stage.get(), Stage::Done)
+    };
+    let mut is_done = round.lock.with(|| step(true));
+    while !is_done {
+        is_done = round.lock.with(|| step(false));
+    }
 }
 
 /// Gives back all that can be, at once.
 pub(crate) fn purge_all<V: Shared>() {
     let round = &V::spans().round;
     round.lock.with(|| {
-        let terms = Terms { now: clock::now_ms(), delay: 0, all: true };
+        // Not by the clock, which may be a program's own, that allocates: with no delay the time decides nothing.
+        let terms = Terms { now: V::spans().now(), delay: 0, all: true };
         begin::<V>(round, terms);
         go_on::<V>(round, terms, &mut Budget::unbounded());
     });

@@ -127,6 +127,21 @@ impl Retained {
         Some((NonNull::new(ptr::with_exposed_provenance_mut(start))?, bytes))
     }
 
+    /// Unmaps all ranges, and the nodes.
+    ///
+    /// # Safety
+    /// Nobody asks for a range any more.
+    pub(super) unsafe fn release(&self) {
+        while let Some((start, bytes)) = self.take_any() {
+            // SAFETY: nobody refers to it (HO1).
+            unsafe { pages::unmap(start, bytes) };
+        }
+        if let Some(nodes) = self.nodes.take() {
+            // SAFETY: mapped by `prepare`, and no node is looked at any more.
+            unsafe { pages::unmap(NonNull::from(nodes).cast(), size_of::<[Node; NODES]>()) };
+        }
+    }
+
     /// Takes a node out of its bin, where `link` leads to it.
     fn drop_node(&self, link: &Cell<u32>, node: &'static Node) {
         let number = link.replace(node.next.get());

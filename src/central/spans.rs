@@ -156,10 +156,19 @@ impl Spans {
 
     /// Whether nobody has told the other threads yet that much waits; who asks does so.
     pub(crate) fn is_news<V: Shared>(&self) -> bool {
+        let told = |waits: u32| (waits & (WAITS | TOLD) == WAITS).then_some(waits | TOLD);
         // ORDERING: relaxed, as above; of several that ask at once one is told yes.
         V::COUNTED
-            && self.waits.load(Ordering::Relaxed) & TOLD == 0
-            && self.waits.fetch_or(TOLD, Ordering::Relaxed) & TOLD == 0
+            && told(self.waits.load(Ordering::Relaxed)).is_some()
+            && self.waits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, told).is_ok()
+    }
+
+    /// In a child, where no other thread is in the middle of telling or asking.
+    pub(crate) fn after_fork(&self) {
+        // ORDERING: relaxed; there is no other thread.
+        self.waits.fetch_and(!TOLD, Ordering::Relaxed);
+        self.asked.store(0, Ordering::Relaxed);
+        self.background.lose();
     }
 
     /// Notes that nothing is to go back now, whatever waits.
@@ -173,9 +182,17 @@ impl Spans {
         if self.background.runs() {
             return self.note_kept();
         }
+        if self.tuning.idle_kept() == usize::MAX {
+            return;
+        }
+        let seen = |waits: u32| match waits & (WAITS | SEEN) {
+            0 | SEEN => Some(WAITS | SEEN),
+            WAITS => Some(waits | SEEN),
+            _ => None,
+        };
         // ORDERING: relaxed, as above.
-        if self.waits.load(Ordering::Relaxed) & SEEN == 0 {
-            self.waits.fetch_or(WAITS | SEEN, Ordering::Relaxed);
+        if seen(self.waits.load(Ordering::Relaxed)).is_some() {
+            let _ = self.waits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, seen);
         }
     }
 
@@ -197,9 +214,10 @@ impl Spans {
 
     /// Whether what is free and has memory, and `more`, is much, in itself and as a part of all. With the lock held.
     fn is_much(&self, more: usize, (bytes, part): (usize, usize)) -> bool {
-        let free = self.free_and_dirty() + more;
-        let all = self.chunks.get() as usize * CHUNK_BYTES + self.kept.bytes();
-        free >= bytes && free >= quotient(all, part)
+        let kept = if self.tuning.keeps_mappings() { 0 } else { self.kept.bytes() };
+        let free = self.dirty_slots.get() as usize * SLOT_BYTES + kept + more;
+        let all = self.chunks.get() as usize * CHUNK_BYTES + kept;
+        free >= bytes && free >= quotient(all, part) && free > self.tuning.idle_kept()
     }
 
     /// Keeps a mapping that was freed, or gives it back where it has more than `bound` bytes.
@@ -565,6 +583,10 @@ impl Spans {
                 // SAFETY: nobody refers to what is in it, by the caller's condition, and the list has gone past it.
                 unsafe { pages::unmap(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
             }
+            // SAFETY: nobody will ask for a block any more, by the caller's condition.
+            unsafe { self.kept.retained.release() };
+            // SAFETY: as above.
+            unsafe { self.reserved.release() };
         });
     }
 

@@ -1,6 +1,7 @@
 //! Time, as coarse as it comes cheapest.
 
 use super::atomic::{AtomicU64, Ordering};
+use super::errno;
 
 /// 0 while time goes by; else the millisecond at which it stands, plus one. [shared]
 static STANDS_AT: AtomicU64 = AtomicU64::new(0);
@@ -19,10 +20,10 @@ pub(crate) fn now_ms() -> u64 {
         return ms;
     }
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // The C library's function, which needs no system call. A program's own of that name may allocate: no lock is held
-    // here, and who asks has noted before that it has.
+    // The C library's function, which needs no system call. A program's own of that name may allocate, and set `errno`:
+    // no lock is held here, and who asks has noted before that it does.
     // SAFETY: `time` is writable, and Linux has this clock, so the call does not fail.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    errno::kept(|| unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) });
     (time.tv_sec as u64).wrapping_mul(1000).wrapping_add(time.tv_nsec as u64 / 1_000_000)
 }
 

@@ -29,7 +29,14 @@ pub(crate) fn wake_all(word: &AtomicU32) {
 
 fn call(word: &AtomicU32, operation: c_int, value: u32, most: *const libc::timespec) {
     let operation = operation | libc::FUTEX_PRIVATE_FLAG;
-    let arguments = [word.as_ptr().addr(), operation as usize, value as usize, most.addr(), 0, 0];
+    let arguments = [
+        word.as_ptr().expose_provenance(),
+        operation as usize,
+        value as usize,
+        most.expose_provenance(),
+        0,
+        0,
+    ];
     // SAFETY: the word is a live, aligned 32-bit integer, and the time null or a live one: the kernel only reads them.
     let _ = unsafe { kernel::call(libc::SYS_futex, arguments) };
 }

@@ -48,5 +48,7 @@ pub(crate) fn number(question: c_long) -> u32 {
 pub(crate) fn write_error(line: &[u8]) {
     let file = libc::STDERR_FILENO as usize;
     // SAFETY: it only reads the line, of that length.
-    let _ = unsafe { call(libc::SYS_write, [file, line.as_ptr().addr(), line.len(), 0, 0, 0]) };
+    let _ = unsafe {
+        call(libc::SYS_write, [file, line.as_ptr().expose_provenance(), line.len(), 0, 0, 0])
+    };
 }

@@ -47,6 +47,7 @@ pub(crate) fn leaked<T>(value: T) -> Option<&'static T> {
 ///
 /// Where the kernel's first answer is not aligned, asks for the aligned address below it; where something else is
 /// there, maps twice as much and gives the rest back, so it must have that much address space. `None` when it refuses.
+/// What it would not take back, at its limit of mappings, is lost: addresses without memory.
 pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     // New mappings mostly lie side by side, so behind an aligned one the next is aligned as it comes.
     let first = map(bytes)?;
@@ -86,7 +87,7 @@ pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
 /// # Safety
 /// The range came from this module, and nothing refers to it any more.
 pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) -> bool {
-    let arguments = [start.addr().get(), bytes, 0, 0, 0, 0];
+    let arguments = [start.expose_provenance().get(), bytes, 0, 0, 0, 0];
     // SAFETY: the range is mapped and unreferenced, by the caller's condition.
     unsafe { kernel::call(libc::SYS_munmap, arguments) }.is_some()
 }
@@ -181,7 +182,7 @@ pub(crate) unsafe fn refuse_huge_pages(start: NonNull<u8>, bytes: usize) {
 /// # Safety
 /// The range is whole pages, private and anonymous, and the caller's; its content bears the advice.
 unsafe fn advise(start: NonNull<u8>, bytes: usize, advice: libc::c_int) -> bool {
-    let arguments = [start.addr().get(), bytes, advice as usize, 0, 0, 0];
+    let arguments = [start.expose_provenance().get(), bytes, advice as usize, 0, 0, 0];
     // SAFETY: the caller's condition.
     unsafe { kernel::call(libc::SYS_madvise, arguments) }.is_some()
 }
@@ -191,7 +192,8 @@ unsafe fn advise(start: NonNull<u8>, bytes: usize, advice: libc::c_int) -> bool 
 /// # Safety
 /// The range is mapped by this module, and where it moves, nobody refers to it but the caller.
 pub(crate) unsafe fn resize(start: NonNull<u8>, bytes: usize, new: usize) -> Option<NonNull<u8>> {
-    let arguments = [start.addr().get(), bytes, new, libc::MREMAP_MAYMOVE as usize, 0, 0];
+    let arguments =
+        [start.expose_provenance().get(), bytes, new, libc::MREMAP_MAYMOVE as usize, 0, 0];
     // SAFETY: the range is the caller's to move, by its condition.
     let moved = unsafe { kernel::call(libc::SYS_mremap, arguments) }?;
     NonNull::new(ptr::with_exposed_provenance_mut(moved))

@@ -5,7 +5,8 @@
 //! they find the heap gone, which is served too.
 
 use super::atomic::{AtomicU32, Ordering};
-use super::kernel;
+use super::{errno, kernel};
+use core::arch::asm;
 use core::ffi::{CStr, c_void};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -29,8 +30,18 @@ pub(crate) fn process() -> u32 {
 
 /// The C library's number of this thread, not 0, which the only thread of a child has from the one that forked.
 pub(crate) fn handle() -> usize {
-    // SAFETY: it takes nothing, and does not fail.
-    unsafe { libc::pthread_self() as usize }
+    let handle: usize;
+    // Not by `pthread_self`, which others may put their own before: this is asked with locks held.
+    // SAFETY: on x86-64 the first word of a thread's control block is its own address, which is the C library's number
+    // for the thread.
+    unsafe {
+        asm!(
+            "mov {}, qword ptr fs:[0]",
+            out(reg) handle,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    handle
 }
 
 /// Bytes of the stack of a thread of ours, which calls little; the C library puts thread-local storage there, too.
@@ -39,6 +50,10 @@ const STACK: usize = 256 << 10;
 /// Starts a thread that handles no signal, to be joined by its handle; `None` where the system has no room. Allocates, as
 /// the C library does for a thread.
 pub(crate) fn start(run: extern "C" fn(*mut c_void) -> *mut c_void) -> Option<usize> {
+    errno::kept(|| start_anyhow(run))
+}
+
+fn start_anyhow(run: extern "C" fn(*mut c_void) -> *mut c_void) -> Option<usize> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: it has room for what is written there.
     if unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) } != 0 {
@@ -46,11 +61,19 @@ pub(crate) fn start(run: extern "C" fn(*mut c_void) -> *mut c_void) -> Option<us
     }
     // SAFETY: initialised above. Where it refuses the size, it keeps its own.
     unsafe { libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK) };
-    let all = [u64::MAX];
+    // But for the two signals by which the C library has all threads change their identity, or end.
+    let all = [!(0b11_u64 << 31)];
     let mut before = [0_u64];
     let bytes = size_of::<u64>();
     let set = |mask: *const u64, old: *mut u64| {
-        let arguments = [libc::SIG_SETMASK as usize, mask.addr(), old.addr(), bytes, 0, 0];
+        let arguments = [
+            libc::SIG_SETMASK as usize,
+            mask.expose_provenance(),
+            old.expose_provenance(),
+            bytes,
+            0,
+            0,
+        ];
         // SAFETY: the kernel reads the mask, and writes the old one where there is room, of that many bytes each.
         let _ = unsafe { kernel::call(libc::SYS_rt_sigprocmask, arguments) };
     };
@@ -74,7 +97,7 @@ pub(crate) fn join(handle: usize) {
 
 /// Names this thread, for who looks at the process from outside.
 pub(crate) fn set_name(name: &CStr) {
-    let arguments = [libc::PR_SET_NAME as usize, name.as_ptr().addr(), 0, 0, 0, 0];
+    let arguments = [libc::PR_SET_NAME as usize, name.as_ptr().expose_provenance(), 0, 0, 0, 0];
     // SAFETY: the kernel reads the string.
     let _ = unsafe { kernel::call(libc::SYS_prctl, arguments) };
 }
