@@ -55,7 +55,8 @@ unsafe fn put_aside<V: Cached>(cache: &'static Cache, class: ClassIdx, block: No
     // SAFETY: the caller's condition.
     let aside = unsafe { shut::put::<V>(cache, class, block) };
     if aside >= window::<V>(class) {
-        V::central(class).give::<V>(class, shut::take_all::<V>(cache, class));
+        let batch = u32::from(V::BATCHES[class.index()]);
+        V::central(class).give::<V>(class, shut::split::<V>(cache, class, batch));
     }
 }
 

@@ -91,6 +91,8 @@ pub(crate) struct Cache {
     asks: Cell<bool>,
     /// Blocks freed the slow way since the clock was looked at.
     frees: Cell<u32>,
+    /// Allocations from shut lists until an idle one is looked for.
+    until_turn: Cell<u8>,
     /// The list that is looked at for idleness next.
     idle_turn: Cell<u8>,
     /// The SuperSlab found last, for the registries that look for it.
@@ -155,6 +157,7 @@ impl Cache {
             is_shut: AtomicBool::new(false),
             asks: Cell::new(false),
             frees: Cell::new(0),
+            until_turn: Cell::new(0),
             idle_turn: Cell::new(0),
             hint: Hint::new(),
             next_idle: Cell::new(ptr::null()),

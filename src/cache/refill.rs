@@ -62,9 +62,11 @@ fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<B
     let (list, step) = (cache.list(class), step::<V>(class));
     let batch = u32::from(V::BATCHES[class.index()]);
     if shut::look::<V>(cache) && !V::COUNTED {
-        drain_idle::<V>(cache, class);
+        if shut::is_turn(cache) {
+            drain_idle::<V>(cache, class);
+        }
         return shut::take::<V>(cache, class).or_else(|| {
-            let mut chain = V::central(class).take::<V>(class, 1);
+            let mut chain = V::central(class).take::<V>(class, batch / 2 + 1);
             let block = chain.pop();
             shut::put_all::<V>(cache, class, chain);
             block

@@ -34,6 +34,8 @@ use core::ptr::{self, NonNull};
 
 /// Blocks that are freed in a row between two looks at the clock.
 const FREES: u32 = 32;
+/// Allocations between two looks for an idle list: about as many as between two refills.
+const ALLOCATIONS: u8 = 64;
 
 /// Looks at the clock, gives back what is due, and shuts or opens the lists. Whether they are shut.
 pub(super) fn look<V: Cached>(cache: &'static Cache) -> bool {
@@ -49,6 +51,13 @@ pub(super) fn look<V: Cached>(cache: &'static Cache) -> bool {
     }
     cache.frees.set(0);
     much_waits
+}
+
+/// Whether an allocation from a shut list is to look for an idle one, too.
+pub(super) fn is_turn(cache: &Cache) -> bool {
+    let left = cache.until_turn.get();
+    cache.until_turn.set(left.checked_sub(1).unwrap_or(ALLOCATIONS));
+    left == 0
 }
 
 /// Whether a block that is freed to a shut list need look no further.
@@ -135,6 +144,20 @@ pub(super) unsafe fn put<V: Cached>(
     let count = list.aside_len() + 1;
     list.set_aside_len(count);
     count
+}
+
+/// Takes the `count` newest of the blocks of a class that lie aside, which are as many at least.
+pub(super) fn split<V: Cached>(cache: &'static Cache, class: ClassIdx, count: u32) -> Chain {
+    let mut rest = take_all::<V>(cache, class);
+    let mut newest = Chain::new();
+    while newest.len() < count
+        && let Some(block) = rest.pop()
+    {
+        // SAFETY: just taken out of the other chain, so it is in none, free and this thread's alone.
+        unsafe { newest.append(block) };
+    }
+    put_all::<V>(cache, class, rest);
+    newest
 }
 
 /// All blocks of a class that lie aside.

@@ -49,7 +49,7 @@ const ROUNDS_PER_DELAY: u64 = 4;
 /// Rounds for which threads hurry after much was seen to wait: what waited then has gone back by their end.
 const HURRIES: u32 = 2 * ROUNDS_PER_DELAY as u32;
 /// Bytes of free blocks of one class that are worth a look at its sums.
-pub(super) const MUCH_OF_A_CLASS: usize = 256 << 10;
+pub(super) const MUCH_OF_A_CLASS: usize = 2 << 20;
 
 /// What a look at a slab or a chunk costs: mostly a few cache misses.
 const PER_LOOK: usize = 4;
