@@ -96,6 +96,13 @@ impl BitSlab {
         SlotIdx::new(offset / size_of::<Self>())
     }
 
+    /// Reads what [`put`](Self::put) is going to change for a block. The number is of no use.
+    #[inline]
+    pub(crate) fn look_ahead<V: Variant>(&self, class: ClassIdx, address: usize) -> u64 {
+        let index = V::CLASSES.index_at(class, address % SLOT_BYTES);
+        self.word(index / 64).get() ^ u64::from(self.class.get())
+    }
+
     /// A word of the bitmap.
     #[inline]
     fn word(&self, at: usize) -> &Cell<u64> {

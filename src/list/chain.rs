@@ -58,6 +58,18 @@ impl Chain {
         self.len += 1;
     }
 
+    /// Where the blocks are, the first one first; nothing is taken.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = usize> {
+        let (mut at, mut left) = (self.head, self.len);
+        core::iter::from_fn(move || {
+            let block = at?;
+            left = left.checked_sub(1)?;
+            // SAFETY: a node of this chain, whose link was written when it was linked (J1); the last one's is not read.
+            at = if left > 0 { NonNull::new(unsafe { block.as_ref() }.next) } else { None };
+            Some(block.addr().get())
+        })
+    }
+
     /// Takes the first block.
     pub(crate) fn pop(&mut self) -> Option<NonNull<Block>> {
         let block = self.head?;
