@@ -8,7 +8,7 @@ use crate::variant::Backend;
 /// Asks for a thread that gives memory back to the kernel while the program does nothing.
 ///
 /// Without one, memory goes back while the program allocates and frees, so a process that falls silent keeps up to
-/// 32 MiB, or a third of what it had, until it allocates again. With one, what has been idle for a second is gone a second
+/// 32 MiB, or half of what it has in use, until it allocates again. With one, what has been idle for a second is gone a second
 /// later. It costs a thread of a few KiB, which wakes once a second where there is nothing to do, and eight times where
 /// there is; and programs that count their threads see one more.
 ///
