@@ -51,7 +51,7 @@ const STEPS: [Step; 16] = [
     step("tests", 190, |_| suite::tests()),
     step("optimised", 60, suite::optimised),
     step("features", 60, features::run),
-    step("c-face", 120, |_| c_face::run()),
+    step("c-face", 150, |_| c_face::run()),
     step("plugin", 60, |_| plugin::run()),
     step("models", 40, |_| models()),
     step("docs", 30, |_| docs()),

@@ -9,7 +9,7 @@
 
 enum { MANY = 100000 };
 
-static char *block[4 * MANY];
+static char *block[MANY];
 
 static void small_ones_are_served(void)
 {
@@ -27,7 +27,7 @@ static void small_ones_are_served(void)
 // Aligned to more than a slot: out of the memory of all, with no mapping of their own.
 static void many_aligned(void)
 {
-    for (int i = 0; i < 4 * MANY; i++) {
+    for (int i = 0; i < MANY; i++) {
         CHECK(posix_memalign((void **)&block[i], 128 * KIB, 64) == 0);
         CHECK((uintptr_t)block[i] % (128 * KIB) == 0);
         block[i][0] = 1;
@@ -36,7 +36,7 @@ static void many_aligned(void)
     CHECK(other != NULL && large != NULL);
     free(other);
     free(large);
-    for (int i = 0; i < 4 * MANY; i++)
+    for (int i = 0; i < MANY; i++)
         free(block[i]);
 }
 
