@@ -59,7 +59,7 @@ const PER_PAGE: usize = 3;
 /// What a step may cost for each millisecond since the last one: less than a tenth of it.
 const PER_MS: u64 = 1024;
 /// What a step may cost at most: a few milliseconds.
-const MOST: u64 = 64 * 1024;
+const MOST: u64 = 40 * 1024;
 
 /// Milliseconds by which a thread may come late with what it read of the clock.
 const SOON: u64 = 10_000;
