@@ -62,7 +62,7 @@ const EXPORTS: [&str; 47] = [
 /// The hit paths of the default variant, and the instructions that each may take, its return included.
 pub(crate) const HITS: [(&str, usize); 2] = [("malloc", 12), ("free", 14)];
 
-/// The same of C++'s `operator new` and `operator delete`, which are to be no longer.
+/// The hit paths of C++'s `operator new` and `operator delete`. They may take as many instructions as C's.
 pub(crate) const OPERATOR_HITS: [(&str, usize); 2] = [("_Znwm", 12), ("_ZdlPv", 14)];
 
 /// What tools that wrap these functions must tell apart.

@@ -125,8 +125,8 @@ macro_rules! is_replaced {
 
 // ---- new -----------------------------------------------------------------------------------------------------------
 
-/// `operator new`: a hit as [`malloc`](crate::malloc::malloc)'s. Compiled so that what is no hit is a jump, which
-/// `cargo ci test c-face` sees in the linked object (P1).
+/// `operator new`. Its hit path is that of [`malloc`](crate::malloc::malloc). The compiler makes a jump of the call on a
+/// miss (P1); `cargo ci test c-face` checks that in the linked object.
 #[cfg(tail_calls)]
 #[unsafe(no_mangle)]
 pub extern "C" fn _Znwm(size: usize) -> *mut c_void {
@@ -220,7 +220,7 @@ macro_rules! operator_new_nothrow {
     )*) => { $(
         #[unsafe(no_mangle)]
         pub extern "C" fn $symbol($size: usize, $($align: $type,)? tag: usize) -> *mut c_void {
-            /// Serves what is no hit.
+            /// The slow path.
             #[inline(never)]
             extern "C" fn slow($size: usize, $($align: $type,)? tag: usize) -> *mut c_void {
                 let block: *mut u8 = $alloc;

@@ -102,7 +102,7 @@ unsafe extern "C" fn at_start(
     // The C library, which comes after this, may not know the environment yet.
     // SAFETY: the caller's condition.
     let stats = unsafe { value(environment, STATS) };
-    // SAFETY: as above.
+    // SAFETY: the environment is as the loader hands it over, by the caller's condition.
     let background = unsafe { value(environment, BACKGROUND) };
     match background {
         None | Some(b"" | b"0") => {}

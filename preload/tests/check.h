@@ -44,4 +44,10 @@ static inline struct size_of_process size_of_process(void)
     return found;
 }
 
+// Bytes of memory that the process has. Asking allocates nothing.
+static inline size_t resident(void)
+{
+    return size_of_process().resident;
+}
+
 #endif

@@ -45,15 +45,6 @@ static int at_multiple(const void *at, size_t align)
     return (uintptr_t)at % align == 0;
 }
 
-static size_t resident(void)
-{
-    unsigned long all, here = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    CHECK(file != NULL);
-    CHECK(fscanf(file, "%lu %lu", &all, &here) == 2);
-    fclose(file);
-    return here * (size_t)sysconf(_SC_PAGESIZE);
-}
 
 static void malloc_of_nothing_is_a_block(void)
 {

@@ -49,11 +49,6 @@ static void use(void)
     }
 }
 
-static size_t resident(void)
-{
-    return size_of_process().resident;
-}
-
 static void run(void *(*work)(void *), void *with)
 {
     pthread_t thread;

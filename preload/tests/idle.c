@@ -51,11 +51,6 @@ struct occasion {
 };
 static const struct occasion *at_hand;
 
-static size_t resident(void)
-{
-    return size_of_process().resident;
-}
-
 // What stays, and what may.
 static void at_most(size_t bytes, size_t most)
 {

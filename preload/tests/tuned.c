@@ -21,15 +21,6 @@ int clock_gettime(clockid_t clock, struct timespec *time)
     return 0;
 }
 
-static long resident(void)
-{
-    long all, pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    CHECK(file != NULL && fscanf(file, "%ld %ld", &all, &pages) == 2);
-    fclose(file);
-    return pages / 256;
-}
-
 enum { COUNT = 200000, BYTES = 500 };
 
 static char *block[COUNT];
@@ -37,7 +28,7 @@ static char *block[COUNT];
 // What stays of 95 MiB that were freed, after ten seconds of little activity.
 static long stays(void)
 {
-    long before = resident();
+    long before = resident() / MIB;
     for (int i = 0; i < COUNT; i++) {
         block[i] = malloc(BYTES);
         CHECK(block[i] != NULL);
@@ -50,7 +41,7 @@ static long stays(void)
         for (int k = 0; k < 30000; k++)
             free(malloc(BYTES + k % 7 * 100));
     }
-    return resident() - before;
+    return (long)(resident() / MIB) - before;
 }
 
 static void idle_memory(void)
@@ -60,7 +51,7 @@ static void idle_memory(void)
     CHECK(stays() > 80);
     CHECK(mallopt(M_TRIM_THRESHOLD, 512 << 20) == 1);
     CHECK(stays() < 20);
-    CHECK(resident() > 80);
+    CHECK(resident() / MIB > 80);
     CHECK(mallopt(M_TRIM_THRESHOLD, 1 << 20) == 1);
     CHECK(stays() < 20);
     CHECK(mallopt(M_TRIM_THRESHOLD, 0) == 1);
@@ -116,7 +107,7 @@ static void large_blocks(void)
     // Its memory stays, however long it is not used, and serves the next.
     const size_t large = 200 << 20;
     malloc_trim(0);
-    long none = resident();
+    long none = resident() / MIB;
     char *volatile one = malloc(large);
     CHECK(one != NULL);
     memset(one, 1, large);
@@ -126,7 +117,7 @@ static void large_blocks(void)
         for (int k = 0; k < 100; k++)
             free(malloc(1000));
     }
-    CHECK(resident() - none > 190);
+    CHECK((long)(resident() / MIB) - none > 190);
     char *volatile other = malloc(large);
     CHECK(other == one);
     free(other);

@@ -33,7 +33,8 @@ impl<V: Served> AtUnload for Release<V> {
             Backend::System => {}
             // SAFETY: the caller's conditions.
             Backend::SuperSlab => unsafe { heap::release::<V>() },
-            // SAFETY: as above; what frees by address has desks, and expects no unloading.
+            // SAFETY: the caller's conditions. A variant with desks frees by address, and `prepare_at_start` registers
+            // none such.
             Backend::Central => unsafe { cache::release::<V>() },
         }
     }

@@ -87,9 +87,11 @@ pub(super) fn drain_idle<V: Cached>(cache: &'static Cache, active: ClassIdx) {
     cache.idle_turn.set(turn as u8 + 1);
     let class = ClassIdx::new(turn);
     let demand = cache.demand(class);
-    let lies_aside = !V::COUNTED && cache.is_shut();
-    let newest =
-        if lies_aside { demand.aside.get().cast_const() } else { cache.list(class).newest() };
+    let newest = if cache.lies_aside::<V>() {
+        demand.aside.get().cast_const()
+    } else {
+        cache.list(class).newest()
+    };
     let seen = demand.newest_seen.replace(newest);
     if class != active && seen == newest && !seen.is_null() {
         drain_list::<V>(cache, class);
@@ -103,7 +105,7 @@ pub(super) fn drain_list<V: Cached>(cache: &'static Cache, class: ClassIdx) {
     demand.refill.set(0);
     demand.limit.set(0);
     demand.newest_seen.set(core::ptr::null());
-    let blocks = if !V::COUNTED && cache.is_shut() {
+    let blocks = if cache.lies_aside::<V>() {
         shut::take_all::<V>(cache, class)
     } else if list.len(step) > 0 {
         list.take_all(step)

@@ -267,11 +267,11 @@ pub(crate) fn leave_threads<V: Cached>() {
 /// Threads were left, none is in the variant, and nobody refers to a block of it, or will ask for one. The variant has
 /// no desks.
 pub(crate) unsafe fn release<V: Cached>() {
-    // SAFETY: the caller's condition.
+    // SAFETY: nobody refers to a block, or will ask for one, by the caller's condition.
     unsafe { V::spans().release() };
-    // SAFETY: as above.
+    // SAFETY: nobody will look an address up, by the caller's condition.
     unsafe { registry::release::<V>() };
-    // SAFETY: as above.
+    // SAFETY: threads were left, so no thread has a cache, by the caller's condition.
     unsafe { V::idle().release() };
 }
 

@@ -191,6 +191,11 @@ impl Cache {
         self.is_shut.load(Ordering::Relaxed)
     }
 
+    /// Whether the thread's blocks lie aside (Z3).
+    fn lies_aside<V: Cached>(&self) -> bool {
+        !V::COUNTED && self.is_shut()
+    }
+
     /// Whether an address lies in a SuperSlab, looked up as `free` does.
     #[inline(always)]
     pub(crate) fn finds<V: Shared>(&self, address: usize) -> bool {

@@ -29,15 +29,9 @@ pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> 
         State::Open => refill::<V>(cache, class),
         State::NotYet => match open::<V>() {
             Some(cache) => refill::<V>(cache, class),
-            None => {
-                central::tend_alone::<V>();
-                V::central(class).take_one::<V>(class)
-            }
+            None => take_one::<V>(class),
         },
-        State::Gone => {
-            central::tend_alone::<V>();
-            V::central(class).take_one::<V>(class)
-        }
+        State::Gone => take_one::<V>(class),
     };
     // The kernel refuses: what waits to be used again may be enough.
     let block = block.or_else(|| {
@@ -56,6 +50,12 @@ pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> 
         return unsafe { system::alloc(V::BY_ADDRESS, layout) };
     }
     core::ptr::null_mut()
+}
+
+/// A block for a thread without lists.
+fn take_one<V: Cached>(class: ClassIdx) -> Option<NonNull<Block>> {
+    central::tend_alone::<V>();
+    V::central(class).take_one::<V>(class)
 }
 
 fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<Block>> {

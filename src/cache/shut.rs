@@ -23,7 +23,7 @@
 //! Z3  While lists that are not counted plainly are shut, each of them is closed, `aside` leads to its blocks, and its
 //!     `beyond` says how many.
 //!
-//! Never: takes a lock.
+//! Never: takes a lock but that of the idle caches, for a moment, and where lists are counted plainly.
 
 use super::{Cache, Cached, step};
 use crate::base::ClassIdx;
@@ -62,7 +62,7 @@ pub(super) fn is_turn(cache: &Cache) -> bool {
 
 /// Whether a block that is freed to a shut list need look no further.
 pub(super) fn takes_at_once<V: Cached>(cache: &Cache) -> bool {
-    if V::COUNTED || !cache.is_shut() {
+    if !cache.lies_aside::<V>() {
         return false;
     }
     let frees = cache.frees.get();
@@ -70,7 +70,7 @@ pub(super) fn takes_at_once<V: Cached>(cache: &Cache) -> bool {
     frees < FREES
 }
 
-/// Shuts another thread's lists, which are counted plainly, without its doing: it opens them itself.
+/// Shuts lists that are counted plainly, a thread's own or another's, which opens them itself.
 pub(super) fn shut_from_afar<V: Cached>(cache: &'static Cache) {
     if cache.is_shut() {
         return;
@@ -84,11 +84,11 @@ fn shut<V: Cached>(cache: &'static Cache) {
     if cache.is_shut() {
         return;
     }
+    if V::COUNTED {
+        return shut_from_afar::<V>(cache);
+    }
     // ORDERING: relaxed, here and below: see `Cache::is_shut`.
     cache.is_shut.store(true, Ordering::Relaxed);
-    if V::COUNTED {
-        return V::set_quick(cache, false);
-    }
     for class in ClassIdx::all(V::CLASSES.count()) {
         cache.demand(class).aside.set(cache.list(class).shut(step::<V>(class)));
     }

@@ -101,6 +101,15 @@ impl Kept {
                 return;
             }
         }
+        // SAFETY: the caller's condition.
+        unsafe { self.retain(start, bytes) };
+    }
+
+    /// Gives a range's memory back, and remembers its addresses.
+    ///
+    /// # Safety
+    /// As for [`let_go`](Self::let_go).
+    pub(super) unsafe fn retain(&self, start: NonNull<u8>, bytes: usize) {
         // SAFETY: the caller's condition. Where the kernel keeps the memory, since the program has locked it, the range
         // cannot be taken for zero: it is lost.
         if unsafe { pages::purge(start, bytes) } {

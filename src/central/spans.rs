@@ -251,7 +251,7 @@ impl Spans {
         // SAFETY: the caller's condition.
         if is_crowded || !unsafe { pages::unmap(start, bytes) } {
             // SAFETY: the caller's condition; where the kernel refused, the range is as it was.
-            self.lock.with(|| unsafe { self.kept.let_go(start, bytes) });
+            self.lock.with(|| unsafe { self.kept.retain(start, bytes) });
         }
     }
 
