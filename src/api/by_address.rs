@@ -2,7 +2,7 @@
 
 use super::dispatch::Served;
 use crate::base::{ClassIdx, SLOT_BYTES};
-use crate::cache::{self, AtDesk};
+use crate::cache::{self, Addressed};
 use crate::central::Usage;
 use crate::heap;
 use crate::registry;
@@ -75,7 +75,7 @@ pub trait ByAddress: Copy + 'static {
     fn usage() -> Usage;
 }
 
-impl<V: Served + AtDesk> ByAddress for V {
+impl<V: Served + Addressed> ByAddress for V {
     #[inline(always)]
     fn quick(size: usize) -> *mut u8 {
         match V::BACKEND {

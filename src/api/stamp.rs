@@ -5,9 +5,8 @@
 
 use super::dispatch;
 use super::unload::prepare_at_start;
-use crate::base::MAX_CLASSES;
-use crate::cache::{Cache, Cached, CloseCache, Idle};
-use crate::central::{Central, Parked, Records, Shared, Spans};
+use crate::cache::{Cached, CloseCache, Idle, ThreadCache};
+use crate::central::{Arena, Parked, Records, Shared, Spans};
 use crate::heap::{GiveUpHeap, Heap, Heaps, Hosted};
 use crate::pool::{Pool, Pooled};
 use crate::registry::{ClassMap, Directory, HashTable, Map, Registered};
@@ -56,10 +55,10 @@ macro_rules! stamp_face {
     ($type:ident $knobs:ident $id:literal $parent:expr, $doc:literal;) => {
         /// Whether the build has a face.
         pub(super) const HAS_FACE: bool = true;
-        use crate::cache::{AtDesk, Desk};
+        use crate::cache::AddressTables;
         use crate::sys::tls::exec_slot;
         stamp_type! {
-            exec_slot, stamp_desk, $type, $id, $parent, $doc,
+            exec_slot, stamp_tables, $type, $id, $parent, $doc,
             true,
             // Lists in the slot would be more than a shared library may have there.
             Knobs { thread_slot: Slot::Pointer, ..values::$knobs }
@@ -104,12 +103,12 @@ macro_rules! stamp_type {
             $slot!([<$type:snake:upper _LOCAL>]: Heap = [<$type:snake:upper _NOT_YET>]);
 
             // The central backend's.
-            static [<$type:snake:upper _CENTRALS>]: [Central; MAX_CLASSES] = [const { Central::new() }; MAX_CLASSES];
+            static [<$type:snake:upper _ARENAS>]: [Arena; <$type as Chosen>::ARENAS] = [const { Arena::new() }; <$type as Chosen>::ARENAS];
             static [<$type:snake:upper _PARKED>]: Parked = Parked::new();
             static [<$type:snake:upper _SPANS>]: Spans = Spans::new();
             static [<$type:snake:upper _CLASS_MAP>]: ClassMap = ClassMap::new();
             static [<$type:snake:upper _RECORDS>]: Records = Records::new();
-            static [<$type:snake:upper _IDLE>]: Idle = Idle::new();
+            static [<$type:snake:upper _IDLE>]: Idle<<$type as Cached>::Tables> = Idle::new();
             static [<$type:snake:upper _CACHE_HOOK>]: ExitHook<CloseCache<$type>> = ExitHook::new();
             static [<$type:snake:upper _COUNTERS>]: Counters = Counters::new();
 
@@ -165,8 +164,8 @@ macro_rules! stamp_type {
 
             impl Shared for $type {
                 #[inline(always)]
-                fn centrals() -> &'static [Central; MAX_CLASSES] {
-                    &[<$type:snake:upper _CENTRALS>]
+                fn arenas() -> &'static [Arena] {
+                    &[<$type:snake:upper _ARENAS>]
                 }
                 fn parked() -> &'static Parked {
                     &[<$type:snake:upper _PARKED>]
@@ -228,79 +227,71 @@ macro_rules! stamp_type {
 macro_rules! stamp_cache {
     ($type:ident) => {
         paste::paste! {
-            static [<$type:snake:upper _CLOSED>]: Cache = Cache::not_yet(false);
-            static [<$type:snake:upper _GONE>]: Cache = Cache::gone(false);
-            thread_slot!([<$type:snake:upper _CACHE>]: Cache = [<$type:snake:upper _CLOSED>]);
-            thread_place!([<$type:snake:upper _INLINE>], [<$type:snake _inline>]: Cache = Cache::not_yet(false));
+            static [<$type:snake:upper _CLOSED>]: ThreadCache<()> = ThreadCache::not_yet(());
+            static [<$type:snake:upper _GONE>]: ThreadCache<()> = ThreadCache::gone(());
+            thread_slot!([<$type:snake:upper _CACHE>]: ThreadCache<()> = [<$type:snake:upper _CLOSED>]);
+            thread_place!([<$type:snake:upper _INLINE>], [<$type:snake _inline>]: ThreadCache<()> = ThreadCache::not_yet(()));
 
             impl Cached for $type {
+                type Tables = ();
                 #[inline(always)]
-                fn cache() -> &'static Cache {
+                fn cache() -> &'static ThreadCache<()> {
                     match Self::THREAD_SLOT {
                         Slot::Inline => [<$type:snake _inline>](),
                         Slot::Pointer => [<$type:snake:upper _CACHE>].get(),
                     }
                 }
-                fn set_cache(cache: &'static Cache) {
+                fn set_cache(cache: &'static ThreadCache<()>) {
                     if Self::THREAD_SLOT == Slot::Pointer {
                         [<$type:snake:upper _CACHE>].set(cache);
                     }
                 }
-                fn gone() -> &'static Cache {
+                fn gone() -> &'static ThreadCache<()> {
                     &[<$type:snake:upper _GONE>]
                 }
-                fn idle() -> &'static Idle {
+                fn idle() -> &'static Idle<Self::Tables> {
                     &[<$type:snake:upper _IDLE>]
                 }
                 fn hook() -> &'static ExitHook<CloseCache<Self>> {
                     &[<$type:snake:upper _CACHE_HOOK>]
                 }
-                fn new_cache() -> Option<&'static Cache> {
-                    pages::leaked(Cache::not_yet(false))
+                fn new_cache() -> Option<&'static ThreadCache<()>> {
+                    pages::leaked(ThreadCache::not_yet(()))
                 }
             }
         }
     };
 }
 
-/// Stamps a thread's desk, which the slot points to.
-#[allow(unused_macros, reason = "a build without a face has no desks")]
-macro_rules! stamp_desk {
+/// Stamps a thread's lists with the tables that lead to them, which the slot points to.
+#[allow(unused_macros, reason = "a build without a face has no tables")]
+macro_rules! stamp_tables {
     ($type:ident) => {
         paste::paste! {
-            static [<$type:snake:upper _CLOSED>]: Desk = Desk::not_yet::<$type>();
-            static [<$type:snake:upper _GONE>]: Desk = Desk::gone::<$type>();
-            exec_slot!([<$type:snake:upper _DESK>]: Desk = [<$type:snake:upper _CLOSED>]);
+            static [<$type:snake:upper _CLOSED>]: ThreadCache<AddressTables> = ThreadCache::not_yet(AddressTables::new::<$type>());
+            static [<$type:snake:upper _GONE>]: ThreadCache<AddressTables> = ThreadCache::gone(AddressTables::new::<$type>());
+            exec_slot!([<$type:snake:upper _CACHE>]: ThreadCache<AddressTables> = [<$type:snake:upper _CLOSED>]);
 
             impl Cached for $type {
+                type Tables = AddressTables;
                 #[inline(always)]
-                fn cache() -> &'static Cache {
-                    &Self::desk().cache
+                fn cache() -> &'static ThreadCache<AddressTables> {
+                    [<$type:snake:upper _CACHE>].get()
                 }
-                fn set_cache(cache: &'static Cache) {
-                    [<$type:snake:upper _DESK>].set(Desk::of(cache));
+                fn set_cache(cache: &'static ThreadCache<AddressTables>) {
+                    [<$type:snake:upper _CACHE>].set(cache);
                 }
-                fn gone() -> &'static Cache {
-                    [<$type:snake:upper _GONE>].exposed()
+                fn gone() -> &'static ThreadCache<AddressTables> {
+                    &[<$type:snake:upper _GONE>]
                 }
-                fn idle() -> &'static Idle {
+                fn idle() -> &'static Idle<Self::Tables> {
                     &[<$type:snake:upper _IDLE>]
                 }
                 fn hook() -> &'static ExitHook<CloseCache<Self>> {
                     &[<$type:snake:upper _CACHE_HOOK>]
                 }
-                fn set_quick(cache: &'static Cache, quick: bool) {
-                    Desk::of(cache).set_quick::<Self>(quick);
-                }
-                fn new_cache() -> Option<&'static Cache> {
-                    pages::leaked(Desk::not_yet::<Self>()).map(Desk::exposed)
-                }
-            }
-
-            impl AtDesk for $type {
-                #[inline(always)]
-                fn desk() -> &'static Desk {
-                    [<$type:snake:upper _DESK>].get()
+                fn new_cache() -> Option<&'static ThreadCache<AddressTables>> {
+                    pages::leaked(ThreadCache::not_yet(AddressTables::new::<Self>()))
                 }
             }
         }

@@ -33,7 +33,7 @@ impl<V: Served> AtUnload for Release<V> {
             Backend::System => {}
             // SAFETY: the caller's conditions.
             Backend::SuperSlab => unsafe { heap::release::<V>() },
-            // SAFETY: the caller's conditions. A variant with desks frees by address, and `prepare_at_start` registers
+            // SAFETY: the caller's conditions. A variant with tables frees by address, and `prepare_at_start` registers
             // none such.
             Backend::Central => unsafe { cache::release::<V>() },
         }

@@ -20,6 +20,9 @@ pub(crate) const MAX_SLOTS: usize = 32;
 /// Upper bound of size classes; a power of two, so that [`ClassIdx::index`] needs no check.
 pub(crate) const MAX_CLASSES: usize = 64;
 
+/// Upper bound of arenas; a power of two, so that [`ArenaIdx::index`] needs no check.
+pub(crate) const MAX_ARENAS: usize = 64;
+
 /// Size of a page, the least that the kernel gives or takes back: 4 KiB.
 pub(crate) const PAGE_LG: u32 = 12;
 pub(crate) const PAGE_BYTES: usize = 1 << PAGE_LG;
@@ -56,6 +59,26 @@ impl ClassIdx {
     #[inline]
     pub(crate) fn all(count: usize) -> impl Iterator<Item = Self> {
         (0..count.min(MAX_CLASSES)).map(Self::new)
+    }
+}
+
+/// Index of an arena, below [`MAX_ARENAS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ArenaIdx(u8);
+
+impl ArenaIdx {
+    /// The arena of threads that have none of their own.
+    pub(crate) const FIRST: Self = Self(0);
+
+    /// The arena of this number.
+    #[inline]
+    pub(crate) const fn new(index: usize) -> Self {
+        Self((index % MAX_ARENAS) as u8)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize % MAX_ARENAS
     }
 }
 

@@ -4,15 +4,15 @@
 //! a lookup says.
 
 use super::alloc::{alloc, alloc_zeroed};
-use super::desk::{COUNTS, Desk};
 use super::drain::overflow_cold;
 use super::free::free as free_by_layout;
 use super::large::{give_own, large_free};
-use super::{Cached, audit};
+use super::tables::{AddressTables, COUNTS};
+use super::{Cached, audit, shut};
 use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES};
 use crate::central::{Moved, own_resize};
 use crate::chunk::Chunk;
-use crate::list::{Block, Step};
+use crate::list::FreeBlock;
 use crate::registry::class_at;
 use crate::sys::fatal::fatal;
 use crate::sys::next;
@@ -21,11 +21,9 @@ use crate::variant::Foreign;
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
-/// A variant whose threads have desks.
-pub(crate) trait AtDesk: Cached {
-    /// This thread's desk, or the placeholder that stands for one.
-    fn desk() -> &'static Desk;
-}
+/// A variant whose threads have tables that lead from an address to a list.
+pub(crate) trait Addressed: Cached<Tables = AddressTables> {}
+impl<V: Cached<Tables = AddressTables>> Addressed for V {}
 
 /// What begins at an address.
 pub(crate) enum Found {
@@ -41,27 +39,27 @@ pub(crate) enum Found {
 
 /// A block of `size` bytes, aligned to 16, if the thread has one at hand; null says no more than that it has not.
 #[inline(always)]
-pub(crate) fn quick<V: AtDesk>(size: usize) -> *mut u8 {
+pub(crate) fn quick<V: Addressed>(size: usize) -> *mut u8 {
     if !V::COUNTED {
         return ptr::null_mut();
     }
-    let desk = V::desk();
-    let Some(place) = desk.place_for(size) else { return ptr::null_mut() };
+    let cache = V::cache();
+    let Some(place) = cache.place_for(size) else { return ptr::null_mut() };
     // SAFETY: a place of a class.
-    let list = unsafe { desk.list_at(place) };
-    let Some(block) = list.pop_counted() else { return ptr::null_mut() };
-    block.as_ptr().cast()
+    let list = unsafe { cache.list_at(place) };
+    let Some(block) = list.pop() else { return ptr::null_mut() };
+    block.into_start().as_ptr()
 }
 
 /// A block of `size` bytes, aligned to 16, or null when memory is exhausted.
-pub(crate) fn malloc<V: AtDesk>(size: usize) -> *mut u8 {
-    // Of the sizes that a desk has no places for, most are in a class.
+pub(crate) fn malloc<V: Addressed>(size: usize) -> *mut u8 {
+    // Of the sizes that the tables have no places for, most are in a class.
     if V::COUNTED
-        && !V::desk().cache.is_shut()
+        && (!V::cache().is_shut() || shut::serves_at_once(V::cache()))
         && let Some(class) = V::CLASSES.class_of(size.max(16))
-        && let Some(block) = V::desk().cache.list(class).pop_counted()
+        && let Some(block) = V::cache().list(class).pop()
     {
-        return block.as_ptr().cast();
+        return block.into_start().as_ptr();
     }
     let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
     // SAFETY: the size is above 0.
@@ -69,14 +67,14 @@ pub(crate) fn malloc<V: AtDesk>(size: usize) -> *mut u8 {
 }
 
 /// A block of `size` bytes, aligned to 16, zero to the end of what [`usable_size`] says; or null.
-pub(crate) fn zeroed<V: AtDesk>(size: usize) -> *mut u8 {
+pub(crate) fn zeroed<V: Addressed>(size: usize) -> *mut u8 {
     if V::COUNTED
-        && let Some(place) = V::desk().place_for(size)
+        && let Some(place) = V::cache().place_for(size)
         // SAFETY: a place of a class, or 0, where no block is.
-        && let Some(block) = unsafe { V::desk().list_at(place) }.pop_counted()
+        && let Some(block) = unsafe { V::cache().list_at(place) }.pop()
         && let Some(class) = class_at(place)
     {
-        let block = block.as_ptr().cast::<u8>();
+        let block = block.into_start().as_ptr();
         // SAFETY: a block of the class has that many bytes, and is nobody's yet.
         unsafe { block.write_bytes(0, V::CLASSES.block_bytes(class)) };
         return block;
@@ -86,7 +84,7 @@ pub(crate) fn zeroed<V: AtDesk>(size: usize) -> *mut u8 {
 
 #[cold]
 #[inline(never)]
-fn zeroed_cold<V: AtDesk>(size: usize) -> *mut u8 {
+fn zeroed_cold<V: Addressed>(size: usize) -> *mut u8 {
     let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
     // SAFETY: the size is above 0.
     unsafe { alloc_zeroed::<V>(layout) }
@@ -98,29 +96,28 @@ fn zeroed_cold<V: AtDesk>(size: usize) -> *mut u8 {
 /// `block` is null, or a block that this variant or another allocator handed out, and which is the caller's to
 /// free.
 #[inline(always)]
-pub(crate) unsafe fn free<V: AtDesk>(block: *mut u8) {
+pub(crate) unsafe fn free<V: Addressed>(block: *mut u8) {
     if !V::COUNTED {
         // SAFETY: the caller's condition.
         return unsafe { free_found::<V>(block) };
     }
-    let desk = V::desk();
+    let cache = V::cache();
     // SAFETY: the address of a block, or 0, is below 2^47.
-    let place = unsafe { desk.leaves.place(block.addr()) };
+    let place = unsafe { cache.tables.leaves.place(block.addr()) };
     if let Some(class) = class_at(place).filter(|_| cfg!(debug_assertions)) {
-        audit::freed::<V>(&desk.cache, class, block.addr());
+        audit::freed::<V>(cache, class, block.addr());
     }
-    // SAFETY: the counts of lists at places are the desk's, 16 bytes each.
-    if unsafe { count_up::<COUNTS>(ptr::from_ref(desk).cast(), place) } {
+    // SAFETY: the counts of lists at places are the cache's, 16 bytes each.
+    if unsafe { count_up::<COUNTS>(ptr::from_ref(cache).cast(), place) } {
         // SAFETY: the caller's condition; it has been counted.
         return unsafe { free_cold::<V>(block) };
     }
     // SAFETY: what the map says is a class's place.
-    let list = unsafe { desk.list_at(place) };
+    let list = unsafe { cache.list_at(place) };
     // SAFETY: a block of a class is not null: slot 0 of the address space is none.
-    let block = unsafe { NonNull::new_unchecked(block.cast::<Block>()) };
-    // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to
-    // have it; it has been counted.
-    unsafe { list.link(block) };
+    let start = unsafe { NonNull::new_unchecked(block) };
+    // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to have it (FB1).
+    list.push_counted(unsafe { FreeBlock::new(start) });
 }
 
 /// Frees what is no block of a class, as far as the thread knows, or where the list needs a look.
@@ -129,28 +126,28 @@ pub(crate) unsafe fn free<V: AtDesk>(block: *mut u8) {
 /// As for [`free`]; and it has been counted, in vain.
 #[cold]
 #[inline(never)]
-unsafe fn free_cold<V: AtDesk>(block: *mut u8) {
-    let desk = V::desk();
+unsafe fn free_cold<V: Addressed>(block: *mut u8) {
+    let cache = V::cache();
     // SAFETY: as in `free`.
-    let place = unsafe { desk.leaves.place(block.addr()) };
+    let place = unsafe { cache.tables.leaves.place(block.addr()) };
     let Some(class) = class_at(place) else {
         // SAFETY: place 0 is that of a list.
-        let none = unsafe { desk.list_at(place) };
-        none.undo_push(Step::Plain(0));
+        let none = unsafe { cache.list_at(place) };
+        none.undo_push();
         // SAFETY: the caller's condition.
         return unsafe { free_found::<V>(block) };
     };
     // SAFETY: a block of a class is not null.
-    let block = unsafe { NonNull::new_unchecked(block.cast::<Block>()) };
-    // SAFETY: the block is free now, of this class, in no list and the caller's.
-    unsafe { overflow_cold::<V>(block, class) };
+    let start = unsafe { NonNull::new_unchecked(block) };
+    // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to have it (FB1).
+    overflow_cold::<V>(unsafe { FreeBlock::new(start) }, class);
 }
 
 /// Frees a block by what a lookup finds.
 ///
 /// # Safety
 /// As for [`free`].
-unsafe fn free_found<V: AtDesk>(block: *mut u8) {
+unsafe fn free_found<V: Addressed>(block: *mut u8) {
     let Some(start) = NonNull::new(block) else { return };
     match find::<V>(block.addr()) {
         // SAFETY: not ours, so the next allocator's; the rest is the caller's word.
@@ -169,16 +166,16 @@ unsafe fn free_found<V: AtDesk>(block: *mut u8) {
     }
 }
 
-/// Has this thread know where the place of an address is, next time; not one that has no desk.
-fn learn<V: AtDesk>(address: usize) {
-    let desk = V::desk();
-    if desk.cache.state.get() == super::State::Open {
-        desk.leaves.learn(V::class_map(), address);
+/// Has this thread know where the place of an address is, next time; not one that has no cache.
+fn learn<V: Addressed>(address: usize) {
+    let cache = V::cache();
+    if cache.state.get() == super::State::Open {
+        cache.tables.leaves.learn(V::class_map(), address);
     }
 }
 
 /// What begins at an address that some allocator handed out. Ours that is no block's is misuse.
-pub(crate) fn find<V: AtDesk>(address: usize) -> Found {
+pub(crate) fn find<V: Addressed>(address: usize) -> Found {
     if V::COUNTED
         && let Some(class) = class_at(V::class_map().place(address))
     {
@@ -207,7 +204,7 @@ pub(crate) fn find<V: AtDesk>(address: usize) -> Found {
 }
 
 /// A layout that only this class serves.
-fn layout_of<V: AtDesk>(class: ClassIdx) -> Layout {
+fn layout_of<V: Addressed>(class: ClassIdx) -> Layout {
     layout(V::CLASSES.block_bytes(class), 1)
 }
 
@@ -225,7 +222,7 @@ const fn layout(bytes: usize, align: usize) -> Layout {
 }
 
 /// Bytes that a block has room for; `None` where it is not ours.
-pub(crate) fn usable_size<V: AtDesk>(address: usize) -> Option<usize> {
+pub(crate) fn usable_size<V: Addressed>(address: usize) -> Option<usize> {
     match find::<V>(address) {
         Found::Block(class) => Some(V::CLASSES.block_bytes(class)),
         Found::Span(slots) => Some(slots * SLOT_BYTES),
@@ -238,7 +235,7 @@ pub(crate) fn usable_size<V: AtDesk>(address: usize) -> Option<usize> {
 ///
 /// # Safety
 /// `block` is one that this variant or another allocator handed out, and the caller's; `new` is above 0.
-pub(crate) unsafe fn realloc<V: AtDesk>(block: *mut u8, new: usize) -> Option<*mut u8> {
+pub(crate) unsafe fn realloc<V: Addressed>(block: *mut u8, new: usize) -> Option<*mut u8> {
     let old = match find::<V>(block.addr()) {
         Found::Foreign => return None,
         Found::Block(class) => layout_of::<V>(class),
@@ -262,7 +259,7 @@ pub(crate) unsafe fn realloc<V: AtDesk>(block: *mut u8, new: usize) -> Option<*m
 ///
 /// # Safety
 /// As for [`realloc`].
-unsafe fn realloc_own<V: AtDesk>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
+unsafe fn realloc_own<V: Addressed>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
     let layout = own_layout(bytes);
     super::large::tend::<V>(true);
     if super::large::is_own(new)

@@ -1,8 +1,8 @@
 //! Allocation: class → the thread's list → pop.
 
+use super::Cached;
 use super::large::{large, large_zeroed};
 use super::refill::refill_cold;
-use super::{Cached, step};
 use crate::base::ClassIdx;
 use crate::sys::next;
 use core::alloc::Layout;
@@ -23,11 +23,11 @@ pub(crate) unsafe fn alloc<V: Cached>(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
         return unsafe { refill_cold::<V>(class, layout) };
     }
-    let Some(block) = cache.list(class).pop(step::<V>(class), V::KEEPS) else {
+    let Some(block) = cache.list(class).pop() else {
         // SAFETY: the caller's condition.
         return unsafe { refill_cold::<V>(class, layout) };
     };
-    block.as_ptr().cast()
+    block.into_start().as_ptr()
 }
 
 /// A block for `layout` that is all zero, or null when memory is exhausted. Where blocks are known by their address

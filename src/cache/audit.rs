@@ -1,20 +1,21 @@
 //! A check of the whole heap, for tests, and of each block that is freed, in checked builds.
 
-use super::{Cache, Cached, State, shut, step};
+use super::{CacheOf, Cached, State, shut};
 use crate::base::{ClassIdx, slots_in};
+use crate::central;
 use crate::chunk::{ALL_SLOTS, Chunk};
 use crate::heap::{Audit, Unsound};
-use crate::list::WindowList;
+use crate::list::FreeList;
 use crate::registry;
 use crate::sys::fatal::fatal;
-use crate::variant::window;
+use crate::variant::least_limit;
 
 /// Nodes of a list that a checked build looks at for a block that is freed twice.
 const LOOKS: u32 = 256;
 
 /// In checked builds: a block that is being freed must be a whole block, of the layout's class, and in use.
 #[inline(always)]
-pub(super) fn freed<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
+pub(super) fn freed<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if cfg!(debug_assertions) {
         freed_cold::<V>(cache, class, address);
     }
@@ -22,14 +23,14 @@ pub(super) fn freed<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
 
 #[cold]
 #[inline(never)]
-fn freed_cold<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
+fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if registry::find::<V>(address).is_none() {
         fatal("free of a block that is not in use:", address);
     }
     // SAFETY: a registered SuperSlab is a chunk, which is mapped.
     let slab = unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address));
     // The lock, since other threads take from and give to the same slab.
-    let what = V::central(class).lock.with(|| match () {
+    let what = central::with_slab::<V, _>(class, slab, || match () {
         () if slab.capacity() == 0 => Some("free of a block that is not in use:"),
         () if slab.class() != class => Some("free with a layout of another size class:"),
         () if !slab.is_start::<V>(address) => Some("free of an address inside a block:"),
@@ -42,7 +43,7 @@ fn freed_cold<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
     let is_open = cache.state.get() == State::Open;
     if is_open
         && !cache.is_shut()
-        && cache.list(class).has(address, LOOKS.max(window::<V>(class)), step::<V>(class))
+        && cache.list(class).has(address, LOOKS.max(least_limit::<V>(class)))
     {
         fatal("double free:", address);
     }
@@ -95,25 +96,30 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
         if !is_sound::<V>(class, list) {
             return Err(Unsound::because("Q2, a parked list"));
         }
-        sum.waiting += list.len(step::<V>(class)) as usize;
+        sum.waiting += list.len() as usize;
+    }
+    for arena in central::used::<V>() {
+        for class in ClassIdx::all(V::CLASSES.count()) {
+            let list = V::central(arena, class);
+            if !list.counts_untidy() {
+                return Err(Unsound::because("what is to be purged is not looked for"));
+            }
+            if !list.sums_up() || !list.is_home::<V>(arena) {
+                return Err(Unsound::because("N4 to N6, slabs are counted"));
+            }
+            sum.waiting += list.waiting_blocks::<V>(class);
+        }
     }
     let cache = V::cache();
     if cache.state.get() == State::Open {
         shut::open::<V>(cache);
     }
     for class in ClassIdx::all(V::CLASSES.count()) {
-        if !V::central(class).counts_untidy() {
-            return Err(Unsound::because("what is to be purged is not looked for"));
-        }
-        if !V::central(class).sums_up() {
-            return Err(Unsound::because("N4 to N6, slabs are counted"));
-        }
-        sum.waiting += V::central(class).waiting_blocks::<V>(class);
         if !is_sound::<V>(class, cache.list(class)) {
             return Err(Unsound::because("W1 or W2, a thread's list"));
         }
         if cache.state.get() == State::Open {
-            sum.listed += cache.list(class).len(step::<V>(class)) as usize;
+            sum.listed += cache.list(class).len() as usize;
         }
     }
     if sum.used < sum.listed + sum.waiting {
@@ -123,9 +129,8 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
 }
 
 /// Whether a list's blocks are of its class, and have left their slabs.
-fn is_sound<V: Cached>(class: ClassIdx, list: &WindowList) -> bool {
-    list.is_sound(step::<V>(class), |block| {
-        let address = block.addr().get();
+fn is_sound<V: Cached>(class: ClassIdx, list: &FreeList) -> bool {
+    list.is_sound(|address| {
         registry::find::<V>(address).is_some() && {
             // SAFETY: a registered SuperSlab is a chunk, which is mapped.
             let chunk = unsafe { Chunk::containing(address) };

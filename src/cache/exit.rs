@@ -4,15 +4,16 @@
 //! behind ours, is not seen to end, and what its lists hold is lost.
 
 use super::drain::drain_list;
-use super::{Cache, Cached, State, fill, shut, step};
-use crate::base::ClassIdx;
+use super::tables::Tables;
+use super::{CacheOf, Cached, State, ThreadCache, fill, shut};
+use crate::base::{ArenaIdx, ClassIdx};
 use crate::central::{self, lock_all, unlock_all};
 use crate::registry;
 use crate::sys::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
 use crate::sys::thread::{self, AtExit};
 use crate::sys::{errno, fork, pages};
-use crate::variant::{Backend, Slot};
+use crate::variant::{Backend, Slot, least_limit};
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
@@ -31,12 +32,12 @@ const fn unpack(word: u64) -> (u32, u32) {
 }
 
 /// Caches that wait for a thread, and what is done once per process.
-pub(crate) struct Idle {
+pub(crate) struct Idle<T> {
     lock: Lock,
     /// The last one that was left. [lock]
-    first: Cell<*const Cache>,
+    first: Cell<*const ThreadCache<T>>,
     /// The last one that was mapped. [lock]
-    made: Cell<*const Cache>,
+    made: Cell<*const ThreadCache<T>>,
     /// The process in which forks are being prepared for; 0 for none yet, or [`PREPARED`]. [shared]
     preparing: AtomicU32,
     /// The thread that does so. [shared]
@@ -48,9 +49,9 @@ pub(crate) struct Idle {
 }
 
 // SAFETY: `first` and `made`, and the links of the caches that they lead to, are touched with the lock held.
-unsafe impl Sync for Idle {}
+unsafe impl<T> Sync for Idle<T> {}
 
-impl Idle {
+impl<T: Tables> Idle<T> {
     pub(crate) const fn new() -> Self {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
@@ -64,7 +65,7 @@ impl Idle {
     }
 
     /// A cache that waits, or a new one; `None` when memory is exhausted.
-    fn take<V: Cached>(&self) -> Option<&'static Cache> {
+    fn take<V: Cached<Tables = T>>(&self) -> Option<&'static CacheOf<V>> {
         let waiting = self.lock.with(|| {
             // SAFETY: null, or a cache that `put` was given, which is never unmapped.
             let cache = unsafe { self.first.get().as_ref() }?;
@@ -88,25 +89,25 @@ impl Idle {
                 // SAFETY: a cache that `take` noted, which is mapped until the line below.
                 self.made.set(unsafe { cache.as_ref() }.next_made.get());
                 // SAFETY: mapped for a cache alone, which nobody refers to, by the caller's condition.
-                unsafe { pages::unmap(cache.cast(), size_of::<Cache>()) };
+                unsafe { pages::unmap(cache.cast(), size_of::<ThreadCache<T>>()) };
             }
         });
     }
 
     /// Runs `action` while no thread's lists are shut from afar.
-    pub(super) fn with_made(&self, action: impl FnOnce()) {
-        self.lock.with(action);
+    pub(super) fn with_made<R>(&self, action: impl FnOnce() -> R) -> R {
+        self.lock.with(action)
     }
 
     /// Shuts the lists of all threads.
-    pub(super) fn shut_others<V: Cached>(&self) {
+    pub(super) fn shut_others<V: Cached<Tables = T>>(&self) {
         if !V::COUNTED {
             return;
         }
         self.lock.with(|| {
             let mut cache = NonNull::new(self.made.get().cast_mut());
             while let Some(made) = cache {
-                // SAFETY: a cache that `take` noted, which is mapped for good where lists are counted plainly.
+                // SAFETY: a cache that `take` noted, which is mapped for good where tables lead to lists.
                 let made = unsafe { made.as_ref() };
                 shut::shut_from_afar::<V>(made);
                 cache = NonNull::new(made.next_made.get().cast_mut());
@@ -133,7 +134,7 @@ impl Idle {
     }
 
     /// Lets a cache wait, which is empty and closed.
-    fn put(&self, cache: &'static Cache) {
+    fn put(&self, cache: &'static ThreadCache<T>) {
         self.lock.with(|| cache.next_idle.set(self.first.replace(cache)));
     }
 }
@@ -141,12 +142,12 @@ impl Idle {
 /// Opens this thread's cache; `None` if it can have none: the system has no room to tell of its end, or
 /// memory is exhausted.
 #[cold]
-pub(super) fn open<V: Cached>() -> Option<&'static Cache> {
+pub(super) fn open<V: Cached>() -> Option<&'static CacheOf<V>> {
     // Freeing may have brought the thread here.
     errno::kept(open_anyhow::<V>)
 }
 
-fn open_anyhow<V: Cached>() -> Option<&'static Cache> {
+fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
     prepare_for_forks::<V>();
     // Preparing may have allocated.
     let cache = V::cache();
@@ -162,10 +163,11 @@ fn open_anyhow<V: Cached>() -> Option<&'static Cache> {
     };
     V::set_cache(cache);
     cache.asks.set(false);
+    cache.arena.set(V::idle().with_made(central::join::<V>));
     for class in ClassIdx::all(V::CLASSES.count()) {
-        cache.list(class).open(step::<V>(class));
+        cache.list(class).open(least_limit::<V>(class));
     }
-    V::parked().take::<V>(&cache.lists, |class, limit| cache.demand(class).limit.set(limit));
+    V::parked().take::<V>(&cache.lists);
     // Before the hook: arming it may allocate, with this very variant as the program's allocator.
     cache.state.set(State::Open);
     if V::hook().arm(cache) {
@@ -182,24 +184,25 @@ fn open_anyhow<V: Cached>() -> Option<&'static Cache> {
 pub(crate) struct CloseCache<V>(PhantomData<V>);
 
 impl<V: Cached> AtExit for CloseCache<V> {
-    type Value = Cache;
+    type Value = CacheOf<V>;
 
-    fn run(cache: &'static Cache) {
+    fn run(cache: &'static CacheOf<V>) {
         close::<V>(cache);
     }
 }
 
 /// Parks the lists, or gives back all blocks, and closes the cache. One that the slot points to waits for another
 /// thread.
-pub(super) fn close<V: Cached>(cache: &'static Cache) {
+pub(super) fn close<V: Cached>(cache: &'static CacheOf<V>) {
     // First, so that what is parked or given back knows the time.
     central::tend::<V>(&cache.asks);
     shut::open::<V>(cache);
-    V::parked().park::<V>(&cache.lists, |class| cache.demand(class).limit.get());
+    V::parked().park::<V>(&cache.lists);
     for class in ClassIdx::all(V::CLASSES.count()) {
         drain_list::<V>(cache, class);
-        cache.list(class).close(step::<V>(class));
+        cache.list(class).close();
     }
+    V::idle().with_made(|| central::leave::<V>(cache.arena.replace(ArenaIdx::FIRST)));
     match V::THREAD_SLOT {
         Slot::Inline => cache.state.set(State::Gone),
         Slot::Pointer => {
@@ -264,8 +267,8 @@ pub(crate) fn leave_threads<V: Cached>() {
 /// not know.
 ///
 /// # Safety
-/// Threads were left, none is in the variant, and nobody refers to a block of it, or will ask for one. The variant has
-/// no desks.
+/// Threads were left, none is in the variant, and nobody refers to a block of it, or will ask for one. The variant's
+/// caches have no tables.
 pub(crate) unsafe fn release<V: Cached>() {
     // SAFETY: nobody refers to a block, or will ask for one, by the caller's condition.
     unsafe { V::spans().release() };

@@ -7,6 +7,8 @@
 
 use super::exit::{close, prepare_for_forks};
 use super::{Cached, State};
+use crate::base::ClassIdx;
+use crate::list::FreeBlock;
 use core::ptr::NonNull;
 
 /// Has this thread's blocks, and those of threads that come to allocate, be filled with a byte; 0 for none.
@@ -24,6 +26,15 @@ pub(crate) fn fill_with<V: Cached>(byte: u8) {
 /// Whether threads that come to allocate are to have no lists.
 pub(super) fn fills<V: Cached>() -> bool {
     V::BY_ADDRESS && V::spans().tuning.filler() != 0
+}
+
+/// A block that is freed, filled if it is to be.
+pub(super) fn wiped<V: Cached>(block: FreeBlock, class: ClassIdx) -> FreeBlock {
+    let start = block.into_start();
+    // SAFETY: a block of the class, which was in the caller's hands alone (FB1).
+    unsafe { wipe::<V>(start, V::CLASSES.block_bytes(class)) };
+    // SAFETY: the block that was taken out of the caller's hands above.
+    unsafe { FreeBlock::new(start) }
 }
 
 /// Fills a block that is freed, if it is to be.

@@ -3,10 +3,10 @@
 //! The layout says the class. Where blocks of the system's malloc may come along, a lookup tells them apart;
 //! `free_by = "layout"` goes without.
 
+use super::Cached;
 use super::drain::overflow_cold;
 use super::large::large_free;
-use super::{Cached, step};
-use crate::list::Block;
+use crate::list::FreeBlock;
 use crate::sys::system;
 use crate::variant::FreeBy;
 use core::alloc::Layout;
@@ -29,11 +29,10 @@ pub(crate) unsafe fn free<V: Cached>(block: *mut u8, layout: Layout) {
     }
     super::audit::freed::<V>(cache, class, block.addr());
     // SAFETY: a live block is not null.
-    let block = unsafe { NonNull::new_unchecked(block.cast::<Block>()) };
-    // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to
-    // have it.
-    if !unsafe { cache.list(class).push(block, step::<V>(class), V::KEEPS) } {
-        // SAFETY: as above; it was not pushed.
-        unsafe { overflow_cold::<V>(block, class) };
+    let start = unsafe { NonNull::new_unchecked(block) };
+    // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to have it (FB1).
+    let block = unsafe { FreeBlock::new(start) };
+    if let Err(block) = cache.list(class).push(block, V::SHARED) {
+        overflow_cold::<V>(block, class);
     }
 }

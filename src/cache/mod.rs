@@ -32,8 +32,6 @@
 mod address;
 mod alloc;
 mod audit;
-#[allow(dead_code, reason = "a build without a face has no desks")]
-mod desk;
 mod drain;
 mod exit;
 mod fill;
@@ -42,25 +40,27 @@ mod large;
 mod realloc;
 mod refill;
 mod shut;
+#[allow(dead_code, reason = "a build without a face has no tables")]
+mod tables;
 mod trim;
 
 pub(crate) use address::{
-    AtDesk, free as free_at, malloc, quick, realloc as realloc_at, usable_size, zeroed,
+    Addressed, free as free_at, malloc, quick, realloc as realloc_at, usable_size, zeroed,
 };
 pub(crate) use alloc::{alloc, alloc_zeroed};
 pub(crate) use audit::audit;
-#[allow(unused_imports, reason = "a build without a face has no desks")]
-pub(crate) use desk::Desk;
 pub(crate) use exit::{CloseCache, Idle, leave_threads, prepare_at_start, release};
 #[allow(unused_imports, reason = "a build without a face has no mallopt")]
 pub(crate) use fill::fill_with;
 pub(crate) use free::free;
 pub(crate) use realloc::realloc;
+#[allow(unused_imports, reason = "a build without a face has no tables")]
+pub(crate) use tables::{AddressTables, Tables};
 pub(crate) use trim::{purge, trim};
 
-use crate::base::{ClassIdx, MAX_CLASSES};
-use crate::central::{Shared, Usage};
-use crate::list::{Block, Step, WindowList};
+use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
+use crate::central::{self, Me, Shared, Usage};
+use crate::list::FreeList;
 use crate::registry::{self, Hint};
 use crate::sys::atomic::{AtomicBool, Ordering};
 use crate::sys::thread::ExitHook;
@@ -77,88 +77,97 @@ pub(crate) enum State {
     Gone,
 }
 
-/// One thread's lists. [owner], but for what says otherwise; placeholders are shared, and only read.
+/// One thread's lists, and what leads to them. [owner], but for what says otherwise; placeholders are shared, and nothing
+/// of them is written but the counts of closed lists.
 #[repr(C, align(64))]
-pub(crate) struct Cache {
+pub(crate) struct ThreadCache<T> {
+    /// What leads from an address or a size to a list, where the face needs that.
+    tables: T,
     /// Hot.
-    lists: [WindowList; MAX_CLASSES],
-    /// What a list may hold, and how it fared, for the slow paths.
+    lists: [FreeList; MAX_CLASSES],
+    /// What is asked of each list, for the slow paths.
     demands: [Demand; MAX_CLASSES],
     state: Cell<State>,
-    /// Whether the lists are shut (Z3). Where they are counted plainly, other threads shut them, too. [shared]
+    /// Whether the lists are shut (Z3). Where tables lead to them, other threads shut them, too. [shared]
     is_shut: AtomicBool,
     /// Whether the thread is looking at the clock.
     asks: Cell<bool>,
     /// Blocks freed the slow way since the clock was looked at.
     frees: Cell<u32>,
+    /// Allocations from shut lists until the clock is looked at, and how many there were between the last two looks.
+    until_look: Cell<u8>,
+    between_looks: Cell<u8>,
     /// Allocations from shut lists until an idle one is looked for.
     until_turn: Cell<u8>,
     /// The list that is looked at for idleness next.
     idle_turn: Cell<u8>,
+    /// The arena that the thread takes small blocks from and brings them home to.
+    arena: Cell<ArenaIdx>,
     /// The SuperSlab found last, for the registries that look for it.
     hint: Hint,
     /// Link in the stack of caches that wait for a thread.
-    next_idle: Cell<*const Cache>,
+    next_idle: Cell<*const Self>,
     /// Link in the stack of all caches that were mapped.
-    next_made: Cell<*const Cache>,
+    next_made: Cell<*const Self>,
 }
+
+/// A variant's.
+pub(crate) type CacheOf<V> = ThreadCache<<V as Cached>::Tables>;
 
 /// How much a list is asked for.
 struct Demand {
-    /// Blocks that it may hold; 0 before the first refill.
-    limit: Cell<u32>,
     /// Blocks that the last refill asked for; the next asks for twice as many.
     refill: Cell<u32>,
-    /// Its newest block when it was last looked at for idleness.
-    newest_seen: Cell<*const Block>,
-    /// Its newest block while the lists are shut.
-    aside: Cell<*mut Block>,
+    /// Its newest block when it was last looked at for idleness; 0 for none.
+    newest_seen: Cell<usize>,
+    /// Its blocks while it is shut.
+    aside: FreeList,
 }
 
-const _: () = assert!(offset_of!(Cache, lists) == 0, "the hottest first");
+const _: () = assert!(offset_of!(ThreadCache<()>, lists) == 0, "the hottest first");
 
-// SAFETY: a cache is touched by its thread only, but for `is_shut`, which is atomic, and the links, under a lock; and
-// changes threads through the stack of idle ones, under that lock. The placeholders' lists are closed, and a list that is closed is not written to where it is
-// shared (`keeps`), or its count alone, as by atomics, where it is counted plainly (`count_up`); nor is anything
-// else of a placeholder, but the hint, which is atomic.
-unsafe impl Sync for Cache {}
+// SAFETY: a cache is touched by its thread only, but for its tables, which are `Sync`, `is_shut`, which is atomic, and the
+// links, under a lock; and changes threads through the stack of idle ones, under that lock. The placeholders' lists are
+// closed, and of a closed list that is shared only the count is written, as by atomics (W3); nor is anything else of a
+// placeholder written, but the hint, which is atomic.
+unsafe impl<T: Sync> Sync for ThreadCache<T> {}
 
 /// A variant with its threads' caches.
 pub(crate) trait Cached: Shared {
+    /// What its face adds to a cache.
+    type Tables: Tables;
     /// This thread's cache, or the placeholder that stands for one.
-    fn cache() -> &'static Cache;
+    fn cache() -> &'static CacheOf<Self>;
     /// Makes the slot point elsewhere, where it points.
-    fn set_cache(cache: &'static Cache);
+    fn set_cache(cache: &'static CacheOf<Self>);
     /// The placeholder of threads that have had theirs, where the slot points.
-    fn gone() -> &'static Cache;
+    fn gone() -> &'static CacheOf<Self>;
     /// Caches that wait for a thread, where the slot points.
-    fn idle() -> &'static Idle;
+    fn idle() -> &'static Idle<Self::Tables>;
     /// Tells of a thread's end.
     fn hook() -> &'static ExitHook<CloseCache<Self>>;
-    /// Has sizes lead to a thread's lists without a look at the clock, or not: where the lists are counted plainly.
-    fn set_quick(_cache: &'static Cache, _quick: bool) {}
     /// One more cache, closed, in pages of its own; `None` when memory is exhausted.
-    fn new_cache() -> Option<&'static Cache>;
+    fn new_cache() -> Option<&'static CacheOf<Self>>;
 
-    /// Whether a closed list may be shared, and so must not be written to.
-    const KEEPS: bool = matches!(Self::THREAD_SLOT, Slot::Pointer);
+    /// Whether a closed list may be shared, and so must not be written to but atomically.
+    const SHARED: bool = matches!(Self::THREAD_SLOT, Slot::Pointer);
 }
 
-impl Cache {
-    const fn new(state: State, counted: bool) -> Self {
+impl<T> ThreadCache<T> {
+    const fn new(state: State, tables: T) -> Self {
         Self {
-            lists: if counted {
-                [const { WindowList::closed(true) }; MAX_CLASSES]
-            } else {
-                [const { WindowList::closed(false) }; MAX_CLASSES]
-            },
+            tables,
+            lists: [const { FreeList::closed() }; MAX_CLASSES],
             demands: [const { Demand::new() }; MAX_CLASSES],
             state: Cell::new(state),
             is_shut: AtomicBool::new(false),
             asks: Cell::new(false),
             frees: Cell::new(0),
+            until_look: Cell::new(0),
+            between_looks: Cell::new(0),
             until_turn: Cell::new(0),
             idle_turn: Cell::new(0),
+            arena: Cell::new(ArenaIdx::FIRST),
             hint: Hint::new(),
             next_idle: Cell::new(ptr::null()),
             next_made: Cell::new(ptr::null()),
@@ -166,18 +175,23 @@ impl Cache {
     }
 
     /// What a thread starts out with.
-    pub(crate) const fn not_yet(counted: bool) -> Self {
-        Self::new(State::NotYet, counted)
+    pub(crate) const fn not_yet(tables: T) -> Self {
+        Self::new(State::NotYet, tables)
     }
 
     /// Stands for the cache of a thread whose end has been seen.
-    pub(crate) const fn gone(counted: bool) -> Self {
-        Self::new(State::Gone, counted)
+    pub(crate) const fn gone(tables: T) -> Self {
+        Self::new(State::Gone, tables)
     }
 
     #[inline(always)]
-    fn list(&self, class: ClassIdx) -> &WindowList {
+    fn list(&self, class: ClassIdx) -> &FreeList {
         &self.lists[class.index()]
+    }
+
+    /// The central list of a class that the thread deals with.
+    fn me<V: Shared>(&self, class: ClassIdx) -> Me {
+        central::me::<V>(self.arena.get(), class)
     }
 
     fn demand(&self, class: ClassIdx) -> &Demand {
@@ -205,12 +219,7 @@ impl Cache {
 
 impl Demand {
     const fn new() -> Self {
-        Self {
-            limit: Cell::new(0),
-            refill: Cell::new(0),
-            newest_seen: Cell::new(ptr::null()),
-            aside: Cell::new(ptr::null_mut()),
-        }
+        Self { refill: Cell::new(0), newest_seen: Cell::new(0), aside: FreeList::unbounded() }
     }
 }
 
@@ -221,13 +230,8 @@ pub(crate) fn usage<V: Cached>() -> Usage {
     if is_open {
         shut::open::<V>(cache);
     }
-    crate::central::usage::<V>(|class| {
-        if is_open { cache.list(class).len(step::<V>(class)) as usize } else { 0 }
-    })
-}
-
-/// How a list of this class counts its blocks.
-#[inline(always)]
-fn step<V: Cached>(class: ClassIdx) -> Step {
-    crate::central::step::<V>(class)
+    let listed = |class| {
+        if is_open { cache.list(class).len() as usize } else { 0 }
+    };
+    V::idle().with_made(|| central::usage::<V>(listed))
 }

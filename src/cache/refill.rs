@@ -1,20 +1,19 @@
-//! The slow half of allocation: blocks from beyond the window, or from the central list.
+//! The slow half of allocation: blocks from the central list.
 
 use super::drain::drain_idle;
 use super::exit::open;
-use super::{Cache, Cached, State, shut, step};
+use super::{CacheOf, Cached, State, shut};
 use crate::base::{ClassIdx, quotient};
 use crate::central;
-use crate::list::Block;
+use crate::list::FreeBlock;
 use crate::sys::system;
-use crate::variant::{Bound, list_bytes_limit};
+use crate::variant::{Bound, least_limit, list_bytes_limit};
 use core::alloc::Layout;
-use core::ptr::NonNull;
 
 /// Bytes of a list's first refill.
 const FIRST_BYTES: usize = 1024;
 
-/// Allocates when the list's window is empty, or closed.
+/// Allocates when the list is empty, or closed.
 ///
 /// # Safety
 /// `layout` has a size above 0, and `class` serves it.
@@ -22,9 +21,6 @@ const FIRST_BYTES: usize = 1024;
 #[inline(never)]
 pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> *mut u8 {
     let cache = V::cache();
-    if !V::KEEPS {
-        cache.list(class).undo_pop(step::<V>(class));
-    }
     let block = match cache.state.get() {
         State::Open => refill::<V>(cache, class),
         State::NotYet => match open::<V>() {
@@ -39,10 +35,10 @@ pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> 
             return None;
         }
         central::purge_all::<V>();
-        V::central(class).take_one::<V>(class)
+        central::take_one::<V>(V::cache().me::<V>(class))
     });
     if let Some(block) = block {
-        return block.as_ptr().cast();
+        return block.into_start().as_ptr();
     }
     if V::SOFT_CAP.is_some() {
         V::counters().count_fallback(class);
@@ -53,32 +49,26 @@ pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> 
 }
 
 /// A block for a thread without lists.
-fn take_one<V: Cached>(class: ClassIdx) -> Option<NonNull<Block>> {
+fn take_one<V: Cached>(class: ClassIdx) -> Option<FreeBlock> {
     central::tend_alone::<V>();
-    V::central(class).take_one::<V>(class)
+    central::take_one::<V>(V::cache().me::<V>(class))
 }
 
-fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<Block>> {
-    let (list, step) = (cache.list(class), step::<V>(class));
+fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<FreeBlock> {
     let batch = u32::from(V::BATCHES[class.index()]);
     if shut::look::<V>(cache) && !V::COUNTED {
         if shut::is_turn(cache) {
             drain_idle::<V>(cache, class);
         }
-        return shut::take::<V>(cache, class).or_else(|| {
-            let mut chain = V::central(class).take::<V>(class, batch / 2 + 1);
-            let block = chain.pop();
-            shut::put_all::<V>(cache, class, chain);
-            block
+        let aside = &cache.demand(class).aside;
+        return aside.pop().or_else(|| {
+            aside.fill(central::take::<V>(cache.me::<V>(class), batch / 2 + 1));
+            aside.pop()
         });
     }
-    // Opening the cache may have allocated, and so have filled the window by now.
-    let is_empty = if V::COUNTED {
-        list.len(step) == 0
-    } else {
-        list.window_len(step) == 0 && list.draw(batch, step) == 0
-    };
-    if is_empty {
+    let list = cache.list(class);
+    // Opening the cache may have allocated, and so have filled the list by now.
+    if list.len() == 0 {
         let demand = cache.demand(class);
         let want = match V::LIST_BOUND {
             Bound::Blocks => batch,
@@ -89,12 +79,11 @@ fn refill<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<B
             }
         };
         demand.refill.set(want);
-        let most = list_bytes_limit::<V>(class);
-        demand.limit.set((demand.limit.get() + want).min(most));
-        let chain = V::central(class).take::<V>(class, want);
-        list.fill(&chain, step);
-        demand.newest_seen.set(core::ptr::null());
+        let (least, most) = (least_limit::<V>(class), list_bytes_limit::<V>(class));
+        list.set_limit((list.limit() + want).clamp(least, most));
+        list.fill(central::take::<V>(cache.me::<V>(class), want));
+        demand.newest_seen.set(0);
         drain_idle::<V>(cache, class);
     }
-    list.pop(step, true)
+    list.pop()
 }

@@ -6,8 +6,8 @@
 //!
 //! | lists | shut | an allocation | a free |
 //! |---|---|---|---|
-//! | counted plainly | the desk leads from no size to a list | slow, from the list | as ever |
-//! | others | each is closed over its blocks, which lie *aside* | slow, from what lies aside | slow, to lie aside |
+//! | of the C face | the tables lead from no size to a list | slow, from the list | as ever |
+//! | of `GlobalAlloc` | each is closed, and its blocks lie *aside* | slow, from what lies aside | slow, to lie aside |
 //!
 //! | a thread's lists | a slow path finds | become |
 //! |---|---|---|
@@ -17,29 +17,34 @@
 //! Much is a part of all memory (`Spans::is_much`): in a steady state lists are open. Of the slow frees in a row one in
 //! [`FREES`] sees the clock, since who frees much at once allocates nothing meanwhile.
 //!
-//! A thread that has blocks at hand, and comes by no slow path, learns of it where its lists are counted plainly: the
-//! first thread to see that much waits shuts those of all.
+//! Of the slow allocations in a row one in [`ALLOCATIONS`] sees the clock while it stands still: a busy thread pays little.
 //!
-//! Z3  While lists that are not counted plainly are shut, each of them is closed, `aside` leads to its blocks, and its
-//!     `beyond` says how many.
+//! A thread that has blocks at hand, and comes by no slow path, learns of it in the C face: the first thread to see that
+//! much waits shuts the lists of all.
 //!
-//! Never: takes a lock but that of the idle caches, for a moment, and where lists are counted plainly.
+//! Z3  While lists are shut that no tables lead to, each of them is closed, and its blocks are in `aside`.
+//!
+//! Never: takes a lock but that of the idle caches, for a moment, and in the C face.
 
-use super::{Cache, Cached, step};
+use super::{CacheOf, Cached, Tables, ThreadCache};
 use crate::base::ClassIdx;
 use crate::central;
-use crate::list::{Block, Chain};
 use crate::sys::atomic::Ordering;
-use core::ptr::{self, NonNull};
 
 /// Blocks that are freed in a row between two looks at the clock.
 const FREES: u32 = 32;
+/// Allocations in a row between two looks at the clock, at most. A thread that then falls back to one now and then makes as
+/// many without a look, once.
+const ALLOCATIONS: u8 = 8;
 /// Allocations between two looks for an idle list: about as many as between two refills.
-const ALLOCATIONS: u8 = 64;
+const TURNS: u8 = 64;
 
 /// Looks at the clock, gives back what is due, and shuts or opens the lists. Whether they are shut.
-pub(super) fn look<V: Cached>(cache: &'static Cache) -> bool {
-    central::tend::<V>(&cache.asks);
+pub(super) fn look<V: Cached>(cache: &'static CacheOf<V>) -> bool {
+    let moved = central::tend::<V>(&cache.asks);
+    let between = if moved { 0 } else { (2 * cache.between_looks.get() + 1).min(ALLOCATIONS) };
+    cache.between_looks.set(between);
+    cache.until_look.set(between);
     let much_waits = V::spans().much_waits::<V>();
     if much_waits {
         shut::<V>(cache);
@@ -53,15 +58,23 @@ pub(super) fn look<V: Cached>(cache: &'static Cache) -> bool {
     much_waits
 }
 
+/// Whether an allocation from a shut list need not look at the clock.
+#[inline]
+pub(super) fn serves_at_once<T>(cache: &ThreadCache<T>) -> bool {
+    let left = cache.until_look.get();
+    cache.until_look.set(left.saturating_sub(1));
+    left > 0
+}
+
 /// Whether an allocation from a shut list is to look for an idle one, too.
-pub(super) fn is_turn(cache: &Cache) -> bool {
+pub(super) fn is_turn<T>(cache: &ThreadCache<T>) -> bool {
     let left = cache.until_turn.get();
-    cache.until_turn.set(left.checked_sub(1).unwrap_or(ALLOCATIONS));
+    cache.until_turn.set(left.checked_sub(1).unwrap_or(TURNS));
     left == 0
 }
 
 /// Whether a block that is freed to a shut list need look no further.
-pub(super) fn takes_at_once<V: Cached>(cache: &Cache) -> bool {
+pub(super) fn takes_at_once<V: Cached>(cache: &CacheOf<V>) -> bool {
     if !cache.lies_aside::<V>() {
         return false;
     }
@@ -70,17 +83,17 @@ pub(super) fn takes_at_once<V: Cached>(cache: &Cache) -> bool {
     frees < FREES
 }
 
-/// Shuts lists that are counted plainly, a thread's own or another's, which opens them itself.
-pub(super) fn shut_from_afar<V: Cached>(cache: &'static Cache) {
+/// Shuts the lists of a thread, the caller or another one, which opens them itself: those that tables lead to.
+pub(super) fn shut_from_afar<V: Cached>(cache: &'static CacheOf<V>) {
     if cache.is_shut() {
         return;
     }
     // ORDERING: relaxed: see `Cache::is_shut`.
     cache.is_shut.store(true, Ordering::Relaxed);
-    V::set_quick(cache, false);
+    cache.tables.set_quick::<V>(false);
 }
 
-fn shut<V: Cached>(cache: &'static Cache) {
+fn shut<V: Cached>(cache: &'static CacheOf<V>) {
     if cache.is_shut() {
         return;
     }
@@ -90,12 +103,14 @@ fn shut<V: Cached>(cache: &'static Cache) {
     // ORDERING: relaxed, here and below: see `Cache::is_shut`.
     cache.is_shut.store(true, Ordering::Relaxed);
     for class in ClassIdx::all(V::CLASSES.count()) {
-        cache.demand(class).aside.set(cache.list(class).shut(step::<V>(class)));
+        let list = cache.list(class);
+        cache.demand(class).aside.take_over(list);
+        list.close();
     }
 }
 
 /// Opens lists that are shut.
-pub(super) fn open<V: Cached>(cache: &'static Cache) {
+pub(super) fn open<V: Cached>(cache: &'static CacheOf<V>) {
     if !cache.is_shut() {
         return;
     }
@@ -108,69 +123,14 @@ pub(super) fn open<V: Cached>(cache: &'static Cache) {
             }
             // ORDERING: relaxed, as above.
             cache.is_shut.store(false, Ordering::Relaxed);
-            V::set_quick(cache, true);
+            cache.tables.set_quick::<V>(true);
         });
     }
     // ORDERING: relaxed, as above.
     cache.is_shut.store(false, Ordering::Relaxed);
     for class in ClassIdx::all(V::CLASSES.count()) {
-        let aside = cache.demand(class).aside.replace(ptr::null_mut());
-        let window = u32::from(V::BATCHES[class.index()]);
-        // SAFETY: what `shut` returned, changed by `take` and `put` alone, which count (Z3).
-        unsafe { cache.list(class).reopen(aside, window, step::<V>(class)) };
+        let list = cache.list(class);
+        list.open(list.limit());
+        list.take_over(&cache.demand(class).aside);
     }
-}
-
-/// A block that lies aside.
-pub(super) fn take<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Option<NonNull<Block>> {
-    let mut chain = take_all::<V>(cache, class);
-    let block = chain.pop();
-    put_all::<V>(cache, class, chain);
-    block
-}
-
-/// Lets a block lie aside; says how many do then.
-///
-/// # Safety
-/// `block` is a free block of this class, in the caller's hands alone and in no list.
-pub(super) unsafe fn put<V: Cached>(
-    cache: &'static Cache,
-    class: ClassIdx,
-    block: NonNull<Block>,
-) -> u32 {
-    let (list, aside) = (cache.list(class), &cache.demand(class).aside);
-    // SAFETY: the caller's condition.
-    aside.set(unsafe { Block::before(block, aside.get()) });
-    let count = list.aside_len() + 1;
-    list.set_aside_len(count);
-    count
-}
-
-/// Takes the `count` newest of the blocks of a class that lie aside, which are as many at least.
-pub(super) fn split<V: Cached>(cache: &'static Cache, class: ClassIdx, count: u32) -> Chain {
-    let mut rest = take_all::<V>(cache, class);
-    let mut newest = Chain::new();
-    while newest.len() < count
-        && let Some(block) = rest.pop()
-    {
-        // SAFETY: just taken out of the other chain, so it is in none, free and this thread's alone.
-        unsafe { newest.append(block) };
-    }
-    put_all::<V>(cache, class, rest);
-    newest
-}
-
-/// All blocks of a class that lie aside.
-pub(super) fn take_all<V: Cached>(cache: &'static Cache, class: ClassIdx) -> Chain {
-    let aside = cache.demand(class).aside.replace(ptr::null_mut());
-    let count = cache.list(class).aside_len();
-    cache.list(class).set_aside_len(0);
-    // SAFETY: by Z3 `aside` leads to so many blocks, which are the caller's from here on.
-    unsafe { Chain::adopt(NonNull::new(aside), count) }
-}
-
-/// Lets the blocks of a chain lie aside, where none does.
-pub(super) fn put_all<V: Cached>(cache: &'static Cache, class: ClassIdx, chain: Chain) {
-    cache.list(class).set_aside_len(chain.len());
-    cache.demand(class).aside.set(chain.head().map_or(ptr::null_mut(), NonNull::as_ptr));
 }

@@ -2,7 +2,7 @@
 
 use super::drain::drain_list;
 use super::exit::prepare_for_forks;
-use super::{Cached, State, shut, step};
+use super::{Cached, State, shut};
 use crate::base::ClassIdx;
 use crate::central;
 
@@ -42,7 +42,7 @@ pub(crate) fn trim<V: Cached>() -> bool {
 fn listed_bytes<V: Cached>() -> usize {
     let cache = V::cache();
     let of_class = |class| {
-        let blocks = cache.list(class).len(step::<V>(class));
+        let blocks = cache.list(class).len();
         blocks as usize * central::at_stake::<V>(class)
     };
     match cache.state.get() {

@@ -12,24 +12,41 @@
 //! N5  A slab in the bins without a block in use is `spare`: there is one such at most.
 //! N6  A slab is among the untidy ones exactly while it says that it is.
 
-use super::Shared;
 use super::purge::MUCH_OF_A_CLASS;
-use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, quotient};
+use super::{Shared, used};
+use crate::base::{ArenaIdx, ClassIdx, PAGE_BYTES, SLOT_BYTES, quotient};
 use crate::chunk::{BINNED, BitSlab, Chunk, UNTIDY};
-use crate::list::{Block, Chain, LinkedList};
+use crate::list::{Batch, BatchStack, FreeBlock, LinkedList};
 use crate::registry::place_of;
 use crate::stats::Event;
-use crate::sys::atomic::{AtomicU32, Ordering};
+use crate::sys::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
 use crate::variant::{Partial, Variant};
 use core::cell::Cell;
 use core::hint::black_box;
-use core::ptr::{self, NonNull};
+use core::ptr;
 
 /// Bytes of a class's slabs that no cache has all of what is known about.
 const LARGE: usize = 64 << 20;
 /// Lists of slabs by fullness, the fullest first.
 const BINS: usize = 4;
+
+/// Bytes of the largest blocks that each arena has slabs of its own for. Few larger ones fit a slab, so an arena's would lie
+/// idle for the most part; the first arena's serve all threads.
+const MOST_BYTES: usize = 1024;
+
+/// The list that a thread with this arena deals with.
+pub(crate) fn me<V: Shared>(arena: ArenaIdx, class: ClassIdx) -> Me {
+    let is_small = V::CLASSES.block_bytes(class) <= MOST_BYTES;
+    Me { arena: if is_small { arena } else { ArenaIdx::FIRST }, class }
+}
+
+/// Which list it is: an arena's, of a class.
+#[derive(Clone, Copy)]
+pub(crate) struct Me {
+    pub(crate) arena: ArenaIdx,
+    pub(crate) class: ClassIdx,
+}
 
 /// See the module. All bytes zero is an empty one.
 #[repr(C, align(64))]
@@ -40,7 +57,7 @@ pub(crate) struct Central {
     /// tidied, and those that new slabs found dirty. Changed with the lock held, and looked at without it. [shared]
     untidy: AtomicU32,
     /// Batches that wait, each of exactly the class's batch length, and how many.
-    waiting: Cell<*mut Block>,
+    waiting: BatchStack,
     batches: Cell<u32>,
     /// The fewest batches that waited since the last purge: so many were not needed.
     least: Cell<u32>,
@@ -51,7 +68,7 @@ pub(crate) struct Central {
     /// The slabs that have blocks.
     bins: [LinkedList<BitSlab, BINNED>; BINS],
     /// Sums over these (N4).
-    free: Cell<usize>,
+    free: AtomicUsize,
     capacity: Cell<usize>,
     /// The one of them that has no block in use (N5).
     spare: Cell<Option<&'static BitSlab>>,
@@ -68,13 +85,13 @@ impl Central {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
             untidy: AtomicU32::new(0),
-            waiting: Cell::new(ptr::null_mut()),
+            waiting: BatchStack::new(),
             batches: Cell::new(0),
             least: Cell::new(0),
             mapped: Cell::new(0),
             came: Cell::new(0),
             bins: [const { LinkedList::new() }; BINS],
-            free: Cell::new(0),
+            free: AtomicUsize::new(0),
             capacity: Cell::new(0),
             spare: Cell::new(None),
             untidy_slabs: LinkedList::new(),
@@ -82,84 +99,140 @@ impl Central {
         }
     }
 
-    /// One block, for a thread without lists.
-    pub(crate) fn take_one<V: Shared>(&self, class: ClassIdx) -> Option<NonNull<Block>> {
+    fn take_one<V: Shared>(&self, me: Me) -> Option<FreeBlock> {
         V::counters().count(Event::Atomic);
-        self.lock
-            .with(|| {
-                let mut batch = self.take_batch::<V>(class)?;
-                let block = batch.pop();
-                self.bring_home::<V>(class, batch);
-                block
-            })
-            .or_else(|| self.lock.with(|| self.take_from_slabs::<V>(class, 1).pop()))
+        let waiting = self.lock.with(|| {
+            let mut batch = self.take_batch::<V>(me.class)?;
+            let block = batch.pop();
+            Some((block, self.bring_home::<V>(me, batch)))
+        });
+        if let Some((block, foreign)) = waiting {
+            bring_elsewhere::<V>(me, foreign);
+            return block;
+        }
+        self.lock.with(|| self.take_from_slabs::<V>(me, 1).pop())
     }
 
-    /// Up to `want` blocks; fewer where memory runs out, and more, up to a batch, where so many wait.
-    pub(crate) fn take<V: Shared>(&self, class: ClassIdx, want: u32) -> Chain {
+    fn take<V: Shared>(&self, me: Me, want: u32) -> Batch {
         V::counters().count(Event::Atomic);
         self.lock.with(|| {
-            self.take_batch::<V>(class).unwrap_or_else(|| self.take_from_slabs::<V>(class, want))
+            self.take_batch::<V>(me.class).unwrap_or_else(|| self.take_from_slabs::<V>(me, want))
         })
     }
 
-    /// Takes blocks back: to wait for a thread that wants some, if there is room, or home to their slabs.
-    pub(crate) fn give<V: Shared>(&self, class: ClassIdx, blocks: Chain) {
-        V::counters().count(Event::Atomic);
-        V::counters().count(Event::ListDrain);
-        self.lock.with(|| self.put_back::<V>(class, blocks));
-    }
-
-    fn put_back<V: Shared>(&self, class: ClassIdx, blocks: Chain) {
-        let batch = u32::from(V::BATCHES[class.index()]);
-        if blocks.len() != batch || self.batches.get() >= room::<V>(class) {
-            return self.bring_home::<V>(class, blocks);
+    fn put_back<V: Shared>(&self, me: Me, blocks: Batch) -> Batch {
+        let batch = u32::from(V::BATCHES[me.class.index()]);
+        if blocks.len() != batch || self.batches.get() >= room::<V>(me.class) {
+            return self.bring_home::<V>(me, blocks);
         }
         // SAFETY: a batch is not empty, and `transfer_kib` is for classes of 16 bytes or more.
-        self.waiting.set(unsafe { blocks.stack_on(self.waiting.get()) });
+        unsafe { self.waiting.push(blocks) };
         self.batches.set(self.batches.get() + 1);
-        self.add_untidy::<V>(class, batch);
+        self.add_untidy::<V>(me.class, batch);
+        Batch::new()
     }
 
-    fn take_batch<V: Shared>(&self, class: ClassIdx) -> Option<Chain> {
+    fn take_batch<V: Shared>(&self, class: ClassIdx) -> Option<Batch> {
         if V::TRANSFER_KIB == 0 {
             return None;
         }
-        let top = NonNull::new(self.waiting.get())?;
-        // SAFETY: `give` stacked it, a batch of the class's length.
-        let (batch, below) = unsafe { Chain::unstack(top, u32::from(V::BATCHES[class.index()])) };
-        self.waiting.set(below);
+        // SAFETY: each batch that waits has the class's length.
+        let batch = unsafe { self.waiting.pop(u32::from(V::BATCHES[class.index()])) }?;
         self.batches.set(self.batches.get() - 1);
         self.least.set(self.least.get().min(self.batches.get()));
         V::counters().count(Event::Transfer);
         Some(batch)
     }
 
-    fn take_from_slabs<V: Shared>(&self, class: ClassIdx, want: u32) -> Chain {
-        let mut chain = Chain::new();
-        while chain.len() < want {
-            let Some(slab) = self.first_slab().or_else(|| self.claim::<V>(class)) else { break };
-            let before = chain.len();
-            slab.take::<V>(&mut chain, want);
-            self.free.set(self.free.get() - (chain.len() - before) as usize);
+    fn take_from_slabs<V: Shared>(&self, me: Me, want: u32) -> Batch {
+        let mut batch = Batch::new();
+        while batch.len() < want {
+            let Some(slab) = self.first_slab().or_else(|| self.find_slab::<V>(me)) else { break };
+            let before = batch.len();
+            slab.take::<V>(&mut batch, want);
+            self.set_free(self.free() - (batch.len() - before) as usize);
             if slab.used() > 0 {
                 self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, slab)));
             }
             self.rebin::<V>(slab);
+            if V::ARENAS > 1 && !slab.has_blocks() {
+                self.let_go(slab);
+            }
         }
         V::counters().count(Event::Refill);
-        chain
+        batch
     }
 
-    /// A slot made a slab of this class.
-    fn claim<V: Shared>(&self, class: ClassIdx) -> Option<&'static BitSlab> {
+    /// A slab with blocks, where the arena has none: of memory that was used before, of another arena, or of memory
+    /// that was not.
+    fn find_slab<V: Shared>(&self, me: Me) -> Option<&'static BitSlab> {
+        if V::ARENAS == 1 {
+            return self.claim::<V>(me, false);
+        }
+        self.claim::<V>(me, true)
+            .or_else(|| self.take_over::<V>(me))
+            .or_else(|| self.claim::<V>(me, false))
+    }
+
+    /// Ends this arena's being home to a slab all of whose blocks are out.
+    fn let_go(&self, slab: &'static BitSlab) {
+        if !slab.is_tidy() {
+            self.untidy_slabs.remove(slab);
+            self.untidy_count.set(self.untidy_count.get() - 1);
+            slab.set_tidy();
+        }
+        slab.home.leave();
+    }
+
+    /// Takes a slab over from another arena that has many free blocks of the class; `None` where there is none.
+    fn take_over<V: Shared>(&self, me: Me) -> Option<&'static BitSlab> {
+        let much = quotient(SLOT_BYTES, V::CLASSES.block_bytes(me.class));
+        let slab = used::<V>().filter(|arena| *arena != me.arena).find_map(|arena| {
+            let other = V::central(arena, me.class);
+            if other.free() < much || !other.lock.try_lock() {
+                return None;
+            }
+            V::counters().count(Event::Atomic);
+            let slab = if other.free() < much { None } else { other.give_slab() };
+            if let Some(slab) = slab {
+                slab.home.set(me.arena);
+            }
+            other.lock.unlock();
+            slab
+        })?;
+        self.set_free(self.free() + (slab.capacity() - slab.used()) as usize);
+        if !slab.is_tidy() {
+            self.untidy_slabs.push_last(slab);
+            self.untidy_count.set(self.untidy_count.get() + 1);
+            self.add_untidy::<V>(me.class, slab.capacity() - slab.used());
+        }
+        Some(slab)
+    }
+
+    /// Takes one of the emptiest slabs out of all lists, for another arena.
+    fn give_slab(&self) -> Option<&'static BitSlab> {
+        let slab = self.bins.iter().rev().find_map(LinkedList::first)?;
+        self.unbin(slab);
+        self.set_free(self.free() - (slab.capacity() - slab.used()) as usize);
+        self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, slab)));
+        if !slab.is_tidy() {
+            self.untidy_slabs.remove(slab);
+            self.untidy_count.set(self.untidy_count.get() - 1);
+        }
+        Some(slab)
+    }
+
+    /// A slot made a slab of this class; of those that have memory, if it is to be `dirty`.
+    fn claim<V: Shared>(&self, me: Me, dirty: bool) -> Option<&'static BitSlab> {
+        let class = me.class;
         V::counters().count(Event::Atomic);
         let may_map = V::SOFT_CAP.is_none_or(|cap| self.mapped.get() < cap);
-        let (chunk, slot, clean, mapped) = V::spans().claim_slot::<V>(may_map)?;
+        let (chunk, slot, clean, mapped) = V::spans().claim_slot::<V>(may_map, dirty)?;
         self.mapped.set(self.mapped.get() + u32::from(mapped));
         let slab = chunk.slab(slot);
         slab.set_up::<V>(class, clean);
-        self.free.set(self.free.get() + slab.capacity() as usize);
+        slab.home.set(me.arena);
+        self.set_free(self.free() + slab.capacity() as usize);
         if !clean {
             // What it does not come to use goes back, too.
             self.touch(slab, V::spans().now());
@@ -170,20 +243,27 @@ impl Central {
         Some(slab)
     }
 
-    /// Brings blocks home to their slabs. Neighbours in a chain are mostly of one slab, which moves once.
-    fn bring_home<V: Shared>(&self, class: ClassIdx, mut chain: Chain) {
+    /// Brings blocks home to their slabs, and returns those whose slabs belong to other arenas. Neighbours in a batch
+    /// are mostly of one slab, which moves once.
+    fn bring_home<V: Shared>(&self, me: Me, mut batch: Batch) -> Batch {
+        let class = me.class;
         let now = V::spans().now();
-        self.free.set(self.free.get() + chain.len() as usize);
-        self.add_untidy::<V>(class, chain.len());
-        let came = self.came.get() + chain.len();
+        let all = batch.len();
         if self.capacity.get() * V::CLASSES.block_bytes(class) > LARGE {
-            look_ahead::<V>(class, &chain);
+            look_ahead::<V>(me, &batch);
         }
         let mut last: Option<&'static BitSlab> = None;
-        while let Some(block) = chain.pop() {
-            let address = block.addr().get();
+        let mut foreign = Batch::new();
+        // First, since a slab that becomes free takes its blocks out of the sum again.
+        self.set_free(self.free() + all as usize);
+        while let Some(block) = batch.pop() {
+            let address = block.address();
             // SAFETY: the block is out, so its chunk is mapped.
             let slab = unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address));
+            if V::ARENAS > 1 && !slab.home.belongs_to(me.arena) {
+                foreign.append(block);
+                continue;
+            }
             slab.put::<V>(class, block);
             if let Some(last) = last.replace(slab).filter(|last| !ptr::eq(*last, slab)) {
                 self.settle::<V>(last, now);
@@ -192,12 +272,16 @@ impl Central {
         if let Some(last) = last {
             self.settle::<V>(last, now);
         }
+        self.set_free(self.free() - foreign.len() as usize);
+        self.add_untidy::<V>(class, all - foreign.len());
+        let came = self.came.get() + all - foreign.len();
         let much = quotient(MUCH_OF_A_CLASS, V::CLASSES.block_bytes(class));
         let is_much = came as usize >= much;
         self.came.set(if is_much { 0 } else { came });
         if is_much && self.is_loose::<V>(class, much) {
             V::spans().note_waits();
         }
+        foreign
     }
 
     /// Whether there are so many free blocks, and more of what their slabs hold than in a steady state: half where
@@ -205,7 +289,7 @@ impl Central {
     fn is_loose<V: Variant>(&self, class: ClassIdx, much: usize) -> bool {
         let is_small = V::CLASSES.block_bytes(class) < PAGE_BYTES;
         let part = quotient(self.capacity.get(), if is_small { 2 } else { 8 });
-        self.free.get() >= much.max(part)
+        self.free() >= much.max(part)
     }
 
     /// Puts a slab to which blocks came home where it belongs: back to the spans, if that was all of them.
@@ -232,13 +316,14 @@ impl Central {
     /// Gives a slab with every block home back to the spans.
     fn retire<V: Shared>(&self, slab: &'static BitSlab) {
         self.unbin(slab);
-        self.free.set(self.free.get() - slab.capacity() as usize);
+        self.set_free(self.free() - slab.capacity() as usize);
         self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, slab)));
         if !slab.is_tidy() {
             self.untidy_slabs.remove(slab);
             self.untidy_count.set(self.untidy_count.get() - 1);
         }
         slab.take_down();
+        slab.home.leave();
         note::<V>(slab, 0);
         V::counters().count(Event::Atomic);
         V::counters().count(Event::Retired);
@@ -251,6 +336,17 @@ impl Central {
             self.untidy_slabs.push_last(slab);
             self.untidy_count.set(self.untidy_count.get() + 1);
         }
+    }
+
+    /// Blocks at home. Exact with the lock held, and looked at without it to see whether a slab could be taken over.
+    fn free(&self) -> usize {
+        // ORDERING: relaxed; a number that publishes nothing.
+        self.free.load(Ordering::Relaxed)
+    }
+
+    fn set_free(&self, blocks: usize) {
+        // ORDERING: relaxed, as in `free`.
+        self.free.store(blocks, Ordering::Relaxed);
     }
 
     // ---- slabs by fullness (N2) ------------------------------------------------------------------
@@ -295,11 +391,11 @@ impl Central {
     // ---- for purging: with the lock held ---------------------------------------------------------
 
     /// Brings home what waits and nobody took since the last time, or `all` of it.
-    pub(super) fn send_home<V: Shared>(&self, class: ClassIdx, all: bool) {
+    pub(super) fn send_home<V: Shared>(&self, me: Me, all: bool) {
         let count = if all { self.batches.get() } else { self.least.get() };
         for _ in 0..count {
-            let Some(batch) = self.take_batch::<V>(class) else { break };
-            self.bring_home::<V>(class, batch);
+            let Some(batch) = self.take_batch::<V>(me.class) else { break };
+            self.bring_home::<V>(me, batch);
         }
         self.least.set(self.batches.get());
     }
@@ -319,7 +415,7 @@ impl Central {
     /// No more than there are blocks at home or waiting: each page has one at least.
     fn add_untidy<V: Variant>(&self, class: ClassIdx, pages: u32) {
         let waiting = self.batches.get() as usize * usize::from(V::BATCHES[class.index()]);
-        let most = u32::try_from(self.free.get() + waiting).unwrap_or(u32::MAX);
+        let most = u32::try_from(self.free() + waiting).unwrap_or(u32::MAX);
         self.set_untidy(self.untidy().saturating_add(pages).min(most));
     }
 
@@ -335,10 +431,15 @@ impl Central {
         let capacity = sum(BitSlab::capacity);
         let is_spare = |slab: &BitSlab| self.spare.get().is_some_and(|spare| ptr::eq(spare, slab));
         self.capacity.get() == capacity
-            && self.free.get() == capacity - sum(BitSlab::used)
+            && self.free() == capacity - sum(BitSlab::used)
             && self.slabs().all(|slab| (slab.used() == 0) == is_spare(slab))
             && self.untidy_slabs.iter().count() == self.untidy_count.get() as usize
             && self.untidy_slabs.iter().all(|slab| !slab.is_tidy())
+    }
+
+    /// Whether the slabs in the bins belong to the arena; for audits.
+    pub(crate) fn is_home<V: Variant>(&self, arena: ArenaIdx) -> bool {
+        self.slabs().all(|slab| slab.home.get() == Some(arena))
     }
 
     /// Whether batches wait.
@@ -384,14 +485,75 @@ impl Central {
     }
 }
 
+/// One block, for a thread without lists.
+pub(crate) fn take_one<V: Shared>(me: Me) -> Option<FreeBlock> {
+    V::central(me.arena, me.class).take_one::<V>(me)
+}
+
+/// Up to `want` blocks; fewer where memory runs out, and more, up to a batch, where so many wait.
+pub(crate) fn take<V: Shared>(me: Me, want: u32) -> Batch {
+    V::central(me.arena, me.class).take::<V>(me, want)
+}
+
+/// Takes blocks back: to wait for a thread that wants some, if there is room, or home to their slabs.
+pub(crate) fn give<V: Shared>(me: Me, blocks: Batch) {
+    V::counters().count(Event::Atomic);
+    V::counters().count(Event::ListDrain);
+    let list = V::central(me.arena, me.class);
+    let foreign = list.lock.with(|| list.put_back::<V>(me, blocks));
+    bring_elsewhere::<V>(me, foreign);
+}
+
+/// Runs `action` while nobody else touches a slab of a class, for checks.
+pub(crate) fn with_slab<V: Shared, R>(
+    class: ClassIdx,
+    slab: &'static BitSlab,
+    action: impl Fn() -> R,
+) -> R {
+    loop {
+        let home = slab.home.get();
+        let arena = home.unwrap_or(ArenaIdx::FIRST);
+        let result = V::central(arena, class).lock.with(|| {
+            if !slab.home.belongs_to(arena) {
+                return None;
+            }
+            let result = action();
+            if home.is_none() {
+                slab.home.leave();
+            }
+            Some(result)
+        });
+        if let Some(result) = result {
+            return result;
+        }
+    }
+}
+
+/// Brings blocks home to slabs of other arenas, an arena at a time.
+fn bring_elsewhere<V: Shared>(me: Me, mut foreign: Batch) {
+    while let Some(address) = foreign.first() {
+        // SAFETY: the block is out, so its chunk is mapped.
+        let slab = unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address));
+        // Where it has no home any more, this thread's arena is as good as any.
+        let arena = slab.home.get().unwrap_or(me.arena);
+        V::counters().count(Event::Atomic);
+        let there = Me { arena, ..me };
+        let list = V::central(arena, me.class);
+        foreign = list.lock.with(|| list.bring_home::<V>(there, foreign));
+    }
+}
+
 /// Reads what bringing blocks home is going to change. For blocks from all over a large heap these reads miss the caches,
 /// and here, where none waits for another, they do so several at a time. Not by prefetches: processors drop those that
 /// miss the translations of addresses, too.
-fn look_ahead<V: Variant>(class: ClassIdx, blocks: &Chain) {
+fn look_ahead<V: Variant>(me: Me, blocks: &Batch) {
     let seen = blocks.addresses().fold(0, |seen, address| {
         // SAFETY: the block is out, so its chunk is mapped.
         let chunk = unsafe { Chunk::containing(address) };
-        seen ^ chunk.slab(Chunk::slot_at(address)).look_ahead::<V>(class, address)
+        let slab = chunk.slab(Chunk::slot_at(address));
+        // Another arena's may be written to meanwhile.
+        let is_mine = slab.home.get() == Some(me.arena);
+        if is_mine { seen ^ slab.look_ahead::<V>(me.class, address) } else { seen }
     });
     black_box(seen);
 }
@@ -409,6 +571,8 @@ fn room<V: Variant>(class: ClassIdx) -> u32 {
     let batch = usize::from(V::BATCHES[class.index()]) * V::CLASSES.block_bytes(class);
     match V::TRANSFER_KIB {
         0 => 0,
+        // The slabs of an arena are its thread's own: nobody else would come by what waits there.
+        _ if V::ARENAS > 1 && V::CLASSES.block_bytes(class) <= MOST_BYTES => 0,
         kib => quotient(kib * 1024, batch).clamp(2, 64) as u32,
     }
 }

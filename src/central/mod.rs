@@ -22,6 +22,7 @@
 //!
 //! Never: touches a thread's lists.
 
+mod arena;
 mod background;
 mod class;
 mod kept;
@@ -34,8 +35,9 @@ mod spans;
 mod tuning;
 mod usage;
 
+pub(crate) use arena::{Arena, join, leave, used};
 pub(crate) use background::{ask, start_if_wanted, stop};
-pub(crate) use class::Central;
+pub(crate) use class::{Central, Me, give, me, take, take_one, with_slab};
 pub(crate) use own::{HOPELESS, Moved, mapping_bytes, own_alloc, own_free, own_resize};
 pub(crate) use parked::Parked;
 use parked::parks;
@@ -45,17 +47,15 @@ pub(crate) use spans::Spans;
 pub use usage::Usage;
 pub(crate) use usage::usage;
 
-use crate::base::{ClassIdx, MAX_CLASSES};
-use crate::list::Step;
+use crate::base::{ArenaIdx, ClassIdx};
 use crate::pool::Pooled;
 use crate::registry::ClassMap;
 use crate::stats::Counters;
-use crate::variant::Variant;
 
 /// A variant with what its threads share.
 pub(crate) trait Shared: Pooled {
-    /// The central lists, by class.
-    fn centrals() -> &'static [Central; MAX_CLASSES];
+    /// The sets of central lists.
+    fn arenas() -> &'static [Arena];
     /// The lists of threads that ended.
     fn parked() -> &'static Parked;
     /// The slots.
@@ -67,27 +67,34 @@ pub(crate) trait Shared: Pooled {
     /// What is counted for all threads at once: nothing on a hot path.
     fn counters() -> &'static Counters;
 
-    /// The central list of a class.
-    fn central(class: ClassIdx) -> &'static Central {
-        &Self::centrals()[class.index()]
+    /// An arena.
+    #[inline]
+    fn arena(arena: ArenaIdx) -> &'static Arena {
+        &Self::arenas()[arena.index() % Self::ARENAS]
+    }
+
+    /// An arena's central list of a class.
+    #[inline]
+    fn central(arena: ArenaIdx, class: ClassIdx) -> &'static Central {
+        Self::arena(arena).list(class)
     }
 }
 
-/// How a list of this class counts.
-#[inline(always)]
-pub(crate) fn step<V: Variant>(class: ClassIdx) -> Step {
-    let step = V::STEPS[class.index()];
-    if V::COUNTED { Step::Plain(step as u32) } else { Step::Signed(step) }
+/// The central lists of the arenas that are in use, each arena's from the first class to the last.
+pub(crate) fn lists<V: Shared>() -> impl Iterator<Item = &'static Central> {
+    used::<V>().flat_map(|arena| {
+        ClassIdx::all(V::CLASSES.count()).map(move |class| V::central(arena, class))
+    })
 }
 
-/// Takes every lock, for a fork: nobody else is in the middle of anything then.
+/// Takes every lock, for a fork. The caller holds the lock of the idle caches, so no arena comes into use meanwhile: nobody else is in the middle of anything then.
 pub(crate) extern "C" fn lock_all<V: Shared>() {
     V::spans().round.lock.lock();
     if parks::<V>() {
         V::parked().lock.lock();
     }
-    for class in ClassIdx::all(V::CLASSES.count()) {
-        V::central(class).lock.lock();
+    for list in lists::<V>() {
+        list.lock.lock();
     }
     V::spans().lock.lock();
     if V::BY_ADDRESS {
@@ -101,8 +108,8 @@ pub(crate) extern "C" fn unlock_all<V: Shared>() {
         V::records().lock.unlock();
     }
     V::spans().lock.unlock();
-    for class in ClassIdx::all(V::CLASSES.count()) {
-        V::central(class).lock.unlock();
+    for list in lists::<V>() {
+        list.lock.unlock();
     }
     if parks::<V>() {
         V::parked().lock.unlock();

@@ -15,9 +15,9 @@
 //!
 //! Never: parks much, or has a thread wait to start or to end: where the lock is taken, it goes without.
 
-use super::{Shared, at_stake, step};
-use crate::base::{ClassIdx, MAX_CLASSES};
-use crate::list::WindowList;
+use super::{Me, Shared, at_stake, give};
+use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
+use crate::list::FreeList;
 use crate::stats::Event;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::clock;
@@ -30,10 +30,9 @@ const PLACES: usize = 16;
 /// Bytes of blocks that one thread may park.
 const MOST_BYTES: usize = 256 << 10;
 
-/// One thread's lists, and how many blocks each was allowed to hold.
+/// One thread's lists, each with the limit that it had.
 struct Place {
-    lists: [WindowList; MAX_CLASSES],
-    limits: [Cell<u32>; MAX_CLASSES],
+    lists: [FreeList; MAX_CLASSES],
     /// In milliseconds.
     parked_at: Cell<u64>,
 }
@@ -52,11 +51,7 @@ unsafe impl Sync for Parked {}
 
 impl Place {
     const fn new() -> Self {
-        Self {
-            lists: [const { WindowList::empty() }; MAX_CLASSES],
-            limits: [const { Cell::new(0) }; MAX_CLASSES],
-            parked_at: Cell::new(0),
-        }
+        Self { lists: [const { FreeList::unbounded() }; MAX_CLASSES], parked_at: Cell::new(0) }
     }
 }
 
@@ -71,11 +66,7 @@ impl Parked {
 
     /// Parks the lists of a thread that ends, which are empty from here on; leaves them as they are where they
     /// are better given back.
-    pub(crate) fn park<V: Shared>(
-        &self,
-        lists: &[WindowList; MAX_CLASSES],
-        limit_of: impl Fn(ClassIdx) -> u32,
-    ) {
+    pub(crate) fn park<V: Shared>(&self, lists: &[FreeList; MAX_CLASSES]) {
         if !parks::<V>() || !(1..=MOST_BYTES).contains(&bytes_in::<V>(lists)) {
             return;
         }
@@ -84,8 +75,9 @@ impl Parked {
             let index = self.taken.get().trailing_ones() as usize;
             let Some(place) = self.places.get(index) else { return };
             for class in ClassIdx::all(V::CLASSES.count()) {
-                place.lists[class.index()].take_over(&lists[class.index()], step::<V>(class));
-                place.limits[class.index()].set(limit_of(class));
+                let (to, from) = (&place.lists[class.index()], &lists[class.index()]);
+                to.set_limit(from.limit());
+                to.take_over(from);
             }
             place.parked_at.set(V::spans().now());
             self.taken.set(self.taken.get() | 1 << index);
@@ -93,11 +85,7 @@ impl Parked {
     }
 
     /// Fills the empty lists of a thread that starts with what another one left.
-    pub(crate) fn take<V: Shared>(
-        &self,
-        lists: &[WindowList; MAX_CLASSES],
-        set_limit: impl Fn(ClassIdx, u32),
-    ) {
+    pub(crate) fn take<V: Shared>(&self, lists: &[FreeList; MAX_CLASSES]) {
         if !parks::<V>() {
             return;
         }
@@ -107,8 +95,9 @@ impl Parked {
                 return;
             };
             for class in ClassIdx::all(V::CLASSES.count()) {
-                lists[class.index()].take_over(&place.lists[class.index()], step::<V>(class));
-                set_limit(class, place.limits[class.index()].get());
+                let (to, from) = (&lists[class.index()], &place.lists[class.index()]);
+                to.set_limit(from.limit());
+                to.take_over(from);
             }
             self.taken.set(self.taken.get() & (self.taken.get() - 1));
         });
@@ -143,9 +132,8 @@ impl Parked {
         if !parks::<V>() {
             return 0;
         }
-        let of_list = |(class, list): (ClassIdx, &WindowList)| {
-            list.len(step::<V>(class)) as usize * at_stake::<V>(class)
-        };
+        let of_list =
+            |(class, list): (ClassIdx, &FreeList)| list.len() as usize * at_stake::<V>(class);
         self.lock.with(|| match self.taken.get() {
             0 => 0,
             _ => self.lists::<V>().map(of_list).sum(),
@@ -153,7 +141,7 @@ impl Parked {
     }
 
     /// The lists that can be parked, each with its class; for audits.
-    pub(crate) fn lists<V: Variant>(&self) -> impl Iterator<Item = (ClassIdx, &WindowList)> {
+    pub(crate) fn lists<V: Variant>(&self) -> impl Iterator<Item = (ClassIdx, &FreeList)> {
         self.places.iter().flat_map(|place| {
             ClassIdx::all(V::CLASSES.count()).map(|class| (class, &place.lists[class.index()]))
         })
@@ -163,9 +151,9 @@ impl Parked {
 impl Place {
     fn empty<V: Shared>(&self) {
         for class in ClassIdx::all(V::CLASSES.count()) {
-            let (list, step) = (&self.lists[class.index()], step::<V>(class));
-            if list.len(step) > 0 {
-                V::central(class).give::<V>(class, list.take_all(step));
+            let list = &self.lists[class.index()];
+            if list.len() > 0 {
+                give::<V>(Me { arena: ArenaIdx::FIRST, class }, list.take(u32::MAX));
             }
         }
     }
@@ -176,9 +164,9 @@ pub(super) const fn parks<V: Variant>() -> bool {
     matches!(V::THREAD_EXIT, ThreadExit::Park)
 }
 
-fn bytes_in<V: Variant>(lists: &[WindowList; MAX_CLASSES]) -> usize {
+fn bytes_in<V: Variant>(lists: &[FreeList; MAX_CLASSES]) -> usize {
     let bytes = |class: ClassIdx| {
-        let len = lists[class.index()].len(step::<V>(class));
+        let len = lists[class.index()].len();
         len as usize * V::CLASSES.block_bytes(class)
     };
     ClassIdx::all(V::CLASSES.count()).map(bytes).sum()

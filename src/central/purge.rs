@@ -33,9 +33,11 @@
 //! Whoever holds it is in a slow path and looks at the clock by itself, so nothing is counted as waiting for it;
 //! its turn comes again.
 
-use super::Shared;
 use super::background::start_if_due;
-use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in};
+use super::{Me, Shared, used};
+use crate::base::{
+    ArenaIdx, ClassIdx, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in,
+};
 use crate::chunk::{BitSlab, Chunk};
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, Ordering};
@@ -77,7 +79,7 @@ const PAGES: usize = 1024;
 #[derive(Clone, Copy)]
 enum Stage {
     Done,
-    Class(ClassIdx),
+    List(Me),
     Slots,
 }
 
@@ -152,22 +154,24 @@ impl Budget {
     }
 }
 
-/// Looks at the clock, and goes on with purging if it has moved.
+/// Looks at the clock, and goes on with purging if it has moved; says whether it has.
 ///
 /// The clock may be a program's own, which allocates, and so comes here again: `asks` says whether the caller does so
 /// already, and then this does nothing.
-pub(crate) fn tend<V: Shared>(asks: &Cell<bool>) {
-    let Some(delay) = V::PURGE_MS else { return };
+pub(crate) fn tend<V: Shared>(asks: &Cell<bool>) -> bool {
+    let Some(delay) = V::PURGE_MS else { return false };
     if asks.replace(true) {
-        return;
+        return false;
     }
     let now = clock::now_ms();
-    if now != V::spans().now() {
+    let moved = now != V::spans().now();
+    if moved {
         V::spans().set_now(now);
         start_if_due::<V>();
         step_cold::<V>(Terms { now, delay: delay.into(), all: false });
     }
     asks.set(false);
+    moved
 }
 
 /// The same for a thread that has nowhere to note that it asks: of all such, one at a time.
@@ -252,7 +256,7 @@ fn begin<V: Shared>(round: &Round, terms: Terms) {
     round.began_at.set(terms.now);
     round.waiting.set(0);
     V::parked().send_home::<V>(terms.now, terms.delay);
-    round.enter(Stage::Class(ClassIdx::new(0)));
+    round.enter(Stage::List(Me { arena: ArenaIdx::FIRST, class: ClassIdx::new(0) }));
 }
 
 fn end<V: Shared>(round: &Round) {
@@ -267,13 +271,10 @@ fn go_on<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) {
     while !budget.is_spent() {
         match round.stage.get() {
             Stage::Done => return,
-            Stage::Class(class) => {
-                if !tidy_class::<V>(round, class, terms, budget) {
-                    continue;
+            Stage::List(me) => {
+                if tidy_class::<V>(round, me, terms, budget) {
+                    round.enter(next::<V>(me).map_or(Stage::Slots, Stage::List));
                 }
-                let next = class.index() + 1;
-                let last = next >= V::CLASSES.count();
-                round.enter(if last { Stage::Slots } else { Stage::Class(ClassIdx::new(next)) });
             }
             Stage::Slots => {
                 if tidy_slots::<V>(round, terms, budget) {
@@ -287,7 +288,10 @@ fn go_on<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) {
 /// About how many bytes a purge of everything would find at most: in the central lists, in parked ones, in free slots, and
 /// in mappings that are kept. What lies in the lists of threads is not in it.
 pub(crate) fn idle_bytes<V: Shared>() -> usize {
-    let of_class = |class| V::central(class).untidy() as usize * at_stake::<V>(class);
+    let of_class = |class| {
+        let untidy = |arena| V::central(arena, class).untidy() as usize;
+        used::<V>().map(untidy).sum::<usize>() * at_stake::<V>(class)
+    };
     let classes: usize = ClassIdx::all(V::CLASSES.count()).map(of_class).sum();
     classes + V::parked().bytes::<V>() + V::spans().free_bytes()
 }
@@ -302,25 +306,31 @@ pub(crate) fn at_stake<V: Shared>(class: ClassIdx) -> usize {
 #[cold]
 #[inline(never)]
 pub(super) fn reclaim_batches<V: Shared>() {
-    for class in ClassIdx::all(V::CLASSES.count()) {
-        let central = V::central(class);
-        if central.lock.try_lock() {
-            central.send_home::<V>(class, true);
-            central.retire_last::<V>(V::spans().now(), 0);
-            central.lock.unlock();
+    for arena in used::<V>() {
+        for class in ClassIdx::all(V::CLASSES.count()) {
+            let list = V::central(arena, class);
+            if list.untidy() > 0 && list.lock.try_lock() {
+                list.send_home::<V>(Me { arena, class }, true);
+                list.retire_last::<V>(V::spans().now(), 0);
+                list.lock.unlock();
+            }
         }
     }
 }
 
+/// The central list that a round looks at after this one: of the next class, or of the next arena.
+fn next<V: Shared>(Me { arena, class }: Me) -> Option<Me> {
+    if class.index() + 1 < V::CLASSES.count() {
+        return Some(Me { arena, class: ClassIdx::new(class.index() + 1) });
+    }
+    let arena = used::<V>().find(|other| other.index() > arena.index())?;
+    Some(Me { arena, class: ClassIdx::new(0) })
+}
+
 /// Goes on with a class: some of its slabs. Whether that was the last of it.
-fn tidy_class<V: Shared>(
-    round: &Round,
-    class: ClassIdx,
-    terms: Terms,
-    budget: &mut Budget,
-) -> bool {
+fn tidy_class<V: Shared>(round: &Round, me: Me, terms: Terms, budget: &mut Budget) -> bool {
     budget.spend(PER_LOOK);
-    let central = V::central(class);
+    let central = V::central(me.arena, me.class);
     if central.untidy() == 0 {
         return true;
     }
@@ -330,7 +340,7 @@ fn tidy_class<V: Shared>(
         return true;
     }
     let mut left = round.left.get().unwrap_or_else(|| {
-        central.send_home::<V>(class, terms.all);
+        central.send_home::<V>(me, terms.all);
         central.retire_last::<V>(terms.now, terms.delay);
         let looks = V::PURGE_UNIT == Unit::Pages || terms.all;
         if looks { central.untidy_count() } else { 0 }

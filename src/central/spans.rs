@@ -89,6 +89,8 @@ pub(crate) struct Spans {
     now: AtomicU64,
     /// Whether much memory waits for its time to go back: [`WAITS`], [`SEEN`] and [`TOLD`], or none of them. [shared]
     waits: AtomicU32,
+    /// Arenas that threads have come to use: those below. [shared]
+    pub(super) arenas_used: AtomicU32,
     /// Whether a thread without lists looks at the clock: 0 or 1. [shared]
     pub(super) asked: AtomicU32,
     /// How far purging has come.
@@ -128,6 +130,7 @@ impl Spans {
             reserved: Retained::new(),
             now: AtomicU64::new(0),
             waits: AtomicU32::new(0),
+            arenas_used: AtomicU32::new(0),
             asked: AtomicU32::new(0),
             round: Round::new(),
             tuning: Tuning::new(),
@@ -256,11 +259,17 @@ impl Spans {
     }
 
     /// Claims a slot for a slab: its chunk, and whether it has no memory. Maps a chunk where there is none and
-    /// `may_map` says so; says whether it did. `None` when memory is exhausted.
+    /// `may_map` says so; says whether it did. `None` when memory is exhausted; or where the slot is to be `dirty`, and
+    /// there is none.
     pub(crate) fn claim_slot<V: Shared>(
         &self,
         may_map: bool,
+        dirty: bool,
     ) -> Option<(&'static Chunk, SlotIdx, bool, bool)> {
+        if dirty {
+            let claimed = self.lock.with(|| self.claim_dirty::<V>())?;
+            return Some((claimed.chunk, claimed.slot, false, false));
+        }
         let wanted = Wanted { count: 1, align: 1, growth: Growth::Tight };
         let claimed = self.claim::<V>(wanted, 0, may_map)?;
         Some((claimed.chunk, claimed.slot, claimed.clean, claimed.mapped))
@@ -306,6 +315,21 @@ impl Spans {
                 claim_free().map(|claimed| Claimed { mapped: true, ..claimed })
             })
         })
+    }
+
+    /// Claims a slot that has memory, of the first few chunks. With the lock held.
+    fn claim_dirty<V: Shared>(&self) -> Option<Claimed> {
+        if self.dirty_slots.get() == 0 {
+            return None;
+        }
+        let wanted = Wanted { count: 1, align: 1, growth: Growth::Tight };
+        let (chunk, slot) = self.find::<V>(wanted)?;
+        if chunk.dirty.get() & slot.bit() == 0 {
+            return None;
+        }
+        let clean = self.mark_used(chunk, slot, 1);
+        chunk.span[slot.index()].set(0);
+        Some(Claimed { chunk, slot, clean, mapped: false })
     }
 
     /// The free slots that take the least memory, among the first few chunks that have enough.

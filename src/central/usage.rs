@@ -1,7 +1,7 @@
 //! How much memory there is, and what of it is in use: for who asks a program from outside.
 
 use super::purge::runs;
-use super::{Shared, lock_all, step, unlock_all};
+use super::{Shared, lock_all, unlock_all, used};
 use crate::base::{CHUNK_BYTES, ClassIdx, SLOT_BYTES, SlotIdx};
 
 /// Bytes, at one moment.
@@ -42,8 +42,10 @@ pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
     }
     for class in ClassIdx::all(V::CLASSES.count()) {
         let parked = V::parked().lists::<V>().filter(|(of, _)| *of == class);
-        let parked: usize = parked.map(|(_, list)| list.len(step::<V>(class)) as usize).sum();
-        let idle = listed(class) + V::central(class).waiting_blocks::<V>(class) + parked;
+        let parked: usize = parked.map(|(_, list)| list.len() as usize).sum();
+        let waiting: usize =
+            used::<V>().map(|arena| V::central(arena, class).waiting_blocks::<V>(class)).sum();
+        let idle = listed(class) + waiting + parked;
         free_blocks += idle;
         blocks = blocks.saturating_sub(idle * V::CLASSES.block_bytes(class));
     }

@@ -21,6 +21,7 @@
 //!
 //! Never: locks, or decides who gets a slot.
 
+mod home;
 mod slab;
 
 pub(crate) use slab::{BINNED, BitSlab, UNTIDY};

@@ -14,11 +14,12 @@
 //! The blocks' memory is not touched here, but for the link of a block that is taken. Never: locks.
 
 use super::Chunk;
+use super::home::Home;
 use crate::base::{
     CACHE_LINE, CHUNK_BYTES, ClassIdx, PAGE_BYTES, PAGE_LG, SLOT_BYTES, SlotIdx, bit_range,
     quotient,
 };
-use crate::list::{Block, Chain, Linked, Links};
+use crate::list::{Batch, FreeBlock, Linked, Links};
 use crate::sys::clock;
 use crate::sys::fatal::fatal;
 use crate::variant::{Spread, Variant};
@@ -54,6 +55,8 @@ pub(crate) struct BitSlab {
     pub(crate) bin: Cell<u8>,
     /// Whether blocks have come home since its free pages were purged.
     untidy: Cell<bool>,
+    /// The arena that it belongs to, if any. [shared]
+    pub(crate) home: Home,
     /// Pages that are known to have no memory, as a mask: no block on them was handed out since they were purged, or
     /// since the slot, which had none, became a slab (Y4).
     bare: Cell<u16>,
@@ -149,21 +152,22 @@ impl BitSlab {
         self.capacity.set(0);
     }
 
-    fn block_at(&self, start: NonNull<u8>, bytes: usize, index: usize) -> NonNull<Block> {
+    fn block_at(&self, start: NonNull<u8>, bytes: usize, index: usize) -> NonNull<u8> {
         let address = start.addr().get() + index * bytes;
         NonNull::new(ptr::with_exposed_provenance_mut(address)).unwrap_or(NonNull::dangling())
     }
 
-    /// Takes blocks until the chain has `want`, or none is left: used ones first, by address.
-    pub(crate) fn take<V: Variant>(&self, chain: &mut Chain, want: u32) {
+    /// Takes blocks until the batch has `want`, or none is left: used ones first, by address.
+    pub(crate) fn take<V: Variant>(&self, batch: &mut Batch, want: u32) {
         let bytes = V::CLASSES.block_bytes(self.class());
         let start = self.chunk().slot_start(self.slot());
-        let before = chain.len();
+        let before = batch.len();
         let mut append = |index: usize| {
             // SAFETY: the block lies in this slot and was home (Y1) or never out (Y2); its bit is
             // cleared, or `carved` passes it, so it is handed out once, and is the caller's.
-            unsafe { chain.append(self.block_at(start, bytes, index)) };
-            chain.len() < want
+            let block = unsafe { FreeBlock::new(self.block_at(start, bytes, index)) };
+            batch.append(block);
+            batch.len() < want
         };
         let mut more = before < want;
         let mut touched = 0;
@@ -186,18 +190,18 @@ impl BitSlab {
         }
         self.lowest.set(at as u8);
         let room = u32::from(self.capacity.get() - self.carved.get());
-        let fresh = if more { room.min(want - chain.len()) as usize } else { 0 };
+        let fresh = if more { room.min(want - batch.len()) as usize } else { 0 };
         if fresh > 0 {
             let first = usize::from(self.carved.get());
             touched |= pages_of(first, first + fresh - 1, bytes);
         }
         self.bare.set(self.bare.get() & !(touched as u16));
-        self.carve::<V>(chain, start, bytes, fresh);
-        self.used.set(self.used.get() + (chain.len() - before) as u16);
+        self.carve::<V>(batch, start, bytes, fresh);
+        self.used.set(self.used.get() + (batch.len() - before) as u16);
     }
 
     /// Takes `count` blocks that were never handed out.
-    fn carve<V: Variant>(&self, chain: &mut Chain, start: NonNull<u8>, bytes: usize, count: usize) {
+    fn carve<V: Variant>(&self, batch: &mut Batch, start: NonNull<u8>, bytes: usize, count: usize) {
         let first = usize::from(self.carved.get());
         let stride = match V::SPREAD {
             Spread::Adjacent => 1,
@@ -210,8 +214,10 @@ impl BitSlab {
             for line in 0..lines {
                 let index = line * stride + column;
                 if index < count {
-                    // SAFETY: below `capacity` and from `carved` on: never out (Y2).
-                    unsafe { chain.append(self.block_at(start, bytes, first + index)) };
+                    // SAFETY: below `capacity` and from `carved` on: never out (Y2), and `carved` passes it below.
+                    let block =
+                        unsafe { FreeBlock::new(self.block_at(start, bytes, first + index)) };
+                    batch.append(block);
                 }
             }
         }
@@ -220,8 +226,8 @@ impl BitSlab {
 
     /// Brings a block home. What cannot be one that is out is misuse gone too far to contain.
     #[inline]
-    pub(crate) fn put<V: Variant>(&self, class: ClassIdx, block: NonNull<Block>) {
-        let address = block.addr().get();
+    pub(crate) fn put<V: Variant>(&self, class: ClassIdx, block: FreeBlock) {
+        let address = block.into_start().addr().get();
         let offset = address % SLOT_BYTES;
         let index = V::CLASSES.index_at(class, offset);
         if self.class() != class || index >= usize::from(self.carved.get()) {
@@ -268,6 +274,11 @@ impl BitSlab {
     /// Whether nothing came home since its free pages were purged.
     pub(crate) fn is_tidy(&self) -> bool {
         !self.untidy.get()
+    }
+
+    /// Notes that nobody is to look at its free pages.
+    pub(crate) fn set_tidy(&self) {
+        self.untidy.set(false);
     }
 
     /// The slab's pages that have memory and that no block in use touches, as a mask. The slab counts as tidy from

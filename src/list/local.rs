@@ -19,19 +19,6 @@ pub(crate) struct Block {
     pub(super) next: *mut Block,
 }
 
-impl Block {
-    /// Links a block before another, or before none; returns it.
-    ///
-    /// # Safety
-    /// `block` is free, and in the caller's hands alone.
-    pub(crate) unsafe fn before(block: NonNull<Self>, next: *mut Self) -> *mut Self {
-        // SAFETY: nobody else reads its first 8 bytes, by the caller's condition, and every block has 8 bytes, aligned
-        // to 8 (C1, C3).
-        unsafe { block.write(Self { next }) };
-        block.as_ptr()
-    }
-}
-
 /// A singly linked list of free blocks; the newest comes out first.
 pub(crate) struct LocalList {
     head: Cell<*mut Block>,

@@ -84,6 +84,8 @@ knobs! {
         /// Bytes; a list's bound starts low and rises each time it was too low.
         Bytes = "bytes",
     };
+    /// Sets of central lists, which threads share evenly.
+    arenas: usize, Central, (1..=64);
     /// KiB of batches that wait, per class, to be taken by whichever thread comes next.
     transfer_kib: usize, Central, (0..=4096);
     /// Which slab with free blocks is taken from first.

@@ -1,8 +1,4 @@
 //! How much a thread keeps of each class, and how much it moves at a time, for the central backend.
-//!
-//! A list's *window* is what it may grow or shrink by without anybody looking: two batches. A block
-//! counts for 2^31 / window in the list's counter, so that the sign of a 32-bit number says that the
-//! window is full, and a borrow that it is empty; see `list::WindowList`.
 
 use super::{Bound, Variant};
 use crate::base::{ClassIdx, MAX_CLASSES, quotient};
@@ -15,8 +11,9 @@ const BATCH_MOST: usize = 64;
 /// Bytes that a thread's list of one class may come to hold, where they bound it.
 const LIST_BYTES: usize = 64 * 1024;
 
-/// Blocks that a list of this class may grow or shrink by between two looks at it.
-pub(crate) const fn window<V: Variant>(class: ClassIdx) -> u32 {
+/// Blocks that a thread's list of this class may hold, at least: two batches, so that a thread at its bound has one to
+/// give and room for one.
+pub(crate) const fn least_limit<V: Variant>(class: ClassIdx) -> u32 {
     2 * V::BATCHES[class.index()] as u32
 }
 
@@ -26,7 +23,7 @@ pub(crate) const fn list_bytes_limit<V: Variant>(class: ClassIdx) -> u32 {
         Bound::Blocks => V::LIST_LIMIT,
         Bound::Bytes => {
             let blocks = quotient(LIST_BYTES, V::CLASSES.block_bytes(class)) as u32;
-            if blocks > window::<V>(class) { blocks } else { window::<V>(class) }
+            if blocks > least_limit::<V>(class) { blocks } else { least_limit::<V>(class) }
         }
     }
 }
@@ -52,16 +49,4 @@ pub(super) const fn batches<V: Variant>() -> [u16; MAX_CLASSES] {
         class += 1;
     }
     batches
-}
-
-pub(super) const fn steps<V: Variant>() -> [i32; MAX_CLASSES] {
-    let mut steps = [0; MAX_CLASSES];
-    let mut class = 0;
-    while class < V::CLASSES.count() {
-        let window = window::<V>(ClassIdx::new(class));
-        // A closed list must stay closed for a pop and a push: see `list::WindowList`.
-        steps[class] = if V::COUNTED { window } else { (1_u32 << 31).div_ceil(window) } as i32;
-        class += 1;
-    }
-    steps
 }

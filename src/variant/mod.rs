@@ -11,7 +11,7 @@ mod classes;
 mod limits;
 
 pub(crate) use classes::SizeClasses;
-pub(crate) use limits::{list_bytes_limit, window};
+pub(crate) use limits::{least_limit, list_bytes_limit};
 
 use crate::base::{CHUNK_LG, ClassIdx, MAX_CLASSES, MAX_SLOTS, SLOT_LG};
 use core::alloc::Layout;
@@ -105,8 +105,7 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
     /// system's malloc is whichever comes next. No knob: the variant's face says so.
     const BY_ADDRESS: bool = false;
 
-    /// Whether a thread's lists are counted plainly: see `list::WindowList`. Where a block's class is not known
-    /// before it is there, so is no step.
+    /// Whether a thread finds a block's list by its address: a map says the class, and tables lead to the list.
     const COUNTED: bool = Self::BY_ADDRESS
         && matches!(Self::BACKEND, Backend::Central)
         && matches!(Self::REGISTRY, Registry::Map);
@@ -122,9 +121,6 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
     const SLOTS: usize = Self::SUPERSLAB_BYTES >> SLOT_LG;
     /// Blocks moved at a time, per class, between a thread's list and the central one.
     const BATCHES: &'static [u16; MAX_CLASSES] = &limits::batches::<Self>();
-    /// What a block counts for in a thread's list, per class: so many reach 2^31. For lists that are counted
-    /// plainly, their windows.
-    const STEPS: &'static [i32; MAX_CLASSES] = &limits::steps::<Self>();
 
     /// The class that serves a layout; `None` is above the classes.
     ///
@@ -152,7 +148,6 @@ pub(crate) const fn check<V: Variant>() {
             !is_fatal || matches!(V::LARGE, Large::Own),
             "`foreign`: large blocks of the system's malloc are foreign"
         );
-        // A closed list must stay closed for a pop and a push: see `list::WindowList`.
         assert!(V::BATCH >= 2 && V::BATCH <= 4096, "`batch`: the central backend moves 2 at least");
     }
 }

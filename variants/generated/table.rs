@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0xccee26a61137c5cc;
+    0xe402d8ddaaab8599;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -279,11 +279,19 @@ table! {
         ..FINER_CLASSES
     };
 
+    Arenas ARENAS {
+        id: "arenas", parent: Some("zero-dirty"), rank: 33, twin: None, default: false,
+        doc: "Variant `arenas`: `zero-dirty` with `arenas = 64`.\n\nIs a thread better off with slabs that others seldom touch than with the densest ones?",
+    } = Knobs {
+        arenas: 64,
+        ..ZERO_DIRTY
+    };
+
     Apex APEX {
-        id: "apex", parent: Some("zero-dirty"), rank: 33, twin: None, default: true,
-        doc: "Variant `apex`: `zero-dirty` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
+        id: "apex", parent: Some("arenas"), rank: 34, twin: None, default: true,
+        doc: "Variant `apex`: `arenas` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
     } = Knobs {
         thread_slot: Slot::Inline,
-        ..ZERO_DIRTY
+        ..ARENAS
     };
 }

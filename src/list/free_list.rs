@@ -1,0 +1,287 @@
+//! A thread's list of free blocks of one class.
+//!
+//! ```text
+//! head ──▶ block ──▶ block ──▶ … ──▶ null      linked through the blocks; the newest comes out first
+//! excess = length − limit                      negative while the list takes blocks
+//! ```
+//!
+//! | the list is | `head` | `excess` | pop | push |
+//! |---|---|---|---|---|
+//! | empty | null | −limit | slow | fast |
+//! | in use | a block | below −1 | fast | fast |
+//! | one block below its limit, or above | a block | −1 or more | fast | slow |
+//! | closed: the thread has no lists yet, or no more, or they are shut | null | [`CLOSED`] or more | slow | slow |
+//!
+//! So a pop is a null check, and a push counts and tests a sign; neither asks whether the thread is set up. Slow means
+//! that the caller takes another way.
+//!
+//! W1  Every node reachable from `head` is a free block of the list's class, which the list owns.
+//! W2  The list has `excess + limit` nodes, unless it is closed: then it has none.
+//! W3  Only one thread at a time touches the list. A closed one may be shared by all threads that have no lists: they
+//!     write only to `excess`, by [`count_up`] or atomically.
+//!
+//! Never: allocates, locks, or looks at a slab.
+
+use super::batch::Batch;
+use super::free_block::{self, FreeBlock, Link};
+use crate::sys::atomic::{AtomicI32, Ordering};
+use crate::sys::single::count_up;
+use core::cell::Cell;
+use core::mem::offset_of;
+use core::ptr::{self, NonNull};
+
+/// 16 bytes, so that four share a cache line.
+#[repr(C)]
+pub(crate) struct FreeList {
+    head: Cell<*mut Link>,
+    excess: Cell<i32>,
+    limit: Cell<u32>,
+}
+
+/// The excess of a closed list: not negative, however often threads push to it before they undo that.
+const CLOSED: i32 = 1 << 30;
+
+/// Bytes from a list's start to its `excess`.
+pub(crate) const EXCESS_OFFSET: usize = offset_of!(FreeList, excess);
+
+impl FreeList {
+    /// A closed list.
+    pub(crate) const fn closed() -> Self {
+        Self { head: Cell::new(ptr::null_mut()), excess: Cell::new(CLOSED), limit: Cell::new(0) }
+    }
+
+    /// An empty list that takes any number of blocks by [`put`](Self::put).
+    pub(crate) const fn unbounded() -> Self {
+        Self { head: Cell::new(ptr::null_mut()), excess: Cell::new(0), limit: Cell::new(0) }
+    }
+
+    /// Opens a closed list, which takes up to `limit` blocks from here on.
+    pub(crate) fn open(&self, limit: u32) {
+        debug_assert!(self.head.get().is_null());
+        self.limit.set(limit);
+        self.set_len(0);
+    }
+
+    /// Closes an empty list.
+    pub(crate) fn close(&self) {
+        debug_assert!(self.head.get().is_null());
+        self.excess.set(CLOSED);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.excess.get() >= CLOSED
+    }
+
+    /// Takes the newest block. `None`, and nothing is written, where the list has none.
+    #[inline(always)]
+    pub(crate) fn pop(&self) -> Option<FreeBlock> {
+        let node = NonNull::new(self.head.get())?;
+        // SAFETY: a push wrote the link of each node (W1), no other thread writes it (W3), and the node is taken out.
+        let (block, next) = unsafe { FreeBlock::from_node(node) };
+        self.head.set(next);
+        self.excess.set(self.excess.get().wrapping_sub(1));
+        Some(block)
+    }
+
+    /// Adds a block. Gives it back where the list is at its limit, or closed: the caller then calls
+    /// [`undo_push`](Self::undo_push). With `shared`, a closed list may be that of several threads.
+    #[inline(always)]
+    pub(crate) fn push(&self, block: FreeBlock, shared: bool) -> Result<(), FreeBlock> {
+        let is_slow = if shared {
+            // SAFETY: this list's count, which others write to in the same way (W3).
+            unsafe { count_up::<EXCESS_OFFSET>(ptr::from_ref(self).cast(), 0) }
+        } else {
+            self.excess.set(self.excess.get().wrapping_add(1));
+            self.excess.get() >= 0
+        };
+        if is_slow {
+            return Err(block);
+        }
+        self.push_counted(block);
+        Ok(())
+    }
+
+    /// Adds a block that has been counted.
+    #[inline(always)]
+    pub(crate) fn push_counted(&self, block: FreeBlock) {
+        self.head.set(block.into_node(self.head.get()));
+    }
+
+    /// Undoes the count of a push that gave its block back.
+    pub(crate) fn undo_push(&self) {
+        // SAFETY: the count of this list; a closed one may be shared, and then whoever writes to it does so atomically.
+        let excess = unsafe { AtomicI32::from_ptr(self.excess.as_ptr()) };
+        // ORDERING: relaxed; which number it is does not matter, as long as a closed list stays closed.
+        let counted = excess.load(Ordering::Relaxed);
+        // Of several threads that count at once, some may have counted in vain.
+        let before = if counted < CLOSED { counted - 1 } else { CLOSED };
+        excess.store(before, Ordering::Relaxed);
+    }
+
+    /// Adds a block, whatever the limit.
+    pub(crate) fn put(&self, block: FreeBlock) {
+        self.excess.set(self.excess.get() + 1);
+        self.push_counted(block);
+    }
+
+    /// Fills an empty list, whatever the limit.
+    pub(crate) fn fill(&self, batch: Batch) {
+        debug_assert!(self.len() == 0);
+        self.set_len(batch.len());
+        self.head.set(batch.into_nodes());
+    }
+
+    /// Takes up to `count` of the newest blocks.
+    pub(crate) fn take(&self, count: u32) -> Batch {
+        let (len, head) = (self.len(), self.head.get());
+        let count = count.min(len);
+        let (mut last, mut rest) = (ptr::null_mut(), head);
+        for _ in 0..count {
+            let Some(node) = NonNull::new(rest) else { break };
+            last = rest;
+            // SAFETY: a push wrote the link of each node, and no other thread writes it (W1, W3).
+            rest = unsafe { free_block::next_of(node) };
+        }
+        self.head.set(rest);
+        self.set_len(len - count);
+        // SAFETY: the list had `len` nodes (W2), of which the first `count` are in it no more.
+        unsafe { Batch::cut_out(head, last, count) }
+    }
+
+    /// Takes over all blocks of another list of the class. This one is empty; the other one is, from here on.
+    pub(crate) fn take_over(&self, other: &Self) {
+        debug_assert!(self.len() == 0);
+        self.set_len(other.len());
+        self.head.set(other.head.replace(ptr::null_mut()));
+        other.set_len(0);
+    }
+
+    /// Blocks in the list.
+    pub(crate) fn len(&self) -> u32 {
+        if self.is_closed() {
+            0
+        } else {
+            self.excess.get().wrapping_add_unsigned(self.limit.get()) as u32
+        }
+    }
+
+    fn set_len(&self, len: u32) {
+        self.excess.set((len as i32).wrapping_sub_unsigned(self.limit.get()));
+    }
+
+    /// Blocks that the list takes before a push is slow.
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit.get()
+    }
+
+    /// Changes that.
+    pub(crate) fn set_limit(&self, limit: u32) {
+        let len = self.len();
+        self.limit.set(limit);
+        self.set_len(len);
+    }
+
+    /// Where the newest block is: it tells whether the list has moved.
+    pub(crate) fn newest(&self) -> usize {
+        self.head.get().addr()
+    }
+
+    /// Whether an address is among the first `most` blocks; for checks.
+    pub(crate) fn has(&self, address: usize, most: u32) -> bool {
+        self.addresses().take(most as usize).any(|block| block == address)
+    }
+
+    /// Checks W2, and that `is_mine` holds for every block, before its link is followed; for checks.
+    pub(crate) fn is_sound(&self, is_mine: impl FnMut(usize) -> bool) -> bool {
+        if self.is_closed() {
+            return self.head.get().is_null();
+        }
+        let mine = self.addresses().map(is_mine).take_while(|&mine| mine).count();
+        mine == self.len() as usize
+    }
+
+    /// The addresses of the blocks, the newest first. Each link is followed when the next one is asked for.
+    fn addresses(&self) -> impl Iterator<Item = usize> {
+        let (mut node, mut left) = (self.head.get(), self.len());
+        let mut before: Option<NonNull<Link>> = None;
+        core::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            if let Some(before) = before {
+                // SAFETY: a node of this list, whose link a push wrote (W1), and which no other thread writes (W3).
+                node = unsafe { free_block::next_of(before) };
+            }
+            before = NonNull::new(node);
+            before.map(|node| node.addr().get())
+        })
+    }
+}
+
+const _: () = assert!(size_of::<FreeList>() == 16);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn starts(memory: &mut [u64]) -> Vec<NonNull<u8>> {
+        memory.iter_mut().map(|block| NonNull::from(block).cast()).collect()
+    }
+
+    fn block(start: NonNull<u8>) -> FreeBlock {
+        // SAFETY: eight bytes, aligned so, which nothing else has: the callers see to it.
+        unsafe { FreeBlock::new(start) }
+    }
+
+    fn at(found: Option<FreeBlock>) -> Option<NonNull<u8>> {
+        found.map(FreeBlock::into_start)
+    }
+
+    #[test]
+    fn a_list_counts_and_orders() {
+        let mut memory = [0_u64; 8];
+        let starts = starts(&mut memory);
+        for shared in [false, true] {
+            let list = FreeList::closed();
+            assert!(list.pop().is_none() && list.is_sound(|_| false));
+            assert!(list.push(block(starts[0]), shared).is_err());
+            list.undo_push();
+            list.open(4);
+            assert!(list.pop().is_none());
+            for &start in &starts[..3] {
+                assert!(list.push(block(start), shared).is_ok());
+            }
+            assert!(list.push(block(starts[3]), shared).is_err());
+            list.undo_push();
+            assert_eq!((list.len(), list.limit(), list.newest()), (3, 4, starts[2].addr().get()));
+            assert!(list.has(starts[0].addr().get(), 3) && !list.has(starts[0].addr().get(), 2));
+            let mine: Vec<usize> = starts[..3].iter().map(|start| start.addr().get()).collect();
+            assert!(list.is_sound(|address| mine.contains(&address)));
+            assert!(!list.is_sound(|address| mine[1..].contains(&address)));
+            list.set_limit(9);
+            assert!(list.push(block(starts[3]), shared).is_ok());
+            let mut two = list.take(2);
+            assert_eq!((at(two.pop()), at(two.pop())), (Some(starts[3]), Some(starts[2])));
+            assert_eq!((at(list.pop()), at(list.pop())), (Some(starts[1]), Some(starts[0])));
+            assert!(list.pop().is_none() && list.len() == 0);
+            list.close();
+        }
+    }
+
+    #[test]
+    fn a_list_is_filled_and_taken_over() {
+        let mut memory = [0_u64; 3];
+        let starts = starts(&mut memory);
+        let (list, other) = (FreeList::closed(), FreeList::unbounded());
+        let mut batch = Batch::new();
+        starts.iter().for_each(|&start| batch.append(block(start)));
+        list.open(1);
+        list.fill(batch);
+        assert_eq!(list.len(), 3);
+        other.take_over(&list);
+        assert_eq!((list.len(), other.len()), (0, 3));
+        let first = at(other.pop());
+        assert_eq!(first, Some(starts[0]));
+        other.put(block(starts[0]));
+        let mut all = other.take(10);
+        assert_eq!((all.len(), at(all.pop()), other.len()), (3, Some(starts[0]), 0));
+    }
+}
