@@ -1,7 +1,7 @@
 //! The slow half of freeing, and what a thread does now and then: its lists back to bounds.
 
 use super::exit::open;
-use super::{CacheOf, Cached, State, fill, shut};
+use super::{CacheOf, Cached, State, fill, limits, shut};
 use crate::base::ClassIdx;
 use crate::central;
 use crate::list::{Batch, FreeBlock};
@@ -53,8 +53,8 @@ fn make_room<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) {
         return;
     }
     cache.demand(class).newest_seen.set(0);
-    let batch = u32::from(V::BATCHES[class.index()]);
-    central::give::<V>(cache.me::<V>(class), list.take(batch));
+    let blocks = list.take(limits::too_many::<V>(cache, class));
+    central::give::<V>(cache.me::<V>(class), blocks);
     drain_idle::<V>(cache, class);
 }
 
@@ -83,6 +83,6 @@ pub(super) fn drain_list<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx)
         central::give::<V>(cache.me::<V>(class), list.take(u32::MAX));
     }
     if !cache.lies_aside::<V>() {
-        list.set_limit(least_limit::<V>(class));
+        limits::reset::<V>(cache, class);
     }
 }

@@ -168,6 +168,7 @@ fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
         cache.list(class).open(least_limit::<V>(class));
     }
     V::parked().take::<V>(&cache.lists);
+    cache.granted.set(0);
     // Before the hook: arming it may allocate, with this very variant as the program's allocator.
     cache.state.set(State::Open);
     if V::hook().arm(cache) {

@@ -37,6 +37,7 @@ mod exit;
 mod fill;
 mod free;
 mod large;
+mod limits;
 mod realloc;
 mod refill;
 mod shut;
@@ -99,6 +100,8 @@ pub(crate) struct ThreadCache<T> {
     between_looks: Cell<u8>,
     /// Allocations from shut lists until an idle one is looked for.
     until_turn: Cell<u8>,
+    /// Bytes that the lists may hold beyond what each may in any case (GR1).
+    granted: Cell<usize>,
     /// The list that is looked at for idleness next.
     idle_turn: Cell<u8>,
     /// The arena that the thread takes small blocks from and brings them home to.
@@ -166,6 +169,7 @@ impl<T> ThreadCache<T> {
             until_look: Cell::new(0),
             between_looks: Cell::new(0),
             until_turn: Cell::new(0),
+            granted: Cell::new(0),
             idle_turn: Cell::new(0),
             arena: Cell::new(ArenaIdx::FIRST),
             hint: Hint::new(),

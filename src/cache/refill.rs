@@ -2,12 +2,12 @@
 
 use super::drain::drain_idle;
 use super::exit::open;
-use super::{CacheOf, Cached, State, shut};
+use super::{CacheOf, Cached, State, limits, shut};
 use crate::base::{ClassIdx, quotient};
 use crate::central;
 use crate::list::FreeBlock;
 use crate::sys::system;
-use crate::variant::{Bound, least_limit, list_bytes_limit};
+use crate::variant::Bound;
 use core::alloc::Layout;
 
 /// Bytes of a list's first refill.
@@ -73,14 +73,13 @@ fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<Free
         let want = match V::LIST_BOUND {
             Bound::Blocks => batch,
             // Little at first, and twice as much each time: most classes of most threads stay small.
-            Bound::Bytes => {
+            Bound::Bytes | Bound::Share => {
                 let first = quotient(FIRST_BYTES, V::CLASSES.block_bytes(class)).max(1) as u32;
                 (demand.refill.get() * 2).max(first).min(batch)
             }
         };
         demand.refill.set(want);
-        let (least, most) = (least_limit::<V>(class), list_bytes_limit::<V>(class));
-        list.set_limit((list.limit() + want).clamp(least, most));
+        limits::raise::<V>(cache, class, want);
         list.fill(central::take::<V>(cache.me::<V>(class), want));
         demand.newest_seen.set(0);
         drain_idle::<V>(cache, class);

@@ -26,7 +26,7 @@
 //!
 //! Never: takes a lock but that of the idle caches, for a moment, and in the C face.
 
-use super::{CacheOf, Cached, Tables, ThreadCache};
+use super::{CacheOf, Cached, Tables, ThreadCache, limits};
 use crate::base::ClassIdx;
 use crate::central;
 use crate::sys::atomic::Ordering;
@@ -47,6 +47,7 @@ pub(super) fn look<V: Cached>(cache: &'static CacheOf<V>) -> bool {
     cache.until_look.set(between);
     let much_waits = V::spans().much_waits::<V>();
     if much_waits {
+        limits::shrink::<V>(cache);
         shut::<V>(cache);
         if V::spans().is_news::<V>() {
             V::idle().shut_others::<V>();

@@ -46,6 +46,7 @@ pub(crate) fn join<V: Shared>() -> ArenaIdx {
     let index = (0..V::ARENAS).min_by_key(users).unwrap_or(0);
     let arena = ArenaIdx::new(index);
     V::arena(arena).users.fetch_add(1, Ordering::Relaxed);
+    V::spans().threads.fetch_add(1, Ordering::Relaxed);
     V::spans().arenas_used.fetch_max(index as u32 + 1, Ordering::Relaxed);
     arena
 }
@@ -54,6 +55,7 @@ pub(crate) fn join<V: Shared>() -> ArenaIdx {
 pub(crate) fn leave<V: Shared>(arena: ArenaIdx) {
     // ORDERING: relaxed; as in `join`.
     V::arena(arena).users.fetch_sub(1, Ordering::Relaxed);
+    V::spans().threads.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// The arenas that threads have, or have had (AR1).

@@ -22,7 +22,7 @@ use crate::stats::Event;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::clock;
 use crate::sys::lock::Lock;
-use crate::variant::{ThreadExit, Variant};
+use crate::variant::{ThreadExit, Variant, list_bytes_limit};
 use core::cell::Cell;
 
 /// Threads whose lists can be parked at a time.
@@ -96,7 +96,7 @@ impl Parked {
             };
             for class in ClassIdx::all(V::CLASSES.count()) {
                 let (to, from) = (&lists[class.index()], &place.lists[class.index()]);
-                to.set_limit(from.limit());
+                to.set_limit(from.limit().min(list_bytes_limit::<V>(class)));
                 to.take_over(from);
             }
             self.taken.set(self.taken.get() & (self.taken.get() - 1));

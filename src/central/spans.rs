@@ -75,6 +75,10 @@ pub(crate) struct Spans {
     spare: Cell<Option<&'static Chunk>>,
     /// Free slots of all chunks, and those of them that have memory (V2).
     free_slots: Cell<u32>,
+    /// Slots in use, for who has no lock. [shared]
+    slots_in_use: AtomicU32,
+    /// Threads that have lists. [shared]
+    pub(super) threads: AtomicU32,
     dirty_slots: Cell<u32>,
     /// Slots that were given back before their time, and have not been taken since.
     early: Cell<u32>,
@@ -122,6 +126,8 @@ impl Spans {
             soiled_count: Cell::new(0),
             spare: Cell::new(None),
             free_slots: Cell::new(0),
+            slots_in_use: AtomicU32::new(0),
+            threads: AtomicU32::new(0),
             dirty_slots: Cell::new(0),
             early: Cell::new(0),
             regretted: Cell::new(0),
@@ -357,6 +363,7 @@ impl Spans {
         debug_assert_eq!(chunk.free.get() & run, run);
         let dirty = chunk.dirty.get() & run;
         self.free_slots.set(self.free_slots.get() - count as u32);
+        self.note_in_use();
         chunk.free.set(chunk.free.get() & !run);
         self.note_clean(chunk, dirty);
         if chunk.free.get() == 0 {
@@ -431,6 +438,7 @@ impl Spans {
         chunk.free.set(chunk.free.get() | run);
         self.change_soil(chunk, || chunk.dirty.set(chunk.dirty.get() | run));
         self.free_slots.set(self.free_slots.get() + count as u32);
+        self.note_in_use();
         self.dirty_slots.set(self.dirty_slots.get() + count as u32);
         for slot in slots_in(run) {
             chunk.freed_at[slot.index()].set(self.now());
@@ -441,9 +449,31 @@ impl Spans {
         }
     }
 
+    /// Slots in use. With the lock held.
+    fn in_use(&self) -> u32 {
+        self.chunks.get() * (MAX_SLOTS as u32 - 1) - self.free_slots.get()
+    }
+
+    fn note_in_use(&self) {
+        // ORDERING: relaxed; a number that publishes nothing.
+        self.slots_in_use.store(self.in_use(), Ordering::Relaxed);
+    }
+
+    /// Bytes of the slots in use, as a thread without the lock sees it.
+    pub(crate) fn bytes_in_use(&self) -> usize {
+        // ORDERING: relaxed, as in `note_in_use`.
+        self.slots_in_use.load(Ordering::Relaxed) as usize * SLOT_BYTES
+    }
+
+    /// Threads that have lists; one, where the last has just ended.
+    pub(crate) fn threads(&self) -> usize {
+        // ORDERING: relaxed; a number that publishes nothing.
+        self.threads.load(Ordering::Relaxed).max(1) as usize
+    }
+
     /// Gives back what has waited longest, where more waits than the allowance.
     fn give_back_early<V: Shared>(&self) {
-        let used = self.chunks.get() * (MAX_SLOTS as u32 - 1) - self.free_slots.get();
+        let used = self.in_use();
         let allowance = FEW_SLOTS.max(used / 2) + self.regretted.get();
         let is_kept = self.free_and_dirty() <= self.tuning.idle_kept();
         if V::PURGE_MS.is_none() || self.dirty_slots.get() <= allowance || is_kept {

@@ -83,6 +83,8 @@ knobs! {
         Blocks = "blocks",
         /// Bytes; a list's bound starts low and rises each time it was too low.
         Bytes = "bytes",
+        /// Bytes, and beyond them a share of the heap.
+        Share = "share",
     };
     /// Sets of central lists, which threads share evenly.
     arenas: usize, Central, (1..=64);

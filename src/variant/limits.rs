@@ -21,7 +21,7 @@ pub(crate) const fn least_limit<V: Variant>(class: ClassIdx) -> u32 {
 pub(crate) const fn list_bytes_limit<V: Variant>(class: ClassIdx) -> u32 {
     match V::LIST_BOUND {
         Bound::Blocks => V::LIST_LIMIT,
-        Bound::Bytes => {
+        Bound::Bytes | Bound::Share => {
             let blocks = quotient(LIST_BYTES, V::CLASSES.block_bytes(class)) as u32;
             if blocks > least_limit::<V>(class) { blocks } else { least_limit::<V>(class) }
         }
@@ -34,7 +34,7 @@ pub(super) const fn batches<V: Variant>() -> [u16; MAX_CLASSES] {
     while class < V::CLASSES.count() {
         batches[class] = match V::LIST_BOUND {
             Bound::Blocks => V::BATCH as u16,
-            Bound::Bytes => {
+            Bound::Bytes | Bound::Share => {
                 let bytes = V::CLASSES.block_bytes(ClassIdx::new(class));
                 let blocks = (if bytes <= 1024 { BATCH_BYTES } else { BATCH_BYTES / 2 }) / bytes;
                 if blocks < 2 {

@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0xe402d8ddaaab8599;
+    0xd2dfb46788fd8352;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -287,11 +287,19 @@ table! {
         ..ZERO_DIRTY
     };
 
+    HeapShare HEAP_SHARE {
+        id: "heap-share", parent: Some("arenas"), rank: 34, twin: None, default: false,
+        doc: "Variant `heap-share`: `arenas` with `list_bound = share`.\n\nWhat does it save to let a thread keep more, where the heap is large?",
+    } = Knobs {
+        list_bound: Bound::Share,
+        ..ARENAS
+    };
+
     Apex APEX {
-        id: "apex", parent: Some("arenas"), rank: 34, twin: None, default: true,
-        doc: "Variant `apex`: `arenas` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
+        id: "apex", parent: Some("heap-share"), rank: 35, twin: None, default: true,
+        doc: "Variant `apex`: `heap-share` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
     } = Knobs {
         thread_slot: Slot::Inline,
-        ..ARENAS
+        ..HEAP_SHARE
     };
 }
