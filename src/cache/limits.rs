@@ -28,7 +28,7 @@ fn share<V: Cached>() -> usize {
     match V::LIST_BOUND {
         Bound::Blocks | Bound::Bytes => 0,
         Bound::Share => {
-            quotient(V::spans().bytes_in_use(), PART * V::spans().threads()).min(MOST_BYTES)
+            quotient(V::spans().bytes_in_use(), PART * V::spans().users.threads()).min(MOST_BYTES)
         }
     }
 }

@@ -11,23 +11,31 @@
 //! others that have many free blocks, so memory does not pile up where it is freed (after Hoard, by Berger and
 //! others, 2000).
 //!
-//! AR1  `used` of [`Spans`](super::Spans) is above the index of each arena that a thread has, or has had.
-//! AR2  `users` is how many threads have the arena. It changes with the lock of the idle caches held, as `used` does.
+//! AR1  `in_use` is above the index of each arena that a thread has, or has had.
+//! AR2  `users` and `in_use` change with the lock of the idle caches held.
 
 use super::{Central, Shared};
-use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
+use crate::base::{ArenaIdx, ClassIdx, MAX_ARENAS, MAX_CLASSES};
 use crate::sys::atomic::{AtomicU32, Ordering};
 
 /// One set of central lists.
 pub(crate) struct Arena {
     lists: [Central; MAX_CLASSES],
-    /// Threads that have it (AR2). [shared]
-    users: AtomicU32,
+}
+
+/// Which arenas threads have. Away from the arenas, so that a search for one touches none.
+pub(crate) struct Users {
+    /// Threads that have an arena, by its index (AR2). [shared]
+    users: [AtomicU32; MAX_ARENAS],
+    /// Arenas that threads have come to use: those below (AR1). [shared]
+    in_use: AtomicU32,
+    /// Threads that have an arena. [shared]
+    threads: AtomicU32,
 }
 
 impl Arena {
     pub(crate) const fn new() -> Self {
-        Self { lists: [const { Central::new() }; MAX_CLASSES], users: AtomicU32::new(0) }
+        Self { lists: [const { Central::new() }; MAX_CLASSES] }
     }
 
     /// The central list of a class.
@@ -37,31 +45,49 @@ impl Arena {
     }
 }
 
+// ORDERING: relaxed in all of `Users`: what the numbers count is ordered by the lock under which they change (AR2). Whoever
+// reads them without it takes them as a hint.
+impl Users {
+    pub(super) const fn new() -> Self {
+        Self {
+            users: [const { AtomicU32::new(0) }; MAX_ARENAS],
+            in_use: AtomicU32::new(0),
+            threads: AtomicU32::new(0),
+        }
+    }
+
+    fn of(&self, arena: ArenaIdx) -> &AtomicU32 {
+        &self.users[arena.index()]
+    }
+
+    /// Threads that have lists; one, where the last has just ended.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.load(Ordering::Relaxed).max(1) as usize
+    }
+}
+
 /// Gives a thread the arena that the fewest threads have: the first of several. The caller holds the lock of the idle
 /// caches.
 pub(crate) fn join<V: Shared>() -> ArenaIdx {
-    // ORDERING: relaxed, here and below: changed under the lock that the caller holds (AR2).
-    let users =
-        |index: &usize| V::arenas().get(*index).map(|arena| arena.users.load(Ordering::Relaxed));
-    let index = (0..V::ARENAS).min_by_key(users).unwrap_or(0);
-    let arena = ArenaIdx::new(index);
-    V::arena(arena).users.fetch_add(1, Ordering::Relaxed);
-    V::spans().threads.fetch_add(1, Ordering::Relaxed);
-    V::spans().arenas_used.fetch_max(index as u32 + 1, Ordering::Relaxed);
+    let users = &V::spans().users;
+    let count = |arena: &ArenaIdx| users.of(*arena).load(Ordering::Relaxed);
+    let arena = (0..V::ARENAS).map(ArenaIdx::new).min_by_key(count).unwrap_or(ArenaIdx::FIRST);
+    users.of(arena).fetch_add(1, Ordering::Relaxed);
+    users.threads.fetch_add(1, Ordering::Relaxed);
+    users.in_use.fetch_max(arena.index() as u32 + 1, Ordering::Relaxed);
     arena
 }
 
 /// Notes that a thread has ended, or has no use for its arena. The caller holds the lock of the idle caches.
 pub(crate) fn leave<V: Shared>(arena: ArenaIdx) {
-    // ORDERING: relaxed; as in `join`.
-    V::arena(arena).users.fetch_sub(1, Ordering::Relaxed);
-    V::spans().threads.fetch_sub(1, Ordering::Relaxed);
+    let users = &V::spans().users;
+    users.of(arena).fetch_sub(1, Ordering::Relaxed);
+    users.threads.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// The arenas that threads have, or have had (AR1).
+/// The arenas that threads have, or have had (AR1). Without the lock of the idle caches, one that has just come into use may
+/// be missing.
 pub(crate) fn used<V: Shared>() -> impl Iterator<Item = ArenaIdx> {
-    // ORDERING: relaxed; with the lock of the idle caches held it is exact, and without it an arena that is missed has
-    // just come into use.
-    let used = V::spans().arenas_used.load(Ordering::Relaxed) as usize;
-    (0..used.clamp(1, V::ARENAS)).map(ArenaIdx::new)
+    let in_use = V::spans().users.in_use.load(Ordering::Relaxed) as usize;
+    (0..in_use.clamp(1, V::ARENAS)).map(ArenaIdx::new)
 }

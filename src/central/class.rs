@@ -186,7 +186,7 @@ impl Central {
 
     /// Takes a slab over from another arena that has many free blocks of the class; `None` where there is none.
     fn take_over<V: Shared>(&self, me: Me) -> Option<&'static BitSlab> {
-        let much = quotient(SLOT_BYTES, V::CLASSES.block_bytes(me.class));
+        let much = quotient(SLOT_BYTES / 2, V::CLASSES.block_bytes(me.class));
         let slab = used::<V>().filter(|arena| *arena != me.arena).find_map(|arena| {
             let other = V::central(arena, me.class);
             if other.free() < much || !other.lock.try_lock() {

@@ -15,6 +15,7 @@
 //! V4  A chunk that is bare, not pinned, and that the registry lets go, is `spare`: there is one such at most.
 
 use super::Shared;
+use super::arena::Users;
 use super::background::Background;
 use super::kept::Kept;
 use super::purge::{Budget, Round, purge_slots, reclaim_batches};
@@ -77,8 +78,6 @@ pub(crate) struct Spans {
     free_slots: Cell<u32>,
     /// Slots in use, for who has no lock. [shared]
     slots_in_use: AtomicU32,
-    /// Threads that have lists. [shared]
-    pub(super) threads: AtomicU32,
     dirty_slots: Cell<u32>,
     /// Slots that were given back before their time, and have not been taken since.
     early: Cell<u32>,
@@ -93,8 +92,8 @@ pub(crate) struct Spans {
     now: AtomicU64,
     /// Whether much memory waits for its time to go back: [`WAITS`], [`SEEN`] and [`TOLD`], or none of them. [shared]
     waits: AtomicU32,
-    /// Arenas that threads have come to use: those below. [shared]
-    pub(super) arenas_used: AtomicU32,
+    /// Which arenas threads have.
+    pub(crate) users: Users,
     /// Whether a thread without lists looks at the clock: 0 or 1. [shared]
     pub(super) asked: AtomicU32,
     /// How far purging has come.
@@ -127,7 +126,6 @@ impl Spans {
             spare: Cell::new(None),
             free_slots: Cell::new(0),
             slots_in_use: AtomicU32::new(0),
-            threads: AtomicU32::new(0),
             dirty_slots: Cell::new(0),
             early: Cell::new(0),
             regretted: Cell::new(0),
@@ -136,7 +134,7 @@ impl Spans {
             reserved: Retained::new(),
             now: AtomicU64::new(0),
             waits: AtomicU32::new(0),
-            arenas_used: AtomicU32::new(0),
+            users: Users::new(),
             asked: AtomicU32::new(0),
             round: Round::new(),
             tuning: Tuning::new(),
@@ -463,12 +461,6 @@ impl Spans {
     pub(crate) fn bytes_in_use(&self) -> usize {
         // ORDERING: relaxed, as in `note_in_use`.
         self.slots_in_use.load(Ordering::Relaxed) as usize * SLOT_BYTES
-    }
-
-    /// Threads that have lists; one, where the last has just ended.
-    pub(crate) fn threads(&self) -> usize {
-        // ORDERING: relaxed; a number that publishes nothing.
-        self.threads.load(Ordering::Relaxed).max(1) as usize
     }
 
     /// Gives back what has waited longest, where more waits than the allowance.
