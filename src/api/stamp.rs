@@ -5,8 +5,9 @@
 
 use super::dispatch;
 use super::unload::prepare_at_start;
+use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::cache::{Cached, CloseCache, Idle, ThreadCache};
-use crate::central::{Arena, Parked, Records, Shared, Spans};
+use crate::central::{Arena, Parked, Records, Shared, Spans, Transfer};
 use crate::heap::{GiveUpHeap, Heap, Heaps, Hosted};
 use crate::pool::{Pool, Pooled};
 use crate::registry::{ClassMap, Directory, HashTable, Map, Registered};
@@ -104,6 +105,7 @@ macro_rules! stamp_type {
 
             // The central backend's.
             static [<$type:snake:upper _ARENAS>]: [Arena; <$type as Chosen>::ARENAS] = [const { Arena::new() }; <$type as Chosen>::ARENAS];
+            static [<$type:snake:upper _TRANSFER>]: [Transfer; MAX_CLASSES] = [const { Transfer::new() }; MAX_CLASSES];
             static [<$type:snake:upper _PARKED>]: Parked = Parked::new();
             static [<$type:snake:upper _SPANS>]: Spans = Spans::new();
             static [<$type:snake:upper _CLASS_MAP>]: ClassMap = ClassMap::new();
@@ -166,6 +168,9 @@ macro_rules! stamp_type {
                 #[inline(always)]
                 fn arenas() -> &'static [Arena] {
                     &[<$type:snake:upper _ARENAS>]
+                }
+                fn transfer(class: ClassIdx) -> &'static Transfer {
+                    &[<$type:snake:upper _TRANSFER>][class.index()]
                 }
                 fn parked() -> &'static Parked {
                     &[<$type:snake:upper _PARKED>]

@@ -20,6 +20,9 @@ pub(crate) const MAX_SLOTS: usize = 32;
 /// Upper bound of size classes; a power of two, so that [`ClassIdx::index`] needs no check.
 pub(crate) const MAX_CLASSES: usize = 64;
 
+/// Blocks of the longest batch.
+pub(crate) const BATCH_MOST: usize = 64;
+
 /// Upper bound of arenas; a power of two, so that [`ArenaIdx::index`] needs no check.
 pub(crate) const MAX_ARENAS: usize = 64;
 

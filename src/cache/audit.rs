@@ -1,8 +1,8 @@
 //! A check of the whole heap, for tests, and of each block that is freed, in checked builds.
 
-use super::{CacheOf, Cached, State, shut};
+use super::{CacheOf, Cached, State, outbox, shut};
 use crate::base::{ClassIdx, slots_in};
-use crate::central;
+use crate::central::{self, Me};
 use crate::chunk::{ALL_SLOTS, Chunk};
 use crate::heap::{Audit, Unsound};
 use crate::list::FreeList;
@@ -40,6 +40,9 @@ fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if let Some(what) = what {
         fatal(what, address);
     }
+    if cache.outbox.has(address) {
+        fatal("double free:", address);
+    }
     let is_open = cache.state.get() == State::Open;
     if is_open
         && !cache.is_shut()
@@ -54,6 +57,11 @@ fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
 /// # Safety
 /// No other thread touches this variant's heap.
 pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
+    let cache = V::cache();
+    if cache.state.get() == State::Open {
+        shut::open::<V>(cache);
+        outbox::flush::<V>(cache);
+    }
     let mut sum = Audit::default();
     if !V::spans().sums_up() {
         return Err(Unsound::because("V2 or V3, slots and chunks are counted"));
@@ -101,18 +109,15 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     for arena in central::used::<V>() {
         for class in ClassIdx::all(V::CLASSES.count()) {
             let list = V::central(arena, class);
-            if !list.counts_untidy() {
+            let me = Me { arena, class };
+            if !list.counts_untidy::<V>(me) {
                 return Err(Unsound::because("what is to be purged is not looked for"));
             }
             if !list.sums_up() || !list.is_home::<V>(arena) {
                 return Err(Unsound::because("N4 to N6, slabs are counted"));
             }
-            sum.waiting += list.waiting_blocks::<V>(class);
+            sum.waiting += me.waiting::<V>() as usize;
         }
-    }
-    let cache = V::cache();
-    if cache.state.get() == State::Open {
-        shut::open::<V>(cache);
     }
     for class in ClassIdx::all(V::CLASSES.count()) {
         if !is_sound::<V>(class, cache.list(class)) {

@@ -1,7 +1,8 @@
 //! The slow half of freeing, and what a thread does now and then: its lists back to bounds.
 
 use super::exit::open;
-use super::{CacheOf, Cached, State, fill, limits, shut};
+use super::outbox::Sent;
+use super::{CacheOf, Cached, State, fill, limits, outbox, shut};
 use crate::base::ClassIdx;
 use crate::central;
 use crate::list::{Batch, FreeBlock};
@@ -13,6 +14,9 @@ use crate::variant::least_limit;
 pub(super) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
     let mut cache = V::cache();
     cache.list(class).undo_push();
+    if cache.state.get() == State::Open && !cache.lies_aside::<V>() {
+        return overflow::<V>(cache, class, block);
+    }
     if shut::takes_at_once::<V>(cache) {
         return put_aside::<V>(cache, class, block);
     }
@@ -21,17 +25,43 @@ pub(super) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
     }
     if cache.state.get() != State::Open {
         let mut batch = Batch::new();
-        batch.append(fill::wiped::<V>(block, class));
-        central::give::<V>(cache.me::<V>(class), batch);
+        batch.push(fill::wiped::<V>(block, class));
+        central::give::<V>(cache.me::<V>(class), &mut batch);
         central::tend_alone::<V>();
         return;
     }
     if shut::look::<V>(cache) && !V::COUNTED {
         return put_aside::<V>(cache, class, block);
     }
-    make_room::<V>(cache, class);
-    // There is room now.
-    cache.list(class).put(block);
+    overflow::<V>(cache, class, block);
+}
+
+/// Frees a block, home if the list is at its limit.
+fn overflow<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeBlock) {
+    let list = cache.list(class);
+    // Looking at the clock may have made room.
+    if list.len() + 1 < list.limit() {
+        return list.put(block);
+    }
+    match outbox::put::<V>(cache, class, block) {
+        Sent::Waits => return,
+        Sent::Home => {}
+        Sent::Not(block) => {
+            list.put(block);
+            let batch = u32::from(V::BATCHES[class.index()]);
+            if list.len() < list.limit() + batch {
+                return;
+            }
+            outbox::make_way::<V>(cache, class);
+            let mut blocks = Batch::new();
+            list.take(batch, &mut blocks);
+            central::give::<V>(cache.me::<V>(class), &mut blocks);
+        }
+    }
+    cache.demand(class).newest_seen.set(0);
+    limits::follow::<V>(cache, class);
+    drain_idle::<V>(cache, class);
+    shut::look::<V>(cache);
 }
 
 /// Frees a block to a list that is shut.
@@ -40,22 +70,10 @@ fn put_aside<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: Free
     let aside = &cache.demand(class).aside;
     aside.put(block);
     if aside.len() >= least_limit::<V>(class) {
-        let batch = u32::from(V::BATCHES[class.index()]);
-        central::give::<V>(cache.me::<V>(class), aside.take(batch));
+        let mut blocks = Batch::new();
+        aside.take(V::BATCHES[class.index()].into(), &mut blocks);
+        central::give::<V>(cache.me::<V>(class), &mut blocks);
     }
-}
-
-/// Gives a batch of the newest blocks back, if the list is at its limit: what of them the processor has at hand is so
-/// still.
-fn make_room<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) {
-    let list = cache.list(class);
-    if list.len() + 1 < list.limit() {
-        return;
-    }
-    cache.demand(class).newest_seen.set(0);
-    let blocks = list.take(limits::too_many::<V>(cache, class));
-    central::give::<V>(cache.me::<V>(class), blocks);
-    drain_idle::<V>(cache, class);
 }
 
 /// Looks at one other list per call, in turn, and drains it whole when it has not moved since its last
@@ -70,6 +88,8 @@ pub(super) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx
     let seen = demand.newest_seen.replace(newest);
     if class != active && seen == newest && seen != 0 {
         drain_list::<V>(cache, class);
+    } else if class != active {
+        outbox::flush_class::<V>(cache, class);
     }
 }
 
@@ -79,9 +99,8 @@ pub(super) fn drain_list<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx)
     demand.refill.set(0);
     demand.newest_seen.set(0);
     let list = if cache.lies_aside::<V>() { &demand.aside } else { cache.list(class) };
-    if list.len() > 0 {
-        central::give::<V>(cache.me::<V>(class), list.take(u32::MAX));
-    }
+    central::give_all::<V>(cache.me::<V>(class), list);
+    outbox::flush_class::<V>(cache, class);
     if !cache.lies_aside::<V>() {
         limits::reset::<V>(cache, class);
     }

@@ -5,7 +5,7 @@
 
 use super::drain::drain_list;
 use super::tables::Tables;
-use super::{CacheOf, Cached, State, ThreadCache, fill, shut};
+use super::{CacheOf, Cached, State, ThreadCache, fill, outbox, shut};
 use crate::base::{ArenaIdx, ClassIdx};
 use crate::central::{self, lock_all, unlock_all};
 use crate::registry;
@@ -198,6 +198,7 @@ pub(super) fn close<V: Cached>(cache: &'static CacheOf<V>) {
     // First, so that what is parked or given back knows the time.
     central::tend::<V>(&cache.asks);
     shut::open::<V>(cache);
+    outbox::flush::<V>(cache);
     V::parked().park::<V>(&cache.lists);
     for class in ClassIdx::all(V::CLASSES.count()) {
         drain_list::<V>(cache, class);

@@ -14,6 +14,7 @@
 use super::{CacheOf, Cached};
 use crate::base::{ClassIdx, quotient};
 use crate::central;
+use crate::list::Batch;
 use crate::variant::{Bound, least_limit, list_bytes_limit};
 
 /// The part of the heap that threads may keep in lists: one in so many bytes.
@@ -46,20 +47,18 @@ pub(super) fn raise<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, blocks: u32)
     set_limit::<V>(cache, class, wanted.min(base + u32::try_from(room).unwrap_or(0)));
 }
 
-/// Blocks that a list at its limit is to give back: a batch, and what it holds too much because the heap shrank.
-pub(super) fn too_many<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) -> u32 {
-    let batch = u32::from(V::BATCHES[class.index()]);
-    let list = cache.list(class);
-    if cache.granted.get() > share::<V>() {
-        let base = list_bytes_limit::<V>(class);
-        set_limit::<V>(
-            cache,
-            class,
-            list.limit().saturating_sub(batch).max(base.min(list.limit())),
-        );
+/// Lowers the limit of a list by a batch where the thread may hold less than it does, because the heap shrank.
+pub(super) fn follow<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) {
+    if cache.granted.get() <= share::<V>() {
+        return;
     }
-    // A refill may have brought more than the limit, too.
-    (list.len() + batch).saturating_sub(list.limit()).clamp(batch, 2 * batch)
+    let (list, base) = (cache.list(class), list_bytes_limit::<V>(class));
+    let batch = u32::from(V::BATCHES[class.index()]);
+    set_limit::<V>(cache, class, list.limit().saturating_sub(batch).max(base.min(list.limit())));
+    let surplus = list.len().saturating_sub(list.limit());
+    let mut blocks = Batch::new();
+    list.take(surplus.min(batch), &mut blocks);
+    central::give::<V>(cache.me::<V>(class), &mut blocks);
 }
 
 /// Takes a list's limit back to where it starts.
@@ -84,7 +83,12 @@ pub(super) fn shrink<V: Cached>(cache: &CacheOf<V>) {
         set_limit::<V>(cache, class, base);
     }
     if surplus > 0 {
-        central::give::<V>(cache.me::<V>(class), list.take(surplus.min(most)));
+        let mut batch = Batch::new();
+        let left = list.len() - surplus.min(most);
+        while list.len() > left {
+            list.take(list.len() - left, &mut batch);
+            central::give::<V>(cache.me::<V>(class), &mut batch);
+        }
     }
 }
 

@@ -38,6 +38,7 @@ mod fill;
 mod free;
 mod large;
 mod limits;
+mod outbox;
 mod realloc;
 mod refill;
 mod shut;
@@ -69,6 +70,7 @@ use crate::variant::Slot;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
+use outbox::Outbox;
 
 /// What of a thread's life the allocator has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +106,8 @@ pub(crate) struct ThreadCache<T> {
     granted: Cell<usize>,
     /// The list that is looked at for idleness next.
     idle_turn: Cell<u8>,
+    /// Blocks on their way home.
+    outbox: Outbox,
     /// The arena that the thread takes small blocks from and brings them home to.
     arena: Cell<ArenaIdx>,
     /// The SuperSlab found last, for the registries that look for it.
@@ -171,6 +175,7 @@ impl<T> ThreadCache<T> {
             until_turn: Cell::new(0),
             granted: Cell::new(0),
             idle_turn: Cell::new(0),
+            outbox: Outbox::new(),
             arena: Cell::new(ArenaIdx::FIRST),
             hint: Hint::new(),
             next_idle: Cell::new(ptr::null()),
@@ -233,6 +238,7 @@ pub(crate) fn usage<V: Cached>() -> Usage {
     let is_open = cache.state.get() == State::Open;
     if is_open {
         shut::open::<V>(cache);
+        outbox::flush::<V>(cache);
     }
     let listed = |class| {
         if is_open { cache.list(class).len() as usize } else { 0 }

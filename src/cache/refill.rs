@@ -5,7 +5,7 @@ use super::exit::open;
 use super::{CacheOf, Cached, State, limits, shut};
 use crate::base::{ClassIdx, quotient};
 use crate::central;
-use crate::list::FreeBlock;
+use crate::list::{Batch, FreeBlock};
 use crate::sys::system;
 use crate::variant::Bound;
 use core::alloc::Layout;
@@ -62,7 +62,9 @@ fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<Free
         }
         let aside = &cache.demand(class).aside;
         return aside.pop().or_else(|| {
-            aside.fill(central::take::<V>(cache.me::<V>(class), batch / 2 + 1));
+            let mut fetched = Batch::new();
+            central::take::<V>(cache.me::<V>(class), batch / 2 + 1, &mut fetched);
+            aside.fill(&mut fetched);
             aside.pop()
         });
     }
@@ -80,7 +82,9 @@ fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<Free
         };
         demand.refill.set(want);
         limits::raise::<V>(cache, class, want);
-        list.fill(central::take::<V>(cache.me::<V>(class), want));
+        let mut fetched = Batch::new();
+        central::take::<V>(cache.me::<V>(class), want, &mut fetched);
+        list.fill(&mut fetched);
         demand.newest_seen.set(0);
         drain_idle::<V>(cache, class);
     }

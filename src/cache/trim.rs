@@ -2,7 +2,7 @@
 
 use super::drain::drain_list;
 use super::exit::prepare_for_forks;
-use super::{Cached, State, shut};
+use super::{Cached, State, outbox, shut};
 use crate::base::ClassIdx;
 use crate::central;
 
@@ -16,6 +16,7 @@ pub(crate) fn purge<V: Cached>() {
     let cache = V::cache();
     if cache.state.get() == State::Open {
         shut::open::<V>(cache);
+        outbox::flush::<V>(cache);
         for class in ClassIdx::all(V::CLASSES.count()) {
             drain_list::<V>(cache, class);
         }
@@ -28,6 +29,7 @@ pub(crate) fn trim<V: Cached>() -> bool {
     prepare_for_forks::<V>();
     if V::cache().state.get() == State::Open {
         shut::open::<V>(V::cache());
+        outbox::flush::<V>(V::cache());
     }
     if listed_bytes::<V>() + central::idle_bytes::<V>() <= FEW {
         return false;

@@ -1,9 +1,9 @@
-//! The central list of one class: batches that wait, and the slabs that have blocks.
+//! An arena's central list of one class: the slabs that have blocks.
 //!
 //! | operation | looks at |
 //! |---|---|
 //! | take, give | the blocks that it moves, and the slabs of these; two others at most |
-//! | send home | the batches that wait, as many as `transfer_kib` allows |
+//! | send home | the blocks that wait in the transfer cache |
 //! | is loose, retire | sums, and one slab |
 //!
 //! So each costs a constant for a block that it moves, however many slabs there are.
@@ -13,10 +13,10 @@
 //! N6  A slab is among the untidy ones exactly while it says that it is.
 
 use super::purge::MUCH_OF_A_CLASS;
-use super::{Shared, used};
-use crate::base::{ArenaIdx, ClassIdx, PAGE_BYTES, SLOT_BYTES, quotient};
+use super::{Shared, transfer, used};
+use crate::base::{ArenaIdx, BATCH_MOST, ClassIdx, PAGE_BYTES, SLOT_BYTES, quotient};
 use crate::chunk::{BINNED, BitSlab, Chunk, UNTIDY};
-use crate::list::{Batch, BatchStack, FreeBlock, LinkedList};
+use crate::list::{Batch, FreeBlock, FreeList, LinkedList};
 use crate::registry::place_of;
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -33,7 +33,7 @@ const BINS: usize = 4;
 
 /// Bytes of the largest blocks that each arena has slabs of its own for. Few larger ones fit a slab, so an arena's would lie
 /// idle for the most part; the first arena's serve all threads.
-const MOST_BYTES: usize = 1024;
+pub(super) const MOST_BYTES: usize = 1024;
 
 /// The list that a thread with this arena deals with.
 pub(crate) fn me<V: Shared>(arena: ArenaIdx, class: ClassIdx) -> Me {
@@ -56,11 +56,6 @@ pub(crate) struct Central {
     /// About how many pages a purge would find at most: one for each block that came, to wait or home, since all was last
     /// tidied, and those that new slabs found dirty. Changed with the lock held, and looked at without it. [shared]
     untidy: AtomicU32,
-    /// Batches that wait, each of exactly the class's batch length, and how many.
-    waiting: BatchStack,
-    batches: Cell<u32>,
-    /// The fewest batches that waited since the last purge: so many were not needed.
-    least: Cell<u32>,
     /// Chunks mapped for this class, where a soft cap counts them.
     mapped: Cell<u32>,
     /// Blocks that came home since it was last looked at how many slabs have.
@@ -85,9 +80,6 @@ impl Central {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
             untidy: AtomicU32::new(0),
-            waiting: BatchStack::new(),
-            batches: Cell::new(0),
-            least: Cell::new(0),
             mapped: Cell::new(0),
             came: Cell::new(0),
             bins: [const { LinkedList::new() }; BINS],
@@ -99,57 +91,16 @@ impl Central {
         }
     }
 
-    fn take_one<V: Shared>(&self, me: Me) -> Option<FreeBlock> {
-        V::counters().count(Event::Atomic);
-        let waiting = self.lock.with(|| {
-            let mut batch = self.take_batch::<V>(me.class)?;
-            let block = batch.pop();
-            Some((block, self.bring_home::<V>(me, batch)))
-        });
-        if let Some((block, foreign)) = waiting {
-            bring_elsewhere::<V>(me, foreign);
-            return block;
+    /// Moves up to `want` blocks to an empty batch; more, up to a batch, where so many wait.
+    fn take<V: Shared>(&self, me: Me, want: u32, batch: &mut Batch) {
+        if V::transfer(me.class).len() > 0 && me.has_transfer::<V>() {
+            V::transfer(me.class).take(u32::from(V::BATCHES[me.class.index()]), batch);
+            return V::counters().count(Event::Transfer);
         }
-        self.lock.with(|| self.take_from_slabs::<V>(me, 1).pop())
-    }
-
-    fn take<V: Shared>(&self, me: Me, want: u32) -> Batch {
-        V::counters().count(Event::Atomic);
-        self.lock.with(|| {
-            self.take_batch::<V>(me.class).unwrap_or_else(|| self.take_from_slabs::<V>(me, want))
-        })
-    }
-
-    fn put_back<V: Shared>(&self, me: Me, blocks: Batch) -> Batch {
-        let batch = u32::from(V::BATCHES[me.class.index()]);
-        if blocks.len() != batch || self.batches.get() >= room::<V>(me.class) {
-            return self.bring_home::<V>(me, blocks);
-        }
-        // SAFETY: a batch is not empty, and `transfer_kib` is for classes of 16 bytes or more.
-        unsafe { self.waiting.push(blocks) };
-        self.batches.set(self.batches.get() + 1);
-        self.add_untidy::<V>(me.class, batch);
-        Batch::new()
-    }
-
-    fn take_batch<V: Shared>(&self, class: ClassIdx) -> Option<Batch> {
-        if V::TRANSFER_KIB == 0 {
-            return None;
-        }
-        // SAFETY: each batch that waits has the class's length.
-        let batch = unsafe { self.waiting.pop(u32::from(V::BATCHES[class.index()])) }?;
-        self.batches.set(self.batches.get() - 1);
-        self.least.set(self.least.get().min(self.batches.get()));
-        V::counters().count(Event::Transfer);
-        Some(batch)
-    }
-
-    fn take_from_slabs<V: Shared>(&self, me: Me, want: u32) -> Batch {
-        let mut batch = Batch::new();
-        while batch.len() < want {
+        while batch.len() < want && !batch.is_full() {
             let Some(slab) = self.first_slab().or_else(|| self.find_slab::<V>(me)) else { break };
             let before = batch.len();
-            slab.take::<V>(&mut batch, want);
+            slab.take::<V>(batch, want);
             self.set_free(self.free() - (batch.len() - before) as usize);
             if slab.used() > 0 {
                 self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, slab)));
@@ -160,7 +111,6 @@ impl Central {
             }
         }
         V::counters().count(Event::Refill);
-        batch
     }
 
     /// A slab with blocks, where the arena has none: of memory that was used before, of another arena, or of memory
@@ -204,7 +154,7 @@ impl Central {
         if !slab.is_tidy() {
             self.untidy_slabs.push_last(slab);
             self.untidy_count.set(self.untidy_count.get() + 1);
-            self.add_untidy::<V>(me.class, slab.capacity() - slab.used());
+            self.add_untidy::<V>(me, slab.capacity() - slab.used());
         }
         Some(slab)
     }
@@ -236,52 +186,49 @@ impl Central {
         if !clean {
             // What it does not come to use goes back, too.
             self.touch(slab, V::spans().now());
-            self.add_untidy::<V>(class, (SLOT_BYTES / PAGE_BYTES) as u32);
+            self.add_untidy::<V>(me, (SLOT_BYTES / PAGE_BYTES) as u32);
         }
         note::<V>(slab, place_of(class));
         V::counters().count(Event::AcquireUnused);
         Some(slab)
     }
 
-    /// Brings blocks home to their slabs, and returns those whose slabs belong to other arenas. Neighbours in a batch
+    /// Brings blocks home to their slabs, and leaves those in the batch whose slabs belong to other arenas. Neighbours
     /// are mostly of one slab, which moves once.
-    fn bring_home<V: Shared>(&self, me: Me, mut batch: Batch) -> Batch {
+    fn bring_home<V: Shared>(&self, me: Me, batch: &mut Batch) {
         let class = me.class;
         let now = V::spans().now();
         let all = batch.len();
         if self.capacity.get() * V::CLASSES.block_bytes(class) > LARGE {
-            look_ahead::<V>(me, &batch);
+            look_ahead::<V>(me, batch);
         }
         let mut last: Option<&'static BitSlab> = None;
-        let mut foreign = Batch::new();
         // First, since a slab that becomes free takes its blocks out of the sum again.
         self.set_free(self.free() + all as usize);
-        while let Some(block) = batch.pop() {
-            let address = block.address();
-            // SAFETY: the block is out, so its chunk is mapped.
-            let slab = unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address));
+        batch.offer(|block| {
+            let slab = slab_of(&block);
             if V::ARENAS > 1 && !slab.home.belongs_to(me.arena) {
-                foreign.append(block);
-                continue;
+                return Err(block);
             }
             slab.put::<V>(class, block);
             if let Some(last) = last.replace(slab).filter(|last| !ptr::eq(*last, slab)) {
                 self.settle::<V>(last, now);
             }
-        }
+            Ok(())
+        });
         if let Some(last) = last {
             self.settle::<V>(last, now);
         }
-        self.set_free(self.free() - foreign.len() as usize);
-        self.add_untidy::<V>(class, all - foreign.len());
-        let came = self.came.get() + all - foreign.len();
+        let foreign = batch.len();
+        self.set_free(self.free() - foreign as usize);
+        self.add_untidy::<V>(me, all - foreign);
+        let came = self.came.get() + all - foreign;
         let much = quotient(MUCH_OF_A_CLASS, V::CLASSES.block_bytes(class));
         let is_much = came as usize >= much;
         self.came.set(if is_much { 0 } else { came });
         if is_much && self.is_loose::<V>(class, much) {
             V::spans().note_waits();
         }
-        foreign
     }
 
     /// Whether there are so many free blocks, and more of what their slabs hold than in a steady state: half where
@@ -392,12 +339,18 @@ impl Central {
 
     /// Brings home what waits and nobody took since the last time, or `all` of it.
     pub(super) fn send_home<V: Shared>(&self, me: Me, all: bool) {
-        let count = if all { self.batches.get() } else { self.least.get() };
-        for _ in 0..count {
-            let Some(batch) = self.take_batch::<V>(me.class) else { break };
-            self.bring_home::<V>(me, batch);
+        if !me.has_transfer::<V>() {
+            return;
         }
-        self.least.set(self.batches.get());
+        let waiting = V::transfer(me.class);
+        let unused = waiting.turn();
+        let mut left = if all { waiting.len() } else { unused };
+        let mut batch = Batch::new();
+        while left > 0 {
+            waiting.take(left.min(BATCH_MOST as u32), &mut batch);
+            left -= batch.len().clamp(1, left);
+            self.bring_home::<V>(me, &mut batch);
+        }
     }
 
     /// 0 only if there is nothing to bring home, to retire or to purge, now or later. Without the lock, too: what
@@ -413,15 +366,14 @@ impl Central {
     }
 
     /// No more than there are blocks at home or waiting: each page has one at least.
-    fn add_untidy<V: Variant>(&self, class: ClassIdx, pages: u32) {
-        let waiting = self.batches.get() as usize * usize::from(V::BATCHES[class.index()]);
-        let most = u32::try_from(self.free() + waiting).unwrap_or(u32::MAX);
+    fn add_untidy<V: Shared>(&self, me: Me, pages: u32) {
+        let most = u32::try_from(self.free()).unwrap_or(u32::MAX).saturating_add(me.waiting::<V>());
         self.set_untidy(self.untidy().saturating_add(pages).min(most));
     }
 
     /// Whether it can be seen that there is something to do; for audits.
-    pub(crate) fn counts_untidy(&self) -> bool {
-        self.untidy() > 0 || !self.has_batches() && self.slabs().all(BitSlab::is_tidy)
+    pub(crate) fn counts_untidy<V: Shared>(&self, me: Me) -> bool {
+        self.untidy() > 0 || me.waiting::<V>() == 0 && self.slabs().all(BitSlab::is_tidy)
     }
 
     /// Whether the sums are those of the slabs in the bins (N4, N5); for audits.
@@ -440,11 +392,6 @@ impl Central {
     /// Whether the slabs in the bins belong to the arena; for audits.
     pub(crate) fn is_home<V: Variant>(&self, arena: ArenaIdx) -> bool {
         self.slabs().all(|slab| slab.home.get() == Some(arena))
-    }
-
-    /// Whether batches wait.
-    pub(super) fn has_batches(&self) -> bool {
-        self.batches.get() > 0
     }
 
     /// The slabs that have blocks; none may be moved while they are looked at.
@@ -478,30 +425,76 @@ impl Central {
             self.retire::<V>(slab);
         }
     }
+}
 
-    /// Blocks that wait; for audits.
-    pub(crate) fn waiting_blocks<V: Shared>(&self, class: ClassIdx) -> usize {
-        self.batches.get() as usize * usize::from(V::BATCHES[class.index()])
+impl Me {
+    /// Whether blocks of the class may wait in its transfer cache.
+    pub(super) fn has_transfer<V: Variant>(self) -> bool {
+        self.arena == ArenaIdx::FIRST && transfer::room::<V>(self.class) > 0
+    }
+
+    /// Blocks that wait in the transfer cache of this list, with its lock held.
+    pub(crate) fn waiting<V: Shared>(self) -> u32 {
+        if self.has_transfer::<V>() { V::transfer(self.class).len() } else { 0 }
     }
 }
 
 /// One block, for a thread without lists.
 pub(crate) fn take_one<V: Shared>(me: Me) -> Option<FreeBlock> {
-    V::central(me.arena, me.class).take_one::<V>(me)
+    let mut batch = Batch::new();
+    take::<V>(me, 1, &mut batch);
+    let block = batch.pop();
+    if batch.len() > 0 {
+        give::<V>(me, &mut batch);
+    }
+    block
 }
 
-/// Up to `want` blocks; fewer where memory runs out, and more, up to a batch, where so many wait.
-pub(crate) fn take<V: Shared>(me: Me, want: u32) -> Batch {
-    V::central(me.arena, me.class).take::<V>(me, want)
-}
-
-/// Takes blocks back: to wait for a thread that wants some, if there is room, or home to their slabs.
-pub(crate) fn give<V: Shared>(me: Me, blocks: Batch) {
+/// Moves up to `want` blocks to an empty batch; fewer where memory runs out, and more, up to a batch, where so many wait.
+pub(crate) fn take<V: Shared>(me: Me, want: u32, batch: &mut Batch) {
     V::counters().count(Event::Atomic);
-    V::counters().count(Event::ListDrain);
     let list = V::central(me.arena, me.class);
-    let foreign = list.lock.with(|| list.put_back::<V>(me, blocks));
-    bring_elsewhere::<V>(me, foreign);
+    list.lock.with(|| list.take::<V>(me, want, batch));
+}
+
+/// Takes all blocks of a batch back: to wait for a thread that wants some, if there is room, or home to their slabs, an
+/// arena at a time.
+pub(crate) fn give<V: Shared>(me: Me, batch: &mut Batch) {
+    V::counters().count(Event::ListDrain);
+    V::counters().count(Event::Atomic);
+    let list = V::central(me.arena, me.class);
+    list.lock.with(|| {
+        if me.has_transfer::<V>() {
+            let all = batch.len();
+            V::transfer(me.class).put::<V>(me.class, batch);
+            list.add_untidy::<V>(me, all - batch.len());
+        }
+        list.bring_home::<V>(me, batch);
+    });
+    // Another thread may take over a slab between the look and the lock: then its block goes where the slab went.
+    while let Some(home) = batch.first().map(|block| slab_of(block).home.get()) {
+        // Where it has no home any more, this thread's arena is as good as any.
+        let arena = home.unwrap_or(me.arena);
+        V::counters().count(Event::Atomic);
+        let list = V::central(arena, me.class);
+        list.lock.with(|| list.bring_home::<V>(Me { arena, ..me }, batch));
+    }
+}
+
+/// Gives all blocks of a thread's list back.
+pub(crate) fn give_all<V: Shared>(me: Me, list: &FreeList) {
+    let mut batch = Batch::new();
+    while list.len() > 0 {
+        list.take(BATCH_MOST as u32, &mut batch);
+        give::<V>(me, &mut batch);
+    }
+}
+
+/// The slab of a block.
+fn slab_of(block: &FreeBlock) -> &'static BitSlab {
+    let address = block.address();
+    // SAFETY: the block is out of its slab, so its chunk is mapped.
+    unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address))
 }
 
 /// Runs `action` while nobody else touches a slab of a class, for checks.
@@ -529,31 +522,15 @@ pub(crate) fn with_slab<V: Shared, R>(
     }
 }
 
-/// Brings blocks home to slabs of other arenas, an arena at a time.
-fn bring_elsewhere<V: Shared>(me: Me, mut foreign: Batch) {
-    while let Some(address) = foreign.first() {
-        // SAFETY: the block is out, so its chunk is mapped.
-        let slab = unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address));
-        // Where it has no home any more, this thread's arena is as good as any.
-        let arena = slab.home.get().unwrap_or(me.arena);
-        V::counters().count(Event::Atomic);
-        let there = Me { arena, ..me };
-        let list = V::central(arena, me.class);
-        foreign = list.lock.with(|| list.bring_home::<V>(there, foreign));
-    }
-}
-
 /// Reads what bringing blocks home is going to change. For blocks from all over a large heap these reads miss the caches,
 /// and here, where none waits for another, they do so several at a time. Not by prefetches: processors drop those that
 /// miss the translations of addresses, too.
-fn look_ahead<V: Variant>(me: Me, blocks: &Batch) {
-    let seen = blocks.addresses().fold(0, |seen, address| {
-        // SAFETY: the block is out, so its chunk is mapped.
-        let chunk = unsafe { Chunk::containing(address) };
-        let slab = chunk.slab(Chunk::slot_at(address));
+fn look_ahead<V: Variant>(me: Me, batch: &Batch) {
+    let seen = batch.iter().fold(0, |seen, block| {
+        let slab = slab_of(block);
         // Another arena's may be written to meanwhile.
         let is_mine = slab.home.get() == Some(me.arena);
-        if is_mine { seen ^ slab.look_ahead::<V>(me.class, address) } else { seen }
+        if is_mine { seen ^ slab.look_ahead::<V>(me.class, block.address()) } else { seen }
     });
     black_box(seen);
 }
@@ -563,16 +540,5 @@ fn look_ahead<V: Variant>(me: Me, blocks: &Batch) {
 fn note<V: Shared>(slab: &'static BitSlab, place: usize) {
     if V::COUNTED {
         V::class_map().note(slab.page(0).addr().get(), place);
-    }
-}
-
-/// Batches of a class that may wait.
-fn room<V: Variant>(class: ClassIdx) -> u32 {
-    let batch = usize::from(V::BATCHES[class.index()]) * V::CLASSES.block_bytes(class);
-    match V::TRANSFER_KIB {
-        0 => 0,
-        // The slabs of an arena are its thread's own: nobody else would come by what waits there.
-        _ if V::ARENAS > 1 && V::CLASSES.block_bytes(class) <= MOST_BYTES => 0,
-        kib => quotient(kib * 1024, batch).clamp(2, 64) as u32,
     }
 }

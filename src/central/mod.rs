@@ -32,18 +32,20 @@ mod purge;
 mod records;
 mod retained;
 mod spans;
+mod transfer;
 mod tuning;
 mod usage;
 
 pub(crate) use arena::{Arena, join, leave, used};
 pub(crate) use background::{ask, start_if_wanted, stop};
-pub(crate) use class::{Central, Me, give, me, take, take_one, with_slab};
+pub(crate) use class::{Central, Me, give, give_all, me, take, take_one, with_slab};
 pub(crate) use own::{HOPELESS, Moved, mapping_bytes, own_alloc, own_free, own_resize};
 pub(crate) use parked::Parked;
 use parked::parks;
 pub(crate) use purge::{at_stake, idle_bytes, purge_all, tend, tend_alone};
 pub(crate) use records::Records;
 pub(crate) use spans::Spans;
+pub(crate) use transfer::Transfer;
 pub use usage::Usage;
 pub(crate) use usage::usage;
 
@@ -56,6 +58,8 @@ use crate::stats::Counters;
 pub(crate) trait Shared: Pooled {
     /// The sets of central lists.
     fn arenas() -> &'static [Arena];
+    /// The transfer cache of a class.
+    fn transfer(class: ClassIdx) -> &'static Transfer;
     /// The lists of threads that ended.
     fn parked() -> &'static Parked;
     /// The slots.

@@ -363,7 +363,7 @@ fn tidy_class<V: Shared>(round: &Round, me: Me, terms: Terms, budget: &mut Budge
             purge_pages::<V>(slab, budget);
         }
     }
-    if central.untidy_count() == 0 && !central.has_batches() {
+    if central.untidy_count() == 0 && me.waiting::<V>() == 0 {
         central.set_untidy(0);
     }
     central.lock.unlock();

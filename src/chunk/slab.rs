@@ -157,7 +157,7 @@ impl BitSlab {
         NonNull::new(ptr::with_exposed_provenance_mut(address)).unwrap_or(NonNull::dangling())
     }
 
-    /// Takes blocks until the batch has `want`, or none is left: used ones first, by address.
+    /// Moves blocks to a batch until it has `want`, which it has room for, or none is left: used ones first, by address.
     pub(crate) fn take<V: Variant>(&self, batch: &mut Batch, want: u32) {
         let bytes = V::CLASSES.block_bytes(self.class());
         let start = self.chunk().slot_start(self.slot());
@@ -166,7 +166,7 @@ impl BitSlab {
             // SAFETY: the block lies in this slot and was home (Y1) or never out (Y2); its bit is
             // cleared, or `carved` passes it, so it is handed out once, and is the caller's.
             let block = unsafe { FreeBlock::new(self.block_at(start, bytes, index)) };
-            batch.append(block);
+            batch.push(block);
             batch.len() < want
         };
         let mut more = before < want;
@@ -217,7 +217,7 @@ impl BitSlab {
                     // SAFETY: below `capacity` and from `carved` on: never out (Y2), and `carved` passes it below.
                     let block =
                         unsafe { FreeBlock::new(self.block_at(start, bytes, first + index)) };
-                    batch.append(block);
+                    batch.push(block);
                 }
             }
         }

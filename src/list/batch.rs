@@ -1,175 +1,117 @@
-//! A batch: blocks of one class that move together between a thread's list and a central one.
+//! A batch: blocks of one class that move together between a thread and its arena.
 //!
-//! BA1  From `head` there are `len` nodes, which the batch owns.
-//! BA2  `last` is the last node, whose link is open: nobody reads it. Where `last` is null, that link is null.
+//! An array of addresses, so that moving blocks touches none of them: on the way home a block's line may be in no cache
+//! (after tcmalloc's transfer cache).
 //!
-//! Never: allocates, locks, or looks at a slab.
+//! BA1  The first `len` places hold blocks, which the batch owns.
+//!
+//! Never: allocates, locks, or looks at a slab or a block.
 
-use super::free_block::{self, FreeBlock, Link};
-use core::ptr::{self, NonNull};
+use super::free_block::FreeBlock;
+use crate::base::BATCH_MOST;
+use core::mem::MaybeUninit;
 
-/// Blocks in the order in which they come out: the first one first.
+/// Up to [`BATCH_MOST`] blocks.
 pub(crate) struct Batch {
-    head: *mut Link,
-    last: *mut Link,
-    len: u32,
+    len: usize,
+    blocks: [MaybeUninit<FreeBlock>; BATCH_MOST],
 }
-
-/// The first block of a batch that waits: its link, and the batch below. 16 bytes.
-#[repr(C)]
-struct Waiting {
-    link: *mut Link,
-    below: *mut Link,
-}
-
-/// Batches that wait, the newest on top. All of them have the same length, which their owner knows.
-pub(crate) struct BatchStack(core::cell::Cell<*mut Link>);
 
 impl Batch {
     pub(crate) const fn new() -> Self {
-        Self { head: ptr::null_mut(), last: ptr::null_mut(), len: 0 }
-    }
-
-    /// The batch of a list's nodes, up to the last one. That may be null where its link is.
-    ///
-    /// # Safety
-    /// From `head` there are `len` nodes, linked, which the caller owns and takes out of their list.
-    pub(super) unsafe fn cut_out(head: *mut Link, last: *mut Link, len: u32) -> Self {
-        Self { head, last, len }
+        Self { len: 0, blocks: [const { MaybeUninit::uninit() }; BATCH_MOST] }
     }
 
     /// How many blocks it has.
-    pub(crate) fn len(&self) -> u32 {
-        self.len
-    }
-
-    /// The address of the first block.
-    pub(crate) fn first(&self) -> Option<usize> {
-        (self.len > 0).then(|| self.head.addr())
-    }
-
-    /// Adds a block at the end of a batch that [`new`](Self::new) made.
     #[inline]
-    pub(crate) fn append(&mut self, block: FreeBlock) {
-        debug_assert!(self.len == 0 || !self.last.is_null(), "BA2");
-        let node = block.into_open_node();
-        match NonNull::new(self.last) {
-            // SAFETY: the batch owns its last node (BA1, BA2).
-            Some(last) => unsafe { free_block::close(last, node.as_ptr()) },
-            None => self.head = node.as_ptr(),
-        }
-        self.last = node.as_ptr();
-        self.len += 1;
+    pub(crate) fn len(&self) -> u32 {
+        self.len as u32
     }
 
-    /// Takes the first block.
+    /// True if there is no room for one more block.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.len >= BATCH_MOST
+    }
+
+    /// Adds a block as the last one. The batch has room.
+    #[inline]
+    pub(crate) fn push(&mut self, block: FreeBlock) {
+        debug_assert!(!self.is_full());
+        if let Some(place) = self.blocks.get_mut(self.len) {
+            place.write(block);
+            self.len += 1;
+        }
+    }
+
+    /// Takes the last block.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<FreeBlock> {
-        self.len = self.len.checked_sub(1)?;
-        let node = NonNull::new(self.head)?;
-        if self.len == 0 {
-            self.last = ptr::null_mut();
-            // SAFETY: the batch owned the node (BA1), which it gives up here.
-            return Some(unsafe { FreeBlock::from_open_node(node) });
-        }
-        // SAFETY: as above; another node follows, so the link was written (BA1).
-        let (block, next) = unsafe { FreeBlock::from_node(node) };
-        self.head = next;
-        Some(block)
+        let len = self.len.checked_sub(1)?;
+        let place = self.blocks.get(len)?;
+        self.len = len;
+        // SAFETY: the place held a block (BA1), and is none of the first `len` any more: it is read once.
+        Some(unsafe { place.assume_init_read() })
     }
 
-    /// The nodes, as a list has them: the last one's link is null.
-    pub(super) fn into_nodes(self) -> *mut Link {
-        if let Some(last) = NonNull::new(self.last) {
-            // SAFETY: the batch owns its last node (BA1, BA2).
-            unsafe { free_block::close(last, ptr::null_mut()) };
-        }
-        if self.len == 0 { ptr::null_mut() } else { self.head }
-    }
-
-    /// The addresses of the blocks, the first one first. Nothing is taken.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = usize> {
-        let (mut at, mut left) = (self.head, self.len);
-        core::iter::from_fn(move || {
-            left = left.checked_sub(1)?;
-            let node = NonNull::new(at)?;
-            if left > 0 {
-                // SAFETY: another node follows, so the link was written; the batch owns it (BA1).
-                at = unsafe { free_block::next_of(node) };
+    /// Offers each block to `take`, the first one first, and keeps those that it gives back.
+    #[inline]
+    pub(crate) fn offer(&mut self, mut take: impl FnMut(FreeBlock) -> Result<(), FreeBlock>) {
+        let (len, mut kept) = (core::mem::take(&mut self.len), 0);
+        for at in 0..len.min(BATCH_MOST) {
+            // SAFETY: one of the first `len` places, which held blocks (BA1). `len` is 0 meanwhile, and each is read once.
+            let block = unsafe { self.blocks[at].assume_init_read() };
+            if let Err(block) = take(block) {
+                self.blocks[kept % BATCH_MOST].write(block);
+                kept += 1;
             }
-            Some(node.addr().get())
-        })
-    }
-}
-
-impl BatchStack {
-    /// No batches. All bytes zero.
-    pub(crate) const fn new() -> Self {
-        Self(core::cell::Cell::new(ptr::null_mut()))
+        }
+        self.len = kept;
     }
 
-    /// Puts a batch on top. It is not empty, and its blocks have 16 bytes.
-    ///
-    /// # Safety
-    /// Both are so.
-    pub(crate) unsafe fn push(&self, batch: Batch) {
-        let first = batch.into_nodes();
-        let top = self.0.replace(first);
-        // SAFETY: the batch's first block has 16 bytes, by the caller's condition.
-        let below = unsafe { &raw mut (*first.cast::<Waiting>()).below };
-        // SAFETY: the batch owns the block (BA1); a block is aligned to 8.
-        unsafe { below.write(top) };
+    /// The first block.
+    pub(crate) fn first(&self) -> Option<&FreeBlock> {
+        self.iter().next()
     }
 
-    /// Takes the top, which has `len` blocks.
-    ///
-    /// # Safety
-    /// Each batch that was pushed has as many.
-    pub(crate) unsafe fn pop(&self, len: u32) -> Option<Batch> {
-        let top = NonNull::new(self.0.get())?;
-        // SAFETY: `push` wrote it, and the stack owns the block.
-        self.0.set(unsafe { top.cast::<Waiting>().as_ref() }.below);
-        // SAFETY: the stack owned the nodes; there are as many, by the caller's condition.
-        Some(unsafe { Batch::cut_out(top.as_ptr(), ptr::null_mut(), len) })
+    /// The blocks, the first one first.
+    #[inline]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &FreeBlock> {
+        // SAFETY: the first `len` places hold blocks (BA1).
+        self.blocks.iter().take(self.len).map(|place| unsafe { place.assume_init_ref() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::ptr::NonNull;
 
     #[test]
-    fn first_in_first_out_and_stacked() {
-        let mut memory = [[0_u64; 2]; 6];
+    fn blocks_come_and_go() {
+        let mut memory = [[0_u64; 2]; 5];
         let starts: Vec<NonNull<u8>> =
             memory.iter_mut().map(|block| NonNull::from(block).cast()).collect();
-        let batch = |starts: &[NonNull<u8>]| {
-            let mut batch = Batch::new();
-            for &start in starts {
-                // SAFETY: 16 bytes, aligned to 8, which nothing else has.
-                batch.append(unsafe { FreeBlock::new(start) });
+        let mut batch = Batch::new();
+        for &start in &starts {
+            // SAFETY: 16 bytes, aligned to 8, which nothing else has.
+            batch.push(unsafe { FreeBlock::new(start) });
+        }
+        assert!(batch.len() == 5 && !batch.is_full());
+        let mut taken = Vec::new();
+        batch.offer(|block| {
+            if block.address() == starts[1].addr().get() {
+                return Err(block);
             }
-            batch
-        };
-        let stack = BatchStack::new();
-        for blocks in [&starts[..3], &starts[3..]] {
-            // SAFETY: blocks of 16 bytes, and both batches have some.
-            unsafe { stack.push(batch(blocks)) };
-        }
-        for blocks in [&starts[3..], &starts[..3]] {
-            // SAFETY: both have three.
-            let mut batch = unsafe { stack.pop(3) }.expect("a batch");
-            assert_eq!((batch.len(), batch.first()), (3, Some(blocks[0].addr().get())));
-            let addresses: Vec<usize> = batch.addresses().collect();
-            let taken: Vec<_> =
-                std::iter::from_fn(|| batch.pop().map(FreeBlock::into_start)).collect();
-            assert_eq!(taken, blocks);
-            assert_eq!(
-                addresses,
-                blocks.iter().map(|start| start.addr().get()).collect::<Vec<_>>()
-            );
-        }
-        // SAFETY: there is none.
-        assert!(unsafe { stack.pop(3) }.is_none());
+            taken.push(block.into_start());
+            Ok(())
+        });
+        assert_eq!(taken, [starts[0], starts[2], starts[3], starts[4]]);
+        assert_eq!(
+            batch.iter().map(FreeBlock::address).collect::<Vec<_>>(),
+            [starts[1].addr().get()]
+        );
+        assert_eq!(batch.pop().map(FreeBlock::into_start), Some(starts[1]));
+        assert!(batch.pop().is_none() && batch.len() == 0);
     }
 }

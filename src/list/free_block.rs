@@ -48,31 +48,16 @@ impl FreeBlock {
         self.0.as_ptr()
     }
 
-    /// Makes the block a node whose link is written later.
-    #[inline(always)]
-    pub(super) fn into_open_node(self) -> NonNull<Link> {
-        self.0
-    }
-
     /// Takes a node in hand, and returns what it was linked to.
     ///
     /// # Safety
-    /// [`into_node`](Self::into_node) or [`close`] wrote the link, and the caller owns the node and takes it out of what
+    /// [`into_node`](Self::into_node) wrote the link, and the caller owns the node and takes it out of what
     /// it was in.
     #[inline(always)]
     pub(super) unsafe fn from_node(node: NonNull<Link>) -> (Self, *mut Link) {
         // SAFETY: the link was written, and nobody else writes it, by the caller's condition.
         let next = unsafe { node.as_ref() }.next;
         (Self(node), next)
-    }
-
-    /// Takes in hand a node whose link is of no meaning.
-    ///
-    /// # Safety
-    /// The caller owns the node, and takes it out of what it was in.
-    #[inline(always)]
-    pub(super) unsafe fn from_open_node(node: NonNull<Link>) -> Self {
-        Self(node)
     }
 }
 
@@ -84,14 +69,4 @@ impl FreeBlock {
 pub(super) unsafe fn next_of(node: NonNull<Link>) -> *mut Link {
     // SAFETY: the caller's condition.
     unsafe { node.as_ref() }.next
-}
-
-/// Writes the link of an open node.
-///
-/// # Safety
-/// The caller owns the node.
-#[inline(always)]
-pub(super) unsafe fn close(node: NonNull<Link>, next: *mut Link) {
-    // SAFETY: the caller's condition; a block has 8 bytes, aligned so (FB2).
-    unsafe { node.write(Link { next }) };
 }

@@ -124,28 +124,22 @@ impl FreeList {
         self.push_counted(block);
     }
 
-    /// Fills an empty list, whatever the limit.
-    pub(crate) fn fill(&self, batch: Batch) {
-        debug_assert!(self.len() == 0);
-        self.set_len(batch.len());
-        self.head.set(batch.into_nodes());
+    /// Takes all blocks of a batch, the first one on top, whatever the limit.
+    pub(crate) fn fill(&self, batch: &mut Batch) {
+        while let Some(block) = batch.pop() {
+            self.put(block);
+        }
     }
 
-    /// Takes up to `count` of the newest blocks.
-    pub(crate) fn take(&self, count: u32) -> Batch {
-        let (len, head) = (self.len(), self.head.get());
-        let count = count.min(len);
-        let (mut last, mut rest) = (ptr::null_mut(), head);
+    /// Moves up to `count` of the newest blocks to a batch, as long as that has room.
+    pub(crate) fn take(&self, count: u32, batch: &mut Batch) {
         for _ in 0..count {
-            let Some(node) = NonNull::new(rest) else { break };
-            last = rest;
-            // SAFETY: a push wrote the link of each node, and no other thread writes it (W1, W3).
-            rest = unsafe { free_block::next_of(node) };
+            if batch.is_full() {
+                return;
+            }
+            let Some(block) = self.pop() else { return };
+            batch.push(block);
         }
-        self.head.set(rest);
-        self.set_len(len - count);
-        // SAFETY: the list had `len` nodes (W2), of which the first `count` are in it no more.
-        unsafe { Batch::cut_out(head, last, count) }
     }
 
     /// Takes over all blocks of another list of the class. This one is empty; the other one is, from here on.
@@ -258,8 +252,9 @@ mod tests {
             assert!(!list.is_sound(|address| mine[1..].contains(&address)));
             list.set_limit(9);
             assert!(list.push(block(starts[3]), shared).is_ok());
-            let mut two = list.take(2);
-            assert_eq!((at(two.pop()), at(two.pop())), (Some(starts[3]), Some(starts[2])));
+            let mut two = Batch::new();
+            list.take(2, &mut two);
+            assert_eq!((at(two.pop()), at(two.pop())), (Some(starts[2]), Some(starts[3])));
             assert_eq!((at(list.pop()), at(list.pop())), (Some(starts[1]), Some(starts[0])));
             assert!(list.pop().is_none() && list.len() == 0);
             list.close();
@@ -272,16 +267,17 @@ mod tests {
         let starts = starts(&mut memory);
         let (list, other) = (FreeList::closed(), FreeList::unbounded());
         let mut batch = Batch::new();
-        starts.iter().for_each(|&start| batch.append(block(start)));
+        starts.iter().for_each(|&start| batch.push(block(start)));
         list.open(1);
-        list.fill(batch);
+        list.fill(&mut batch);
         assert_eq!(list.len(), 3);
         other.take_over(&list);
         assert_eq!((list.len(), other.len()), (0, 3));
         let first = at(other.pop());
         assert_eq!(first, Some(starts[0]));
         other.put(block(starts[0]));
-        let mut all = other.take(10);
-        assert_eq!((all.len(), at(all.pop()), other.len()), (3, Some(starts[0]), 0));
+        let mut all = Batch::new();
+        other.take(10, &mut all);
+        assert_eq!((all.len(), at(all.pop()), other.len()), (3, Some(starts[2]), 0));
     }
 }

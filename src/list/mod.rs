@@ -20,7 +20,7 @@ mod local;
 mod remote;
 mod tagged;
 
-pub(crate) use batch::{Batch, BatchStack};
+pub(crate) use batch::Batch;
 pub(crate) use claim::ClaimMask;
 pub(crate) use free_block::FreeBlock;
 pub(crate) use free_list::{EXCESS_OFFSET, FreeList};

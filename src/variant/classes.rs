@@ -156,11 +156,6 @@ impl SizeClasses {
         ((offset as u64 * self.inverse[class.index()] as u64) >> 32) as usize
     }
 
-    /// Bytes of the smallest block.
-    pub(crate) const fn least(&self) -> usize {
-        self.blocks[0] as usize
-    }
-
     /// How many classes there are.
     pub(crate) const fn count(&self) -> usize {
         self.count

@@ -1,13 +1,11 @@
 //! How much a thread keeps of each class, and how much it moves at a time, for the central backend.
 
 use super::{Bound, Variant};
-use crate::base::{ClassIdx, MAX_CLASSES, quotient};
+use crate::base::{BATCH_MOST, ClassIdx, MAX_CLASSES, quotient};
 
 /// Bytes of a batch of blocks up to 1 KiB, where they bound it; of larger blocks it is half as many, since
 /// few classes of them are in use as often.
 const BATCH_BYTES: usize = 16 * 1024;
-/// Blocks of the longest batch, where bytes bound it.
-const BATCH_MOST: usize = 64;
 /// Bytes that a thread's list of one class may come to hold, where they bound it.
 const LIST_BYTES: usize = 64 * 1024;
 

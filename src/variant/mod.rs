@@ -13,7 +13,7 @@ mod limits;
 pub(crate) use classes::SizeClasses;
 pub(crate) use limits::{least_limit, list_bytes_limit};
 
-use crate::base::{CHUNK_LG, ClassIdx, MAX_CLASSES, MAX_SLOTS, SLOT_LG};
+use crate::base::{BATCH_MOST, CHUNK_LG, ClassIdx, MAX_CLASSES, MAX_SLOTS, SLOT_LG};
 use core::alloc::Layout;
 
 // The one place that Cargo features reach: the build script has read them.
@@ -141,13 +141,12 @@ pub(crate) const fn check<V: Variant>() {
         assert!(V::SUPERSLAB_LG == CHUNK_LG, "`superslab_lg`: the central backend's are 2 MiB");
         let ours_alone = matches!(V::FREE_BY, FreeBy::Layout) || matches!(V::LARGE, Large::Own);
         assert!(!ours_alone || V::SOFT_CAP.is_none(), "`soft_cap`: a fallback needs a lookup");
-        let stacks = V::TRANSFER_KIB > 0;
-        assert!(!stacks || V::CLASSES.least() >= 16, "`transfer_kib`: needs blocks of 16 bytes");
         let is_fatal = matches!(V::FOREIGN, Foreign::Fatal);
         assert!(
             !is_fatal || matches!(V::LARGE, Large::Own),
             "`foreign`: large blocks of the system's malloc are foreign"
         );
-        assert!(V::BATCH >= 2 && V::BATCH <= 4096, "`batch`: the central backend moves 2 at least");
+        let is_batch = V::BATCH >= 2 && V::BATCH as usize <= BATCH_MOST;
+        assert!(is_batch, "`batch`: the central backend moves from 2 to 64 blocks");
     }
 }
