@@ -3,7 +3,7 @@
 //! Threads that exchange blocks so pass them on without a look at their slabs (after tcmalloc). Where each arena has its
 //! own slabs of a class, that class has no transfer cache.
 //!
-//! T1  The first `len` places hold blocks of the class.
+//! TC1  The first `len` places hold blocks of the class.
 //!
 //! Touched with the lock of the first arena's list of the class held.
 
@@ -65,7 +65,7 @@ impl Transfer {
             };
             self.len.set(len);
             // SAFETY: the block came in by `put`, from its only owner, and its place is none of the first `len` any more
-            // (T1).
+            // (TC1).
             batch.push(unsafe { FreeBlock::new(start) });
         }
         self.least.set(self.least.get().min(self.len.get()));

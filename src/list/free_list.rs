@@ -170,6 +170,9 @@ impl FreeList {
 
     /// Changes that.
     pub(crate) fn set_limit(&self, limit: u32) {
+        if self.is_closed() {
+            return self.limit.set(limit);
+        }
         let len = self.len();
         self.limit.set(limit);
         self.set_len(len);
