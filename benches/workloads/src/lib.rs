@@ -7,17 +7,20 @@
 mod after_peak;
 mod batches;
 mod block;
+mod boxed_map;
 mod cache;
 mod job;
 mod json;
 mod large_mix;
 mod larson;
+mod makers_consumers;
 pub mod measures;
 mod phase_shift;
 mod producer_consumer;
 mod random_mixed;
 mod realloc_grow;
 mod regexes;
+mod ring;
 mod slots;
 mod string_map;
 mod thread_storm;
@@ -71,6 +74,8 @@ pub enum Workload {
     CacheScratch,
     /// Blocks born in one thread, freed in another that never allocates.
     ProducerConsumer,
+    /// Two makers and two consumers of small blocks, at full speed.
+    MakersConsumers,
     /// Batches, freed newest first.
     Lifo,
     /// Batches, freed oldest first.
@@ -91,6 +96,8 @@ pub enum Workload {
     Json,
     /// An ordered map of strings.
     StringMap,
+    /// A hash map of boxes, filled and dropped.
+    BoxedMap,
     /// Compiling regular expressions.
     Regexes,
 }
@@ -126,13 +133,14 @@ const fn facts(name: &'static str, ws: usize, divisor: u64, kind: Kind) -> Facts
 
 impl Workload {
     /// Every workload.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::RandomMixed,
         Self::PhaseShift,
         Self::Larson,
         Self::CacheThrash,
         Self::CacheScratch,
         Self::ProducerConsumer,
+        Self::MakersConsumers,
         Self::Lifo,
         Self::Fifo,
         Self::ReallocGrow,
@@ -143,6 +151,7 @@ impl Workload {
         Self::AfterPeakRandom,
         Self::Json,
         Self::StringMap,
+        Self::BoxedMap,
         Self::Regexes,
     ];
 
@@ -160,6 +169,7 @@ impl Workload {
             Self::CacheThrash => facts("cache_thrash", 1, 2, Kind::Threads),
             Self::CacheScratch => facts("cache_scratch", 1, 2, Kind::Threads),
             Self::ProducerConsumer => facts("producer_consumer", 1024, 2, Kind::Threads),
+            Self::MakersConsumers => facts("makers_consumers", 1024, 2, Kind::Threads),
             Self::Lifo => facts("lifo", 1000, 1, Kind::Small),
             Self::Fifo => facts("fifo", 1000, 1, Kind::Small),
             Self::ReallocGrow => facts("realloc_grow", 64, 50, Kind::Sized),
@@ -170,6 +180,7 @@ impl Workload {
             Self::AfterPeakRandom => facts("after_peak_random", 200_000, 10, Kind::Sized),
             Self::Json => facts("json", 2000, 100, Kind::Program),
             Self::StringMap => facts("string_map", 10_000, 10, Kind::Program),
+            Self::BoxedMap => facts("boxed_map", 10_000, 10, Kind::Program),
             Self::Regexes => facts("regexes", 1, 20_000, Kind::Program),
         }
     }
@@ -195,6 +206,8 @@ impl Workload {
         let unit = match self {
             Self::Lifo | Self::Fifo => 2 * ws as u64,
             Self::Json => ws as u64,
+            Self::MakersConsumers => makers_consumers::ROUND,
+            Self::BoxedMap => boxed_map::MAPS * ws as u64,
             _ => 1,
         };
         cycles.next_multiple_of(unit.max(1))
@@ -226,6 +239,9 @@ impl Workload {
             Self::ProducerConsumer => {
                 Box::new(producer_consumer::ProducerConsumer::new(allocator, args))
             }
+            Self::MakersConsumers => {
+                Box::new(makers_consumers::MakersConsumers::new(allocator, args))
+            }
             Self::Lifo => Box::new(batches::Batches::new(allocator, args, true)),
             Self::Fifo => Box::new(batches::Batches::new(allocator, args, false)),
             Self::ReallocGrow => Box::new(realloc_grow::ReallocGrow::new(allocator, args)),
@@ -236,6 +252,7 @@ impl Workload {
             Self::AfterPeakRandom => Box::new(AfterPeak::new(allocator, args, Survivors::Random)),
             Self::Json => Box::new(json::Json::new(args)),
             Self::StringMap => Box::new(string_map::StringMap::new(args)),
+            Self::BoxedMap => Box::new(boxed_map::BoxedMap::new(args)),
             Self::Regexes => Box::new(regexes::Regexes::new(args)),
         })
     }

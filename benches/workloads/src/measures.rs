@@ -45,8 +45,8 @@ const fn pages(name: &'static str) -> Measure {
     Measure { name, what: name, how: How::Pages }
 }
 
-/// All figures. Workloads with threads are not here, nor `regexes`, whose maps hash with a random seed: their figures
-/// would not repeat.
+/// All figures. Workloads with threads are not here, nor `boxed_map` and `regexes`, whose maps hash with a random seed:
+/// their figures would not repeat.
 pub const MEASURES: &[Measure] = &[
     path("hit", 1000),
     path("call", 1000),
