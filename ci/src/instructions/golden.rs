@@ -46,7 +46,7 @@ pub(super) fn text(tree: &Tree, counts: &Counts) -> Result<String> {
          Written by `cargo ci bless`, checked by `cargo ci test`; do not edit.\n\
          The table has what every hit executes: 64 bytes, the layout known at compile time, from and to the thread's list.\n\
          Alloc and free are functions that are called; their returns are counted, and so is what they call or jump to.\n\
-         Inlined, a program saves the call. The program is not linked with fat LTO; README has the figures of one that is.\n\
+         Inlined, a program saves the call. The program is not linked with fat LTO; [benchmarks.md](benchmarks.md) has the figures of one that is.\n\
          Of `libhakmem.so` it has the straight path of the linked function.\n\
          An instruction that loads and stores is counted as both.\n\
          A variant that is not in the table is like its parent.\n\n\
