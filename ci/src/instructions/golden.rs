@@ -44,12 +44,13 @@ pub(super) fn text(tree: &Tree, counts: &Counts) -> Result<String> {
     Ok(format!(
         "# The hot paths, instruction by kind\n\n\
          Written by `cargo ci bless`, checked by `cargo ci test`; do not edit.\n\
-         The table has what every hit executes: 64 bytes, the layout known at compile time, from and to the thread's list.\n\
-         Alloc and free are functions that are called; their returns are counted, and so is what they call or jump to.\n\
-         Inlined, a program saves the call. The program is not linked with fat LTO; [benchmarks.md](benchmarks.md) has the figures of one that is.\n\
-         Of `libhakmem.so` it has the straight path of the linked function.\n\
+         The table has the instructions that every hit executes: 64 bytes, the layout known at compile time, from and to the thread's list.\n\
+         Alloc and free are functions that the program calls; the table counts their returns, and what they call or jump to.\n\
+         A program that inlines them saves the call.\n\
+         The program is not linked with fat LTO; [benchmarks.md](benchmarks.md) has the figures of one that is.\n\
+         Of `libhakmem.so` the table has the straight path of the linked function.\n\
          An instruction that loads and stores is counted as both.\n\
-         A variant that is not in the table is like its parent.\n\n\
+         A variant that is not in the table has its parent's rows.\n\n\
          {BLESSED_WITH} {}.\n\n{table}\n",
         toolchain()
     ))
