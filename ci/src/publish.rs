@@ -55,7 +55,7 @@ fn quote() -> Result<()> {
     quotes()?.iter().try_for_each(|(name, text)| fill(README, name, text))
 }
 
-/// The parts of README, of the pages as they are.
+/// The parts of README, from the pages as they are.
 fn quotes() -> Result<[readme::Quote; 2]> {
     let tree = workspace::variants()?;
     let page = |name| fs_err::read_to_string(root().join(name));
