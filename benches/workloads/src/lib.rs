@@ -1,8 +1,8 @@
-//! What the benchmarks run: programs that name no allocator.
+//! The programs that the benchmarks run. They name no allocator.
 //!
-//! A workload is prepared, run (the part that is timed), and finished, which checks its result. It
-//! allocates through the allocator it is given; what it needs for itself comes from the program's. Those
-//! that are real Rust code ([`Workload::is_of_program`]) know only the program's.
+//! A workload is prepared, run (the timed part), and finished, which checks its result. It allocates through the
+//! allocator that it is given, and allocates its own tables through the program's. The workloads that are real Rust
+//! code ([`Workload::is_of_program`]) know only the program's allocator.
 
 mod after_peak;
 mod batches;
@@ -36,7 +36,7 @@ use std::str::FromStr;
 /// Threads of the workloads that have more than one.
 const THREADS: u64 = 2;
 
-/// How long, how wide, and which random numbers.
+/// A run's length, its slots, and its random numbers.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Args {
     /// Operations, each one allocation, one free, or one `realloc`.
@@ -47,7 +47,7 @@ pub struct Args {
     pub seed: u64,
 }
 
-/// A workload that found a block with content that it did not write.
+/// The error of a workload that found a block with content that it did not write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongAnswer(String);
 
@@ -88,9 +88,9 @@ pub enum Workload {
     LargeMix,
     /// Short-lived threads.
     ThreadStorm,
-    /// What stays resident of a peak of which the oldest tenth lives on.
+    /// Resident memory after a peak of which the oldest tenth lives on.
     AfterPeakOldest,
-    /// The same, of a random tenth.
+    /// Resident memory after a peak of which a random tenth lives on.
     AfterPeakRandom,
     /// Parsing and printing a large JSON document.
     Json,
@@ -105,12 +105,12 @@ pub enum Workload {
 /// A workload that is ready to run.
 pub struct Prepared<'a>(Box<dyn Job + 'a>);
 
-/// What is fixed for a workload.
+/// The constants of a workload.
 struct Facts {
     name: &'static str,
     /// Slots, unless asked otherwise.
     ws: usize,
-    /// How many times fewer operations it gets than `random_mixed`, for a run of about the same length.
+    /// It gets so many times fewer operations than `random_mixed`, for a run of about equal length.
     divisor: u64,
     kind: Kind,
 }
@@ -200,8 +200,8 @@ impl Workload {
         cycles / self.facts().divisor
     }
 
-    /// The nearest number of operations that it can do, and no fewer than one round of them: batches and
-    /// documents are done whole.
+    /// The nearest number of operations that it can do: at least one round, since batches, documents and maps are done
+    /// whole.
     pub fn whole(self, cycles: u64, ws: usize) -> u64 {
         let unit = match self {
             Self::Lifo | Self::Fifo => 2 * ws as u64,
@@ -213,22 +213,22 @@ impl Workload {
         cycles.next_multiple_of(unit.max(1))
     }
 
-    /// Whether it has more than one thread, so that what it does differs from run to run.
+    /// True if it has more than one thread, so that its events differ from run to run.
     pub fn has_threads(self) -> bool {
         self.facts().kind == Kind::Threads
     }
 
-    /// Whether it is real Rust code, which allocates through the program's own allocator.
+    /// True if it is real Rust code, which allocates through the program's own allocator.
     pub fn is_of_program(self) -> bool {
         self.facts().kind == Kind::Program
     }
 
-    /// Whether it has one thread, takes its allocator as given, and asks for no more than 2048 bytes.
+    /// True if it has one thread, gets its allocator, and asks for no more than 2048 bytes.
     pub fn is_small(self) -> bool {
         self.facts().kind == Kind::Small
     }
 
-    /// Does everything that is not to be timed.
+    /// Does everything that is not timed.
     pub fn prepare<A: GlobalAlloc + Sync>(self, allocator: &A, args: Args) -> Prepared<'_> {
         Prepared(match self {
             Self::RandomMixed => Box::new(random_mixed::RandomMixed::new(allocator, args)),
@@ -259,12 +259,12 @@ impl Workload {
 }
 
 impl Prepared<'_> {
-    /// The part that is timed.
+    /// The timed part.
     pub fn run(&mut self) {
         self.0.run();
     }
 
-    /// Frees what is left, and says whether every block held what was written to it.
+    /// Frees the remaining blocks, and checks that every block held its content.
     ///
     /// # Errors
     /// If one did not, or an allocation failed.
