@@ -61,7 +61,7 @@ fn ended(pid: pid_t) -> Result<Option<(ExitStatus, rusage)>> {
         0 => Ok(None),
         // SAFETY: filled, as the call succeeded.
         1.. => Ok(Some((ExitStatus::from_raw(status), unsafe { usage.assume_init() }))),
-        _ => Err(os_error("the program is not waited for")),
+        _ => Err(os_error("waiting for the program failed")),
     }
 }
 

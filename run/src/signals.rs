@@ -57,7 +57,7 @@ impl Signals {
         let mut before = set([]);
         // SAFETY: both are sets.
         if unsafe { libc::sigprocmask(libc::SIG_BLOCK, &held, &mut before) } != 0 {
-            return Err(os_error("signals cannot be held"));
+            return Err(os_error("signals cannot be blocked"));
         }
         Ok(Self { held, before, child })
     }

@@ -29,7 +29,10 @@ pub(crate) fn check() -> Result<()> {
     for line in wrong.iter().chain(&golden::other_toolchain()) {
         eprintln!("{line}");
     }
-    bail!("{} figures are not as blessed; `cargo ci bless` accepts what was measured", wrong.len())
+    bail!(
+        "{} figures differ from the blessed ones; `cargo ci bless` accepts the new ones",
+        wrong.len()
+    )
 }
 
 /// The instructions of a variant's hits, as they are published: those of programs as they ship.

@@ -55,7 +55,7 @@ pub(super) fn section(run: &Matrix, ledger: Option<&Ledger>) -> Markup {
             p.small { "Priced by another run: " (ledger.passport.line()) }
         }
         @if ledger.noisy {
-            p.noisy { strong { "NOISY: " } "the machine did not hold still meanwhile." }
+            p.noisy { strong { "NOISY: " } "the control cell moved by more than its interval." }
         }
         (show(priced(run, &ledger.edges), |row| block("the parent", Some(run), &nodes, row)))
         (without(run, &ledger.leave_one_out))

@@ -41,7 +41,10 @@ impl Allocator {
     fn preloaded(name: &str, kind: Kind, library: &Path) -> Result<Self> {
         let path = fs_err::canonicalize(library)?;
         let shown = path.display().to_string();
-        ensure!(!shown.contains([' ', ':']), "{shown} cannot be in LD_PRELOAD: it separates there");
+        ensure!(
+            !shown.contains([' ', ':']),
+            "{shown} cannot be in LD_PRELOAD, where blanks and colons separate paths"
+        );
         Ok(Self { name: name.to_owned(), kind, library: Some(path) })
     }
 
