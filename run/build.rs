@@ -1,4 +1,4 @@
-//! Builds `libhakmem.so`, which the program carries inside.
+//! Builds `libhakmem.so`, which the program contains.
 //!
 //! | variable | |
 //! |---|---|
@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, process};
 
-/// What the library is for, whatever this program is.
+/// The library's target, whatever this program is built for.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// What the library is made of, from the workspace's root.
+/// The library's sources, from the workspace's root.
 const SOURCES: [&str; 6] =
     ["Cargo.lock", "Cargo.toml", "build.rs", "preload", "src", "variants/generated/table.rs"];
 
-/// What the outer cargo says to this script, and the inner one or its compilers would take as meant for them: names...
+/// Variables that the outer cargo sets for this script, and that the inner one or its compilers would take as theirs:
+/// names …
 const NOT_PASSED_ON: [&str; 4] =
     ["CARGO_TARGET_DIR", "CLIPPY_ARGS", "RUSTC_WORKSPACE_WRAPPER", "RUSTC_WRAPPER"];
 
@@ -56,7 +57,7 @@ fn library() -> Result<PathBuf, String> {
     cargo.args(["build", "--release", "--package", "hakmem-preload", "--target", TARGET]);
     cargo.arg("--manifest-path").arg(root.join("Cargo.toml"));
     cargo.arg("--target-dir").arg(&folder);
-    // The file is gone when the program has ended: nobody could look a line up in it.
+    // The file is gone when the program has ended, so no tool could look a line up in it.
     cargo.args(["--config", "profile.release.strip=\"debuginfo\""]);
     if let Ok(features) = env::var("HAKMEM_FEATURES") {
         for feature in features.split(',').filter(|feature| !feature.is_empty()) {
@@ -66,9 +67,9 @@ fn library() -> Result<PathBuf, String> {
     for (name, _) in env::vars_os().filter(|(name, _)| !is_passed_on(name)) {
         cargo.env_remove(name);
     }
-    // The outer one's is locked until this script has ended.
+    // The outer target folder is locked until this script has ended.
     cargo.env("CARGO_BUILD_BUILD_DIR", &folder);
-    // Our own standard output is what the outer cargo reads.
+    // The outer cargo reads this script's standard output.
     let status = cargo.stdout(Stdio::null()).status();
     let status = status.map_err(|e| format!("cargo does not start: {e}"))?;
     if !status.success() {

@@ -1,11 +1,11 @@
-//! Which variant a build selects, held at compile time: `cargo ci test features` checks this file with each feature, and
-//! says by `HAKMEM_SELECTED` what is to come of it.
+//! Holds the variant that a build selects, at compile time. `cargo ci test features` checks this file with each
+//! feature, and names the expected variant in `HAKMEM_SELECTED`.
 
 use hakmem::Observe;
 
 const SELECTED: &str = match option_env!("HAKMEM_SELECTED") {
     Some(id) => id,
-    // By hand: whatever it is.
+    // In a build by hand any variant will do.
     None => hakmem::Hakmem::ID,
 };
 

@@ -1,7 +1,7 @@
-//! Many builds that differ in a feature: several at a time, for linking a program takes one core.
+//! Many builds that differ in a feature, several at a time, since linking a program takes one core.
 //!
-//! Cargo has all who build in one folder wait for each other, so each worker has its own. Which builds are whose depends
-//! on their names alone: what was built before is found again.
+//! Builds in one folder wait for each other in cargo, so each worker has a folder of its own. A build's name alone
+//! decides its folder, so a later run finds what was built before.
 
 use crate::workspace;
 use anyhow::{Result, anyhow};
@@ -9,10 +9,11 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-/// Folders that are filled, at most: each takes some hundred MB.
+/// Most folders that are filled: each takes some hundred MB.
 const MOST_WORKERS: usize = 8;
 
-/// What `build` makes of each name in a folder, in the order of the names; the first error, after all have ended.
+/// Builds each name in a folder. Returns the results in the order of the names, or the first error, after all builds
+/// have ended.
 pub(crate) fn each<N, T>(
     names: &[N],
     build: impl Fn(&str, &Path) -> Result<T> + Sync,
@@ -47,7 +48,7 @@ fn folder(worker: usize) -> PathBuf {
     workspace::target().join(format!("builds/{worker}"))
 }
 
-/// FNV-1a, so that it is the same in every run.
+/// FNV-1a, which gives one hash in every run.
 fn worker_of(name: &str, workers: usize) -> usize {
     let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     name.bytes().fold(0x811C_9DC5, mix) as usize % workers

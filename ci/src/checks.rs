@@ -1,4 +1,4 @@
-//! The programs of `preload/tests`, in C and C++, which say what a C library's allocator must do.
+//! The programs of `preload/tests`, in C and C++: each checks what a C library's allocator must do.
 
 use crate::tools;
 use crate::workspace::{self, must_succeed, shown};
@@ -34,7 +34,7 @@ const CHECKS: [&str; 23] = [
     "operators.cpp",
 ];
 
-/// The program that has its own of some forms of C++'s operators, and the sets of them: it is compiled for each.
+/// The program with operators of its own in place of some of C++'s, and the sets of them: it is compiled for each.
 const REPLACES: &str = "replaced.cpp";
 const REPLACED: [&str; 10] = [
     "NEW",
@@ -49,23 +49,23 @@ const REPLACED: [&str; 10] = [
     "NEW_ALIGNED|DELETE_ALIGNED",
 ];
 
-/// The program that is told how often to fork among busy threads.
+/// The program that forks among busy threads, as often as its argument says.
 const FORKS: &str = "forks.c";
 /// The program that opens the library by itself.
 const OPENS: &str = "opened.c";
-/// The program that takes all memory in one size, frees it, and wants it in others.
+/// The program that takes all memory in one size, frees it, and asks for other sizes.
 const EXHAUSTS: &str = "exhausted.c";
-/// The program that frees much and goes on with little; and the variants whose memory goes back meanwhile: their parents
-/// give back less of it, or nothing.
+/// The program that frees much and goes on with little, and the variants whose memory goes back meanwhile. Their
+/// parents give back less of it, or nothing.
 const IDLES: &str = "idle.c";
 const RETURNING: [&str; 2] = ["apex", REFUSING];
-/// What it is told then.
+/// Its argument under these variants.
 const RETURNS: &str = "returns";
-/// The program whose threads end, and leave what others may have.
+/// The program whose threads end and leave blocks that other threads may take.
 const ENDS: &str = "ends.c";
-/// Variants, and what they cannot. Without a cap they keep every SuperSlab, and leave no addresses to the system's
-/// malloc, which serves large blocks; and `superslab` leaves emptied slabs where nobody looks for them, which is the
-/// report's defect.
+/// Variants, and the programs that they cannot pass. Without a cap they keep every SuperSlab, and leave no addresses to
+/// the system's malloc, which serves large blocks. `superslab` also leaves emptied slabs where no thread looks for
+/// them, which is the report's defect.
 const BEYOND: [(&str, &str); 4] = [
     ("superslab-cap-none", EXHAUSTS),
     ("superslab-cap-none", ENDS),
@@ -74,11 +74,11 @@ const BEYOND: [(&str, &str); 4] = [
 ];
 /// The program that uses blocks of the C library's own.
 const FOREIGN: &str = "foreign.c";
-/// The variant under which that is fatal, and what the only line begins with.
+/// The variant that ends the program at such a block, and the start of its only line.
 pub(crate) const REFUSING: &str = "foreign-fatal";
 const REFUSES: &str = "hakmem: fatal: no block of this allocator: 0x";
 
-/// Forks among busy threads: of the variant that is looked at closely, and of others.
+/// Forks among busy threads: of the default variant, and of others.
 pub(crate) const MANY_FORKS: u32 = 1000;
 pub(crate) const FEW_FORKS: u32 = 50;
 
@@ -90,12 +90,12 @@ struct Check {
     program: PathBuf,
 }
 
-/// How a check is to end.
+/// How a check must end.
 #[derive(PartialEq, Eq)]
 enum End {
-    /// With `ok`, and nothing else.
+    /// By itself, with `ok` as its only output.
     Ok,
-    /// By the library, with its line.
+    /// Ended by the library, with the library's line.
     Refused,
 }
 
@@ -108,7 +108,7 @@ impl Checks {
         Ok(Self(once.chain(replacing).map(build).collect::<Result<_>>()?))
     }
 
-    /// Runs them under a variant's library, or under the system's malloc; says which failed, and how.
+    /// Runs them under a variant's library, or under the system's malloc; returns which failed, and how.
     pub(crate) fn failures(&self, under: Option<(&str, &Path)>, forks: u32) -> Vec<String> {
         let (variant, library) = under.unzip();
         let run = |check: &Check| {
@@ -116,7 +116,7 @@ impl Checks {
                 return None;
             }
             let end = match check.name {
-                // It frees by the library what it got before it opened it.
+                // It frees by the library a block that it got before it opened the library.
                 OPENS if variant == Some(REFUSING) => return None,
                 FOREIGN if variant == Some(REFUSING) => End::Refused,
                 _ => End::Ok,
@@ -133,7 +133,7 @@ impl Checks {
         self.0.iter().filter_map(run).collect()
     }
 
-    /// The same, where none may fail.
+    /// Runs them under a variant's library; fails if one fails.
     pub(crate) fn pass(&self, under: Option<(&str, &Path)>, forks: u32) -> Result<()> {
         let failures = self.failures(under, forks);
         ensure!(failures.is_empty(), "{}", failures.join("; "));
@@ -165,7 +165,7 @@ impl Check {
     }
 }
 
-/// Builds a check, as its users build their programs: without what the compiler knows about `malloc`.
+/// Builds a check as users build their programs, but without the compiler's knowledge about `malloc`.
 fn compile(name: &str, replaced: Option<&str>) -> Result<PathBuf> {
     let folder = workspace::target().join("preload/checks");
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;

@@ -32,7 +32,7 @@ struct Cli {
 enum Command {
     /// Measure every variant on every workload and print the matrix
     Bench(bench::Options),
-    /// Walk the tree of variants and print what each knob did, and the founding report's budget rebuilt
+    /// Walk the tree of variants and print what each knob did, and the founding report's budget, rebuilt
     Ledger(ledger::LedgerOptions),
     /// Write the page: the budget, the tree with its prices, the peers, the history
     Report(report::ReportOptions),
@@ -40,9 +40,9 @@ enum Command {
     Merge(bench::MergeOptions),
     /// Run real programs under the library of every variant, and under the system's malloc
     Programs(programs::Options),
-    /// Check variants/*.toml, and write what is made of them: the library's table, and that of docs/variants.md
+    /// Check variants/*.toml, and write the library's table and that of docs/variants.md from them
     Variants,
-    /// Measure what the tables of README and docs say, in one run of this commit, and write it there: an hour
+    /// Measure the tables of README and docs in one run of this commit, and write them: an hour
     Publish(publish::PublishOptions),
     /// Print the jobs of the matrix as JSON: a variant with one lookup each
     Matrix,
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// One line, as CI systems want it.
+/// Prints one line, the form that CI systems read.
 fn matrix() -> anyhow::Result<()> {
     let jobs = bench::plan::jobs(&workspace::variants()?);
     println!("{}", serde_json::to_string(&jobs)?);

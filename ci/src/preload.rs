@@ -1,4 +1,4 @@
-//! `libhakmem.so` of a variant: built, and looked at as the linked object that it is.
+//! `libhakmem.so` of a variant: built, and checked as a linked object.
 
 use crate::builds;
 use crate::workspace::{self, Profile, cargo, must_succeed};
@@ -8,7 +8,7 @@ use object::read::elf::{Dyn, ElfFile64, ProgramHeader};
 use object::{Object, ObjectSegment, ObjectSymbol, ObjectSymbolTable, RelocationTarget, elf};
 use std::path::{Path, PathBuf};
 
-/// What it exports, and nothing else: the C library's names, and C++'s operators.
+/// All that it exports: the C library's names, and C++'s operators.
 const EXPORTS: [&str; 47] = [
     "malloc",
     "calloc",
@@ -65,10 +65,10 @@ pub(crate) const HITS: [(&str, usize); 2] = [("malloc", 12), ("free", 14)];
 /// The hit paths of C++'s `operator new` and `operator delete`. They may take as many instructions as C's.
 pub(crate) const OPERATOR_HITS: [(&str, usize); 2] = [("_Znwm", 12), ("_ZdlPv", 14)];
 
-/// What tools that wrap these functions must tell apart.
+/// Functions that tools wrap, and must be able to tell apart.
 const APART: [&str; 4] = ["free", "_ZdlPv", "_ZdaPv", "_ZdlPvSt11align_val_t"];
 
-/// Builds the library of each variant, unless it is there; returns where they are.
+/// Builds the library of each variant, unless it is there; returns the paths.
 pub(crate) fn libraries(
     variants: &[impl AsRef<str> + Sync],
     profile: Profile,
@@ -91,7 +91,7 @@ fn build(variant: &str, profile: Profile, folder: &Path) -> Result<PathBuf> {
         .arg("--target-dir")
         .arg(folder);
     must_succeed(&mut command)?;
-    // By variant, since the next one's takes the same name.
+    // Named by variant, since the next variant's library takes the place of this one.
     let kept = workspace::target().join("preload").join(profile.name()).join(variant);
     std::fs::create_dir_all(&kept).with_context(|| kept.display().to_string())?;
     let built = folder.join(profile.name()).join("libhakmem.so");
@@ -100,7 +100,7 @@ fn build(variant: &str, profile: Profile, folder: &Path) -> Result<PathBuf> {
     Ok(kept)
 }
 
-/// Checks what a linked library exports, and what it asks the loader for.
+/// Checks a linked library's exports, and its requests to the loader.
 pub(crate) fn check_linked(library: &Path) -> Result<()> {
     let bytes = std::fs::read(library).with_context(|| library.display().to_string())?;
     let file = ElfFile64::<object::Endianness>::parse(&*bytes)?;
@@ -134,9 +134,9 @@ pub(crate) fn check_linked(library: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the loader is asked for C++'s operators, and for nothing else that the library has itself; that no two
-/// functions are one which must be told apart; and that `operator new` leaves no frame behind where it has no block at
-/// hand: what it goes on to may throw.
+/// Checks that the library asks the loader for C++'s operators alone, of all that it has itself; that the functions
+/// which tools must tell apart have different addresses; and that `operator new` leaves no frame behind on a miss,
+/// since the code that it jumps to may throw.
 fn check_operators(file: &ElfFile64<'_, object::Endianness>) -> Result<()> {
     let table = file.dynamic_symbol_table().context("no dynamic symbols")?;
     for (_, relocation) in file.dynamic_relocations().into_iter().flatten() {
@@ -199,7 +199,7 @@ pub(crate) fn straight_path(library: &Path, function: &str) -> Result<Vec<Instru
         .with_context(|| format!("`{function}`"))
 }
 
-/// A hit falls through every branch: what is rare was moved out of its way.
+/// A hit falls through every branch: the compiler moved the rare code out of its way.
 fn straight(code: impl Iterator<Item = Instruction>) -> Result<Vec<Instruction>> {
     let mut path = Vec::new();
     for instruction in code {

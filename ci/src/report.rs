@@ -1,4 +1,4 @@
-//! `cargo ci report`: the page.
+//! `cargo ci report`: writes the page.
 
 use crate::bench::result::Matrix;
 use crate::bench::{self, Extent, Options, json};
@@ -19,7 +19,7 @@ pub(crate) struct ReportOptions {
     ledger: Option<PathBuf>,
     #[command(flatten)]
     extent: Extent,
-    /// Also other allocators, which are built first
+    /// Also measure other allocators, which are built first
     #[arg(long, conflicts_with = "from")]
     peers: bool,
     /// Where to write the page [default: report.html in cargo's output folder]
@@ -52,7 +52,7 @@ pub(crate) fn run(options: &ReportOptions) -> Result<()> {
     Ok(())
 }
 
-/// The results that were kept, by file name.
+/// The kept results, by file name.
 pub(crate) fn history() -> Result<Vec<Matrix>> {
     let folder = bench::records();
     if !folder.exists() {

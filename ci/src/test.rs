@@ -20,7 +20,7 @@ pub(crate) struct Options {
     /// Steps to run, instead of all
     #[arg(value_parser = STEPS.map(|step| step.name))]
     steps: Vec<String>,
-    /// Everything there is: each variant in both profiles, each feature built and run, all programs under each
+    /// Run everything there is: each variant in both profiles, each feature built and run, all programs under each
     /// variant; hours
     #[arg(long)]
     pub(crate) all: bool,
@@ -29,9 +29,9 @@ pub(crate) struct Options {
 /// One step.
 struct Step {
     name: &'static str,
-    /// Seconds that it takes at most on two quiet cores with nothing built; the summary names those above.
+    /// The most seconds that it takes on two quiet cores with nothing built; the summary names slower steps.
     budget: u32,
-    /// Only with `--all`.
+    /// Runs with `--all` alone.
     exhaustive: bool,
     run: fn(&Options) -> Result<()>,
 }
@@ -83,7 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     summary(&ended)
 }
 
-/// Each step's time, and what failed. A machine that is slow fails nothing.
+/// Prints each step's time, and the steps that failed. A slow machine fails nothing.
 fn summary(ended: &[(&Step, u64, bool)]) -> Result<()> {
     println!("── summary");
     for (step, seconds, passed) in ended {
@@ -97,7 +97,7 @@ fn summary(ended: &[(&Step, u64, bool)]) -> Result<()> {
     if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
 }
 
-/// All that is not ours, in one place: installed, or named.
+/// Installs all foreign programs that the checks need, or names them.
 fn setup() -> Result<()> {
     tools::components()?;
     tools::need(&[tools::GCC, tools::GXX, tools::VALGRIND, tools::CHROMIUM])
@@ -109,15 +109,15 @@ fn format() -> Result<()> {
     variants::check()
 }
 
-/// Clippy, over everything with every feature, and over the library with none.
+/// Clippy over everything with every feature, and over the library with none.
 fn lints() -> Result<()> {
     let deny = ["--", "--deny", "warnings"];
     let mut all = cargo();
     all.args(["clippy", "--quiet", "--workspace", "--all-targets", "--all-features"]).args(deny);
-    // `hakmem run` carries a library inside, which nobody runs here: any file will do, and need not be built.
+    // `hakmem run` carries a library inside. No step runs it here, so any file will do, and need not be built.
     must_succeed(all.env("HAKMEM_LIBRARY", workspace::root().join("Cargo.lock")))?;
     must_succeed(cargo().args(["clippy", "--quiet", "--all-targets"]).args(deny))?;
-    // The peers' program, with no peer: theirs take minutes and a C++ compiler.
+    // The program of the peers, without a peer: theirs take minutes and a C++ compiler.
     let rivals =
         ["clippy", "--quiet", "--manifest-path", "rivals/Cargo.toml", "--features", "hakmem"];
     must_succeed(
@@ -125,12 +125,12 @@ fn lints() -> Result<()> {
     )
 }
 
-/// The lock-free parts, in every interleaving.
+/// Model checks of the lock-free parts, in every interleaving.
 fn models() -> Result<()> {
     must_succeed(cargo().args(["test", "--quiet", "--package", "hakmem-models"]))
 }
 
-/// The documentation builds, and no link in it is broken.
+/// Builds the documentation, and fails at a broken link.
 fn docs() -> Result<()> {
     let mut command = cargo();
     command.args(["doc", "--quiet", "--no-deps", "--all-features"]);

@@ -1,15 +1,15 @@
-//! Programs that are not ours: found, installed where that is possible, or named in one line.
+//! Foreign programs: found, installed where that is possible, or named in one line.
 
 use crate::workspace::{self, cargo, must_succeed_quietly, output_of};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Runs benchmarks under valgrind; its version is that of the library.
+/// The program that runs benchmarks under valgrind; its version is that of the library.
 const RUNNER: &str = "gungraun-runner";
 const RUNNER_VERSION: &str = "0.20.0";
 
-/// A program, and the package of Debian's that has it.
+/// A program, and the Debian package that contains it.
 pub(crate) type Tool = (&'static str, &'static str);
 
 pub(crate) const VALGRIND: Tool = ("valgrind", "valgrind");
@@ -17,11 +17,11 @@ pub(crate) const CHROMIUM: Tool = ("chromium", "chromium");
 pub(crate) const GCC: Tool = ("gcc", "gcc");
 pub(crate) const GXX: Tool = ("g++", "g++");
 
-/// Makes sure that programs are there: finds each by asking its version, and installs the packages of the rest where
-/// we may.
+/// Makes sure that programs are there: asks each for its version, and installs the packages of the missing ones where
+/// this user may.
 ///
 /// # Errors
-/// One line, which names what is missing, and the command that installs it.
+/// In one line, the missing packages, and the command that installs them.
 pub(crate) fn need(tools: &[(&str, &str)]) -> Result<()> {
     let missing = || -> Vec<_> {
         let is_missing = |tool: &&(&str, &str)| output_of(tool.0, &["--version"]).is_none();
@@ -36,7 +36,7 @@ pub(crate) fn need(tools: &[(&str, &str)]) -> Result<()> {
     Ok(())
 }
 
-/// Installs packages of Debian's, where we may; where we may not, nothing is done.
+/// Installs Debian packages where this user may; elsewhere it does nothing.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let may_install = output_of("id", &["-u"]).is_some_and(|id| id == "0")
         && output_of("apt-get", &["--version"]).is_some();
@@ -53,7 +53,7 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     apt(&[&["install", "--yes", "--no-install-recommends"], packages].concat())
 }
 
-/// Makes sure that the toolchain has what checks need of it.
+/// Makes sure that the toolchain has the components that the checks use.
 pub(crate) fn components() -> Result<()> {
     for (component, command) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
         let is_there = output_of("cargo", &[command, "--version"]).is_some();

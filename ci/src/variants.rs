@@ -1,10 +1,10 @@
-//! `cargo ci variants`: what is made of the variants' files.
+//! `cargo ci variants`: writes the files that are generated from the variants' files.
 
 use crate::workspace::root;
 use anyhow::{Context, Result, anyhow, ensure};
 use hakmem_tree::Generated;
 
-/// Writes what is not as it should be.
+/// Writes the generated files that are stale.
 pub(crate) fn write() -> Result<()> {
     for Generated { path, text } in stale()? {
         let file = root().join(&path);
@@ -14,7 +14,7 @@ pub(crate) fn write() -> Result<()> {
     Ok(())
 }
 
-/// Fails where something is to be written.
+/// Fails if a generated file is stale.
 pub(crate) fn check() -> Result<()> {
     let stale = stale()?;
     let paths: Vec<_> = stale.iter().map(|file| file.path.display().to_string()).collect();

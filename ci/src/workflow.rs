@@ -1,5 +1,5 @@
-//! The workflow in `.github/workflows/` is one: its syntax by a model of GitHub's, its commands by our own
-//! parser, its references by what they refer to.
+//! Checks of the workflow in `.github/workflows/`: its syntax by a model of GitHub's, its commands by our own parser,
+//! its references by looking for what they name.
 
 use crate::Cli;
 use clap::Parser;
@@ -7,7 +7,7 @@ use github_actions_models::workflow::job::{NormalJob, Step};
 use github_actions_models::workflow::{Job, Workflow};
 use yaml_serde::Value;
 
-/// Keys that GitHub knows, where the model would let others pass.
+/// Keys that GitHub knows; the model would let others pass.
 const TOP: &[&str] = &["name", "on", "permissions", "concurrency", "env", "defaults", "jobs"];
 const JOB: &[&str] = &[
     "name",
@@ -40,7 +40,7 @@ fn jobs() -> Vec<(String, NormalJob)> {
     workflow.jobs.into_iter().map(normal).collect()
 }
 
-/// What the steps of a job run, line by line.
+/// The command lines of a job's steps.
 fn lines(job: &NormalJob) -> Vec<String> {
     let runs = job.steps.iter().filter_map(|step| match step {
         Step::Run(step) => Some(step.run.clone()),
@@ -91,7 +91,7 @@ fn its_commands_are_ours() {
     for line in all_lines() {
         let Some(start) = line.find("cargo ci ") else { continue };
         let command = line[start..].split(')').next().unwrap_or_default();
-        // Each expression stands for a word; the only one with a form of its own is the shard.
+        // Each expression stands for a word; the shard alone has a form of its own.
         let command = command.replace("${{ matrix.shard }}", "1/13");
         let words: Vec<&str> = command.split_whitespace().skip(1).collect();
         if let Err(error) = Cli::try_parse_from(&words) {

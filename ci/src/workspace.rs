@@ -1,4 +1,4 @@
-//! The workspace this program was built from, and programs run in it.
+//! The workspace that this program was built from, and commands that run in it.
 
 use crate::tree::Tree;
 use anyhow::{Context, Result, anyhow, bail};
@@ -17,7 +17,7 @@ pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// The variants, as their files say.
+/// The variants, from their files.
 pub(crate) fn variants() -> Result<Tree> {
     Tree::read(&root().join("variants")).map_err(|message| anyhow!(message))
 }
@@ -29,7 +29,7 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Runs a command to its end; its output goes where ours goes.
+/// Runs a command to its end; its output goes where this program's goes.
 pub(crate) fn must_succeed(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("{} does not start", shown(command)))?;
     if !status.success() {
@@ -38,7 +38,7 @@ pub(crate) fn must_succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Like [`must_succeed`], for a command whose failure is not ours: its first line of error is enough.
+/// Like [`must_succeed`], for a command that may fail for foreign reasons: reports its first line of error alone.
 pub(crate) fn must_succeed_quietly(command: &mut Command) -> Result<()> {
     let output = command.output().with_context(|| format!("{} does not start", shown(command)))?;
     if !output.status.success() {
@@ -64,16 +64,16 @@ pub(crate) fn shown(command: &Command) -> String {
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// How what is measured is built.
+/// How measured programs are built.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Profile {
-    /// As it ships: what is published.
+    /// As it ships: for published figures.
     #[default]
     Release,
-    /// Without fat LTO, so linked in a tenth of the time: for what is compared with itself, and for a quick look.
+    /// Without fat LTO, so linked in a tenth of the time: for comparisons of a build with itself, and for a quick look.
     Optimised,
-    /// Only to count events, which are the same however the code is made.
+    /// For counting events, which do not depend on how the code is compiled.
     Events,
 }
 
@@ -87,7 +87,7 @@ impl Profile {
         }
     }
 
-    /// Builds a package, while cargo shows what it is at; returns the folder that holds it.
+    /// Builds a package, while cargo shows its progress; returns the folder of the result.
     pub(crate) fn build(self, package: &str, features: &[&str]) -> Result<PathBuf> {
         let mut command = cargo();
         command.args(["build", "--profile", self.name(), "--package", package]).args(features);
@@ -96,7 +96,7 @@ impl Profile {
     }
 }
 
-/// A bar for so many steps of something; nothing where nobody watches.
+/// A progress bar for so many steps; nothing if standard error is no terminal.
 pub(crate) fn progress(steps: usize, what: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -10,10 +10,10 @@ fn aligned(align: usize, size: usize) -> *mut c_void {
     errno::checked(options::filled(Preload::aligned(size, align), size))
 }
 
-/// The same where the alignment may be anything: the next power of two.
+/// A block at a multiple of the next power of two; null, and the error set, where there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
-    // The largest power of two that there is: what is above it rounds up to nothing.
+    // The largest power of two: an alignment above it cannot be rounded up.
     if align > 1 << (usize::BITS - 1) {
         errno::set(libc::EINVAL);
         return ptr::null_mut();
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn posix_memalign(
     if !align.is_power_of_two() || !align.is_multiple_of(size_of::<*mut c_void>()) {
         return libc::EINVAL;
     }
-    // Says what went wrong, and sets `errno` too: POSIX leaves that open, and programs written for glibc read it.
+    // Returns the error, and sets `errno` too: POSIX leaves that open, and programs written for glibc read it.
     let block = aligned(align, size);
     if block.is_null() {
         return libc::ENOMEM;
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn posix_memalign(
     0
 }
 
-/// Bytes of a page, as the kernel says.
+/// Bytes of a page, from the kernel.
 fn page_bytes() -> usize {
     // SAFETY: it takes a number that it knows.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }

@@ -1,7 +1,7 @@
 //! C++'s operators new and delete, in all their forms.
 //!
-//! A program may have its own of some forms, and C++ says which forms the others then go through. So each calls the
-//! next one in this table by the address that the loader found for it, which is the program's where it has one:
+//! A program may have its own of some forms, and C++ says which forms the others then go through. So each form calls
+//! the next one in this table by the address that the loader found for it: the program's, if it has one.
 //!
 //! ```text
 //! new(n, nothrow)                ─▶ new(n)         ◀─ new[](n)       ◀─ new[](n, nothrow)
@@ -10,14 +10,14 @@
 //! delete(p, n, a), (…, nothrow)  ─▶ delete(p, a)   ◀─ delete[](p, a) ◀─ delete[](p, n, a), (…, nothrow)
 //! ```
 //!
-//! Where memory is exhausted, `operator new` calls handlers and throws, which is the C++ library's to do: its own
-//! operator, next behind ours, gets the call, asks `malloc`, and does so. A nothrow form is the C++ library's too where
-//! there is something to catch: where it goes through a form of the program's, or memory is exhausted.
+//! Where memory is exhausted, `operator new` must call handlers and throw. The C++ library's own operator, next behind
+//! ours, does this: it gets the call and asks `malloc`. A nothrow form also goes to the C++ library's where there is an
+//! exception to catch: where it goes through a form of the program's, or memory is exhausted.
 //!
-//! P1  An exception finds no frame of ours on its way: what may throw is jumped to, and a nothrow form calls nothing
-//!     that throws where there is a C++ library.
+//! P1  An exception finds no frame of ours on its way: ours jumps to code that may throw. A nothrow form calls nothing
+//!     that throws, if there is a C++ library.
 //! P2  The linker leaves the operators' addresses to the loader (`--dynamic-list-cpp-new`), and nothing else's.
-//! P3  `hakmem_own` and an operator's name is the address of ours, whoever has the operator (`--defsym`).
+//! P3  `hakmem_own` and an operator's name is the address of ours, even if the program has that operator (`--defsym`).
 
 use crate::malloc::malloc_slow;
 use crate::text;
@@ -28,8 +28,8 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use hakmem::{ByAddress, Preload};
 
-/// What an operator's size is cut to before the C++ library gets it. It is as hopeless, and a C++ library may round a
-/// larger one up past the end.
+/// The largest size that the C++ library gets from an operator. It is as hopeless as any larger one, which a C++
+/// library may round up past the end.
 const SIZE_MOST: usize = isize::MAX as usize;
 
 // ---- the C++ library's operators ---------------------------------------------------------------------------------
@@ -59,7 +59,7 @@ impl Next {
         found
     }
 
-    /// Its address, of an operator that is to throw. Where there is no C++ library, nobody can.
+    /// Its address, for an operator that must throw. Without a C++ library nobody can.
     fn find_to_throw(&self) -> *mut c_void {
         let found = self.find();
         if found.is_null() {
@@ -87,7 +87,7 @@ macro_rules! next {
     }};
 }
 
-// ---- whose an operator is ----------------------------------------------------------------------------------------
+// ---- the program's operators, or ours ----------------------------------------------------------------------------
 
 /// Where the loader found an operator: the program's, or else ours.
 macro_rules! bound {
@@ -106,7 +106,7 @@ macro_rules! bound {
     }};
 }
 
-/// Whether an operator is not ours.
+/// True if an operator is not ours.
 macro_rules! is_replaced {
     ($symbol:ident) => {{
         let own: *const c_void;
@@ -134,7 +134,7 @@ pub extern "C" fn _Znwm(size: usize) -> *mut c_void {
     if block.is_null() { new_slow(size) } else { block.cast() }
 }
 
-/// `operator new` in a build that might leave a frame behind: no hits.
+/// `operator new` in a build that might leave a frame behind: it has no hit path.
 #[cfg(not(tail_calls))]
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
@@ -142,12 +142,12 @@ pub extern "C" fn _Znwm(_size: usize) -> *mut c_void {
     naked_asm!("jmp {}", sym new_slow)
 }
 
-/// A block at a multiple of a power of two; null, and no more, where there is none.
+/// A block at a multiple of a power of two; null, without any handler or exception, where there is none.
 extern "C" fn aligned(size: usize, align: usize) -> *mut c_void {
     Preload::aligned(size, align).cast()
 }
 
-/// Stamps a function that calls `$alloc`, and jumps to the next `$symbol` where that has no block.
+/// Stamps a function that calls `$alloc`, and jumps to the next `$symbol` if that returns no block.
 macro_rules! or_next {
     ($(#[$about:meta])* $function:ident($($arg:ident),*): $alloc:ident, or else $next:ident, the next $symbol:ident) => {
         /// Called where there is no block.
@@ -186,7 +186,7 @@ macro_rules! or_next {
 }
 
 or_next! {
-    /// `operator new` that is no hit.
+    /// `operator new` on a miss.
     new_slow(_size): malloc_slow, or else next_new, the next _Znwm
 }
 
@@ -195,10 +195,10 @@ or_next! {
     _ZnwmSt11align_val_t(_size, _align): aligned, or else next_new_aligned, the next _ZnwmSt11align_val_t
 }
 
-/// Stamps an operator that is another one, whoever's that is.
+/// Stamps an operator that jumps to another one, the program's or ours.
 macro_rules! through {
     ($($symbol:ident: $form:ident;)*) => { $(
-        /// Takes and returns what the other does.
+        /// Takes and returns what the other operator does.
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $symbol() {
@@ -227,8 +227,8 @@ macro_rules! operator_new_nothrow {
                 if block.is_null() { onward($size, $($align,)? tag) } else { block.cast() }
             }
 
-            /// Has the C++ library's own do it, which calls the form, whoever's that is, and catches what it throws.
-            /// Where there is no C++ library, the program's form is called, and nobody catches what that throws.
+            /// Calls the C++ library's own form, which calls the form that the loader found, and catches its
+            /// exceptions. Without a C++ library it calls the program's form, and nobody catches its exceptions.
             #[cold]
             #[inline(never)]
             extern "C" fn onward($size: usize, $($align: $type,)? tag: usize) -> *mut c_void {
@@ -272,13 +272,13 @@ operator_new_nothrow! {
 
 // ---- delete --------------------------------------------------------------------------------------------------------
 
-/// Stamps an operator delete that others go through: the block's address is enough. It is `free`, at an address of its
-/// own: tools that wrap both by their addresses tell them apart.
+/// Stamps an operator delete that others go through: the block's address is enough. It does what `free` does, at an
+/// address of its own: tools that wrap both by their addresses tell them apart.
 macro_rules! operator_delete {
     ($($symbol:ident($($arg:ident),*), $mark:literal;)*) => { $(
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $symbol(block: *mut c_void, $($arg: usize)*) {
-            // Functions with different comments are not made one.
+            // Different comments keep the compiler from merging the functions.
             // SAFETY: there is no instruction.
             unsafe { asm!($mark, options(nomem, nostack, preserves_flags)) };
             // SAFETY: the caller's condition.

@@ -1,20 +1,20 @@
-//! What the environment asks for: `HAKMEM_BACKGROUND`, a thread that gives memory back, and `HAKMEM_STATS`, a summary
+//! The settings in the environment: `HAKMEM_BACKGROUND`, a thread that gives memory back, and `HAKMEM_STATS`, a summary
 //! when the process ends.
 //!
 //! | `HAKMEM_BACKGROUND` | |
 //! |---|---|
 //! | unset, empty, `0` | no such thread |
-//! | `1` | one, as `hakmem::background` has it |
-//! | anything else | is named in one line at the start, and ignored |
+//! | `1` | the thread of `hakmem::background` |
+//! | anything else | no such thread; one line at the start names the value |
 //!
 //! | `HAKMEM_STATS` | at the end |
 //! |---|---|
 //! | unset, empty, `0` | nothing |
 //! | `1` | the summary, on standard error |
-//! | a name that ends in `.json` | the same as JSON, in that file |
-//! | anything else | is named in one line at the start, and ignored |
+//! | a name that ends in `.json` | the summary as JSON, in that file |
+//! | anything else | nothing; one line at the start names the value |
 //!
-//! In the library's own lists of functions for start and end, not by `atexit`, which may allocate.
+//! It uses the library's own lists of functions for start and end, since `atexit` may allocate.
 
 use crate::{Preload, text, watch};
 use core::cell::UnsafeCell;
@@ -22,7 +22,7 @@ use core::ffi::{CStr, c_char, c_int};
 use core::mem::MaybeUninit;
 use hakmem::ByAddress;
 
-/// What is asked for, up to its value.
+/// The names of the settings, up to their values.
 const STATS: &[u8] = b"HAKMEM_STATS=";
 const BACKGROUND: &[u8] = b"HAKMEM_BACKGROUND=";
 
@@ -43,15 +43,15 @@ enum To {
     Nobody,
     /// Standard error.
     Screen(Screen),
-    /// A file, or what went wrong, on the screen.
+    /// A file, or, on the screen, its error.
     File(Screen),
 }
 
-/// Standard error, by a number of its own: programs close theirs before they end.
+/// Standard error, under a number of its own: programs close theirs before they end.
 #[derive(Clone, Copy)]
 struct Screen {
     number: c_int,
-    /// Device and inode: programs may close any number, and open what is theirs under it.
+    /// Device and inode: programs may close any number, and open a file of theirs under it.
     file: Option<(u64, u64)>,
 }
 
@@ -94,7 +94,7 @@ unsafe extern "C" fn at_start(
     environment: *const *const c_char,
 ) {
     Preload::prepare();
-    // Not in a program that has more rights than who started it.
+    // Not in a program that has more rights than the user who started it.
     // SAFETY: it takes a number that it knows.
     if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
         return;
@@ -106,7 +106,7 @@ unsafe extern "C" fn at_start(
     let background = unsafe { value(environment, BACKGROUND) };
     match background {
         None | Some(b"" | b"0") => {}
-        // The thread itself starts later, from where it may.
+        // The thread itself starts later, in a place where it may.
         Some(b"1") => {
             Preload::background();
         }
@@ -117,7 +117,7 @@ unsafe extern "C" fn at_start(
         b"" | b"0" => return,
         b"1" => To::Screen(Screen::open()),
         name if name.ends_with(b".json") && name.len() < MOST => {
-            // SAFETY: before `main`: nobody else has it.
+            // SAFETY: before `main` there is one thread, this one.
             let file = unsafe { &mut *WANTED.file.get() };
             for (place, &byte) in file.iter_mut().zip(name) {
                 *place = byte;
@@ -129,18 +129,18 @@ unsafe extern "C" fn at_start(
             return ignored("hakmem: HAKMEM_STATS=", other, allowed);
         }
     };
-    // SAFETY: as above.
+    // SAFETY: before `main` there is one thread, this one.
     unsafe { WANTED.to.get().write(to) };
 }
 
-/// Says of a value that it means nothing.
+/// Says in one line that a value has no meaning.
 fn ignored(name: &str, value: &[u8], allowed: &str) {
     let shown = core::str::from_utf8(value).unwrap_or("(no text)");
     text::line(libc::STDERR_FILENO, &[name, shown, allowed]);
 }
 
 impl Screen {
-    /// Standard error under a number that no program asks for; under its own where there is none such.
+    /// Standard error under a number that no program asks for; under its own if that cannot be had.
     fn open() -> Self {
         const UNUSUAL: c_int = 700;
         // SAFETY: it takes numbers.
@@ -149,7 +149,7 @@ impl Screen {
         Self { number, file: file_at(number) }
     }
 
-    /// Its number, if it is still there.
+    /// Its number, if that is still this file.
     fn number(self) -> Option<c_int> {
         let now = file_at(self.number);
         (now.is_some() && now == self.file).then_some(self.number)
@@ -190,7 +190,7 @@ fn write_file(screen: Screen) {
     if (file < 0 || !watch::json().write(file))
         && let Some(screen) = screen.number()
     {
-        // SAFETY: as above.
+        // SAFETY: the name was copied with a 0 behind it.
         let name = unsafe { CStr::from_ptr(name) };
         let shown = core::str::from_utf8(name.to_bytes()).unwrap_or("(no text)");
         text::line(screen, &["hakmem: HAKMEM_STATS=", shown, " cannot be written"]);

@@ -1,4 +1,4 @@
-//! `errno`, which a function that fails sets.
+//! `errno`, which a failing function sets.
 
 /// This thread's.
 fn place() -> *mut libc::c_int {
@@ -11,7 +11,7 @@ pub(crate) fn set(error: libc::c_int) {
     unsafe { place().write(error) };
 }
 
-/// A block, or null with the error that says that there is no memory.
+/// The block; or null, with `errno` set to ENOMEM.
 pub(crate) fn checked(block: *mut u8) -> *mut libc::c_void {
     if block.is_null() {
         set(libc::ENOMEM);

@@ -2,16 +2,16 @@
 //!
 //! | file | functions |
 //! |---|---|
-//! | `malloc` | those that C has always had |
-//! | `aligned` | those that say an alignment |
+//! | `malloc` | C's original ones |
+//! | `aligned` | those with an alignment |
 //! | `cxx` | operators new and delete |
 //! | `options` | `mallopt` |
-//! | `watch` | what is asked about the heap: `malloc_usable_size`, mallinfo2, … |
-//! | `unwind` | none: keeps a library from being loaded for nothing |
-//! | `environment` | what `HAKMEM_BACKGROUND` and `HAKMEM_STATS` ask for |
+//! | `watch` | questions about the heap: `malloc_usable_size`, mallinfo2, … |
+//! | `unwind` | none: keeps the linker from adding a library that is not needed |
+//! | `environment` | the settings `HAKMEM_BACKGROUND` and `HAKMEM_STATS` |
 //!
-//! Where C, POSIX and others differ, these do as glibc's do. Never: locks or allocates in its initialisation, but
-//! where a variant leaves a part to the next allocator, which is set up then.
+//! Where C, POSIX and others differ, these functions do as glibc's do. Never: locks or allocates in its initialisation.
+//! One exception: if a variant leaves a part to the next allocator, it is set up then.
 #![allow(
     clippy::missing_safety_doc,
     reason = "each is documented by the C library or C++ under its name"

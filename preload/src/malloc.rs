@@ -19,7 +19,7 @@ pub(crate) extern "C" fn malloc_slow(size: usize) -> *mut c_void {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free(block: *mut c_void) {
-    // SAFETY: the caller's condition, as C has it.
+    // SAFETY: the caller's condition: C's.
     unsafe { Preload::free(block.cast()) }
 }
 
@@ -60,28 +60,28 @@ pub unsafe extern "C" fn reallocarray(
     unsafe { realloc(block, bytes) }
 }
 
-/// Of old; the same as [`free`].
+/// An old name of [`free`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cfree(block: *mut c_void) {
     // SAFETY: the caller's condition.
     unsafe { free(block) }
 }
 
-/// C23's; the size is known better here.
+/// C23's; it ignores the size, which the library knows better.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
     // SAFETY: the caller's condition.
     unsafe { free(block) }
 }
 
-/// C23's, as above.
+/// C23's; it ignores the alignment and the size, which the library knows better.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, _align: usize, _size: usize) {
     // SAFETY: the caller's condition.
     unsafe { free(block) }
 }
 
-/// The names under which glibc's own are known, for programs that wrap the others.
+/// The names of glibc's own functions, for programs that wrap the others.
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_malloc(size: usize) -> *mut c_void {
     malloc(size)

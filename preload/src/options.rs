@@ -1,14 +1,16 @@
-//! `mallopt`: what a program may change while it runs.
+//! `mallopt`: the settings that a program may change while it runs.
 //!
 //! | parameter | value | means here |
 //! |---|---|---|
-//! | `M_TRIM_THRESHOLD` | bytes | so many may lie idle before any go back by themselves; −1: none ever do. `malloc_trim` gives back all the same |
+//! | `M_TRIM_THRESHOLD` | bytes | so many may lie idle before any go back by themselves; −1: none ever do.
+//! `malloc_trim` gives them back nevertheless |
 //! | `M_MMAP_MAX` | 0 | what large blocks leave stays with the process, to serve others, in up to 32 pieces; those up to 1984 KiB have no mappings of their own |
 //! | `M_PERTURB` | a byte | freed blocks are filled with it, and fresh ones, but `calloc`'s, with its complement; 0: neither |
 //!
-//! Filling holds for blocks of `malloc`, `realloc`, `new` and those at an alignment, but for large ones when they are
-//! freed whose mapping is their own. It holds for the calling thread, and for threads that have not allocated before. Anything else is 0, as a parameter
-//! that is not understood: it is all decided when the library is built.
+//! Filling holds for blocks of `malloc`, `realloc`, `new` and the aligned functions. A large block with a mapping of
+//! its own is not filled when it is freed. Filling holds for the calling thread, and for threads that have not
+//! allocated before. For anything else `mallopt` returns 0, as for an unknown parameter: it is decided when the library
+//! is built.
 
 use crate::Preload;
 use core::ffi::{c_int, c_void};
@@ -17,7 +19,7 @@ use hakmem::ByAddress;
 #[unsafe(no_mangle)]
 pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
     let honoured = match (parameter, value) {
-        // −1 is all that there are.
+        // −1 means all bytes that there can be.
         (libc::M_TRIM_THRESHOLD, _) => Preload::keep_idle(value as isize as usize),
         (libc::M_MMAP_MAX, 0) => Preload::keep_mappings(),
         // glibc, too, looks at the lowest byte.
@@ -27,35 +29,35 @@ pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
     c_int::from(honoured)
 }
 
-/// Fills a fresh block of so many bytes, or none, if the program wants that.
+/// Fills a fresh block of so many bytes, or none, if the program asked for it.
 pub(crate) fn filled(block: *mut u8, bytes: usize) -> *mut u8 {
     grown(block, Filling { filler: Preload::filler(), from: 0 }, bytes)
 }
 
-/// What is to be filled of a block that grows.
+/// The bytes to fill of a block that grows.
 pub(crate) struct Filling {
     filler: u8,
     from: usize,
 }
 
-/// Fills what a block, or none, has more than it had.
+/// Fills the bytes that a block, or none, has gained.
 pub(crate) fn grown(block: *mut u8, filling: Filling, to: usize) -> *mut u8 {
     let Filling { filler, from } = filling;
     if filler != 0 && !block.is_null() && from < to {
         // SAFETY: the block has `to` bytes, which are more.
         let new = unsafe { block.add(from) };
-        // SAFETY: the bytes up to `to`, which nobody has seen yet.
+        // SAFETY: the bytes up to `to`, which no other code has seen yet.
         unsafe { new.write_bytes(!filler, to - from) };
     }
     block
 }
 
-/// What is to be filled of a block when it has grown.
+/// The bytes to fill of a block that has grown.
 ///
 /// # Safety
-/// As for `malloc_usable_size`; not null.
+/// The conditions of `malloc_usable_size`; the block is not null.
 pub(crate) unsafe fn growing(block: *mut c_void) -> Filling {
-    // Once: the program may change it meanwhile.
+    // Read once: the program may change it meanwhile.
     let filler = Preload::filler();
     // SAFETY: the caller's condition.
     let from = if filler == 0 { 0 } else { unsafe { Preload::usable_size(block.cast()) } };

@@ -5,7 +5,7 @@ use core::ffi::c_int;
 /// Bytes of the longest text; longer ones are cut.
 const MOST: usize = 2048;
 
-/// A text that is being put together.
+/// A text under construction.
 pub(crate) struct Text {
     bytes: [u8; MOST],
     len: usize,
@@ -59,9 +59,10 @@ impl Text {
         self.bytes.as_ptr().cast()
     }
 
-    /// Writes it to a file; false if not all of it was.
+    /// Writes it to a file; returns false unless all of it was written.
     ///
-    /// By the system call itself: the C library's `write` is a cancellation point, and `malloc_stats` must not be one.
+    /// It makes the system call itself: the C library's `write` is a cancellation point, and `malloc_stats` must not be
+    /// one.
     pub(crate) fn write(&self, file: c_int) -> bool {
         let mut rest = self.written();
         while !rest.is_empty() {

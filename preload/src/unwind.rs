@@ -1,8 +1,9 @@
-//! What the standard library's panics would unwind by, if one could happen here. Only in a library as it ships: those
-//! that are built for checks alone unwind.
+//! The functions by which the standard library's panics would unwind, if one could happen here. They are only in a
+//! library as it ships: those that are built for checks alone unwind.
 //!
-//! None is linked in, which is checked on the linked object; and without unwinding, these would not be called. But the linker decides which libraries are needed before
-//! it drops what nothing refers to, and would have every program load one more, libgcc_s, for nothing.
+//! No panic is linked in, which a check of the linked object shows; and without unwinding nothing would call these. But
+//! the linker chooses the needed libraries before it drops unreferenced code. Without these functions every program
+//! would load one more library, libgcc_s, for nothing.
 
 use core::arch::global_asm;
 

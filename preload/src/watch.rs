@@ -1,4 +1,5 @@
-//! What is asked about the heap: always about this one, and the next allocator's where it serves a part.
+//! Questions about the heap: the answers are always about this one, and include the next allocator's if that serves a
+//! part.
 
 use crate::text::Text;
 use crate::{Preload, errno};
@@ -14,7 +15,7 @@ pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
     unsafe { Preload::usable_size(block.cast()) }
 }
 
-/// Gives back what nobody uses, whatever is to be left; says whether that was anything.
+/// Gives unused memory back, in spite of the bytes that the caller would keep; returns whether there was any.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(_keep: usize) -> c_int {
     c_int::from(Preload::trim())
@@ -38,7 +39,7 @@ pub extern "C" fn mallinfo2() -> libc::mallinfo2 {
     }
 }
 
-/// The same in numbers that end at 2 GiB: larger ones say that.
+/// The figures in numbers that end at 2 GiB: larger ones are cut to that.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo() -> libc::mallinfo {
     let info = mallinfo2();
@@ -57,7 +58,7 @@ pub extern "C" fn mallinfo() -> libc::mallinfo {
     }
 }
 
-/// The figures of a summary: in words, as a key, and now.
+/// The figures of a summary: their words, their keys, and their values now.
 fn figures() -> [(&'static str, &'static str, usize); 6] {
     let usage = Preload::usage();
     let free = usage.mapped.saturating_sub(usage.in_use);
@@ -81,7 +82,7 @@ pub(crate) fn summary() -> Text {
     text
 }
 
-/// The same as JSON.
+/// A summary as JSON.
 pub(crate) fn json() -> Text {
     let mut text = Text::new();
     text.put("{\"variant\":\"").put(Preload::ID).put("\"");
@@ -97,7 +98,7 @@ pub extern "C" fn malloc_stats() {
     summary().write(libc::STDERR_FILENO);
 }
 
-/// As XML; there are no options, so others than 0 are wrong.
+/// Prints it as XML; there are no options, so any but 0 is an error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn malloc_info(options: c_int, file: *mut libc::FILE) -> c_int {
     if options != 0 {
@@ -121,6 +122,6 @@ pub unsafe extern "C" fn malloc_info(options: c_int, file: *mut libc::FILE) -> c
         text.put(" size=\"").number(size).put("\"/>\n");
     }
     text.put("</malloc>\n");
-    // SAFETY: the text ends in 0, and the file is the caller's word.
+    // SAFETY: the text ends in 0, and the caller answers for the file.
     if unsafe { libc::fputs(text.with_end(), file) } < 0 { -1 } else { 0 }
 }

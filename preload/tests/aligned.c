@@ -1,6 +1,6 @@
-// The functions of the C face that say an alignment, and those that few programs know.
+// The functions of the C face with an alignment, and those that few programs know.
 //
-// What is not in every C library is looked up by its name, and left out where it is missing.
+// A function that not every C library has is looked up by its name, and left out where it is missing.
 #define _GNU_SOURCE
 #include "check.h"
 #include <dlfcn.h>
@@ -15,7 +15,7 @@
 static const size_t sizes[] = {0, 1, 7, 100, 4096, 70000, 600000, 3 * MIB};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
-// Volatile: a compiler that knows them warns, or answers for the allocator.
+// Volatile: a compiler that knows the size warns, or answers for the allocator.
 static volatile size_t absurd[] = {PTRDIFF_MAX, SIZE_MAX, SIZE_MAX - 15, (size_t)1 << 62};
 enum { ABSURD = sizeof absurd / sizeof *absurd };
 
@@ -24,7 +24,7 @@ static int at_multiple(const void *at, size_t align)
     return (uintptr_t)at % align == 0;
 }
 
-// A block as it should be: there, where it was asked for, and the caller's to its end.
+// Checks a block: it is there, aligned, and the caller's to its end.
 static void check_block(void *block, size_t align, size_t size)
 {
     CHECK(block != NULL);
@@ -212,7 +212,7 @@ static void free_aligned_sized_frees(void)
         }
 }
 
-// The function of this name, if it is in the same file as malloc: an allocator need not know the C library's.
+// The function of this name, if it is in the file that has malloc: an allocator need not know the C library's.
 static void *beside_malloc(const char *name)
 {
     void *found = dlsym(RTLD_DEFAULT, name), *own = dlsym(RTLD_DEFAULT, "malloc");
@@ -245,7 +245,7 @@ static void libc_names_are_the_same_heap(void)
     void *(*libc_valloc)(size_t) = beside_malloc("__libc_valloc");
     void *(*libc_pvalloc)(size_t) = beside_malloc("__libc_pvalloc");
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    // Freed, each, by the other family.
+    // Each block is freed by the other family.
     for (int i = 0; i < SIZES; i++) {
         void *block;
         if (libc_malloc != NULL) {

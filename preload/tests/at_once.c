@@ -1,7 +1,7 @@
-// The first calls of a process that may go on to the C library's malloc come at once, from two threads.
+// Two threads make the first calls of a process at once, and these calls may reach the C library's malloc.
 //
-// The C library sees to it that its own malloc is called before there is a second thread, and sets it up without a lock:
-// an allocator that takes its place, and leaves some blocks to it, has that to see to.
+// The C library calls its own malloc before there is a second thread, and sets it up without a lock. An allocator that
+// takes its place, and leaves some blocks to it, must do so too.
 #define _GNU_SOURCE
 #include "check.h"
 #include <malloc.h>
@@ -24,7 +24,7 @@ static void wait_for(int count)
 
 static void *call(void *kind)
 {
-    // What each thread does by itself is done.
+    // Each thread's own start is done.
     free(malloc(10));
     wait_for(THREADS);
     switch ((size_t)kind) {
@@ -37,7 +37,7 @@ static void *call(void *kind)
     default:
         CHECK(mallinfo2().uordblks > 0 || mallinfo2().hblkhd == 0);
     }
-    // Both are at it before either ends.
+    // Both threads allocate before either ends.
     wait_for(2 * THREADS);
     return NULL;
 }

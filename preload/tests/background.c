@@ -1,5 +1,5 @@
-// HAKMEM_BACKGROUND=1: a thread that gives memory back while the program does nothing. It starts with a second thread or
-// the first large block that is freed, takes no signal, and comes again after a fork.
+// HAKMEM_BACKGROUND=1: a thread gives memory back while the program does nothing. It starts with a second thread or the
+// first freed large block, takes no signal, and starts again after a fork.
 #define _GNU_SOURCE
 #include "check.h"
 #include <malloc.h>
@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// Not by stdio, which allocates: that is one of the occasions on which the thread starts.
+// Without stdio, whose allocations may start the thread.
 static int threads(void)
 {
     char text[4096];
@@ -40,7 +40,7 @@ static void a_peak(void)
         free(block[i]);
 }
 
-// Nobody allocates meanwhile; however slow the machine is, it happens in the end.
+// Nobody allocates meanwhile; even on a slow machine the memory goes back in the end.
 static void silence(size_t mib)
 {
     alarm(100);
@@ -122,7 +122,7 @@ static void with_a_large_block(void)
 
 int main(int count, char **words)
 {
-    // Only of our own, and where it gives anything back: there mallopt says that this much can be set.
+    // Only under our own allocator, and if it gives memory back: then mallopt accepts this setting.
     if (getenv("LD_PRELOAD") != NULL && mallopt(M_TRIM_THRESHOLD, 0) == 1) {
         if (getenv("HAKMEM_BACKGROUND") == NULL) {
             CHECK(threads() == 1);

@@ -1,4 +1,4 @@
-// What the checks share: how one fails, and what the kernel says of the process.
+// Helpers of the checks: reporting a failure, and reading the kernel's figures of the process.
 #ifndef HAKMEM_CHECK_H
 #define HAKMEM_CHECK_H
 
@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-// Not by stdio's buffers, which are on the heap in question.
+// Without stdio's buffers, which are on the heap under test.
 #define CHECK(cond) ((cond) ? (void)0 : failed(__FILE__, __LINE__, #cond))
 
-// What a failure is said with, besides its place.
+// The values of a failure's message, besides its place.
 static char circumstances[80];
 
 #ifdef __cplusplus
@@ -44,7 +44,7 @@ static inline struct size_of_process size_of_process(void)
     return found;
 }
 
-// Bytes of memory that the process has. Asking allocates nothing.
+// Bytes of memory that the process has. The question allocates nothing.
 static inline size_t resident(void)
 {
     return size_of_process().resident;

@@ -1,7 +1,7 @@
-// The edges of the C face: one function for each thing that a caller may hold the malloc family to.
+// The edges of the C face: one function for each promise of the malloc family to its callers.
 //
-// Where C, POSIX and others differ, glibc's behaviour is what is asked for. Sizes that no block can have are
-// volatile: a compiler that knows them warns, or answers for the allocator.
+// Where C, POSIX and others differ, glibc's behaviour is expected. Sizes that no block can have are volatile: a
+// compiler that knows them warns, or answers for the allocator.
 #define _GNU_SOURCE
 #include "check.h"
 #include <errno.h>
@@ -15,7 +15,7 @@
 static volatile size_t absurd[] = {PTRDIFF_MAX, (size_t)PTRDIFF_MAX + 1, SIZE_MAX, SIZE_MAX - 15, (size_t)1 << 62};
 enum { ABSURD = sizeof absurd / sizeof *absurd };
 
-// A byte that depends on all of its index: pages that changed places are seen too.
+// A byte that depends on all of its index, so the check also finds pages that changed places.
 static unsigned char mark(size_t i, unsigned seed)
 {
     return (unsigned char)(i ^ i >> 8 ^ i >> 16 ^ seed);
@@ -66,7 +66,7 @@ static void malloc_of_too_much_fails(void)
 
 static void malloc_is_at_multiples_of_16(void)
 {
-    // All are kept: one that is freed at once would say the same place each time.
+    // All are kept: if each were freed at once, each would have one address.
     static void *blocks[4097];
     for (size_t size = 0; size <= 4096; size++) {
         CHECK((blocks[size] = malloc(size)) != NULL);
@@ -154,7 +154,7 @@ static void realloc_of_null_allocates(void)
 static void realloc_to_nothing_frees(void)
 {
     size_t before = resident();
-    // 160 MiB, if they stayed.
+    // They would be 160 MiB, if they stayed.
     for (int i = 0; i < 20000; i++) {
         void *block = malloc(8 * KIB);
         CHECK(block != NULL);
@@ -171,7 +171,7 @@ static void realloc_to_nothing_frees(void)
 
 static void realloc_keeps_content_up_and_down(void)
 {
-    // Two by turns: neither can only grow where it is.
+    // Two in turn: neither can only grow in place.
     unsigned char *one = malloc(16), *other = malloc(16);
     size_t size = 16;
     CHECK(one != NULL && other != NULL);
@@ -260,7 +260,7 @@ static void free_of_null_does_nothing(void)
     free(NULL);
 }
 
-// However it comes by the memory: by what was freed, which may lie in pieces, and cannot always grow where it is.
+// The memory may come from anywhere. Freed memory may lie in pieces, and cannot always grow in place.
 static void what_is_had_leaves_errno(void)
 {
     enum { BLOCKS = 8, STEPS = 1000 };
@@ -316,7 +316,7 @@ static void usable_size_is_all_the_callers(size_t size)
     }
     for (unsigned i = 0; i < 3; i++)
         fill(blocks[i], 0, usable[i], i);
-    // Others come and go meanwhile.
+    // Other blocks come and go meanwhile.
     free(malloc(size));
     free(malloc(size / 2));
     for (unsigned i = 0; i < 3; i++) {

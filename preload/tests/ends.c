@@ -1,6 +1,6 @@
 // Calls at strange times: before `main` and after it, in threads that begin and end, and by the C library itself.
 //
-// `ok` is said by the last destructor of all, so that all of the end is behind it.
+// The very last destructor prints `ok`, so all of the end is before it.
 #define _GNU_SOURCE
 #include "check.h"
 #include <dlfcn.h>
@@ -63,7 +63,7 @@ static pthread_key_t early_key, late_key;
 static atomic_int destroyed;
 static int main_is_over;
 
-// Sets its key again, so that it is called in all rounds that there are.
+// Sets its key again, so that it is called in every round that there is.
 static void in_destructor(pthread_key_t key, void *block)
 {
     release(block, 100);
@@ -100,7 +100,7 @@ static void at_exit(void)
 static void at_exit_again(void)
 {
     use();
-    // Registering may allocate, here too.
+    // Registering may allocate here too.
     for (int i = 0; i < 100; i++)
         CHECK(atexit(use) == 0);
 }
@@ -252,7 +252,7 @@ static void *hand_over(void *to)
     }
     free(own_text);
 
-    // More than fits what qsort has on the stack.
+    // More than the stack buffer of qsort holds.
     enum { NUMBERS = 20000 };
     uint64_t *numbers = malloc(NUMBERS * sizeof *numbers);
     CHECK(numbers != NULL);
@@ -285,7 +285,7 @@ static void what_the_c_library_allocates(void)
         CHECK(pthread_join(threads[i], NULL) == 0);
         CHECK(strcmp(handed[i].printed, handed[i].line) == 0);
         CHECK(strlen(handed[i].copied) == 2000);
-        // The one who has them now is not the one who allocated them.
+        // Their present thread is not the one that allocated them.
         free(handed[i].printed);
         free(handed[i].copied);
         free(handed[i].line);
@@ -294,7 +294,7 @@ static void what_the_c_library_allocates(void)
     CHECK(setlocale(LC_ALL, "C") != NULL);
 }
 
-// --- the end, while others are at it
+// --- the end, while other threads allocate
 
 static atomic_int begun;
 

@@ -1,7 +1,8 @@
-// Memory runs out, in a child for each size of block: null and ENOMEM, nothing is lost, and what is freed is had again.
+// Memory runs out, in a child for each size of block: the answer is null and ENOMEM, nothing is lost, and freed memory
+// can be had again.
 //
-// The limit is on addresses, over those that the process has already. An allocator that has reserved some before may
-// never meet it; after MOST bytes, that much counts as the end.
+// The limit is on addresses, above those that the process has already. An allocator that has reserved some before may
+// never meet it; after MOST bytes the check takes memory for exhausted.
 #define _GNU_SOURCE
 #include "check.h"
 #include <errno.h>
@@ -20,7 +21,7 @@ static size_t block_size;
 
 enum { LIMIT = 256 * MIB, LEAST = 100 * MIB, MOST = 1024 * MIB };
 
-// A list through the blocks themselves: who has no memory keeps no table.
+// A list through the blocks themselves, since there is no memory for a table.
 struct link {
     struct link *next;
     size_t size;
@@ -80,7 +81,7 @@ static void release_every_second(struct link **list)
     }
 }
 
-// Until nothing is left, not even for the smallest.
+// Allocates until nothing is left, not even for the smallest size.
 static void take_the_rest(struct link **list)
 {
     for (size_t size = 4 * MIB; size >= 24; size /= 2)
@@ -109,7 +110,7 @@ static unsigned char *take_kept(size_t size)
     return kept;
 }
 
-// More than the limit, and so more than there is.
+// More than the limit, and so more than can be had.
 static void too_much_fails(void)
 {
     static const size_t sizes[] = {40, 5000, 100 * KIB, 2 * MIB};
@@ -128,7 +129,7 @@ static void too_much_fails(void)
 
 static void *short_of_memory(void *unused)
 {
-    // Its first block, and there may be none.
+    // The thread's first block, which may not be had.
     for (size_t size = 10; size < 10 * MIB; size *= 10) {
         free(malloc(size));
         free(calloc(1, size));
@@ -178,7 +179,7 @@ static void nothing_at_all(void)
     try_threads(&attributes);
     take_the_rest(&list);
 
-    // May be had or not; what was there is there still.
+    // The calls may succeed or fail; blocks from before are still there.
     if ((grown = realloc(small, 50 * KIB)) != NULL)
         small = grown;
     check_kept(small, 100);
@@ -196,7 +197,7 @@ static void nothing_at_all(void)
     CHECK(errno == 1234);
     free(small);
     free(large);
-    // All of it is back.
+    // All memory is back.
     CHECK(take(&list, 10000, LEAST / 10000) == LEAST / 10000);
     try_threads(&attributes);
     release_all(&list);
@@ -215,7 +216,7 @@ static void in_a_child(void (*check)(void))
     CHECK(waitpid(pid, &status, 0) == pid);
     CHECK(!WIFSIGNALED(status));
     if (status != 0)
-        _exit(1); // The child has said why.
+        _exit(1); // The child has printed why.
 }
 
 int main(void)

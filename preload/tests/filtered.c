@@ -1,5 +1,5 @@
-// A service may ask the kernel only for what a list allows, and is ended for anything else: what memory and threads
-// need of systemd's `@default` and `@system-service`. An allocator asks for no more.
+// A service may make only the system calls of a list, and the kernel ends it for any other. The list here is the part
+// of systemd's `@default` and `@system-service` that memory and threads need. An allocator must get by with it.
 #include "check.h"
 #include <errno.h>
 #include <linux/audit.h>
@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 
 static const int allowed[] = {
-    // To go on and to end, to print, and to read: glibc asks a file whether memory is overcommitted.
+    // To go on, to end, to print, and to read: glibc reads a file that says whether memory is overcommitted.
     SYS_ioctl,
     SYS_openat, SYS_close, SYS_read, SYS_write, SYS_newfstatat, SYS_fstat, SYS_exit, SYS_exit_group, SYS_rt_sigreturn, SYS_restart_syscall,
     // Memory.
@@ -52,7 +52,7 @@ static void *work(void *unused)
     void *blocks[BLOCKS] = {0};
     for (int i = 0; i < 10 * BLOCKS; i++) {
         const int at = i * 7 % BLOCKS;
-        // Few of the large ones, and those in every way.
+        // Few of the large blocks, but in every way.
         const size_t size = sizes[i % 101 == 0 ? i / 101 % 7 : i % 3];
         switch (i % 4) {
         case 0:
@@ -84,7 +84,7 @@ static void *work(void *unused)
 
 int main(void)
 {
-    // A kernel without filters has no services with them.
+    // A kernel without filters has no services that use them.
     const int filtered = filter();
     CHECK(filtered || errno == EINVAL || errno == ENOSYS);
     for (int round = 0; round < 3; round++) {

@@ -1,4 +1,4 @@
-// A program that has few addresses left before its first block of all gets it, and more.
+// A program with few addresses left before its very first block gets that block, and more.
 #include "check.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-// Blocks that another allocator handed out: the C library's own. Each is used, grown and freed as any other is, unless
-// the variant says that such a block ends the program.
+// Blocks of another allocator: the C library's own. Each is used, grown and freed like any other, unless the variant
+// ends the program at such a block.
 #include "check.h"
 #include <dlfcn.h>
 #include <malloc.h>
@@ -11,7 +11,7 @@ int main(void)
     CHECK(libc != NULL);
     void *(*libc_malloc)(size_t) = (void *(*)(size_t))dlsym(libc, "malloc");
     CHECK(libc_malloc != NULL);
-    // At a page's beginning too, as blocks with a mapping of their own are.
+    // Some begin at a page, as blocks with a mapping of their own do.
     enum { SMALL = 100, LARGE = MIB };
     for (int i = 0; i < 3; i++) {
         unsigned char *small = libc_malloc(SMALL), *large = libc_malloc(LARGE);

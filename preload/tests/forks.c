@@ -1,4 +1,4 @@
-// fork, vfork and their kin while eight threads allocate and free: the child must be able to do so at once.
+// fork, vfork and their kin while eight threads allocate and free: the child must be able to allocate and free at once.
 //
 // The first argument is the number of forks.
 #define _GNU_SOURCE
@@ -18,11 +18,11 @@ extern char **environ;
 
 enum { THREADS = 8, PLACES = 64 };
 
-// Where a block waits for another thread to free it.
+// Places where a block waits for another thread to free it.
 static _Atomic(unsigned char *) places[PLACES];
 static atomic_int is_over;
 
-// Every range of sizes; the large are few, as each costs calls of the system.
+// Every range of sizes; large ones are rare, since each costs system calls.
 static const size_t ranges[] = {64, 64, 256, KIB, KIB, 8 * KIB, 32 * KIB, 200 * KIB};
 enum { RANGES = sizeof ranges / sizeof *ranges };
 
@@ -39,7 +39,7 @@ static size_t draw_size(uint32_t *state)
     return sizeof(size_t) + draw(state) % ranges[draw(state) % RANGES];
 }
 
-// A block says its size, first and last.
+// A block begins and ends with its size.
 static unsigned char *take(size_t size)
 {
     unsigned char *block = size % 3 ? malloc(size) : calloc(1, size);
@@ -55,7 +55,7 @@ static void release(unsigned char *block)
     if (block == NULL)
         return;
     memcpy(&size, block, sizeof size);
-    // The size itself ends the block where it is no longer than that.
+    // If the block is no longer than its size, the two are one.
     CHECK(size <= sizeof size || block[size - 1] == size % 251);
     free(block);
 }
@@ -74,7 +74,7 @@ static void step(uint32_t *state)
 
 static void *without_end(void *seed)
 {
-    // The forks go first where processors are few; else a thousand of them take a minute.
+    // The forks go first where processors are few; otherwise a thousand of them take a minute.
     CHECK(setpriority(PRIO_PROCESS, (id_t)gettid(), 19) == 0);
     uint32_t state = (uint32_t)(uintptr_t)seed;
     while (!is_over)
@@ -92,16 +92,16 @@ static void *some_steps(void *seed)
 
 static _Noreturn void child(uintptr_t round)
 {
-    // Ends one that waits for a lock that nobody will give back; no more than that.
+    // Ends a child that waits for a lock which nobody will give up; no other.
     alarm(120);
-    // A block of each range at once, whichever lock it was that others held.
+    // A block of each range at once, so one meets any lock that another thread held.
     unsigned char *blocks[RANGES + 1];
     for (int i = 0; i < RANGES; i++)
         blocks[i] = take(ranges[i]);
     blocks[RANGES] = take(3 * MIB);
     for (int i = 0; i <= RANGES; i++)
         release(blocks[i]);
-    // And what threads that are not here have left, which may be any of their blocks.
+    // And the blocks that threads of the parent have left, which may be any of theirs.
     for (int i = round % 4; i < PLACES; i += 4)
         release(atomic_exchange(&places[i], NULL));
     some_steps((void *)round);
@@ -112,7 +112,7 @@ static _Noreturn void child(uintptr_t round)
         CHECK(pthread_join(thread, NULL) == 0);
     }
     if (round % 50 == 0) {
-        // It can fork in turn.
+        // The child can fork in turn.
         int status = -1;
         pid_t pid = fork();
         CHECK(pid >= 0);
@@ -143,7 +143,7 @@ static void forks(long count)
         if (pid == 0)
             child((uintptr_t)round);
         expect_success(pid);
-        // The parent's own heap is as it was.
+        // The parent's own heap is unchanged.
         step(&state);
     }
 }

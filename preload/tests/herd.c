@@ -1,22 +1,22 @@
-// Thousands of threads that allocate, wait for each other, free, wait again, and end together: all of them want the same
-// locks at once.
+// Thousands of threads allocate, wait for each other, free, wait again, and end together: all of them want a few locks
+// at once.
 //
-// Whoever waits for a lock is to sleep until it is given up. Where each looks by itself now and then, thousands do so in
-// turn, and the one that has the lock hardly runs. How long that takes is chance, so what is counted is how often a
-// thread gave up its processor.
+// A waiting thread must sleep until the lock is given up. If each thread polled now and then, thousands would do so in
+// turn, and the holder of the lock would hardly run. The time of that depends on chance, so the check counts how often
+// a thread gave up its processor.
 #define _GNU_SOURCE
 #include "check.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
-// Where they wait for ever, the program ends.
+// The program ends after this long if the threads wait for ever.
 enum { PATIENCE_S = 100 };
 enum { THREADS = 2000, ROUNDS = 5 };
-// Blocks of a thread: of many classes, and some that lists of a thread do not serve.
+// Blocks of a thread: of many classes, and some that no list of a thread serves.
 enum { SMALL = 30, LARGE = 40, BLOCKS = SMALL + LARGE };
-// Of a thread, a round. It waits twice for the others, and for a lock hardly more often than it takes one, to allocate a
-// block or to free it; four in all are usual.
+// Per thread and round. A thread waits twice for the others, and for a lock hardly more often than it takes one, to
+// allocate or free a block; four in all are usual.
 enum { MOST_SWITCHES = 2 + 2 * BLOCKS };
 
 static pthread_barrier_t barrier;
@@ -49,7 +49,7 @@ int main(void)
     alarm(PATIENCE_S);
     CHECK(pthread_attr_init(&small) == 0 && pthread_attr_setstacksize(&small, 64 * KIB) == 0);
     CHECK(pthread_barrier_init(&barrier, NULL, THREADS) == 0);
-    // What comes first of all is another check's.
+    // Another check looks at the very first calls.
     free(malloc(40000));
     long before = switches();
     for (int i = 0; i < THREADS; i++)

@@ -1,7 +1,7 @@
-// A program, as some libraries that are preloaded, has functions of the C library's of its own, which allocate: those by
-// which an allocator might ask the kernel for memory, wait for another thread, or say something.
+// A program, like some preloaded libraries, has its own of some C library functions, and they allocate. They are those
+// by which an allocator might ask the kernel for memory, wait for another thread, or print.
 //
-// None of them may run while the allocator holds a lock that an allocation needs: it would wait for itself.
+// None of them may run while the allocator holds a lock that an allocation needs: the thread would wait for itself.
 #define _GNU_SOURCE
 #include "check.h"
 #include <errno.h>
@@ -15,14 +15,14 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-// Where something waits for ever, the program ends.
+// The program ends after this long if something waits for ever.
 enum { PATIENCE_S = 60 };
 
 // --- the program's own functions
 
 enum { MMAP, MMAP64, MUNMAP, MREMAP, MADVISE, GETTID, YIELD, WRITE, SYSCALL, FUNCTIONS };
 
-// How often this thread has come by each of them.
+// Number of calls of each function by this thread.
 static _Thread_local unsigned calls[FUNCTIONS];
 
 // Blocks of a class, of a chunk's slots, and with a mapping of their own: they need every lock that there is.
@@ -42,7 +42,7 @@ static void allocate(void)
     is_at_it = 0;
 }
 
-// Straight to the kernel, as no function of the C library's would.
+// A system call by the instruction, without any function of the C library.
 static long pass_on(long number, long a, long b, long c, long d, long e, long f)
 {
     long answer;
@@ -124,7 +124,7 @@ long syscall(long number, ...)
     return noted(SYSCALL, number, words[0], words[1], words[2], words[3], words[4], words[5]);
 }
 
-// They are what the linker finds, and they do what they are for.
+// The linker finds these functions, and they do their work.
 static void each_is_found(void)
 {
     memset(calls, 0, sizeof calls);
@@ -142,9 +142,9 @@ static void each_is_found(void)
         CHECK(calls[i] > 0);
 }
 
-// --- what brings an allocator to the kernel
+// --- ways to bring an allocator to the kernel
 
-// Chunks, for as many blocks as there never were before; and no lists that would serve them.
+// Chunks, for more blocks than there ever were before, and no lists that would serve them.
 static void small(void)
 {
     enum { BLOCKS = 3000 };

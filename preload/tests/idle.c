@@ -1,9 +1,9 @@
-// Memory goes back to the kernel: of a program that frees much and falls silent, or goes on with little.
+// Memory of a program goes back to the kernel when it frees much and falls silent, or goes on with little.
 //
-// Time is the program's own: it has a clock that it moves by hand, which the allocator looks at. So nothing here waits.
+// The program moves its own clock by hand, and the allocator looks at that clock. So nothing here waits.
 //
-// With the argument `returns` it checks what stays. Without it, as for an allocator that gives nothing back by itself, it
-// does the same with little, and checks nothing of that.
+// With the argument `returns` it checks how much stays. Without it, for an allocator that gives nothing back by itself,
+// it does the work in small, and does not check that.
 #define _GNU_SOURCE
 #include "check.h"
 #include <pthread.h>
@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-// Where something goes on for ever, the program ends.
+// The program ends after this long if something goes on for ever.
 enum { PATIENCE_S = 300 };
 
 // --- time
@@ -45,13 +45,13 @@ static int returns;
 struct occasion {
     const char *name;
     void (*run)(void);
-    // What it goes on with, or for how many days it sleeps, or how many blocks it frees, at its peak or at a time.
+    // The call that it goes on with; then the days that it sleeps, or the blocks that it frees, at its peak or at a time.
     void (*beat)(size_t);
     int number;
 };
 static const struct occasion *at_hand;
 
-// What stays, and what may.
+// Bytes that stay, and bytes that may.
 static void at_most(size_t bytes, size_t most)
 {
     snprintf(circumstances, sizeof circumstances, ": %s: %zu of %zu KiB", at_hand->name, bytes / KIB, most / KIB);
@@ -66,19 +66,19 @@ static uint64_t draw(uint64_t *state)
     return *state;
 }
 
-// As many as are wanted, or few where nothing is checked.
+// The full number, or few where nothing is checked.
 static int worth(int count)
 {
     return returns ? count : count / 50;
 }
 
-// --- a peak of a million blocks: 277 MiB; or of as many as the occasion says
+// --- a peak of a million blocks: 277 MiB; or of another number, if the case names one
 
 enum { BLOCKS = 1000000, FREERS = 4 };
 
 static char *blocks[BLOCKS];
 static int top;
-// What the process has besides, and at the peak.
+// Bytes of the process before the peak, and at the peak.
 static size_t before, peak;
 
 static void rise(void)
@@ -116,14 +116,14 @@ static void fall_in_threads(void)
         CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
-// A fifth of what held nothing alive may be left.
+// A fifth of the memory that held nothing alive may be left.
 static void most_is_back(void)
 {
     size_t now = resident();
     at_most(now > before ? now - before : 0, (peak - before) / 5);
 }
 
-// --- silence: not a call is made after the last block was freed
+// --- silence: no call follows the last free
 
 static void silence(void)
 {
@@ -169,7 +169,7 @@ static void silence_after_a_herd(void)
     at_most(resident(), 128 * MIB);
 }
 
-// --- a long sleep: the clock goes on by days before there is a call
+// --- a long sleep: the clock moves by days before the next call
 
 static void activity(void)
 {
@@ -201,7 +201,7 @@ static void long_sleep(void)
     at_most(resident(), 20 * MIB);
 }
 
-// --- heartbeats: little is done after the peak, and it is all that leads to a look at the clock
+// --- heartbeats: little happens after the peak, and these calls alone lead to a look at the clock
 
 static void *volatile kept;
 
@@ -237,7 +237,7 @@ static void by_calloc(size_t unused)
     free(block);
 }
 
-// To a size where it cannot stay, and back.
+// Resizes to a size at which it cannot stay, and back.
 static void by_realloc(size_t time)
 {
     CHECK((kept = realloc(kept, time % 2 ? 100 : 5000)) != NULL);
@@ -251,7 +251,7 @@ static void by_aligned_alloc(size_t unused)
     free(block);
 }
 
-// As nodes of several types that come and go one at a time.
+// Like nodes of several types that come and go one at a time.
 static void by_several_classes(size_t time)
 {
     static const size_t sizes[] = {16, 24, 32, 48, 80, 160, 400, 2000, 9000};
@@ -282,7 +282,7 @@ static void goes_on(int times, uint64_t ms)
 static void slowly(void)
 {
     rise();
-    // The thread knows what it goes on with.
+    // The thread's lists are there before the peak.
     at_hand->beat(0);
     fall_alone();
     goes_on(3, SECOND);
@@ -299,7 +299,7 @@ static void quickly(void)
     at_most(resident(), 60 * MIB);
 }
 
-// Each twentieth block lives: 161 MiB of pages have one at least.
+// One block in twenty lives: 161 MiB of pages have one at least.
 static void quickly_among_survivors(void)
 {
     rise();
@@ -312,12 +312,12 @@ static void quickly_among_survivors(void)
 
 static void *beats_beside(void *unused)
 {
-    // Its lists are there before the peak.
+    // The thread's lists are there before the peak.
     at_hand->beat(0);
     pthread_barrier_wait(&barrier);
     pthread_barrier_wait(&barrier);
     goes_on(3, SECOND);
-    // Its end would be a look at the clock of another kind.
+    // The thread's end would be a look at the clock of another kind.
     most_is_back();
     return unused;
 }
@@ -351,7 +351,7 @@ static void *falls_and_stays(void *from)
     return NULL;
 }
 
-// What the lists of threads have that fall silent is theirs, and little.
+// The lists of silent threads stay with them, and are small.
 static void slowly_beside_silent_threads(void)
 {
     pthread_t threads[FREERS];
@@ -385,7 +385,7 @@ static void take(int place, uint64_t *state)
     memset(living[place].start, 1, size);
 }
 
-// Bytes of pages that have a living block, or a part of one.
+// Bytes of pages that hold a living block, or a part of one.
 static size_t bytes_of_pages(int count)
 {
     static uintptr_t pages[PLACES];
@@ -439,7 +439,7 @@ static const struct occasion occasions[] = {
     {"silence after threads", silence_after_threads, .number = 0},
     {"silence after a herd", silence_after_a_herd, .number = 0},
     {"no sleep", long_sleep, .number = 0},
-    // As long as 31 bits count milliseconds, and 32, and longer.
+    // As long as 31 bits count milliseconds, as 32 do, and longer.
     {"10 days", long_sleep, .number = 10},
     {"26 days", long_sleep, .number = 26},
     {"40 days", long_sleep, .number = 40},
@@ -460,7 +460,7 @@ static const struct occasion occasions[] = {
     {"slowly in another thread", slowly_in_another_thread, .beat = by_malloc},
     {"slowly after threads", slowly_after_threads, .beat = by_malloc},
     {"slowly beside silent threads", slowly_beside_silent_threads, .beat = by_malloc},
-    // 55 MiB, of which the same part is to go back.
+    // 55 MiB, of which an equal share must go back.
     {"55 MiB in another thread", slowly_in_another_thread, by_malloc, 200000},
     {"55 MiB after threads", slowly_after_threads, by_malloc, 200000},
     {"55 MiB beside silent threads", slowly_beside_silent_threads, by_malloc, 200000},
@@ -473,7 +473,7 @@ int main(int count, char **words)
 {
     int failures = 0;
     returns = count > 1 && strcmp(words[1], "returns") == 0;
-    // What comes first of all is another check's.
+    // Another check looks at the very first calls.
     free(malloc(MIB));
     for (size_t i = 0; i < sizeof occasions / sizeof *occasions; i++) {
         int status = -1;

@@ -1,5 +1,5 @@
-// A program, as some libraries that are preloaded, has functions of the C library's of its own, which allocate: those that
-// an allocator might ask who and when it is.
+// A program, like some preloaded libraries, has its own of some C library functions, and they allocate. They are those
+// by which an allocator might ask for its process, its thread and the time.
 #define _GNU_SOURCE
 #include "check.h"
 #include <pthread.h>

@@ -1,5 +1,5 @@
-// A fork in the midst of things: in a signal handler that comes in the middle of an allocation, and while other
-// threads have stdio's locks and wait for a block.
+// A fork at bad moments: in a signal handler that interrupts an allocation, and while other threads hold stdio's locks
+// and wait for a block.
 #define _GNU_SOURCE
 #include "check.h"
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
-// Where something waits for ever, the program ends.
+// The program ends after this long if something waits for ever.
 enum { PATIENCE_S = 300 };
 
 static void expect_success(pid_t pid)
@@ -28,7 +28,7 @@ static void fork_at_once(int number)
 {
     (void)number;
     int kept = errno;
-    // The child may do little: a signal is not the place for an allocation.
+    // The child may do little: an allocation has no place in a signal handler.
     pid_t pid = fork();
     if (pid == 0)
         _exit(0);
@@ -37,7 +37,7 @@ static void fork_at_once(int number)
     errno = kept;
 }
 
-// Blocks of all sizes, so that most signals come where locks are held.
+// Blocks of all sizes, so most signals come while a lock is held.
 static void churn(unsigned *state, void **blocks, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -65,7 +65,7 @@ static void in_signals(void)
 
 static atomic_int is_over;
 
-// Has the list of files, and waits for each of them.
+// Holds the lock of the list of files, and waits for each of them.
 static void *flushes(void *nothing)
 {
     while (!is_over)
@@ -73,10 +73,10 @@ static void *flushes(void *nothing)
     return nothing;
 }
 
-// Has a file, and waits for a block.
+// Holds a file, and waits for a block.
 static void *reads(void *nothing)
 {
-    // Longer than a thread's lists serve.
+    // Longer than blocks that a thread's lists serve.
     enum { LENGTH = 40000, LINES = 16 };
     char *text = malloc(LENGTH + 1);
     CHECK(text != NULL);

@@ -1,5 +1,5 @@
-// The kernel gives a process some 65 000 mappings, and no new hole between two at the limit. Blocks may be as many as
-// memory holds all the same: what is freed is not lost, and small ones are always there.
+// The kernel gives a process some 65 000 mappings, and at the limit no new hole between two. Nevertheless there may be
+// as many blocks as memory holds: freed memory is not lost, and small blocks can always be had.
 #include "check.h"
 #include <malloc.h>
 #include <stdint.h>
@@ -24,7 +24,7 @@ static void small_ones_are_served(void)
         free(small[i]);
 }
 
-// Aligned to more than a slot: out of the memory of all, with no mapping of their own.
+// Aligned to more than a slot: out of the shared memory, with no mapping of their own.
 static void many_aligned(void)
 {
     for (int i = 0; i < MANY; i++) {
@@ -40,7 +40,7 @@ static void many_aligned(void)
         free(block[i]);
 }
 
-// Large ones, of which every other is freed, and then others are wanted: as many, of half the size, and twice.
+// Large blocks, of which every other is freed; then others are allocated: as many, of half the size, and of twice.
 static void many_holes(size_t size)
 {
     for (int i = 0; i < MANY; i++) {
@@ -71,8 +71,8 @@ static void many_holes(size_t size)
         free(block[i]);
 }
 
-// Aligned so far that each lies alone: until the kernel has no more. Then others are served all the same, and what is
-// freed is there again.
+// Aligned so far that each lies alone, until the kernel has no more mappings. Then other blocks are served
+// nevertheless, and freed memory is there again.
 static void until_the_limit(void)
 {
     int n = 0;
@@ -97,8 +97,8 @@ static void until_the_limit(void)
 
 int main(void)
 {
-    // The C library's own allocator takes minutes, and all memory; so do variants that leave large blocks to it. One that
-    // gives memory back leaves none, and says so by what can be set.
+    // The C library's own allocator takes minutes, and all memory; so do variants that leave large blocks to it. A
+    // variant that gives memory back leaves it none, and mallopt accepts a setting there.
     if (getenv("LD_PRELOAD") == NULL || mallopt(M_TRIM_THRESHOLD, 0) != 1) {
         puts("ok");
         return 0;

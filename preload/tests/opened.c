@@ -1,4 +1,4 @@
-// An allocator that is opened by dlopen, beside the one that the program has: each block goes back to its own.
+// An allocator is opened by dlopen, beside the program's own: each block goes back to its own allocator.
 //
 // The first argument is the library. Without one there is nothing to check.
 #define _GNU_SOURCE
@@ -17,7 +17,7 @@ enum { THREADS = 4 };
 static const size_t sizes[] = {1, 24, 100, 1000, 5000, 40 * KIB, 300 * KIB, 3 * MIB};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
-// The library's. A bare `malloc` or `free` below is the program's.
+// The library's functions. A bare `malloc` or `free` below is the program's.
 static struct {
     void *(*malloc)(size_t);
     void *(*calloc)(size_t, size_t);
@@ -74,7 +74,7 @@ static void foreign_blocks(void)
         CHECK(filled(block, sizes[i], i));
         lib.free(block);
 
-        // Whose the result is, the library knows.
+        // The library knows whose block the result is.
         size_t targets[] = {sizes[i], 2 * sizes[i], 1, 3 * MIB + sizes[i], sizes[i] / 2 + 1};
         for (unsigned k = 0; k < sizeof targets / sizeof *targets; k++) {
             size_t kept = targets[k] < sizes[i] ? targets[k] : sizes[i];
@@ -87,18 +87,18 @@ static void foreign_blocks(void)
         }
         CHECK(lib.realloc(malloc(sizes[i]), 0) == NULL);
 
-        // Aligned ones do not begin where others do.
+        // Aligned blocks do not begin where others do.
         CHECK(posix_memalign((void **)&block, 64 * KIB, sizes[i]) == 0);
         CHECK(lib.usable_size(block) >= sizes[i]);
         lib.free(block);
     }
-    // And one that the C library has allocated.
+    // And a block of the C library's.
     char *text = NULL;
     CHECK(asprintf(&text, "%s", "seven") == 5);
     lib.free(text);
 }
 
-// What the library was handed, the program's own heap must have back.
+// A block that the library was handed must come back to the program's own heap.
 static void foreign_blocks_come_home(size_t size)
 {
     static unsigned char *blocks[64 * KIB];
@@ -125,7 +125,7 @@ static void *work(void *is_early)
     return NULL;
 }
 
-// Ends when nobody has the library open any more.
+// Ends when no part of the program has the library open.
 static void *outlive(void *unused)
 {
     work(NULL);
@@ -168,7 +168,7 @@ int main(int count, char **words)
         void *library = open_library(words[1]);
         lib.free(NULL);
         CHECK(lib.usable_size(NULL) == 0);
-        // The first that it is asked may be about a block that is not its own.
+        // The first call to the library may be about a block that is not its own.
         CHECK((before = lib.realloc(before, 100 * KIB)) != NULL);
         CHECK(filled(before, 1000, 9));
         lib.free(before);

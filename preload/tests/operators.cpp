@@ -1,4 +1,4 @@
-// C++'s operators new and delete, in every form that a program may replace, and what programs make of them.
+// C++'s operators new and delete, in every form that a program may replace, and the use that programs make of them.
 #include "check.h"
 #include <cstddef>
 #include <cstdint>
@@ -19,10 +19,10 @@ using std::nothrow;
 
 static const std::size_t sizes[] = {0, 1, 8, 24, 100, 1000, 5000, 70000, 600000, 3 << 20};
 
-// Volatile: a compiler that knows it warns, or answers for the allocator.
+// Volatile: a compiler that knows the size warns, or answers for the allocator.
 static volatile std::size_t absurd[] = {PTRDIFF_MAX, SIZE_MAX, SIZE_MAX - 15, std::size_t{1} << 62};
 
-// Two at once: each must be there, at its place, the caller's to its end, and another than the other.
+// Two blocks at once: each must be there, aligned, the caller's to its end, and different from the other.
 template <class New, class Delete>
 static void pair(std::size_t size, std::size_t align, New create, Delete destroy)
 {
@@ -102,8 +102,8 @@ static bool throws(New create)
     return false;
 }
 
-// libstdc++ makes the size a multiple of the alignment before it asks for it, and does not always see that there is
-// none: such a size it takes for a small one.
+// libstdc++ rounds the size up to a multiple of the alignment before it asks, and does not always see an overflow. It
+// then takes such a size for a small one.
 static bool rounds_up_to_nothing(std::size_t size, align_val_t align)
 {
     return size + static_cast<std::size_t>(align) - 1 < size;
@@ -139,7 +139,7 @@ static int handled;
 
 static void gives_up_at_3()
 {
-    // It may allocate, itself.
+    // A handler may allocate, itself.
     delete new std::string(100, 'x');
     if (++handled == 3)
         std::set_new_handler(nullptr);
@@ -168,7 +168,7 @@ static void handlers_are_called()
 
 struct Handler : std::bad_alloc {};
 
-// What a handler throws is what `new` throws; nothrow keeps it from the caller.
+// `new` throws what a handler throws; a nothrow form keeps it from the caller.
 static void handlers_may_throw()
 {
     const align_val_t a{64};
@@ -212,7 +212,7 @@ static std::shared_ptr<Rows> rows(int seed)
     return made;
 }
 
-// What a thread has built, the main thread reads and frees; so with what it throws.
+// A thread builds objects that the main thread reads and frees; an exception goes that way too.
 static void threads()
 {
     std::vector<std::thread> all;

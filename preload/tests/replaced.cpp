@@ -1,7 +1,7 @@
-// C++'s operators new and delete where the program has its own of some forms: the others must go through them, as C++
-// says which through which.
+// C++'s operators new and delete in a program that has its own of some forms: the other forms must go through them, in
+// the order that C++ gives.
 //
-// Compiled once for each set of forms, which REPLACED says, as in -DREPLACED=NEW or "-DREPLACED=NEW|DELETE".
+// Compiled once for each set of forms, which REPLACED names, as in -DREPLACED=NEW or "-DREPLACED=NEW|DELETE".
 #include "check.h"
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +19,7 @@
 #define DELETE_ALIGNED 64
 #define DELETE_ARRAY_ALIGNED 128
 
-// The forms that are not replaced are the point.
+// The check is about the forms that are not replaced.
 #pragma GCC diagnostic ignored "-Wsized-deallocation"
 
 using std::align_val_t;
@@ -28,8 +28,8 @@ using std::size_t;
 
 enum { SIZE = 48, ALIGN = 64 };
 
-// Whether each block of the program's new comes to the program's delete, and so may begin behind the block of malloc that
-// it is a part of: another delete would free what is none.
+// True if each block of the program's new comes to the program's delete. Then it may begin inside of a block of malloc,
+// and another delete would free an address that is no block's.
 constexpr bool is_paired =
     ((REPLACED) & (NEW | NEW_ALIGNED)) != 0 && ((REPLACED) & (DELETE | DELETE_ALIGNED)) != 0;
 constexpr size_t before = is_paired ? ALIGN : 0;
@@ -93,7 +93,7 @@ struct Delete {
     void (*destroy)(void *);
 };
 
-// The forms whose blocks go to the same forms.
+// The sets of forms whose blocks go to one set of forms.
 struct Family {
     New news[2];
     Delete deletes[3];
@@ -151,7 +151,7 @@ static bool is_replaced(unsigned through)
     return (through & (REPLACED)) != 0;
 }
 
-// Each form comes to the program's once, and to none where it goes through none.
+// Each form comes to the program's once, and not at all if it goes through none of the program's.
 static void each_goes_through_the_program_s()
 {
     for (const Family &family : families)
@@ -168,7 +168,7 @@ static void each_goes_through_the_program_s()
             }
 }
 
-// What the program's throws comes out of every form that may throw, and is null for the others.
+// An exception of the program's form comes out of every form that may throw; the others return null.
 static void what_it_throws_comes_out()
 {
     for (const Family &family : families)
@@ -212,7 +212,7 @@ static void expressions()
     delete[] others;
 }
 
-// A block that was freed where it did not begin, or twice, is handed out twice.
+// A block that was freed at a wrong address, or twice, is handed out twice.
 static void no_two_are_one()
 {
     enum { COUNT = 256 };

@@ -1,4 +1,4 @@
-// What HAKMEM_STATS asks for is written to standard error, and to nothing that a program has opened in its place.
+// The summary of HAKMEM_STATS goes to standard error, and to no file that a program has opened in its place.
 #include "check.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 static const char MINE[] = "mine\n";
 
-// Closes all that it did not open, as daemons do, and has one file under every number.
+// Closes all files that it did not open, as daemons do, and has one file under every number.
 static void child(int file)
 {
     char text[20];
@@ -16,7 +16,7 @@ static void child(int file)
             close(number);
     for (int number = 0; number < 1024; number++)
         if (number != file && dup2(file, number) != number)
-            break; // There are no more.
+            break; // There are no more files.
     snprintf(text, sizeof text, "%s", MINE);
     if (write(file, text, strlen(text)) != (ssize_t)strlen(text))
         _exit(1);

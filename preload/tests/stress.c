@@ -1,6 +1,6 @@
 // Threads that allocate, resize and free at random, and hand blocks to one another; contents are checked throughout.
 //
-// The numbers drawn are the same each time; who meets whom at a place is not.
+// The numbers drawn are equal in every run; the order in which threads meet at a place is not.
 #define _GNU_SOURCE
 #include "check.h"
 #include <malloc.h>
@@ -13,14 +13,14 @@
 
 enum { THREADS = 4, STEPS = 50000, PLACES = 2048, LARGEST = 300 << 10 };
 
-// A block, and what says its content. None where `at` is null.
+// A block, and the seed of its content. No block if `at` is null.
 struct held {
     unsigned char *at;
     size_t size;
     uint64_t seed;
 };
 
-// Where blocks wait for whoever draws this place next.
+// Places where blocks wait for the thread that draws the place next.
 static struct place {
     pthread_mutex_t lock;
     struct held held;
@@ -35,7 +35,7 @@ static uint64_t draw(uint64_t *state)
     return z ^ z >> 31;
 }
 
-// The small are many, as in programs; 1 in 512 has MiBs.
+// Small sizes are frequent, as in programs; 1 in 512 is MiBs.
 static size_t draw_size(uint64_t *state)
 {
     if (draw(state) % 512 == 0)
@@ -43,7 +43,7 @@ static size_t draw_size(uint64_t *state)
     return 1 + draw(state) % (LARGEST >> draw(state) % 18);
 }
 
-// The next byte that is looked at: all near both ends, one in 512 between them.
+// The next byte to look at: all near both ends, one in 512 between them.
 static size_t next_mark(size_t i, size_t size)
 {
     if (i < 256 || i + 64 >= size)
@@ -62,7 +62,7 @@ static void stamp(struct held held)
         held.at[i] = mark(i, held.seed);
 }
 
-// The first bytes of what was stamped, at the place where they are now.
+// The first bytes of the stamp, at their present place.
 static void check_stamp(struct held held, size_t kept)
 {
     for (size_t i = 0; i < held.size && i < kept; i = next_mark(i, held.size))
@@ -102,7 +102,7 @@ static struct held take(uint64_t *state)
 
 static struct held resize(struct held held, uint64_t *state)
 {
-    // Half of them by a little, as something that grows; the others to anything.
+    // Half of them change by a little, as growing buffers do; the others to any size.
     size_t size = draw(state) % 2 ? draw_size(state) : held.size + 1 + draw(state) % (held.size / 2 + 1);
     if (size > 6 * MIB)
         size = 6 * MIB;

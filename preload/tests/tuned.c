@@ -1,4 +1,4 @@
-// mallopt: 1 for what is honoured, and it is; 0 for anything else.
+// mallopt returns 1 for the settings that it honours, and honours them; 0 for anything else.
 #define _GNU_SOURCE
 #include "check.h"
 #include <malloc.h>
@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// The library asks for the time by this name: it stands still until the program moves it.
+// The library asks for the time by this name. Time stands still until the program moves it.
 static long moved = 1000;
 
 int clock_gettime(clockid_t clock, struct timespec *time)
@@ -25,7 +25,7 @@ enum { COUNT = 200000, BYTES = 500 };
 
 static char *block[COUNT];
 
-// What stays of 95 MiB that were freed, after ten seconds of little activity.
+// Bytes that stay of 95 MiB that were freed, after ten seconds of little activity.
 static long stays(void)
 {
     long before = resident() / MIB;
@@ -78,7 +78,7 @@ static void large_blocks(void)
     middling = realloc(middling, 1900 << 10);
     CHECK(middling != NULL && middling[(1 << 20) - 1] == 1);
     free(middling);
-    // What is zero is the block, and no other's memory; and what fits no SuperSlab is served all the same.
+    // The zeros are the block's own memory; and a request that fits no SuperSlab is served nevertheless.
     static char *neighbour[64];
     for (int round = 0; round < 20; round++) {
         for (int i = 0; i < 64; i++) {
@@ -104,7 +104,7 @@ static void large_blocks(void)
         CHECK(posix_memalign(&aligned, 1 << 20, 3 << 19) == 0 && (uintptr_t)aligned % (1 << 20) == 0);
         free(aligned);
     }
-    // Its memory stays, however long it is not used, and serves the next.
+    // Its memory stays, however long it is unused, and serves the next block.
     const size_t large = 200 << 20;
     malloc_trim(0);
     long none = resident() / MIB;
@@ -138,8 +138,8 @@ static void *filled_blocks(void *among_others)
             unsigned char *volatile zero = calloc(1, size);
             CHECK(is_filled(zero, 0, size, 0));
             free(zero);
-            // What a slab has stays mapped: what was freed can be looked at, but for the link in front, while no other
-            // thread takes it.
+            // A slab's memory stays mapped. So the check can look at a freed block, but for the link in front, as long
+            // as no other thread takes it.
             if (size <= 5000 && among_others == NULL)
                 CHECK(is_filled(zero, 16, size, 0xa5));
             unsigned char *volatile far;
@@ -171,7 +171,7 @@ static void filling(void)
 
 int main(void)
 {
-    // The C library's own says 1 to everything.
+    // The C library's own returns 1 for everything.
     if (getenv("LD_PRELOAD") != NULL) {
         static const int unknown[] = {M_MXFAST, M_TOP_PAD, M_MMAP_THRESHOLD, M_CHECK_ACTION, M_ARENA_TEST, M_ARENA_MAX, 77};
         for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)

@@ -1,6 +1,6 @@
-// What a monitoring tool asks the heap: mallinfo, mallinfo2, malloc_info, malloc_stats; and malloc_trim.
+// The questions of monitoring tools to the heap: mallinfo, mallinfo2, malloc_info, malloc_stats; and malloc_trim.
 //
-// The answers must be about the heap that serves malloc, whichever that is.
+// The answers must be about the heap that serves malloc.
 #define _GNU_SOURCE
 #include "check.h"
 #include <errno.h>
@@ -33,7 +33,7 @@ static size_t by_mallinfo2(void)
     return info.uordblks + info.hblkhd;
 }
 
-// It is deprecated, and still what old tools call.
+// It is deprecated, but old tools still call it.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 static size_t by_mallinfo(void)
@@ -52,7 +52,7 @@ static void in_use_follows(size_t (*in_use)(void))
     free_64_mib();
     CHECK(in_use() + 50 * MIB <= full);
 
-    // And large ones, which are often counted elsewhere.
+    // And large blocks, which are often counted elsewhere.
     before = in_use();
     void *large = malloc(40 * MIB);
     CHECK(large != NULL);
@@ -90,7 +90,7 @@ static void malloc_trim_answers(void)
         int answer = malloc_trim(0);
         CHECK(answer == 0 || answer == 1);
     }
-    // What is in use stays.
+    // Blocks in use stay.
     unsigned char *block = malloc(100000);
     CHECK(block != NULL);
     memset(block, 0x6B, 100000);
@@ -122,14 +122,14 @@ static void malloc_info_of_unknown_options_fails(void)
     CHECK(file != NULL);
     errno = 0;
     int answer = malloc_info(1, file);
-    // glibc returns the error; the manual has it in errno.
+    // glibc returns the error; by the manual it is in errno.
     CHECK(answer == EINVAL || (answer == -1 && errno == EINVAL));
     CHECK(fclose(file) == 0);
     CHECK(size == 0);
     free(text);
 }
 
-// What an action writes to stderr must be something. The action has no checks: what they say would go to the file.
+// An action must write something to stderr. The action has no checks: their messages would go to the file.
 static void writes_to_stderr(void (*action)(void))
 {
     FILE *file = tmpfile();

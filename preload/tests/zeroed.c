@@ -1,4 +1,4 @@
-// What calloc hands out is zero up to what malloc_usable_size says, which programs may use.
+// A block of calloc is zero up to the end that malloc_usable_size returns, and programs may use all of it.
 #include "check.h"
 #include <malloc.h>
 #include <stdint.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Blocks of a size at once, so that what is handed out is not always what was freed last.
+// Blocks of a size at once, so that calloc does not always return the block freed last.
 enum { BLOCKS = 4 };
 
 static int is_zero(const unsigned char *block, size_t bytes)
@@ -14,7 +14,7 @@ static int is_zero(const unsigned char *block, size_t bytes)
     return block[0] == 0 && memcmp(block, block + 1, bytes - 1) == 0;
 }
 
-// Whatever a block held before it was freed.
+// Fills whatever the block held before it was freed.
 static void after_dirty_frees(size_t size)
 {
     unsigned char *blocks[BLOCKS];
@@ -28,14 +28,14 @@ static void after_dirty_frees(size_t size)
         CHECK((blocks[i] = calloc(1, size)) != NULL);
         size_t usable = malloc_usable_size(blocks[i]);
         CHECK(usable >= size && is_zero(blocks[i], usable));
-        // The next one's too, if a block reaches into it.
+        // The next block's bytes too, if a block reaches into it.
         memset(blocks[i], 0xeb, usable);
     }
     for (int i = 0; i < BLOCKS; i++)
         free(blocks[i]);
 }
 
-// More than a variant may have of its own, where the system's malloc serves the rest.
+// More blocks than a variant may have of its own; the system's malloc serves the rest.
 static void many_at_once(size_t size)
 {
     static unsigned char *blocks[8 * MIB / 40];
@@ -55,7 +55,7 @@ static void many_at_once(size_t size)
         free(blocks[i]);
 }
 
-// What was shortened or grown, and is used again.
+// Blocks that were shortened or grown, and are used again.
 static void after_realloc(size_t size)
 {
     unsigned char *block = malloc(2 * size);

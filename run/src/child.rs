@@ -1,4 +1,4 @@
-//! A run of the program, and what it took.
+//! A run of the program, and its cost.
 
 use crate::os_error;
 use crate::refusal::Refusal;
@@ -10,14 +10,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-/// With those that it started and waited for; but peak RSS is of the largest process.
+/// The cost of the program and of the processes that it started and waited for; peak RSS is that of the largest
+/// process.
 pub(crate) struct Run {
     pub(crate) status: ExitStatus,
     pub(crate) wall: Duration,
     pub(crate) user: Duration,
     pub(crate) system: Duration,
     pub(crate) peak_rss_bytes: u64,
-    /// A signal came that was to end it.
+    /// True if a signal came that asked for an end.
     pub(crate) told_to_stop: bool,
 }
 
@@ -51,7 +52,7 @@ pub(crate) fn run(command: &mut Command, signals: &Signals) -> Result<Run, Refus
     }
 }
 
-/// How it ended and what it took, if it has.
+/// The child's end and cost, if it has ended.
 fn ended(pid: pid_t) -> Result<Option<(ExitStatus, rusage)>> {
     let mut status = 0;
     let mut usage = MaybeUninit::<rusage>::uninit();
@@ -60,7 +61,7 @@ fn ended(pid: pid_t) -> Result<Option<(ExitStatus, rusage)>> {
         0 => Ok(None),
         // SAFETY: filled, as the call succeeded.
         1.. => Ok(Some((ExitStatus::from_raw(status), unsafe { usage.assume_init() }))),
-        _ => Err(os_error("the program is not waited for")),
+        _ => Err(os_error("waiting for the program failed")),
     }
 }
 

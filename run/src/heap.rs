@@ -1,10 +1,10 @@
-//! What the library said about its heap.
+//! The library's summary of its heap.
 
 use serde_json::Value;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Keys of the summary, and what they are called here.
+/// Keys of the summary, and the names under which they are printed.
 const FIGURES: [(&str, &str); 7] = [
     ("peak_mapped_bytes", "mapped at its peak"),
     ("mapped_bytes", "mapped at exit"),
@@ -17,12 +17,12 @@ const FIGURES: [(&str, &str); 7] = [
 
 pub(crate) enum Heap {
     Told(Value),
-    /// Why not.
+    /// Why there is no summary.
     Silent(String),
 }
 
 impl Heap {
-    /// Reads the summary that the last process of the run to end by itself has written.
+    /// Reads the summary of the last process of the run that ended by itself.
     pub(crate) fn read(file: &Path) -> Self {
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
@@ -45,7 +45,7 @@ impl Heap {
         summary.get("variant")?.as_str()
     }
 
-    /// The figures that there are, as text.
+    /// The figures of the summary, as text.
     pub(crate) fn figures(&self) -> Vec<(&'static str, String)> {
         let Self::Told(summary) = self else { return Vec::new() };
         let figures = FIGURES.into_iter().filter_map(|(key, name)| {

@@ -1,4 +1,4 @@
-//! Standard input that two runs read.
+//! Standard input for two runs.
 
 use crate::refusal::Refusal;
 use anyhow::Context;
@@ -33,7 +33,7 @@ impl Input {
         Ok(Self::From(file, offset))
     }
 
-    /// Back to where it was.
+    /// Moves back to the start.
     pub(crate) fn rewind(&mut self) -> anyhow::Result<()> {
         if let Self::From(file, offset) = self {
             file.seek(SeekFrom::Start(*offset)).context("standard input")?;

@@ -1,7 +1,7 @@
 //! `libhakmem.so`, carried inside and written to a folder of this run.
 //!
-//! A file, since all programs that the program starts load it too: a descriptor of ours would be gone for those that
-//! outlive us. What has loaded it keeps it when the folder goes.
+//! It is a file, since all programs that the program starts load it too: some outlive this process, and a descriptor of
+//! it. A program that has loaded the library keeps it when the folder is removed.
 
 use crate::{os_error, say};
 use anyhow::{Context, Result, anyhow, bail};
@@ -16,7 +16,7 @@ use std::{env, fs};
 
 static LIBRARY: &[u8] = include_bytes!(env!("HAKMEM_LIBRARY_FILE"));
 
-/// What the loader, or the library, reads as something else than a part of a file's name.
+/// Characters that the loader, or the library, does not read as part of a file's name.
 const NOT_IN_NAMES: &[u8] = b": $%";
 
 pub(crate) struct Library {
@@ -24,7 +24,7 @@ pub(crate) struct Library {
 }
 
 impl Library {
-    /// Writes it where programs can be loaded from.
+    /// Writes the library where programs can load it from.
     pub(crate) fn write() -> Result<Self> {
         let named = ["XDG_RUNTIME_DIR", "TMPDIR"].into_iter().filter_map(env::var_os);
         let usual = ["/tmp", "/var/tmp", "/dev/shm"].map(OsString::from);
@@ -53,7 +53,7 @@ impl Library {
         self.folder.join("libhakmem.so")
     }
 
-    /// Before whatever else is to be loaded, so that its allocator is the one.
+    /// Adds the library before all others to be loaded, so that the program gets its allocator.
     pub(crate) fn preload(&self, command: &mut Command) {
         let mut list = self.file().into_os_string();
         if let Some(others) = env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
@@ -63,7 +63,7 @@ impl Library {
         command.env("LD_PRELOAD", list);
     }
 
-    /// Returns the file that the summary will be in; `None` if the user has sent it elsewhere.
+    /// Returns the file of the summary; `None` if the user has sent it elsewhere.
     pub(crate) fn ask_for_summary(&self, command: &mut Command) -> Option<PathBuf> {
         if env::var_os("HAKMEM_STATS").is_some() {
             return None;
@@ -82,7 +82,7 @@ impl Drop for Library {
     }
 }
 
-/// Whether programs can load a library from a folder.
+/// True if programs can load a library from this folder.
 fn check(place: &Path) -> Result<()> {
     if !place.is_absolute() {
         bail!("not an absolute path");
@@ -104,7 +104,7 @@ fn check(place: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A folder that was not there, and that is ours alone.
+/// Makes a new folder that only this user can read.
 fn fresh_folder(place: &Path) -> Result<PathBuf> {
     let template = place.join("hakmem-XXXXXX").into_os_string().into_vec();
     let mut name = CString::new(template)?.into_bytes_with_nul();

@@ -1,17 +1,17 @@
-//! `hakmem run`: any program on hakmem, and what it took.
+//! `hakmem run`: runs a program on hakmem, and prints its time and memory.
 //!
 //! | file | |
 //! |---|---|
 //! | `args` | the command line |
 //! | `library` | `libhakmem.so`, carried inside and written to a folder of this run |
 //! | `input` | standard input that two runs read |
-//! | `child` | a run of the program, and what it took |
-//! | `signals` | those that are passed on to it, and the one that ended it |
-//! | `heap` | what the library said about its heap |
+//! | `child` | a run of the program, and its cost |
+//! | `signals` | signals that are passed on to the program, and the one that ended it |
+//! | `heap` | the library's summary of its heap |
 //! | `print` | the block at the end |
 //! | `refusal` | errors, and their exit codes |
 //!
-//! Never: changes what the program reads, prints, or ends with.
+//! Never: changes the program's input, output, or exit status.
 
 mod args;
 mod child;
@@ -41,10 +41,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Everything but the end: what is to be cleaned up is, when this returns.
+/// Runs everything but the end, and has cleaned up when it returns.
 fn run(options: &Options) -> Result<ExitStatus, Refusal> {
     let input = if options.compare { Some(input::Input::look()?) } else { None };
-    // From here on no signal ends us and leaves the folder behind.
+    // From here on no signal ends this process and leaves the folder behind.
     let signals = Signals::hold()?;
     let mut system = None;
     if let Some(mut input) = input {
@@ -78,7 +78,7 @@ fn program(options: &Options) -> Result<Command, Refusal> {
     Ok(command)
 }
 
-/// To standard error; if nobody reads it, the program's exit status is still to be passed on.
+/// Prints to standard error. If nobody reads it, the program's exit status is still passed on.
 fn say(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 
 const MIB: f64 = 1_048_576.0;
 
-/// A figure's name, its digits, its unit, and itself.
+/// A figure's name, its digits, its unit, and its value.
 type Figure = (&'static str, usize, &'static str, fn(&Run) -> f64);
 
 const FIGURES: [Figure; 4] = [
@@ -17,7 +17,7 @@ const FIGURES: [Figure; 4] = [
     ("peak RSS", 2, "MiB", |run| run.peak_rss_bytes as f64 / MIB),
 ];
 
-/// A run on hakmem.
+/// The block of a run on hakmem.
 pub(crate) fn alone(ours: &Run, heap: Option<&Heap>) -> String {
     let mut rows = Vec::new();
     for (name, digits, unit, value) in FIGURES {
@@ -30,7 +30,7 @@ pub(crate) fn alone(ours: &Run, heap: Option<&Heap>) -> String {
     block(heap, &rows, &[])
 }
 
-/// The same after one under the system's malloc.
+/// The block of a run on hakmem beside one under the system's malloc.
 pub(crate) fn beside(system: &Run, ours: &Run, heap: Option<&Heap>) -> String {
     let mut rows = vec![["", "system", "hakmem", "ratio"].map(str::to_owned)];
     for (name, digits, unit, value) in FIGURES {

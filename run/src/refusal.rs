@@ -1,17 +1,17 @@
-//! Errors, with the exit code that each is to end with.
+//! Errors, and the exit code of each.
 
 use anyhow::anyhow;
 
-/// A failure of our own; as `env`, `nohup` and `timeout` have it.
+/// A failure of our own; the code of `env`, `nohup` and `timeout`.
 const OURS: u8 = 125;
-/// The command line asks for what cannot be.
+/// A wrong command line.
 const USAGE: u8 = 2;
 /// The program is there, and cannot be run.
 const NOT_RUN: u8 = 126;
 /// The program is not there.
 const NOT_FOUND: u8 = 127;
 
-/// Why there is no exit status to pass on, and the one to end with instead.
+/// The reason why there is no exit status to pass on, and the exit code in its place.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: u8,
@@ -19,7 +19,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// What was asked for cannot be done.
+    /// The request cannot be met.
     pub(crate) fn usage(why: &'static str) -> Self {
         Self { code: USAGE, why: anyhow!(why) }
     }

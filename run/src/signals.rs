@@ -1,8 +1,8 @@
 //! Signals: those that are passed on to the program, and the one that ended it.
 //!
-//! Held back from the start and asked for one by one, so there is no handler, and no moment at which one is lost: what
-//! comes between two runs is for the second. The program starts with what we were started with: no signal's action is
-//! changed but that of `SIGCHLD`, which is put back.
+//! Signals are blocked from the start and taken one by one. So there is no handler, and no moment at which a signal is
+//! lost: one between two runs goes to the second. The program starts with the actions and the mask that this process
+//! was started with. Only `SIGCHLD` changes its action, and gets it back.
 
 use crate::os_error;
 use anyhow::Result;
@@ -12,22 +12,22 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::ptr;
 
-/// Passed on to the program.
+/// Signals that are passed on to the program.
 const PASSED_ON: [c_int; 6] =
     [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
 
-/// What came.
+/// An event.
 pub(crate) enum Event {
-    /// Something became of a child.
+    /// A child ended, stopped or went on.
     Child,
     /// A signal for the program too.
     PassOn(c_int),
-    /// A terminal's, which the program has got as well.
+    /// A terminal's signal, which the program has got as well.
     Known,
 }
 
 impl Event {
-    /// Whether whoever sent it wants an end.
+    /// True for a signal that asks for an end.
     pub(crate) fn says_stop(&self) -> bool {
         match self {
             Self::Child | Self::PassOn(libc::SIGUSR1 | libc::SIGUSR2) => false,
@@ -38,31 +38,31 @@ impl Event {
 
 pub(crate) struct Signals {
     held: sigset_t,
-    /// What was blocked before.
+    /// The signals that were blocked before.
     before: sigset_t,
-    /// What `SIGCHLD` did before.
+    /// The action of `SIGCHLD` before.
     child: sighandler_t,
 }
 
 impl Signals {
-    /// Holds them back.
+    /// Blocks them.
     pub(crate) fn hold() -> Result<Self> {
-        // What we were told to ignore (`nohup`) is ignored, by the program too.
+        // A signal that was ignored from the start (`nohup`) stays ignored, by the program too.
         let passed_on: Vec<_> =
             PASSED_ON.into_iter().filter(|&signal| !is_ignored(signal)).collect();
         let held = set(passed_on.into_iter().chain([libc::SIGCHLD]));
-        // If it were ignored, the kernel would forget what the program took.
+        // If it were ignored, the kernel would not keep the program's cost.
         // SAFETY: no handler of ours is concerned.
         let child = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
         let mut before = set([]);
         // SAFETY: both are sets.
         if unsafe { libc::sigprocmask(libc::SIG_BLOCK, &held, &mut before) } != 0 {
-            return Err(os_error("signals cannot be held"));
+            return Err(os_error("signals cannot be blocked"));
         }
         Ok(Self { held, before, child })
     }
 
-    /// Has a command start as if they were not held.
+    /// Lets a command start as if they were not blocked.
     pub(crate) fn release_in(&self, command: &mut Command) {
         let (before, child) = (self.before, self.child);
         let release = move || {
@@ -78,19 +78,19 @@ impl Signals {
         unsafe { command.pre_exec(release) };
     }
 
-    /// Waits for the next one.
+    /// Waits for the next event.
     pub(crate) fn next(&self) -> Event {
         loop {
             let mut info = MaybeUninit::<siginfo_t>::uninit();
             // SAFETY: a set, and room for the answer.
             let signal = unsafe { libc::sigwaitinfo(&self.held, info.as_mut_ptr()) };
             if signal < 0 {
-                // Stopped and continued.
+                // The child stopped and went on.
                 continue;
             }
             // SAFETY: filled, as the call succeeded.
             let info = unsafe { info.assume_init() };
-            // From the kernel these two are a terminal's, which sends them to all that run in it.
+            // From the kernel these two come from a terminal, which sends them to all processes that run in it.
             let by_terminal = matches!(signal, libc::SIGINT | libc::SIGQUIT) && info.si_code > 0;
             return match signal {
                 libc::SIGCHLD => Event::Child,
@@ -115,7 +115,7 @@ pub(crate) fn end_like(status: ExitStatus) -> ExitCode {
     unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, &set([signal]), ptr::null_mut()) };
     // SAFETY: it takes a number.
     unsafe { libc::raise(signal) };
-    // Still here: the first process of a container is spared.
+    // This process lives on: the kernel spares the first process of a container.
     ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
 }
 

@@ -1,4 +1,4 @@
-//! `hakmem run`, as a shell sees it.
+//! Tests of `hakmem run`, from a shell's point of view.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -6,12 +6,13 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
-/// `hakmem run`, in an environment that says nothing about allocators.
+/// `hakmem run`, in an environment without settings for allocators.
 fn hakmem(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hakmem"));
     command.arg("run").args(args);
     command.env_remove("LD_PRELOAD").env_remove("HAKMEM_STATS");
-    // Whoever runs the tests may ignore some (`nohup`, or a script in the background), and so would what it starts.
+    // The process that runs the tests may ignore some signals (`nohup`, or a script in the background). Its children
+    // would ignore them too.
     let heeds_signals = || {
         for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
             // SAFETY: it takes numbers, and may be called between fork and exec.
@@ -45,7 +46,7 @@ fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// Starts a command whose script says a line, and waits for that.
+/// Starts a command whose script prints a line, and waits for that line.
 fn started(mut command: Command) -> (Child, BufReader<impl Read>) {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().expect("it starts");
@@ -56,7 +57,7 @@ fn started(mut command: Command) -> (Child, BufReader<impl Read>) {
     (child, lines)
 }
 
-/// Sends a signal to it, and waits for its end; with what it still said.
+/// Sends a signal to it, and waits for its end; returns its remaining output too.
 fn ended_by(signal: i32, started: (Child, BufReader<impl Read>)) -> (ExitStatus, String) {
     let (mut child, mut lines) = started;
     let pid = i32::try_from(child.id()).expect("a number");
@@ -183,7 +184,7 @@ fn an_ignored_signal_stays_ignored() {
 #[test]
 fn the_library_is_the_first_of_those_that_are_preloaded() {
     let mut command = sh("echo $LD_PRELOAD");
-    // One that is loaded already, so that any machine has it.
+    // A library that is loaded already, so every machine has it.
     command.env("LD_PRELOAD", "libc.so.6");
     let ended = output(command);
     let (ours, theirs) = stdout(&ended).trim().split_once(':').expect("two");

@@ -1,6 +1,6 @@
 //! The C face in a Rust program: blocks that are freed by their address alone, of the variant that the build selects.
 //!
-//! What C programs see of it is checked by programs in C: `preload/tests/`.
+//! The programs in C, `preload/tests/`, check what C programs see of it.
 #![cfg(feature = "preload")]
 
 use crate::testbed::Bed;
@@ -18,7 +18,7 @@ struct Held {
     seed: u8,
 }
 
-// SAFETY: a block is whoever's holds it.
+// SAFETY: a block belongs to the thread that holds it.
 unsafe impl Send for Held {}
 
 impl Held {
@@ -31,7 +31,7 @@ impl Held {
         held
     }
 
-    /// Every byte of a small block, and the ends of the pages of a large one.
+    /// Checks every byte of a small block, and the ends of the pages of a large one.
     fn places(&self) -> impl Iterator<Item = usize> {
         let step = if self.size <= 4096 { 1 } else { 509 };
         (0..self.size).step_by(step).chain(self.size.checked_sub(1))
@@ -180,7 +180,7 @@ fn blocks_of_the_next_allocator_go_back_to_it_by_itself() {
         let foreign = unsafe { libc::malloc(size) }.cast::<u8>();
         let held = Held::new(foreign, size, 3);
         held.realloc(2 * size).free();
-        // SAFETY: as above.
+        // SAFETY: it takes any size.
         let foreign = unsafe { libc::malloc(size) }.cast::<u8>();
         Held::new(foreign, size, 4).free();
     }
@@ -238,7 +238,7 @@ fn what_a_thread_leaves_is_not_lost() {
     BED.alone(what_a_thread_leaves_is_not_lost_by_itself);
 }
 
-/// Pops go on beyond a list's window; the thread ends with the rest there, and the next one starts with it.
+/// Pops go on beyond a list's window; the thread ends with the rest there, and the next thread starts with it.
 fn what_a_thread_leaves_is_not_lost_by_itself() {
     let thread = |keeps: usize| {
         std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Out of memory is a null pointer, on every path, and no block is lost. For each variant.
+//! Out of memory is a null pointer, on every path, and no block is lost: a test for each variant.
 
 use crate::testbed::{Bed, child, for_each_bed};
 use std::alloc::Layout;
@@ -18,7 +18,7 @@ pub(crate) fn run_dry(bed: &'static Bed, spare_kib: &str) {
         let mut counts = Vec::with_capacity(3);
         limit_address_space(spare_kib);
         for _ in 0..3 {
-            // Dry is when every size in turn has been refused.
+            // The heap is dry once it has refused every size in turn.
             let mut refused = 0;
             for layout in layouts.iter().cycle() {
                 // SAFETY: no size is 0.
@@ -66,8 +66,8 @@ fn limit_address_space(spare_kib: u64) {
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
 }
 
-/// Room for nothing, for a heap, for part of a SuperSlab, for one, for a few: each mapping call is
-/// the first to fail in turn.
+/// Room for nothing, for a heap, for part of a SuperSlab, for one, for a few: each mapping call fails first in one of
+/// the runs.
 fn null_and_no_more(bed: &Bed) {
     for spare_kib in [0, 4, 16, 64, 512, 1100, 2048, 4200, 8192, 40_000] {
         let output = child(&["exhaustion", bed.id, &spare_kib.to_string()]);

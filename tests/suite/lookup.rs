@@ -1,5 +1,5 @@
-//! What a benchmark of lookups stands on: SuperSlabs mapped ahead, found by `free`'s lookup and by the
-//! heap that needs room. Once per variant.
+//! The benchmark of lookups maps SuperSlabs ahead. `free`'s lookup finds them, and so does a heap that needs room: a
+//! test for each variant.
 use crate::testbed::{Bed, Filled, for_each_bed};
 
 fn superslabs_mapped_ahead_are_found_and_used(bed: &'static Bed) {
@@ -17,7 +17,7 @@ fn superslabs_mapped_ahead_are_found_and_used(bed: &'static Bed) {
     let foreign = 0_u64;
     assert!(!(bed.lookup)((&raw const foreign).cast()));
 
-    // More than the soft cap would let a class map: the room is there.
+    // More SuperSlabs than the soft cap lets a class map: the room is there.
     let blocks: Vec<Filled> = (0..2000).map(|_| Filled::new(bed, 2048, 16, 7)).collect();
     assert_eq!((bed.superslabs)(), until);
     if is_ours {

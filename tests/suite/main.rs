@@ -12,7 +12,7 @@ mod source;
 mod testbed;
 mod threads;
 
-/// Not a test of its own: what a child of another test runs, as `CASE` says.
+/// No test of its own: a child of another test runs what `CASE` names.
 #[test]
 fn as_child() {
     let Ok(case) = std::env::var("CASE") else { return };

@@ -1,5 +1,5 @@
-//! What becomes of misuse, program by program, in a checked build: its signal and its last line.
-//! docs/misuse.md is the table.
+//! Each program misuses the allocator in a checked build; the test checks its signal and its last line. docs/misuse.md
+//! is the table.
 
 use crate::testbed::{Bed, child};
 use std::alloc::Layout;
@@ -14,9 +14,9 @@ fn alloc(bed: &Bed, size: usize) -> *mut u8 {
     unsafe { bed.allocator.alloc(layout(size)) }
 }
 
-/// Frees, whatever the address is: the misuse under test.
+/// Frees any address: the misuse under test.
 fn free(bed: &Bed, block: *mut u8, size: usize) {
-    // SAFETY: not kept, which is what these programs are for. They run in a process of their own.
+    // SAFETY: broken on purpose; these programs run in a process of their own.
     unsafe { bed.allocator.dealloc(block, layout(size)) }
 }
 
@@ -34,7 +34,7 @@ fn double_free_after_others(bed: &Bed) {
 
 /// The report's risk: a block that comes home twice makes `used` reach 0 while another is out.
 fn double_free_does_not_pass_for_empty(bed: &Bed) {
-    // All of three slabs' blocks, so that the first is not the current one any more.
+    // All blocks of three slabs, so that the first slab is no longer the current one.
     let blocks: Vec<*mut u8> = (0..96).map(|_| alloc(bed, 2048)).collect();
     let survivor = blocks[5];
     // Everything of the first slab but the survivor goes home, by a drain of a list that is idle:
@@ -56,7 +56,7 @@ fn double_free_does_not_pass_for_empty(bed: &Bed) {
     // One more time, for a block that is home already, in place of the survivor.
     free(bed, blocks[7], 2048);
     home(20);
-    // Had the slab passed for EMPTY, its memory would be carved for other blocks now.
+    // If the slab had passed for EMPTY, its memory would now be carved for other blocks.
     for size in [16, 32, 64, 128, 256, 512, 2048] {
         for _ in 0..5000 {
             std::hint::black_box(alloc(bed, size));
@@ -93,7 +93,7 @@ pub(crate) fn run(bed: &Bed, program: &str) {
     }
 }
 
-/// The variants whose misuse is tried: one of each backend that is ours.
+/// The variants that are misused: one of each backend of our own.
 const VARIANTS: &[&str] =
     if cfg!(feature = "all-variants") { &["apex", "option-abd-hash"] } else { &["apex"] };
 
@@ -102,7 +102,7 @@ fn assert_each_fatal(program: &str, what: &str) {
     VARIANTS.iter().for_each(|id| assert_fatal(id, program, what));
 }
 
-/// Runs a program; its end by SIGABRT, and its line `hakmem: fatal: <what> 0x<address>`.
+/// Runs a program; it must end by SIGABRT, with the line `hakmem: fatal: <what> 0x<address>`.
 fn assert_fatal(id: &str, program: &str, what: &str) {
     if !cfg!(debug_assertions) {
         return; // Only checked builds promise this.

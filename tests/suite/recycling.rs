@@ -6,7 +6,7 @@ use hakmem::Events;
 use hakmem_workloads::{Args, Workload};
 use std::alloc::{GlobalAlloc, Layout};
 
-/// What a variant did on `phase_shift` over 30 phases, five times down and back up.
+/// Figures of a variant on `phase_shift` over 30 phases, five times down and back up.
 fn phase_shift(bed: &Bed) -> Events {
     let before = (bed.events)().expect("feature `stats`");
     let ws = Workload::PhaseShift.default_ws();
@@ -19,10 +19,10 @@ fn phase_shift(bed: &Bed) -> Events {
     since(&before, (bed.events)().expect("feature `stats`"))
 }
 
-/// A bed's allocator, as one that can be copied.
+/// A bed's allocator, in a type that can be copied.
 struct Allocator<'a>(&'a Bed);
 
-// SAFETY: it is the bed's.
+// SAFETY: each method is the bed's.
 unsafe impl GlobalAlloc for Allocator<'_> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
@@ -50,8 +50,8 @@ fn fallbacks(events: &Events) -> u64 {
     events.fallbacks.iter().sum()
 }
 
-/// Without recycling the soft cap is used up for good; with it, hardly a request falls back, and
-/// stage 1 serves most acquisitions.
+/// Without recycling the soft cap is used up for good. With recycling hardly a request falls back, and stage 1 serves
+/// most acquisitions.
 fn recycling_takes_the_fallbacks_away(without_it: &str, with_it: &str) {
     let (without, with) = (phase_shift(bed(without_it)), phase_shift(bed(with_it)));
     assert!(fallbacks(&without) > 10_000, "{without_it}: {without:?}");
@@ -61,7 +61,7 @@ fn recycling_takes_the_fallbacks_away(without_it: &str, with_it: &str) {
     assert!(with.acquire.freelist > others, "{with_it}: {:?}", with.acquire);
 }
 
-/// What a child does: its heaps are fresh.
+/// The case of a child, whose heaps are fresh.
 pub(crate) fn run(case: &str) {
     match case {
         "option-a" => recycling_takes_the_fallbacks_away("superslab", "option-a"),
@@ -123,7 +123,7 @@ fn no_slab_is_lost(bed: &'static Bed) {
     let acquire = &events.acquire;
     let taken = acquire.empty_scan + acquire.freelist + acquire.unused + acquire.grow;
     let audit = bed.audit();
-    // A slab that was acquired and not retired is with a thread, or was left by one that ended.
+    // A slab that was acquired and not retired belongs to a thread, or was left by one that ended.
     assert!(
         taken - events.retired <= (audit.active + audit.empty) as u64 + taken / 10,
         "{events:?}"

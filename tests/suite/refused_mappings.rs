@@ -1,18 +1,18 @@
 //! Every call to the kernel for memory is refused in turn, and nothing is lost.
 //!
-//! A filter of the kernel's holds up each `mmap` and `mremap` of the thread that allocates, and asks this program: it
-//! counts, and refuses the one that a case names and all after it, or that one alone.
+//! A kernel filter stops each `mmap` and `mremap` of the allocating thread, and asks this program. The program counts
+//! the calls, and refuses the one that a case names, alone or with all after it.
 
 use crate::testbed::{apex, child};
 use core::ffi::{c_int, c_void};
 use std::alloc::Layout;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// Calls until one is refused; 0 and below: none.
+/// Calls until one is refused; none if this is 0 or below.
 static UNTIL: AtomicU32 = AtomicU32::new(0);
 static AND_ALL_AFTER: AtomicBool = AtomicBool::new(false);
 
-/// Whether this call is to be refused.
+/// True if this call is to be refused.
 fn refused() -> bool {
     // ORDERING: relaxed; one thread allocates while it counts.
     let left = UNTIL.load(Ordering::Relaxed);
@@ -24,13 +24,13 @@ fn refused() -> bool {
     left == 1
 }
 
-/// What this thread's filter lets pass: a call of ours in the name of one that it held up.
+/// The mark of a call that the filter lets pass: ours, in place of one that it stopped.
 const OURS: usize = 0x5EC << 32;
 
-/// Answers a call that the filter held up: makes it, or refuses it.
+/// Answers a call that the filter stopped: makes it, or refuses it.
 extern "C" fn answer(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
     let context = context.cast::<libc::ucontext_t>();
-    // SAFETY: what the kernel hands to a handler with `SA_SIGINFO`; nobody else has it.
+    // SAFETY: the kernel hands this to a handler with `SA_SIGINFO`, and to no other code.
     let registers = unsafe { &mut (*context).uc_mcontext.gregs };
     let argument = |register: c_int| registers[register as usize] as usize;
     let answer = if refused() {
@@ -48,7 +48,8 @@ extern "C" fn answer(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut 
 /// Makes a system call by its number and six arguments.
 fn call(words: [usize; 7]) -> i64 {
     let answer: i64;
-    // SAFETY: the call is another's, who knows what it does; the kernel changes these registers alone.
+    // SAFETY: the thread that was stopped asked for this call, under its own conditions; the kernel changes these
+    // registers alone.
     unsafe {
         std::arch::asm!(
             "syscall",
@@ -66,7 +67,7 @@ fn call(words: [usize; 7]) -> i64 {
     answer
 }
 
-/// Has the kernel hold up every `mmap` and `mremap` of this thread, and ask [`answer`].
+/// Tells the kernel to stop every `mmap` and `mremap` of this thread, and to call [`answer`].
 fn hold_up() {
     // SAFETY: all bytes zero is such a record: no flags, and no signal blocked.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -85,7 +86,7 @@ fn hold_up() {
     };
     let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     let result = libc::BPF_RET | libc::BPF_K;
-    // The number comes first in what a filter sees, the sixth argument's upper half last.
+    // A filter's input begins with the number, and ends with the sixth argument's upper half.
     let mut filter = [
         step(load, 0),
         jump(libc::SYS_mmap as usize, 1, 0),
@@ -149,7 +150,7 @@ fn live_a_little() -> u32 {
     nulls
 }
 
-/// What a child does: the call of this number is refused, and all after it or that one alone.
+/// The case of a child: refuses the call of this number, alone or with all after it.
 pub(crate) fn run(until: &str, after: &str) {
     let (until, all) = (until.parse().expect("a number"), after == "all");
     let thread = std::thread::spawn(move || {
@@ -159,7 +160,7 @@ pub(crate) fn run(until: &str, after: &str) {
         UNTIL.store(until, Ordering::Relaxed);
         let nulls = live_a_little();
         let reached = UNTIL.swap(0, Ordering::Relaxed) <= 1;
-        // Memory is back: nothing was lost, and all is as ever.
+        // Memory is back: nothing was lost, and the heap works as before.
         assert_eq!(live_a_little(), 0);
         println!("nulls {nulls} reached {reached}");
     });
@@ -181,7 +182,7 @@ fn each_in_turn() {
             }
             refused += u32::from(!stdout.contains("nulls 0"));
         }
-        // One refusal alone is not felt where what waits to be used again is given up for it.
+        // A single refusal has no effect where the allocator gives up waiting memory and tries again.
         let felt = after == "one" || refused > 3;
         assert!(felt, "only {refused} refusals were felt: are the calls counted?");
     }

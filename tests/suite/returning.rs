@@ -1,5 +1,5 @@
-//! Memory goes back to the kernel, and nothing grows without bound. For `apex`, in children, whose
-//! resident memory is theirs alone; `purge` is called, or time stands still, so nothing here waits.
+//! Memory goes back to the kernel, and nothing grows without bound. The tests are for `apex`, in children, whose
+//! resident memory is theirs alone. They call `purge`, or stop time, so nothing here waits.
 
 use crate::testbed::{Bed, Filled, apex, child_succeeds, set_clock};
 use std::alloc::Layout;
@@ -20,16 +20,16 @@ fn resident() -> usize {
     pages.parse::<usize>().expect("a number") * 4096
 }
 
-/// A number like random, and the same in every run.
+/// A pseudo-random number, equal in every run.
 fn mixed(n: usize) -> usize {
     (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29) as usize
 }
 
-/// A peak of blocks of 16 to 1039 bytes, of which those stay that `keep` names: bytes that stay,
-/// resident bytes at the peak, and after a purge.
+/// A peak of blocks of 16 to 1039 bytes, of which the test keeps those that `keep` names. Returns the kept bytes, and
+/// the resident bytes at the peak and after a purge.
 fn survivors(keep: impl Fn(usize) -> bool) -> (usize, usize, usize) {
     const COUNT: usize = 150_000;
-    // What the test itself needs is there before it looks.
+    // The test's own memory is resident before it looks.
     let mut blocks: Vec<Option<Filled>> = (0..COUNT).map(|_| None).collect();
     let before = resident();
     for (n, block) in blocks.iter_mut().enumerate() {
@@ -57,7 +57,7 @@ fn random_tenth() {
     assert!(after <= peak * 65 / 100, "{live} live, {peak} at the peak, {after} after");
 }
 
-/// All of it gone: what stays mapped is the chunks that are kept for the next.
+/// After all blocks are freed, only the chunks that are kept for the next blocks stay mapped.
 fn nothing_left() {
     let (_, _, after) = survivors(|_| false);
     (apex().purge)();
@@ -65,7 +65,7 @@ fn nothing_left() {
     assert_eq!(apex().audit().live(), 0);
 }
 
-/// A thread that only frees: neither it nor the one that allocates grows.
+/// A thread that only frees makes no heap grow: neither its own nor the allocating thread's.
 fn a_freer_that_never_allocates() {
     let (send, receive) = mpsc::sync_channel::<Filled>(256);
     let freer = thread::spawn(move || receive.into_iter().for_each(drop));
@@ -99,8 +99,8 @@ fn threads_come_and_go() {
     assert!((apex().superslabs)() <= chunks + 1, "{chunks} to {}", (apex().superslabs)());
 }
 
-/// As much is live all the time, but of sizes that drift, as over a week of uptime: no memory may stay
-/// behind with sizes that nobody wants any more.
+/// The live bytes stay constant, but their sizes drift, as over a week of uptime: no memory may stay behind with sizes
+/// that are no longer in use.
 fn sizes_drift() {
     const COUNT: usize = 10_000;
     let mut blocks: Vec<Filled> = Vec::with_capacity(COUNT);
@@ -121,11 +121,11 @@ fn sizes_drift() {
         let live: usize = blocks.iter().map(|block| block.layout.size()).sum();
         most = most.max(resident().saturating_sub(live));
     }
-    // As much again as the largest step, and some: blocks of sizes long gone hold pages of theirs.
+    // As much again as the largest step, and some: blocks of earlier sizes hold pages of theirs.
     assert!(most < 16 * MIB, "{most} beyond what is live");
 }
 
-/// One block of each size class: what a class that is hardly used costs.
+/// One block of each size class: the cost of a class that is hardly used.
 fn slack_per_class() {
     drop(filling(64, 1));
     let before = resident();
@@ -139,7 +139,7 @@ fn slack_per_class() {
     assert!(slack < 32 * 1024, "{slack} bytes per class");
 }
 
-/// Neither small nor large blocks, nor threads, nor what does not fit, come from the system's malloc.
+/// The system's malloc serves nothing: neither small nor large blocks, nor threads, nor requests that fit no class.
 fn never_the_system_s_malloc() {
     let in_use = || {
         // SAFETY: it only reads the C library's own counters.
@@ -175,8 +175,8 @@ fn never_the_system_s_malloc() {
     }
 }
 
-/// SuperSlabs, once 4 MiB of each of sixteen sizes were in use, one size after the other, each freed in no order:
-/// without time to pass, what waits of one size must not keep its slabs from the next.
+/// Number of SuperSlabs after 4 MiB of each of sixteen sizes were in use, one size after the other, each freed in
+/// random order. No time passes, so memory that waits in one size must not keep its slabs from the next.
 fn sizes_in_turn() {
     set_clock(0);
     (apex().purge)();
@@ -194,7 +194,7 @@ fn sizes_in_turn() {
     assert!(superslabs <= 6, "{superslabs} of 2 MiB");
 }
 
-/// Bytes that came to be resident while as much was live in one large block, and then in small ones.
+/// Bytes that became resident while one large block was live, and then as many bytes in small ones.
 fn resident_of_large_then_small(bed: &'static Bed) -> usize {
     const LIVE: usize = 32 * MIB;
     set_clock(0);
@@ -221,13 +221,13 @@ fn large_blocks_in_steps() {
         block.realloc(size);
         assert_eq!(block.block, start, "{size}");
     }
-    // And what was freed serves one that is aligned.
+    // A freed block also serves an aligned request.
     drop(block);
     let aligned = Filled::new(apex(), 512 * 1024 + 1, 512 * 1024, 2);
     assert!((start.addr()..start.addr() + MIB * 9 / 8).contains(&aligned.block.addr()));
 }
 
-/// What is kept does not add to a larger block that none of it can serve alone.
+/// Kept mappings do not add to a larger block that none of them can serve alone.
 fn kept_then_larger() {
     set_clock(0);
     let before = resident();
@@ -239,7 +239,7 @@ fn kept_then_larger() {
     drop((between, larger));
 }
 
-/// Bytes that came to be resident when a large block that nobody had written to was handed out again, all zero.
+/// Bytes that became resident when the allocator handed out an unwritten large block again, all zero.
 fn resident_of_zeros(bed: &'static Bed) -> usize {
     set_clock(0);
     let allocator = bed.allocator;
@@ -274,8 +274,8 @@ fn fill(blocks: &mut [Option<Filled>]) {
     }
 }
 
-/// A peak of 60 MiB, given up at once; and then a block that comes and goes once a second, always of one class, of which
-/// the thread has one at hand.
+/// A peak of 60 MiB is freed at once. Then a block comes and goes once a second, always of one class, of which the
+/// thread has one at hand.
 fn heartbeat() {
     let mut blocks: Vec<Option<Filled>> = (0..120_000).map(|_| None).collect();
     set_clock(0);
@@ -292,7 +292,7 @@ fn heartbeat() {
     assert!(after <= peak / 5, "{peak} at the peak, {after} three seconds later");
 }
 
-/// Pages that have a block, or a part of one.
+/// Pages that hold a block, or a part of one.
 fn pages_of<'a>(blocks: impl IntoIterator<Item = &'a Filled>) -> usize {
     let pages = |block: &Filled| {
         let (start, size) = (block.block.addr(), block.layout.size());
@@ -301,8 +301,8 @@ fn pages_of<'a>(blocks: impl IntoIterator<Item = &'a Filled>) -> usize {
     blocks.into_iter().flat_map(pages).collect::<HashSet<_>>().len()
 }
 
-/// A peak of which a random tenth stays; and then, every four milliseconds for two and a half seconds, so many blocks
-/// in turn for others.
+/// A random tenth of a peak stays. Then, every four milliseconds for two and a half seconds, so many blocks are
+/// replaced.
 fn random_tenth_goes_on(pairs: usize) {
     let mut blocks: Vec<Option<Filled>> = (0..150_000).map(|_| None).collect();
     set_clock(0);
@@ -337,7 +337,7 @@ fn random_tenth_at_rest() {
     random_tenth_goes_on(2);
 }
 
-/// Where much is due, no call gives it all back: whoever makes it would wait.
+/// Where much is due, no call gives it all back: its caller would wait.
 #[cfg(feature = "stats")]
 fn a_part_at_a_time() {
     /// About as many as a few milliseconds give back.
@@ -369,12 +369,12 @@ fn a_part_at_a_time() {
 #[cfg(not(feature = "stats"))]
 fn a_part_at_a_time() {}
 
-/// Slow paths look at as many slabs and SuperSlabs for a block in a large heap as in a small one, and at few for any one
-/// block, whether time stands still or goes by.
+/// Slow paths look at as many slabs and SuperSlabs per block in a large heap as in a small one, and at few for any one
+/// block, whether time stands still or passes.
 #[cfg(feature = "stats")]
 fn no_walk_grows_with_the_heap() {
     let looks = || (apex().events)().expect("counted").looks;
-    // Of so many blocks, freed in a random order: looks for each, and the most for one.
+    // So many blocks, freed in random order: looks for each, and the most for one.
     let freed = |count: usize, ticks: bool| {
         let mut blocks: Vec<_> = (0..count).map(|n| Some(filling(64, n as u8))).collect();
         for n in (1..count).rev() {
@@ -398,7 +398,7 @@ fn no_walk_grows_with_the_heap() {
         let (large, most) = freed(800_000, ticks);
         println!("no_walk: {small:.3} looks a block, then {large:.3}; {most} at most, {ticks}");
         assert!(large <= 1.5 * small + 0.1, "{small} looks a block, then {large}");
-        // A batch of 64 blocks that come home, or what a step may cost.
+        // A batch of 64 blocks that come home, or the most that a step may cost.
         let bound = if ticks { 20_000 } else { 400 };
         assert!(most <= bound, "{most} looks for one block");
     }
@@ -425,7 +425,7 @@ fn pages_once() {
     let once = purged() - before;
     assert!(once > 4000, "{once} pages went back");
     assert_eq!(purged(), once + before, "what has gone back goes back again");
-    // One block: a page at most, and one where no other block is on it.
+    // One block frees a page at most, and none if another block is on its page.
     let mut again = 0;
     for n in 0..100 {
         let before = purged();
@@ -434,7 +434,7 @@ fn pages_once() {
         assert!(pages <= 1, "{pages} pages for one block");
         again += pages;
     }
-    // Many: they take what is home in slabs in part-use.
+    // Many blocks are taken from the free ones of slabs in part-use.
     let before = purged();
     let more: Vec<_> = (0..20_000).map(|n| filling(1024, n as u8)).collect();
     drop(more);
@@ -447,7 +447,7 @@ fn pages_once() {}
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => {
-        /// Runs a case in a child, or what another variant does in its place.
+        /// Runs a case in a child, or the case of another variant in its place.
         pub(crate) fn run(bed: &'static Bed, name: &str) {
             match (bed.id, name) {
                 $(("apex", stringify!($name)) => $name(),)*
@@ -497,7 +497,7 @@ fn zeros_before(bed: &'static Bed) {
     assert!(resident > 20 * MIB, "{resident}");
 }
 
-/// What `reclaim-first` and `zero-dirty` are for: their parents do not do so by themselves.
+/// The effects of `reclaim-first` and `zero-dirty`, which their parents lack.
 #[cfg(feature = "all-variants")]
 #[test]
 fn before_the_variants_that_do_so() {

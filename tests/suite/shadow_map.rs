@@ -1,5 +1,5 @@
-//! Random operations against a shadow map: blocks never overlap, are aligned, keep their content
-//! through `realloc`, and are zero where that was asked for. For each variant.
+//! Random operations against a shadow map, for each variant: blocks never overlap, are aligned, keep their content
+//! through `realloc`, and are zero where a call asks for zeros.
 
 use crate::testbed::{Bed, Filled, apex, for_each_bed};
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ enum Op {
         align_lg: u32,
         zeroed: bool,
     },
-    /// Of the `index`th live block, modulo their number.
+    /// The `index`th live block, modulo their number.
     Free {
         index: usize,
     },
@@ -34,7 +34,7 @@ fn size() -> impl Strategy<Value = usize> {
     ]
 }
 
-/// Mostly malloc's and the classes' alignments, now and then up to 2^22.
+/// Mostly the alignments of malloc and of the classes, sometimes up to 2^22.
 fn align_lg() -> impl Strategy<Value = u32> {
     prop_oneof![12 => 0_u32..=4, 4 => 5_u32..=11, 1 => 12_u32..=22]
 }
@@ -102,7 +102,7 @@ fn play(bed: &Bed, ops: &[Op]) {
                     // SAFETY: the size is at least 1.
                     unsafe { allocator.alloc_zeroed(layout) }
                 } else {
-                    // SAFETY: as above.
+                    // SAFETY: the size is at least 1.
                     unsafe { allocator.alloc(layout) }
                 };
                 if zeroed {
@@ -131,7 +131,7 @@ fn play(bed: &Bed, ops: &[Op]) {
         }
     }
     while let Some(live) = shadow.gone(0) {
-        // SAFETY: as above.
+        // SAFETY: the block is live, with this layout, and the shadow forgot it.
         unsafe { allocator.dealloc(live.block, live.layout) };
     }
 }
@@ -167,7 +167,7 @@ fn every_small_layout(bed: &'static Bed) {
     assert_eq!(bed.audit().live(), 0);
 }
 
-/// A recycled block is not a fresh one.
+/// A recycled block must be zeroed.
 fn zeroed_is_zero_in_a_dirty_heap(bed: &'static Bed) {
     let allocator = bed.allocator;
     for size in [8, 24, 100, 500, 1000, 2048, 5000, 300_000] {
@@ -194,8 +194,8 @@ fn zeroed_is_zero_in_a_dirty_heap(bed: &'static Bed) {
     }
 }
 
-/// Blocks that stand in each other's way grow from the classes to spans, past what is claimed as a span, past
-/// what a SuperSlab holds, and back.
+/// Blocks that stand in each other's way grow from the classes to spans, past the largest size that is claimed as a
+/// span, past the size of a SuperSlab, and back.
 fn large_blocks_grow_and_shrink(bed: &'static Bed) {
     let mut blocks: Vec<Filled> = (1..9).map(|n| Filled::new(bed, 20_000, 16, n)).collect();
     let mut sizes: Vec<usize> = (1..9).map(|n| n * n * 40_000).collect();

@@ -1,9 +1,9 @@
-//! What holds of the source as text: layers, features, and the invariants' numbers.
+//! Checks of the source as text: layers, features, and the invariants' numbers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Modules by layer, ground to roof.
+/// Modules by layer, from the bottom up.
 const LAYERS: &[&[&str]] = &[
     &["base"],
     &["sys"],

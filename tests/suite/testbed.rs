@@ -1,4 +1,4 @@
-//! The variants as the tests see them: a row of functions each, so that a test's body is compiled once, for all.
+//! The variants in the tests' form: a row of functions for each, so that a test's body is compiled once, for all.
 
 use hakmem::{Audit, Events, Observe, Unsound};
 use std::alloc::{GlobalAlloc, Layout};
@@ -51,13 +51,13 @@ impl Bed {
         }
     }
 
-    /// Runs a test while no other test of this variant runs: a variant's heap is one per process, and an audit
-    /// reads it while nobody else may be writing.
+    /// Runs a test while no other test of this variant runs. A variant has one heap per process, and an audit reads it
+    /// while no other thread may write.
     ///
-    /// The test has a thread of its own, which is gone, its heap given up, before the next one starts. The
-    /// thread that the test harness starts is not: it would end at its leisure.
+    /// The test has a thread of its own, which gives its heap up and ends before the next test starts. The thread of
+    /// the test harness might end later.
     pub(crate) fn alone<T: Send>(&self, test: impl FnOnce() -> T + Send) -> T {
-        // A test that failed has poisoned it; the next one can run all the same.
+        // A failed test has poisoned the lock; the next test can run nevertheless.
         let _one = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let _timed = Timed(Instant::now());
         thread::scope(|scope| scope.spawn(test).join()).unwrap_or_else(|panic| resume_unwind(panic))
@@ -112,7 +112,7 @@ macro_rules! each_bed {
 }
 pub(crate) use each_bed;
 
-/// A block that fills itself with a pattern and checks it when it goes.
+/// A block that fills itself with a pattern, and checks the pattern when it is dropped.
 pub(crate) struct Filled {
     pub(crate) block: *mut u8,
     pub(crate) layout: Layout,
@@ -141,7 +141,7 @@ impl Filled {
         assert!(bytes.iter().all(|&byte| byte == self.pattern), "content of {:?}", self.layout);
     }
 
-    /// Changes the size; the content up to the smaller one must have come along.
+    /// Changes the size, and checks that the content up to the smaller size is kept.
     pub(crate) fn realloc(&mut self, size: usize) {
         // SAFETY: the block is live and came from this allocator with this layout.
         let block = unsafe { self.bed.allocator.realloc(self.block, self.layout, size) };
@@ -161,12 +161,12 @@ impl Drop for Filled {
         if !thread::panicking() {
             self.check();
         }
-        // SAFETY: the block is live, came from this allocator with this layout, and goes with us.
+        // SAFETY: the block is live, came from this allocator with this layout, and is dropped with this value.
         unsafe { self.bed.allocator.dealloc(self.block, self.layout) };
     }
 }
 
-/// Notes, when it goes, how long this thread's test took, in the file that `HAKMEM_TEST_TIMES` names.
+/// Writes, when it is dropped, the time of this thread's test to the file that `HAKMEM_TEST_TIMES` names.
 struct Timed(Instant);
 
 impl Drop for Timed {
@@ -180,14 +180,14 @@ impl Drop for Timed {
     }
 }
 
-/// Waits for threads to be gone, their thread-local state included. A scope's end does not: it waits
-/// for their closures only, and an audit would meet a heap that is just being given up.
+/// Waits until threads are gone, their thread-local state included. The end of a scope waits only for their closures,
+/// and an audit would meet a heap that a thread is just giving up.
 pub(crate) fn join_all<'a>(threads: impl IntoIterator<Item = ScopedJoinHandle<'a, ()>>) {
     let threads: Vec<_> = threads.into_iter().collect();
     threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
 }
 
-/// Runs this test program again with only the test `as_child`, which does what the words say.
+/// Runs this test program again with only the test `as_child`, which runs the case of these words.
 pub(crate) fn child(words: &[&str]) -> Output {
     let program = std::env::current_exe().expect("the test's own path");
     let mut command = Command::new(program);
@@ -198,7 +198,7 @@ pub(crate) fn child(words: &[&str]) -> Output {
     output
 }
 
-/// A child that must succeed; what it said goes where ours goes, which `--nocapture` shows.
+/// Runs a child that must succeed; its output goes where this program's goes, which `--nocapture` shows.
 pub(crate) fn child_succeeds(words: &[&str]) {
     let _timed = Timed(Instant::now());
     let output = child(words);

@@ -1,4 +1,4 @@
-//! Blocks that change threads, and threads that end. For each variant.
+//! Blocks that change threads, and threads that end: a test for each variant.
 
 use crate::testbed::{Bed, Filled, apex, child, child_succeeds, for_each_bed, join_all, set_clock};
 use std::alloc::Layout;
@@ -19,7 +19,7 @@ fn assert_sound_and_empty(bed: &Bed) {
     assert_eq!(audit.live(), 0, "{}: {audit:?}", bed.id);
 }
 
-/// Pairs of threads in a ring: one allocates, and another frees what it is sent.
+/// Pairs of threads in a ring: one allocates blocks and sends them to another, which frees them.
 fn threads_hand_blocks_to_each_other(bed: &'static Bed) {
     const THREADS: usize = 4;
     const BLOCKS: usize = 3000;
@@ -55,9 +55,9 @@ fn a_thread_that_only_frees(bed: &'static Bed) {
     let first = superslabs_after(5);
     let later = superslabs_after(20);
     assert_sound_and_empty(bed);
-    // The report's defect, with nothing to bound it: slabs that others emptied are not handed back.
+    // The report's defect, without a bound: slabs that other threads emptied are not handed back.
     let grows_without_bound = bed.id == "superslab-cap-none";
-    // Four times the work; a heap that lost what others free would need four times the memory.
+    // Four times the work. A heap that lost the blocks freed by other threads would need four times the memory.
     assert!(
         grows_without_bound || later <= 2 * first + 8,
         "{}: {first} SuperSlabs became {later}",
@@ -84,7 +84,7 @@ fn blocks_of_a_dead_thread(bed: &'static Bed) {
     assert_sound_and_empty(bed);
 }
 
-/// Threads that come and go leave no growth: what they leave is found again.
+/// Threads that come and go cause no growth: the next ones find what they leave.
 fn a_thousand_threads(bed: &'static Bed) {
     let storm = |threads: usize| {
         for n in 0..threads {
@@ -103,7 +103,7 @@ fn a_thousand_threads(bed: &'static Bed) {
     assert_sound_and_empty(bed);
 }
 
-/// A survivor in each dead thread's slab: the rest of the slab serves the threads after it.
+/// Each ended thread leaves a survivor in its slab; the rest of the slab serves the threads after it.
 fn slabs_in_part_use_are_adopted(bed: &'static Bed) {
     let before = (bed.superslabs)();
     let mut survivors: Vec<Filled> = Vec::new();
@@ -125,8 +125,7 @@ fn slabs_in_part_use_are_adopted(bed: &'static Bed) {
     assert_sound_and_empty(bed);
 }
 
-/// A thread-local destructor allocates and frees, while the thread's own heap is being given up and
-/// after.
+/// A thread-local destructor allocates and frees, while the thread gives its heap up, and after.
 fn destructors_allocate_and_free(bed: &'static Bed) {
     use std::any::Any;
     use std::cell::RefCell;
@@ -158,8 +157,8 @@ fn destructors_allocate_and_free(bed: &'static Bed) {
     assert_sound_and_empty(bed);
 }
 
-/// A pthread key whose destructor runs after the heap is gone, however the keys are ordered: it sets
-/// itself again until the system gives up.
+/// A pthread key whose destructor runs after the heap is gone, in any order of keys: it sets itself again until the
+/// system gives up.
 fn key_destructors_run_after_the_heap(bed: &'static Bed) {
     use std::ffi::c_void;
 
@@ -200,7 +199,7 @@ fn key_destructors_run_after_the_heap(bed: &'static Bed) {
     assert_sound_and_empty(bed);
 }
 
-/// A child of `fork` has one thread, whatever the others were doing: it allocates and frees at once.
+/// A child of `fork` has one thread. It allocates and frees at once, whatever the other threads were doing.
 fn a_forked_child_allocates_and_frees(bed: &'static Bed) {
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -268,7 +267,7 @@ for_each_bed!(
     a_forked_child_allocates_and_frees,
 );
 
-/// What an ended thread had in its lists is there for the next one, or goes home when all is to go back.
+/// The next thread takes the lists of an ended one, or their blocks go home when all memory is to go back.
 pub(crate) fn lists_of_an_ended_thread_serve_the_next() {
     const BLOCKS: usize = 100;
     let addresses = || -> Vec<usize> {
@@ -292,14 +291,14 @@ pub(crate) fn lists_of_an_ended_thread_serve_the_next() {
     assert_eq!((home.used, home.waiting), (0, 0), "{home:?}");
 }
 
-/// What nobody takes goes home while the program goes on in other sizes, however slowly.
+/// Blocks in lists that no thread takes go home while the program goes on in other sizes, however slowly.
 pub(crate) fn lists_that_nobody_takes_go_home() {
     set_clock(0);
     thread::spawn(|| drop(Filled::new(apex(), 64, 8, 1))).join().expect("it runs");
     assert!(apex().audit().waiting > 0, "parked");
     set_clock(10_000);
     for _ in 0..1000 {
-        // Above the classes, so that no list is asked.
+        // Sizes above the classes, so that no list is used.
         drop(Filled::new(apex(), 40_000, 8, 1));
     }
     assert_eq!(apex().audit().waiting, 0);
@@ -311,8 +310,8 @@ fn lists_are_parked_and_not_for_good() {
     child_succeeds(&["threads", "apex", "not_for_good"]);
 }
 
-/// Threads that start at once, on a heap without a SuperSlab, each growing blocks: whoever gets a
-/// slot of a SuperSlab that another thread is just mapping must find it by a lookup at once.
+/// Threads start at once, on a heap without a SuperSlab, and each grows blocks. A thread that gets a slot of a
+/// SuperSlab which another is just mapping must find it by a lookup at once.
 pub(crate) fn race_for_the_first_superslabs(bed: &'static Bed) {
     const THREADS: usize = 6;
     let start = &std::sync::Barrier::new(THREADS);

@@ -1,16 +1,16 @@
-//! The tables of `docs/variants.md`: they stand between markers, and the rest of the page is a person's.
+//! The tables of `docs/variants.md`, between markers; people write the rest of the page.
 
 use super::knobs::{KNOBS, Kind, Scope};
 use super::tree::{Group, Tree, Variant};
 use std::fmt::Write;
 use std::path::Path;
 
-/// The name in its markers, and what is written between them.
+/// A part's name in its markers, and its text.
 type Part = (&'static str, fn(&Tree) -> String);
 
 const PARTS: [Part; 2] = [("knobs", knobs), ("tree", variants)];
 
-/// The page with its tables as they are to be.
+/// The page with fresh tables.
 pub(crate) fn rewritten(tree: &Tree, page: &str) -> Result<String, String> {
     PARTS.iter().try_fold(page.to_owned(), |page, (name, part)| {
         let file = Path::new("docs/variants.md");
@@ -21,7 +21,7 @@ pub(crate) fn rewritten(tree: &Tree, page: &str) -> Result<String, String> {
 /// A page with another text between the markers of this name, which name the command that writes it.
 ///
 /// # Errors
-/// In one line, that `file` has no such markers.
+/// In one line, that `file` lacks these markers.
 pub fn between_markers(
     file: &Path,
     page: &str,

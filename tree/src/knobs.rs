@@ -1,9 +1,9 @@
-//! What a variant may set: the library's list of knobs, as a table.
+//! The knobs that a variant may set: the library's list, as a table.
 
-/// What values a knob takes.
+/// The kinds of values that a knob takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
-    /// One of these words, each with the value of the Rust enum that it stands for and what that means.
+    /// One of these words; each has the value of its Rust enum, and its meaning.
     Choice(&'static [(&'static str, &'static str, &'static str)]),
     /// A whole number in this range.
     Number { min: u32, max: u32 },
@@ -16,9 +16,9 @@ pub(crate) enum Kind {
 pub(crate) enum Scope {
     /// Every backend: the knob that chooses it.
     All,
-    /// `superslab` and `central`; a variant of these has it set, itself or by a parent.
+    /// `superslab` and `central`; a variant of these sets it, or inherits it.
     Slabs,
-    /// `central` only. Where nobody sets it, it has the default: the way of its parents.
+    /// `central` only. Without a setting it has the default, which its ancestors have.
     Central,
 }
 
@@ -30,7 +30,7 @@ pub struct Knob {
     /// The Rust type of its values.
     pub(crate) rust_type: &'static str,
     pub(crate) kind: Kind,
-    /// Which backends read it.
+    /// The backends that read it.
     pub(crate) scope: Scope,
     /// Unit and meaning, for messages.
     pub(crate) meaning: &'static str,
@@ -77,12 +77,12 @@ impl Knob {
         KNOBS.iter().find(|knob| knob.key == key)
     }
 
-    /// What it decides, without a full stop.
+    /// The decision that it makes, without a full stop.
     pub(crate) fn meaning(&self) -> &'static str {
         self.meaning.trim().trim_end_matches('.')
     }
 
-    /// What a file may write after `key =`, in words.
+    /// The values that a file may write after `key =`, in words.
     pub(crate) fn allowed(&self) -> String {
         let values = match self.kind {
             Kind::Choice(words) => {
@@ -115,7 +115,7 @@ impl Knob {
 }
 
 impl Knob {
-    /// A value as the library writes it.
+    /// A value in the library's notation.
     pub(crate) fn in_rust(&self, value: &Value) -> String {
         match (self.kind, value) {
             (Kind::Choice(words), Value::Word(word)) => {

@@ -1,14 +1,14 @@
-//! The tree of variants: `variants/*.toml`, read, checked, and written down where others need it.
+//! The tree of variants: reads and checks `variants/*.toml`, and writes the files that are generated from them.
 //!
 //! | module | |
 //! |---|---|
-//! | `knobs` | what a file may set: the library's own list |
+//! | `knobs` | the knobs that a file may set: the library's own list |
 //! | `tree` | the files, read, checked and resolved |
 //! | `table` | `variants/generated/table.rs`, which the library is stamped from |
 //! | `docs` | the tables of `docs/variants.md` |
 //!
-//! `cargo ci variants` writes what is [`generated`]. The library's build script reads the table alone, so whoever builds
-//! the library parses nothing.
+//! `cargo ci variants` writes the files that are [`generated`]. The library's build script reads the table alone, so a
+//! build of the library parses nothing.
 
 mod docs;
 mod knobs;
@@ -21,20 +21,20 @@ pub use tree::{Group, Report, Tree, Variant};
 
 use std::path::{Path, PathBuf};
 
-/// A file that is made of the tree, and what is to be in it.
+/// A generated file, and the text that it should have.
 #[derive(Debug)]
 pub struct Generated {
     /// From the root of the repository.
     pub path: PathBuf,
-    /// All of it.
+    /// The whole text.
     pub text: String,
 }
 
-/// What is made of the tree in the repository at `root`.
+/// The files that are generated from the tree in the repository at `root`.
 ///
 /// # Errors
-/// In one line, what is wrong with a variant's file, and what is allowed; a feature that `Cargo.toml` lacks; a page
-/// that cannot be read.
+/// In one line, the fault in a variant's file and the allowed values; a feature that `Cargo.toml` lacks; or a page that
+/// cannot be read.
 pub fn generated(root: &Path) -> Result<Vec<Generated>, String> {
     let files = tree::files(&root.join("variants"))?;
     let tree = Tree::resolve(&files)?;

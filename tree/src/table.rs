@@ -4,10 +4,10 @@ use super::knobs::Knob;
 use super::tree::{Group, Tree, Variant};
 use std::fmt::Write;
 
-/// Where it is, from the root of the repository.
+/// Its path, from the root of the repository.
 pub(crate) const PATH: &str = "variants/generated/table.rs";
 
-/// Features of the crate that are no variant.
+/// Features of the crate that are no variants.
 const OTHER_FEATURES: &[&str] = &["hash-lookup", "all-variants", "stats", "preload"];
 
 const HEAD: &str = "\
@@ -24,7 +24,7 @@ table! {
 pub(crate) fn table(tree: &Tree, files: &[(String, String)]) -> String {
     let mut out = HEAD.to_owned();
     let mut order: Vec<&Variant> = tree.variants.values().collect();
-    // Those of a sweep give way; then the one with the most ancestors wins, and among equals the later id.
+    // Variants of a sweep rank lowest; then more ancestors rank higher, and among equals the later id.
     order.sort_by_key(|variant| (variant.group == Group::Matrix, variant.depth, &variant.id));
     writeln!(out, "    {:#018x};", hash(files)).expect("a string takes all");
     for (rank, variant) in order.into_iter().enumerate() {
@@ -77,7 +77,7 @@ pub(crate) fn hash(files: &[(String, String)]) -> u64 {
     })
 }
 
-/// Each variant needs a feature of its name, and each feature must mean something.
+/// Fails unless each variant has a feature of its name, and each feature a meaning.
 pub(crate) fn check_features(tree: &Tree, manifest: &str) -> Result<(), String> {
     let manifest: toml::Table =
         manifest.parse().map_err(|e: toml::de::Error| format!("Cargo.toml: {}", e.message()))?;

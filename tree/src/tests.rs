@@ -1,11 +1,12 @@
-//! Variant files: what a good tree resolves to, what each kind of bad file is told, and what adding one takes.
+//! Tests of variant files: a good tree is resolved, each kind of bad file is reported, and a new variant takes one file
+//! and one line.
 
 use super::{Tree, generated, table};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// The library's build script, for its choice.
+/// The library's build script, for the variant that it selects.
 #[path = "../../build.rs"]
 #[allow(dead_code, reason = "only what it selects is asked")]
 mod build_script;
@@ -99,7 +100,7 @@ fn a_value_out_of_range() {
     }
 }
 
-/// What one knob of the central backend needs of another.
+/// The conditions that one knob of the central backend puts on another.
 #[test]
 fn knobs_that_need_each_other() {
     let child = |parent: &str, set: &str| {
@@ -242,7 +243,7 @@ fn a_feature_adds_and_never_takes_away() {
     assert_eq!(stamped(&["all-variants"]).len(), real_files().len());
 }
 
-/// A copy of all that the library and its variants are made of.
+/// A copy of the library's sources and its variants' files.
 fn copy(name: &str) -> tempfile::TempDir {
     let copy = tempfile::Builder::new().prefix(name).tempdir().expect("a folder");
     for part in ["src", "variants", "docs"] {
@@ -252,7 +253,7 @@ fn copy(name: &str) -> tempfile::TempDir {
         fs::copy(Path::new(ROOT).join(file), copy.path().join(file)).expect("a copy");
     }
     let manifest = fs::read_to_string(Path::new(ROOT).join("Cargo.toml")).expect("Cargo.toml");
-    // Without the rest of the workspace, which is not copied.
+    // The rest of the workspace is not copied.
     let manifest: String = manifest
         .lines()
         .filter(|line| !line.starts_with("hakmem-workloads"))
@@ -287,7 +288,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// What `cargo ci variants` does.
+/// Writes the generated files, as `cargo ci variants` does.
 fn write_generated(root: &Path) {
     for file in generated(root).expect("a good tree") {
         fs::write(root.join(file.path), file.text).expect("a file");
@@ -300,7 +301,7 @@ fn edit(file: &Path, what: &str, with: &str) {
     fs::write(file, text.replace(what, with)).expect("a file");
 }
 
-/// One file and one feature line make a variant; until what is generated is fresh, the build says what is missing.
+/// One file and one feature line make a variant. Until the generated files are fresh, the build says what is missing.
 #[test]
 fn a_variant_is_one_file_and_one_line() {
     let copy = copy("variant");
@@ -324,7 +325,7 @@ fn a_variant_is_one_file_and_one_line() {
     let page = fs::read_to_string(root.join("docs/variants.md")).expect("a page");
     assert!(page.contains("| `little-kept` | `apex` | `keep_mib = 16` |"), "{page}");
 
-    // And a bad file fails what generates, in one line, and the build, which has no table of it.
+    // A bad file fails the generator, in one line, and the build, which has no table of it.
     fs::write(root.join("variants/option-ad.toml"), child_of_option_a("superslab_lg = 30"))
         .expect("a file");
     let message = generated(root).expect_err("a bad file");
@@ -334,7 +335,7 @@ fn a_variant_is_one_file_and_one_line() {
     assert!(stderr(&output).contains("run `cargo ci variants`"), "{}", stderr(&output));
 }
 
-/// The list of knobs, the code that reads the knob, and a variant with its line: four files.
+/// A new knob takes four files: the list of knobs, the code that reads it, and a variant with its line.
 #[test]
 fn a_knob_is_four_files() {
     let copy = copy("knob");
@@ -352,14 +353,14 @@ fn a_knob_is_four_files() {
     let text = "parent = \"apex\"\nquestion = \"?\"\n[set]\nnovelty = \"new\"\n";
     fs::write(root.join("variants/novel.toml"), text).expect("a file");
     edit(&root.join("Cargo.toml"), "[features]\n", "[features]\nnovel = []\n");
-    // This crate was built with the list as it is in the repository; the copy's table is written by hand here.
+    // This crate was built with the repository's list, so the test writes the copy's table by hand.
     let table = root.join("variants/generated/table.rs");
     write_table_with_a_row(&table, root);
     let output = check(root, "novel");
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
-/// Adds to the table what `cargo ci variants` would, had it been built in the copy.
+/// Adds to the table what `cargo ci variants`, built in the copy, would add.
 fn write_table_with_a_row(table: &Path, root: &Path) {
     let files = super::tree::files(&root.join("variants")).expect("the files");
     let text = fs::read_to_string(table).expect("the table");

@@ -1,4 +1,4 @@
-//! The variant files, read, checked and resolved into a tree.
+//! Reads and checks the variant files, and resolves them into a tree.
 
 use super::knobs::{KNOBS, Knob, Scope, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,34 +11,34 @@ pub struct Tree {
     pub variants: BTreeMap<String, Variant>,
 }
 
-/// One variant file, with what it inherits.
+/// One variant file, with all that it inherits.
 #[derive(Clone, Debug)]
 pub struct Variant {
     /// File name, Cargo feature and bench id.
     pub id: String,
     /// The Rust type: the id in CamelCase.
     pub type_name: String,
-    /// What it is one decision away from; a root has none.
+    /// The variant that it differs from by one decision; a root has none.
     pub parent: Option<String>,
     /// Edges between this variant and its root.
     pub depth: usize,
-    /// Which runs it takes part in.
+    /// The runs that it takes part in.
     pub group: Group,
-    /// What it asks.
+    /// Its question.
     pub question: String,
-    /// Whether this one is `hakmem::Hakmem` when no feature names another.
+    /// True for the variant that is `hakmem::Hakmem` when no feature names another.
     pub default: bool,
-    /// What this file sets itself: one knob, or all of them for a root.
+    /// The settings of this file: one knob, or all of them for a root.
     pub own: BTreeMap<&'static str, Value>,
     /// Every knob, own and inherited.
     pub knobs: BTreeMap<&'static str, Value>,
     /// Change against the parent that the file expects, in percent: metric → (low, high).
     pub expect: BTreeMap<String, (f64, f64)>,
-    /// What the founding report says of this variant.
+    /// The founding report's figures for this variant.
     pub report: Report,
 }
 
-/// Which runs a variant takes part in.
+/// The runs that a variant takes part in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     /// The matrix.
@@ -65,7 +65,7 @@ const REPORT_KEYS: &[&str] = &["m_ops_per_s", "kernel_percent", "stage1_percent"
 const RESERVED: &[&str] =
     &["default", "stats", "hash-lookup", "all-variants", "preload", "hakmem", "self"];
 
-/// The variants' files in a folder, each with its name's stem, by name.
+/// The variants' files in a folder, each with the stem of its name, in the order of their names.
 pub(crate) fn files(folder: &Path) -> Result<Vec<(String, String)>, String> {
     let io = |e: std::io::Error| format!("{}: {e}", folder.display());
     let mut files = Vec::new();
@@ -84,7 +84,7 @@ impl Tree {
     /// Reads the files of a folder.
     ///
     /// # Errors
-    /// In one line, what is wrong, where, and what is allowed.
+    /// In one line, the fault, its place, and the allowed values.
     pub fn read(folder: &Path) -> Result<Self, String> {
         Self::resolve(&files(folder)?)
     }
@@ -92,7 +92,7 @@ impl Tree {
     /// Turns (file stem, content) pairs into a checked tree.
     ///
     /// # Errors
-    /// In one line, what is wrong, in which file, and what is allowed.
+    /// In one line, the fault, its file, and the allowed values.
     pub fn resolve(files: &[(String, String)]) -> Result<Self, String> {
         let mut variants = BTreeMap::new();
         let mut types = BTreeMap::new();
@@ -127,7 +127,7 @@ impl Tree {
         self.variants.values().find(|v| v.default).expect("checked by `resolve`")
     }
 
-    /// The variants that `id` leads to: its parent, that one's, up to the root.
+    /// The ancestors of `id`: its parent, that one's parent, up to the root.
     pub fn ancestors(&self, id: &str) -> impl Iterator<Item = &Variant> {
         let parent = |variant: &&Variant| self.variants.get(variant.parent.as_deref()?);
         std::iter::successors(self.variants.get(id).and_then(|variant| parent(&variant)), parent)
@@ -174,25 +174,25 @@ impl Tree {
 }
 
 impl Variant {
-    /// Whether this is its parent with the hash registry, and nothing else.
+    /// True if this differs from its parent by the hash registry alone.
     pub fn is_hash_twin(&self) -> bool {
         self.parent.is_some() && self.own.get("registry") == Some(&Value::Word("hash".into()))
     }
 
-    /// How it finds what a freed block belongs to: by `layout`, or by its registry.
+    /// How it finds what a freed block belongs to: `layout`, or the name of its registry.
     pub fn lookup(&self) -> String {
         let knob = |key: &str| self.knobs.get(key).map(Value::to_string);
         let layout = knob("free_by").filter(|by| by == "layout");
         layout.or_else(|| knob("registry")).unwrap_or_default()
     }
 
-    /// Whether its registry is the hash table, of its own or its parents' choice.
+    /// True if its registry is the hash table, by its own choice or an ancestor's.
     pub fn looks_up_by_hash(&self) -> bool {
         self.knobs.get("registry") == Some(&Value::Word("hash".into()))
     }
 }
 
-/// Checks what no single key can: knobs that a backend needs, and knobs that limit each other.
+/// Checks conditions over several keys: knobs that a backend needs, and knobs that limit each other.
 fn check_together(id: &str, knobs: &BTreeMap<&'static str, Value>) -> Result<(), String> {
     let backend = knobs.get("backend").map(Value::to_string).unwrap_or_default();
     for knob in KNOBS {
@@ -233,7 +233,7 @@ fn check_together(id: &str, knobs: &BTreeMap<&'static str, Value>) -> Result<(),
     Ok(())
 }
 
-/// What knobs of the central backend ask of others: knob and value, and what they need.
+/// Conditions of the central backend: a knob and its value, and the knob and value that they need.
 const NEEDS: &[(&str, &str, &str, &str)] = &[
     ("backend", "central", "superslab_lg", "21"),
     ("backend", "central", "recycle", "freelist"),

@@ -1,7 +1,7 @@
-//! Every variant on every workload, by criterion: `workload_slots/variant/time`, and `…/cycles`.
+//! Runs every variant on every workload under criterion: `workload_slots/variant/time`, and `…/cycles`.
 //!
-//! An iteration is 1000 operations. They run in a process of their own (`hakmem-cell`), which says what
-//! they took; starting it is not measured.
+//! An iteration is 1000 operations. They run in a process of their own (`hakmem-cell`), which prints its figures;
+//! starting it is not measured.
 //!
 //! ```sh
 //! cargo bench --package hakmem-cell --bench criterion -- random_mixed_8192/option-a/time
@@ -72,7 +72,7 @@ impl ValueFormatter for PerOperation {
     }
 }
 
-/// What so many iterations took.
+/// The figures of so many iterations.
 fn run(variant: &str, (workload, ws): (Workload, usize), iterations: u64) -> Value {
     let mut cell = Command::new(CELL);
     cell.args([variant, workload.name(), "--ws", &ws.to_string()]);

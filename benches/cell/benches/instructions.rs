@@ -1,9 +1,10 @@
 //! Instructions of every variant: the paths through it, and whole workloads.
 //!
-//! Each run is a process of its own under callgrind, which counts in `cell::measured_region` only, and
-//! simulates the caches. Time stands still for the allocator: what it does after a while is no part of a
-//! figure that must repeat. It is for looking into one variant (`-- apex`), with all that gungraun offers: the change
-//! since the last run, flame graphs. `cargo ci test` counts all variants in fewer processes, and holds the limits.
+//! Each run is a process of its own under callgrind, which counts in `cell::measured_region` only, and simulates the
+//! caches. Time stands still for the allocator, since a figure that must repeat cannot include purging after a while.
+//!
+//! This bench is for looking into one variant (`-- apex`), with all that gungraun offers: the change since the last
+//! run, flame graphs. `cargo ci test` counts all variants in fewer processes, and checks the limits.
 
 #![allow(missing_docs, reason = "of what the macros write")]
 
@@ -28,7 +29,7 @@ fn runs(measure: &Measure) -> Vec<(String, u64)> {
     match measure.how {
         How::Region { .. } => vec![(name(""), ops[0])],
         How::Slope { .. } => vec![(name("_short"), ops[0]), (name("_long"), ops[1])],
-        // Memory is no matter of instructions.
+        // Pages are not counted in instructions.
         How::Pages => Vec::new(),
     }
 }
@@ -68,7 +69,7 @@ main!(
     config = BinaryBenchmarkConfig::default()
         .tool(Callgrind::with_args([
             "--toggle-collect=*measured_region*",
-            // A middling machine, the same wherever this runs.
+            // A middling machine's caches, equal on every machine.
             "--I1=32768,8,64",
             "--D1=32768,8,64",
             "--LL=8388608,16,64",

@@ -1,4 +1,4 @@
-//! What a program that runs one cell takes and prints, whichever allocator it is for.
+//! The arguments and the output of a program that runs one cell, for every allocator.
 
 use crate::meter::Meter;
 use clap::Args as ClapArgs;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::alloc::GlobalAlloc;
 use std::process::ExitCode;
 
-/// How long, how wide.
+/// A run's length, its slots, and its random numbers.
 #[derive(ClapArgs)]
 pub(crate) struct Options {
     /// Operations [default: the workload's share of 10000000]
@@ -22,7 +22,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Runs a workload on an allocator; `events` is asked between its end and the clean-up.
+    /// Runs a workload on an allocator; calls `events` between its end and the clean-up.
     pub(crate) fn run<A: GlobalAlloc + Sync>(
         &self,
         workload: Workload,
@@ -40,7 +40,7 @@ impl Options {
     }
 }
 
-/// Runs something, and says what it took.
+/// Runs a closure, and returns its figures.
 pub(crate) fn measured(name: &str, ops: u64, run: impl FnOnce()) -> Value {
     let meter = Meter::start();
     measured_region(run);
@@ -60,11 +60,11 @@ pub(crate) fn measured(name: &str, ops: u64, run: impl FnOnce()) -> Value {
     })
 }
 
-/// The part that is measured: a symbol of its own, by which callgrind knows where to count.
+/// The measured part: a symbol of its own, so that callgrind knows where to count.
 #[inline(never)]
 pub(crate) fn measured_region(run: impl FnOnce()) {
     run();
-    // Something behind the call, or it would be a tail call, and the region would end with it.
+    // Without something after the call it would be a tail call, and the region would end with it.
     std::hint::black_box(());
 }
 

@@ -1,9 +1,9 @@
-//! The program's own allocator: the variant that the command line names, for workloads that allocate
-//! through the program; the system's malloc for all others, whose own tables are then nobody's cost.
+//! The program's own allocator. For workloads that allocate through the program it is the variant that the command line
+//! names. For all others it is the system's malloc, so the program's own tables are no cost of the variant.
 //!
-//! One program for all variants, since a build of each would take minutes. The choice costs every
-//! variant the same few instructions per call, and the folding of constant sizes; `cargo ci bench
-//! --peers` runs programs that have one allocator and no choice.
+//! One program serves all variants, since a build of each would take minutes. The choice costs every variant an equal
+//! number of instructions per call, and the folding of constant sizes. `cargo ci bench --peers` runs programs with one
+//! allocator and no choice.
 
 use hakmem::Observe;
 use hakmem_workloads::Workload;
@@ -16,8 +16,7 @@ pub(crate) struct Chosen;
 /// A [`Choice`].
 static CHOICE: AtomicUsize = AtomicUsize::new(Choice::System as usize);
 
-/// Runs before `main`, so before the first allocation of the program: a block is freed where it was
-/// allocated.
+/// Runs before `main`, and so before the program's first allocation: a block must be freed by its own allocator.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static CHOOSE: extern "C" fn(c_int, *const *const c_char) = choose;
@@ -25,7 +24,7 @@ static CHOOSE: extern "C" fn(c_int, *const *const c_char) = choose;
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 compile_error!("only the GNU C library passes the command line to initialisers");
 
-/// Whether the program's allocator is this variant.
+/// True if the program's allocator is this variant.
 pub(crate) fn is(id: &str) -> bool {
     // ORDERING: relaxed; it was written before `main`.
     CHOICE.load(Ordering::Relaxed) == place_of(id)
@@ -68,17 +67,18 @@ macro_rules! choices {
             }
         }
 
-        /// Calls a method of the allocator that was chosen.
+        /// Calls a method of the chosen allocator.
         macro_rules! chosen {
             ($method:ident $args:tt) => {{
                 // ORDERING: relaxed; it is written before there is a second thread.
                 let choice = CHOICE.load(Ordering::Relaxed);
                 $(if choice == Choice::$variant as usize {
-                    // SAFETY: the caller's conditions; and a block goes back to where it is from, since
-                    // the choice is made before the first.
+                    // SAFETY: the caller's conditions; and a block goes back to its own allocator, since the choice is
+                    // made before the first block.
                     return unsafe { hakmem::$variant.$method $args };
                 })*
-                // SAFETY: as above.
+                // SAFETY: the caller's conditions; and a block goes back to its own allocator, since the choice is made
+                // before the first block.
                 unsafe { System.$method $args }
             }};
         }
@@ -86,7 +86,7 @@ macro_rules! choices {
 }
 hakmem::for_each_variant!(choices);
 
-// SAFETY: each method is that of one allocator, the same one for the whole life of the program.
+// SAFETY: all methods are those of one allocator, for the whole life of the program.
 unsafe impl GlobalAlloc for Chosen {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         chosen!(alloc(layout))

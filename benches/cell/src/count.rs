@@ -1,8 +1,8 @@
-//! Everything that is counted of a variant, in one start of the program: callgrind takes a second for each.
+//! Counts everything of a variant in one start of the program: callgrind takes a second for each start.
 //!
-//! Each run is a child of its own, forked before any run, so none finds what another left. In `count_program` the
-//! parent has allocated with the variant what its own start takes. A child prints one line of JSON: its process, by which callgrind names its file, which run of which measure it
-//! was, and its pages where those are the figure.
+//! Each run is a child of its own, forked before any run, so no run depends on another. In `count_program` the parent
+//! has allocated its own start's blocks with the variant. A child prints one line of JSON: its process, by which
+//! callgrind names its file; its measure and the number of the run; and its pages, if they are the figure.
 
 use crate::chosen;
 use crate::erased;
@@ -14,14 +14,14 @@ use hakmem_workloads::{Args, Workload};
 use serde_json::{Value, json};
 use std::process;
 
-/// What can be run in one start.
+/// The kinds of measures that can run in one start.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Whatever names its allocator.
+    /// Paths and workloads that get their allocator.
     Named,
     /// Real code, whose allocator is the program's: it must be the variant from the first allocation on.
     OfProgram,
-    /// Memory, which callgrind would have a part of.
+    /// Memory, of which callgrind would take a part.
     Pages,
 }
 
@@ -46,7 +46,7 @@ impl Kind {
     }
 }
 
-/// Runs all of a kind, each in a child; the children print.
+/// Runs all measures of a kind, each in a child; the children print.
 pub(crate) fn all<V: Observe>(kind: Kind) -> Result<Value, String> {
     if kind == Kind::OfProgram && !chosen::is(V::ID) {
         return Err("count_program needs the variant as the first word".to_owned());
@@ -63,13 +63,13 @@ pub(crate) fn all<V: Observe>(kind: Kind) -> Result<Value, String> {
     Ok(json!(null))
 }
 
-/// Returns the pages, where they are the figure.
+/// Returns the pages, if they are the figure.
 fn run<V: Observe>(measure: &Measure, ops: u64) -> Result<Option<u64>, String> {
     match measure.how {
         How::Pages => return memory::run::<V>(measure.what).map(Some),
         How::Region { .. } => {
             let path: Path = measure.what.parse().map_err(|()| "no path".to_owned())?;
-            // The system's malloc has no SuperSlabs to look up: then there is no figure.
+            // The system's malloc has no SuperSlabs to look up, and so no figure.
             let _ = path.run::<V>(measure.what, Some(ops));
         }
         How::Slope { ws, .. } => {
@@ -84,7 +84,7 @@ fn run<V: Observe>(measure: &Measure, ops: u64) -> Result<Option<u64>, String> {
     Ok(None)
 }
 
-/// Runs something in a fork of this process, which has one thread, and waits for its end.
+/// Runs a closure in a fork of this process, which has one thread, and waits for its end.
 fn in_child(run: impl FnOnce() -> Result<Value, String>) -> Result<(), String> {
     // SAFETY: this program has one thread here, so the child may do all that the parent may.
     let child = unsafe { libc::fork() };

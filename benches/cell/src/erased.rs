@@ -1,6 +1,6 @@
-//! What a workload allocates with: the variant; or, where only events are counted, any variant by its address.
+//! The allocator of a workload: the variant; or, if only events are counted, any variant by its address.
 //!
-//! The events are the same, and one copy of the workloads for all variants is built in a third of the time.
+//! The events do not differ, and one copy of the workloads for all variants is built in a third of the time.
 
 use hakmem::Observe;
 
@@ -14,7 +14,7 @@ pub(crate) fn allocator<V: Observe>() -> Erased {
     Erased(Box::leak(Box::new(V::default())))
 }
 
-/// A variant of which nothing is known.
+/// A variant whose type is erased.
 #[cfg(feature = "stats")]
 pub(crate) struct Erased(&'static (dyn std::alloc::GlobalAlloc + Sync));
 

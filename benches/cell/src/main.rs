@@ -1,5 +1,5 @@
-//! One cell of the matrix: one workload on one variant, in a process of its own, so that caches, page
-//! tables and huge pages are nobody else's. Prints one line of JSON.
+//! One cell of the matrix: runs one workload on one variant, in a process of its own, so that no other cell shares its
+//! caches, page tables and huge pages. Prints one line of JSON.
 
 mod cell;
 mod chosen;
@@ -31,7 +31,7 @@ struct Cli {
     what: String,
     #[command(flatten)]
     options: Options,
-    /// Time stands still for the allocator: for counting instructions
+    /// Let time stand still for the allocator: for counting instructions
     #[arg(long)]
     still: bool,
 }
@@ -39,7 +39,7 @@ struct Cli {
 enum What {
     Workload(Workload),
     Path(Path),
-    /// All that is counted of a variant, of a kind.
+    /// All measures of a kind, of a variant.
     Count(count::Kind),
 }
 

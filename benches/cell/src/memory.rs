@@ -1,7 +1,7 @@
-//! What stays resident, in pages: the figures of variants whose value is memory.
+//! Pages that stay resident: the figures of variants whose value is memory.
 //!
-//! Each starts in a fresh process, has one thread and the same random numbers every time, and time stands still, so a
-//! figure repeats to within some pages.
+//! Each measure starts in a fresh process, has one thread, and draws its random numbers from a fixed seed. Time stands
+//! still, so a figure repeats to within some pages.
 
 use hakmem::Observe;
 use std::alloc::Layout;
@@ -9,7 +9,7 @@ use std::fs;
 
 const PAGE_BYTES: u64 = 4096;
 
-/// Runs the one of this name; returns how many pages more are resident at its end than at its start.
+/// Runs the measure of this name; returns how many more pages are resident at its end than at its start.
 pub(crate) fn run<V: Observe>(name: &str) -> Result<u64, String> {
     let run = match name {
         "pages_in_use" => in_use::<V>,
@@ -18,10 +18,10 @@ pub(crate) fn run<V: Observe>(name: &str) -> Result<u64, String> {
         "pages_zeroed" => zeroed::<V>,
         _ => return Err(format!("no memory figure `{name}`")),
     };
-    // Whether the kernel hands out huge pages unasked is the machine's way, and no part of a figure.
+    // The machine decides whether the kernel hands out huge pages unasked, so no figure may include them.
     // SAFETY: it takes numbers, and changes nothing but that.
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
-    // Its own pages are there before it is looked.
+    // The measure's own pages are resident before it looks.
     let mut held =
         Held { blocks: vec![(std::ptr::null_mut(), 0); MOST], allocator: V::default(), random: 42 };
     held.blocks.clear();
@@ -33,7 +33,7 @@ pub(crate) fn run<V: Observe>(name: &str) -> Result<u64, String> {
 /// Blocks that a run may hold at once.
 const MOST: usize = 250_000;
 
-/// Blocks with their sizes, all written to; what is still held at the end goes with the process.
+/// Blocks with their sizes, all written to; those still held at the end go with the process.
 struct Held<V> {
     blocks: Vec<(*mut u8, usize)>,
     allocator: V,

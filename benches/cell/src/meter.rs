@@ -1,4 +1,4 @@
-//! What a stretch of this process took: cycles, time, memory.
+//! The cost of a stretch of this process: cycles, time, memory.
 
 use perf_event::Builder;
 use perf_event::Counter;
@@ -28,12 +28,12 @@ struct Reading {
 }
 
 pub(crate) struct Took {
-    /// Where `cycles` comes from.
+    /// The source of `cycles`.
     pub(crate) counter: &'static str,
     pub(crate) cycles: f64,
-    /// Of them in the kernel; only by the hardware's counter.
+    /// Cycles in the kernel; only by the hardware's counter.
     pub(crate) kernel_cycles: Option<f64>,
-    /// Of the last level, user and kernel; only by the hardware's counter.
+    /// Misses of the last level, user and kernel; only by the hardware's counter.
     pub(crate) cache_misses: Option<f64>,
     pub(crate) wall_s: f64,
     pub(crate) user_s: f64,

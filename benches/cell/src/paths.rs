@@ -1,8 +1,8 @@
-//! The paths through an allocator, one at a time: what `cargo ci ledger` prices and the limits in
-//! `variants/` hold down.
+//! The paths through an allocator, one at a time. `cargo ci ledger` prices them, and the limits in `variants/` hold
+//! them down.
 //!
-//! An operation's instructions are those of the measured region divided by the operations; the loop's
-//! own (three to six a block) are among them, the same for every variant.
+//! An operation's instructions are those of the measured region divided by the operations. They include the loop's own
+//! (three to six a block), which do not depend on the variant.
 
 use crate::cell::measured;
 use hakmem::Observe;
@@ -13,13 +13,13 @@ use std::panic::resume_unwind;
 use std::str::FromStr;
 use std::thread;
 
-/// A path, and what an operation of it is.
+/// A path, and its operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
     /// One block of 64 bytes allocated and freed, from and to the thread's list.
     Hit,
-    /// The same by calls: what a program pays where the allocator is not inlined. The golden table
-    /// reads these functions.
+    /// One block of 64 bytes allocated and freed by calls: the cost where the allocator is not inlined. The golden
+    /// table reads these functions.
     Call,
     /// 32 blocks of 16 bytes allocated, the first of which finds the thread's list empty.
     Refill,
@@ -42,7 +42,7 @@ pub(crate) enum Path {
     LookupMiss(u32),
 }
 
-/// Names of the paths that are one each.
+/// Names of the paths without a number.
 const NAMES: [(&str, Path); 9] = [
     ("hit", Path::Hit),
     ("call", Path::Call),
@@ -83,7 +83,7 @@ impl Path {
         single.chain(AMONG.into_iter().map(|(start, _)| format!("{start}N")))
     }
 
-    /// Operations unless asked otherwise: what fits into one slab, where that matters.
+    /// Operations unless the command line says otherwise: as many as fit into one slab, if that matters.
     fn default_ops(self) -> u64 {
         match self {
             Self::Refill | Self::Drain => 64,
@@ -92,7 +92,7 @@ impl Path {
         }
     }
 
-    /// Runs the path and says what it took.
+    /// Runs the path and returns its figures.
     pub(crate) fn run<V: Observe>(self, name: &str, ops: Option<u64>) -> Result<Value, String> {
         if V::CLASSES == 0 && matches!(self, Self::LookupHit(_) | Self::LookupMiss(_)) {
             return Err(format!("{} has no SuperSlabs to look up", V::ID));
@@ -138,7 +138,7 @@ impl Path {
                 blocks.allocate(count);
                 thread::scope(|scope| {
                     let freed = scope.spawn(|| {
-                        // A heap of its own, as a thread that works has.
+                        // A heap of this thread's own, as a working thread has.
                         free::<V>(alloc::<V>(MEDIUM), MEDIUM);
                         measured(&mut || blocks.free(count))
                     });
@@ -146,8 +146,8 @@ impl Path {
                 })
             }
             Self::RemoteReuse => {
-                // All of the first slab, and all of the next, which has no header in it: so the next
-                // allocation must look for more.
+                // All blocks of the first slab, and of the next, which has no header in it: so the next allocation must
+                // look for more.
                 let mut blocks = Blocks::<V>::with_room(3 << 12, SMALL);
                 blocks.allocate(1);
                 while blocks.in_first_slab() && blocks.blocks.len() < 1 << 12 {
@@ -234,13 +234,13 @@ impl<V: Observe> Blocks<V> {
         }
     }
 
-    /// Whether the newest block lies in the slab of the first.
+    /// True if the newest block lies in the slab of the first.
     fn in_first_slab(&self) -> bool {
         let slab = |block: Option<&*mut u8>| block.map(|block| block.addr() >> 16);
         slab(self.blocks.first()) == slab(self.blocks.last())
     }
 
-    /// As many as there is room for, allocated and freed.
+    /// Allocates and frees as many as there is room for.
     fn turn(&mut self) {
         let room = self.blocks.capacity();
         self.allocate(room);

@@ -1,9 +1,9 @@
-//! `after_peak_oldest`, `after_peak_random`: what stays resident when the load has dropped to a tenth.
+//! `after_peak_oldest`, `after_peak_random`: the memory that stays resident when the load has dropped to a tenth.
 //!
-//! `ws` blocks of 16 to 1039 bytes are allocated, and all but a tenth of them freed: the oldest stay, or every
-//! tenth on average. The program then goes on in a small way, and pauses in between, for a second and a half
-//! at full length. Then the process's memory mark is put down to what is resident, so that the peak which is
-//! reported is what stayed. Every byte of the blocks that stayed is checked: a page given back under one is found.
+//! `ws` blocks of 16 to 1039 bytes are allocated, and all but a tenth of them freed: the oldest stay, or every tenth on
+//! average. The program then goes on in a small way, and pauses in between, for a second and a half at full length.
+//! Then it lowers the process's peak mark to its resident memory, so the reported peak is the memory that stayed. Every
+//! byte of the remaining blocks is checked: this finds a page that was given back under one.
 
 use crate::block::Block;
 use crate::job::{Job, all_right};
@@ -14,15 +14,15 @@ use std::alloc::GlobalAlloc;
 use std::time::Duration;
 use std::{fs, mem, thread};
 
-/// Blocks of which one survives.
+/// So many blocks have one survivor.
 const ONE_IN: usize = 10;
-/// Slots of what goes on.
+/// Slots of the program's further use.
 const SLOTS: usize = 1000;
-/// Operations between two pauses; of the million of a run, 310 pauses are left for what goes on.
+/// Operations between two pauses; of a run's million, 310 pauses remain for the further use.
 const BETWEEN: u64 = 2000;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Which blocks outlive the peak.
+/// The blocks that outlive the peak.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Survivors {
     Oldest,
@@ -47,7 +47,7 @@ impl<'a, A: GlobalAlloc> AfterPeak<'a, A> {
         Self { allocator, args, survive, survivors, slots, wrong: 0, mark: Ok(()) }
     }
 
-    /// To the peak, and down; how many operations that took.
+    /// Goes to the peak, and down; returns the number of operations.
     fn rise_and_fall(&mut self, random: &mut XorShift) -> u64 {
         let count = self.args.ws;
         let blocks: Vec<Block> = (0..count)

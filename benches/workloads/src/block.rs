@@ -1,10 +1,10 @@
-//! A block that carries a word, which is checked when it is freed: an allocator that hands a block out
-//! twice, or scribbles into one, is found out.
+//! A block that carries a word, which is checked when it is freed. The check finds an allocator that hands a block out
+//! twice, or writes into one.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::{ptr, slice};
 
-/// Every block is asked for at this alignment, malloc's.
+/// The alignment of every request: malloc's.
 const ALIGN: usize = 16;
 /// Bytes of the word.
 const WORD: usize = size_of::<u64>();
@@ -16,7 +16,7 @@ pub(crate) struct Block {
     pub(crate) size: usize,
 }
 
-// SAFETY: a block is memory, whose one holder hands it over with the value.
+// SAFETY: a block is memory, whose only holder hands it over with the value.
 unsafe impl Send for Block {}
 
 impl Block {
@@ -39,7 +39,7 @@ impl Block {
         self.start.is_null()
     }
 
-    /// Whether the block holds what `new` wrote with this tag.
+    /// True if the block holds the word that `new` wrote with this tag.
     #[inline(always)]
     pub(crate) fn is_intact(&self, tag: usize) -> bool {
         // SAFETY: not a `NONE`, by the callers; so it has at least 8 bytes, which `new` wrote.
@@ -55,26 +55,26 @@ impl Block {
         wrong
     }
 
-    /// Like [`Block::free`], where [`Block::NONE`] is a block that could not be had: that is wrong.
+    /// Like [`Block::free`], but [`Block::NONE`], a request that the allocator refused, counts as wrong.
     #[inline(always)]
     pub(crate) fn free_or_wrong<A: GlobalAlloc>(self, allocator: &A, tag: usize) -> u64 {
         if self.is_none() { 1 } else { self.free(allocator, tag) }
     }
 
-    /// Writes every byte behind the word, for a block that is to be checked whole.
+    /// Writes every byte after the word, for a block that is to be checked whole.
     pub(crate) fn fill(&self, tag: usize) {
         // SAFETY: `rest` is that many bytes of the block, which is ours.
         unsafe { self.rest().write_bytes(filler(tag), self.size - WORD) };
     }
 
-    /// Whether every byte is as `new` and [`Block::fill`] wrote it with this tag.
+    /// True if every byte is as `new` and [`Block::fill`] wrote it with this tag.
     pub(crate) fn is_whole(&self, tag: usize) -> bool {
-        // SAFETY: as in `fill`, which has written these bytes; nobody writes while they are looked at.
+        // SAFETY: `rest` is that many bytes of the block, which `fill` has written; nobody writes to them meanwhile.
         let rest = unsafe { slice::from_raw_parts(self.rest(), self.size - WORD) };
         self.is_intact(tag) && rest.iter().all(|&byte| byte == filler(tag))
     }
 
-    /// What is behind the word.
+    /// The bytes after the word.
     fn rest(&self) -> *mut u8 {
         // SAFETY: not a `NONE`, by the callers; so it has at least 8 bytes.
         unsafe { self.start.add(WORD) }
@@ -94,12 +94,12 @@ pub(crate) fn layout(size: usize) -> Layout {
     unsafe { Layout::from_size_align_unchecked(size, ALIGN) }
 }
 
-/// What is behind the word: never 0, which is what a page that was lost reads as.
+/// The byte after the word: never 0, since a lost page reads as 0.
 fn filler(tag: usize) -> u8 {
     tag as u8 | 1
 }
 
-/// What a block carries: different for every tag, and for every size.
+/// The word of a block: different for every tag, and for every size.
 #[inline(always)]
 fn word(tag: usize, size: usize) -> u64 {
     (tag as u64) << 32 | size as u64

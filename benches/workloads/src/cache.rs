@@ -34,7 +34,7 @@ impl<'a, A: GlobalAlloc> Cache<'a, A> {
     }
 }
 
-/// Allocates, writes, frees; how many blocks were not as written.
+/// Allocates, writes, frees; returns how many blocks were not as written.
 fn scratch<A: GlobalAlloc>(allocator: &A, first: Option<Block>, times: u64) -> u64 {
     let mut wrong = first.map_or(0, |block| block.free_or_wrong(allocator, 0));
     for n in 0..times {
@@ -48,7 +48,7 @@ fn scratch<A: GlobalAlloc>(allocator: &A, first: Option<Block>, times: u64) -> u
             // SAFETY: the block has 8 bytes, aligned to 16, and is this thread's.
             unsafe { word.write_volatile(n ^ write) };
         }
-        // SAFETY: as above.
+        // SAFETY: the block has 8 bytes, aligned to 16, and is this thread's.
         wrong += u64::from(unsafe { word.read_volatile() } != n ^ (WRITES - 1));
         block.restore(0);
         wrong += block.free(allocator, 0);

@@ -1,13 +1,13 @@
-//! What every workload is, once it is prepared.
+//! The interface of a prepared workload.
 
 use crate::WrongAnswer;
 
 /// A prepared workload.
 pub(crate) trait Job {
-    /// The part that is timed.
+    /// The timed part.
     fn run(&mut self);
 
-    /// Frees what is left, and says whether every answer was right.
+    /// Frees the remaining blocks; fails unless every answer was right.
     fn finish(self: Box<Self>) -> Result<(), WrongAnswer>;
 }
 

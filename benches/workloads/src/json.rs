@@ -1,8 +1,7 @@
 //! `json`: a document of `ws` records (half a megabyte at 2000) is parsed into a tree and printed again.
 //!
-//! What servers and tools do all day: a burst of small strings, maps and vectors that live together and
-//! die together, and a buffer that grows. An operation is one record parsed and printed. What is printed
-//! must be what was parsed.
+//! Servers and tools do this all day: a burst of small strings, maps and vectors that live together and die together,
+//! and a buffer that grows. An operation is one record parsed and printed. The printed text must be the parsed one.
 
 use crate::job::{Job, all_right};
 use crate::xorshift::XorShift;

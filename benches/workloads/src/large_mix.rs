@@ -1,7 +1,7 @@
 //! `large_mix`: 16 bytes to 4 MiB, every size order as often as the next; each page of a block is touched.
 //!
-//! Most of the time goes into the large ones: whether their memory is kept and reused, or given back
-//! and faulted in again.
+//! Most of the time goes into the large ones: the allocator keeps their memory and uses it again, or gives it back and
+//! faults it in again.
 
 use crate::block::Block;
 use crate::job::Job;

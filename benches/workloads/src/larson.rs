@@ -1,7 +1,7 @@
 //! `larson`: threads that inherit blocks (after Larson and Krishnan's server simulation, 1998).
 //!
-//! Each thread replaces blocks of its share at random; when it ends, a new thread takes the share
-//! over, so that most frees are of blocks that a thread allocated which is gone.
+//! Each thread replaces blocks of its share at random. When it ends, a new thread takes the share over, so most frees
+//! are of blocks of ended threads.
 
 use crate::block::Block;
 use crate::job::{Job, all_right};
@@ -19,7 +19,7 @@ pub(crate) struct Larson<'a, A: GlobalAlloc> {
     shares: Vec<Share>,
 }
 
-/// What a thread hands to the next: its blocks, whose tags are their places.
+/// The blocks that a thread hands to the next; their tags are their places.
 struct Share {
     blocks: Vec<Block>,
     random: XorShift,
@@ -43,7 +43,7 @@ impl<'a, A: GlobalAlloc> Larson<'a, A> {
 }
 
 impl Share {
-    /// Frees a block and allocates another in its place, so often.
+    /// Frees a block and allocates another in its place, so many times.
     fn replace<A: GlobalAlloc>(&mut self, allocator: &A, times: u64) {
         for _ in 0..times {
             let place = self.random.below(self.blocks.len());

@@ -1,23 +1,26 @@
-//! What the benchmarks run: programs that name no allocator.
+//! The programs that the benchmarks run. They name no allocator.
 //!
-//! A workload is prepared, run (the part that is timed), and finished, which checks its result. It
-//! allocates through the allocator it is given; what it needs for itself comes from the program's. Those
-//! that are real Rust code ([`Workload::is_of_program`]) know only the program's.
+//! A workload is prepared, run (the timed part), and finished, which checks its result. It allocates through the
+//! allocator that it is given, and allocates its own tables through the program's. The workloads that are real Rust
+//! code ([`Workload::is_of_program`]) know only the program's allocator.
 
 mod after_peak;
 mod batches;
 mod block;
+mod boxed_map;
 mod cache;
 mod job;
 mod json;
 mod large_mix;
 mod larson;
+mod makers_consumers;
 pub mod measures;
 mod phase_shift;
 mod producer_consumer;
 mod random_mixed;
 mod realloc_grow;
 mod regexes;
+mod ring;
 mod slots;
 mod string_map;
 mod thread_storm;
@@ -33,7 +36,7 @@ use std::str::FromStr;
 /// Threads of the workloads that have more than one.
 const THREADS: u64 = 2;
 
-/// How long, how wide, and which random numbers.
+/// A run's length, its slots, and its random numbers.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Args {
     /// Operations, each one allocation, one free, or one `realloc`.
@@ -44,7 +47,7 @@ pub struct Args {
     pub seed: u64,
 }
 
-/// A workload that found a block with content that it did not write.
+/// The error of a workload that found a block with content that it did not write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongAnswer(String);
 
@@ -71,6 +74,8 @@ pub enum Workload {
     CacheScratch,
     /// Blocks born in one thread, freed in another that never allocates.
     ProducerConsumer,
+    /// Two makers and two consumers of small blocks, at full speed.
+    MakersConsumers,
     /// Batches, freed newest first.
     Lifo,
     /// Batches, freed oldest first.
@@ -83,14 +88,16 @@ pub enum Workload {
     LargeMix,
     /// Short-lived threads.
     ThreadStorm,
-    /// What stays resident of a peak of which the oldest tenth lives on.
+    /// Resident memory after a peak of which the oldest tenth lives on.
     AfterPeakOldest,
-    /// The same, of a random tenth.
+    /// Resident memory after a peak of which a random tenth lives on.
     AfterPeakRandom,
     /// Parsing and printing a large JSON document.
     Json,
     /// An ordered map of strings.
     StringMap,
+    /// A hash map of boxes, filled and dropped.
+    BoxedMap,
     /// Compiling regular expressions.
     Regexes,
 }
@@ -98,12 +105,12 @@ pub enum Workload {
 /// A workload that is ready to run.
 pub struct Prepared<'a>(Box<dyn Job + 'a>);
 
-/// What is fixed for a workload.
+/// The constants of a workload.
 struct Facts {
     name: &'static str,
     /// Slots, unless asked otherwise.
     ws: usize,
-    /// How many times fewer operations it gets than `random_mixed`, for a run of about the same length.
+    /// It gets so many times fewer operations than `random_mixed`, for a run of about equal length.
     divisor: u64,
     kind: Kind,
 }
@@ -126,13 +133,14 @@ const fn facts(name: &'static str, ws: usize, divisor: u64, kind: Kind) -> Facts
 
 impl Workload {
     /// Every workload.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::RandomMixed,
         Self::PhaseShift,
         Self::Larson,
         Self::CacheThrash,
         Self::CacheScratch,
         Self::ProducerConsumer,
+        Self::MakersConsumers,
         Self::Lifo,
         Self::Fifo,
         Self::ReallocGrow,
@@ -143,6 +151,7 @@ impl Workload {
         Self::AfterPeakRandom,
         Self::Json,
         Self::StringMap,
+        Self::BoxedMap,
         Self::Regexes,
     ];
 
@@ -160,6 +169,7 @@ impl Workload {
             Self::CacheThrash => facts("cache_thrash", 1, 2, Kind::Threads),
             Self::CacheScratch => facts("cache_scratch", 1, 2, Kind::Threads),
             Self::ProducerConsumer => facts("producer_consumer", 1024, 2, Kind::Threads),
+            Self::MakersConsumers => facts("makers_consumers", 1024, 2, Kind::Threads),
             Self::Lifo => facts("lifo", 1000, 1, Kind::Small),
             Self::Fifo => facts("fifo", 1000, 1, Kind::Small),
             Self::ReallocGrow => facts("realloc_grow", 64, 50, Kind::Sized),
@@ -170,6 +180,7 @@ impl Workload {
             Self::AfterPeakRandom => facts("after_peak_random", 200_000, 10, Kind::Sized),
             Self::Json => facts("json", 2000, 100, Kind::Program),
             Self::StringMap => facts("string_map", 10_000, 10, Kind::Program),
+            Self::BoxedMap => facts("boxed_map", 10_000, 10, Kind::Program),
             Self::Regexes => facts("regexes", 1, 20_000, Kind::Program),
         }
     }
@@ -189,33 +200,35 @@ impl Workload {
         cycles / self.facts().divisor
     }
 
-    /// The nearest number of operations that it can do, and no fewer than one round of them: batches and
-    /// documents are done whole.
+    /// The nearest number of operations that it can do: at least one round, since batches, documents and maps are done
+    /// whole.
     pub fn whole(self, cycles: u64, ws: usize) -> u64 {
         let unit = match self {
             Self::Lifo | Self::Fifo => 2 * ws as u64,
             Self::Json => ws as u64,
+            Self::MakersConsumers => makers_consumers::ROUND,
+            Self::BoxedMap => boxed_map::MAPS * ws as u64,
             _ => 1,
         };
         cycles.next_multiple_of(unit.max(1))
     }
 
-    /// Whether it has more than one thread, so that what it does differs from run to run.
+    /// True if it has more than one thread, so that its events differ from run to run.
     pub fn has_threads(self) -> bool {
         self.facts().kind == Kind::Threads
     }
 
-    /// Whether it is real Rust code, which allocates through the program's own allocator.
+    /// True if it is real Rust code, which allocates through the program's own allocator.
     pub fn is_of_program(self) -> bool {
         self.facts().kind == Kind::Program
     }
 
-    /// Whether it has one thread, takes its allocator as given, and asks for no more than 2048 bytes.
+    /// True if it has one thread, gets its allocator, and asks for no more than 2048 bytes.
     pub fn is_small(self) -> bool {
         self.facts().kind == Kind::Small
     }
 
-    /// Does everything that is not to be timed.
+    /// Does everything that is not timed.
     pub fn prepare<A: GlobalAlloc + Sync>(self, allocator: &A, args: Args) -> Prepared<'_> {
         Prepared(match self {
             Self::RandomMixed => Box::new(random_mixed::RandomMixed::new(allocator, args)),
@@ -225,6 +238,9 @@ impl Workload {
             Self::CacheScratch => Box::new(cache::Cache::passive(allocator, args)),
             Self::ProducerConsumer => {
                 Box::new(producer_consumer::ProducerConsumer::new(allocator, args))
+            }
+            Self::MakersConsumers => {
+                Box::new(makers_consumers::MakersConsumers::new(allocator, args))
             }
             Self::Lifo => Box::new(batches::Batches::new(allocator, args, true)),
             Self::Fifo => Box::new(batches::Batches::new(allocator, args, false)),
@@ -236,18 +252,19 @@ impl Workload {
             Self::AfterPeakRandom => Box::new(AfterPeak::new(allocator, args, Survivors::Random)),
             Self::Json => Box::new(json::Json::new(args)),
             Self::StringMap => Box::new(string_map::StringMap::new(args)),
+            Self::BoxedMap => Box::new(boxed_map::BoxedMap::new(args)),
             Self::Regexes => Box::new(regexes::Regexes::new(args)),
         })
     }
 }
 
 impl Prepared<'_> {
-    /// The part that is timed.
+    /// The timed part.
     pub fn run(&mut self) {
         self.0.run();
     }
 
-    /// Frees what is left, and says whether every block held what was written to it.
+    /// Frees the remaining blocks, and checks that every block held its content.
     ///
     /// # Errors
     /// If one did not, or an allocation failed.

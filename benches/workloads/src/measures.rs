@@ -1,19 +1,19 @@
-//! What is counted for every variant and held by limits: instructions per operation, and pages.
+//! The measures of every variant, which limits hold: instructions per operation, and pages.
 //!
-//! One list for the program that runs them, and for `cargo ci`, which reads what came out.
+//! The program that runs them and `cargo ci`, which reads its output, share this list.
 
 /// One figure of a variant.
 #[derive(Clone, Copy, Debug)]
 pub struct Measure {
     /// Its key among the limits.
     pub name: &'static str,
-    /// What `hakmem-cell` runs for it: a path, or a workload.
+    /// The path or the workload that `hakmem-cell` runs for it.
     pub what: &'static str,
-    /// How the figure is made.
+    /// The way to the figure.
     pub how: How,
 }
 
-/// How many operations, and how the figure is made of them.
+/// The number of operations, and the way from them to the figure.
 #[derive(Clone, Copy, Debug)]
 pub enum How {
     /// One run: all instructions of the measured region, by its operations.
@@ -21,8 +21,8 @@ pub enum How {
         /// Operations.
         ops: u64,
     },
-    /// Two runs, one twice as long: what the longer one takes more, by the operations that it has
-    /// more. What a workload needs to fill its slots is in both, and so in neither.
+    /// Two runs, one twice as long: the difference of their instructions, by that of their operations. Both include
+    /// filling the slots, so the figure does not.
     Slope {
         /// Operations of the shorter one.
         ops: u64,
@@ -45,8 +45,8 @@ const fn pages(name: &'static str) -> Measure {
     Measure { name, what: name, how: How::Pages }
 }
 
-/// All figures. Workloads with threads are not here, nor `regexes`, whose maps hash with a random seed: their figures
-/// would not repeat.
+/// All figures. Workloads with threads are not here, nor `boxed_map` and `regexes`, whose maps hash with a random seed:
+/// their figures would not repeat.
 pub const MEASURES: &[Measure] = &[
     path("hit", 1000),
     path("call", 1000),
@@ -84,7 +84,7 @@ impl Measure {
         MEASURES.iter().map(|measure| measure.name)
     }
 
-    /// Operations of each of its runs; 0 where they do not count.
+    /// Operations of each of its runs; 0 if they do not count.
     #[must_use]
     pub fn runs(&self) -> Vec<u64> {
         match self.how {

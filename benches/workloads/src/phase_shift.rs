@@ -1,9 +1,9 @@
 //! `phase_shift`: the sizes in use drift from class 7 down to class 4 and back.
 //!
-//! In a phase every allocation is of one class; the phases go 7, 6, 5, 4, 5, 6, 7, 6, … A phase
-//! lasts long enough for every slot to be turned over many times, so that all blocks of the class
-//! before are freed and its slabs really become EMPTY. What a program does that loads, works, and
-//! writes out: the memory of one phase is there for the next, if the allocator gets it back.
+//! In a phase every allocation is of one class; the phases go 7, 6, 5, 4, 5, 6, 7, 6, … A phase lasts long enough for
+//! every slot to be turned over many times. So all blocks of the class before are freed, and its slabs really become
+//! EMPTY. A program that loads, works, and writes out does this: the memory of one phase is there for the next, if the
+//! allocator gets it back.
 
 use crate::job::Job;
 use crate::slots::Slots;

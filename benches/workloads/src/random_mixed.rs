@@ -5,8 +5,7 @@
 //! occupied, and no size or lifetime depends on another: the steady state of a program without
 //! phases.
 //!
-//! The slot comes from the high half of r and the size from the low bits, so that a slot does not
-//! always hold the same size.
+//! The slot comes from the high half of r and the size from the low bits, so a slot's size changes.
 
 use crate::job::Job;
 use crate::slots::Slots;

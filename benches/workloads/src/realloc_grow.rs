@@ -47,8 +47,8 @@ impl<'a, A: GlobalAlloc> ReallocGrow<'a, A> {
                 self.wrong += 1;
                 Growing { block, until: block.size }
             } else {
-                // A vector grows when it is full, so the next copy finds what was written, and not
-                // pages that nobody ever touched.
+                // A vector grows when it is full, so the next copy must find written pages, not pages that were never
+                // touched.
                 let rest = start.wrapping_add(block.size);
                 // SAFETY: the block has `size` bytes, which is twice what it had.
                 unsafe { rest.write_bytes(1, block.size) };

@@ -1,7 +1,7 @@
 //! `regexes`: regular expressions are compiled, used once, and dropped.
 //!
-//! A compiler in small: trees, tables that grow by pushing, caches made on first use. An operation is
-//! one expression compiled and matched; it must match what it should and nothing else.
+//! It is a compiler in small: trees, tables that grow by pushing, caches made on first use. An operation is one
+//! expression compiled and matched; it must match the right text and not the wrong one.
 
 use crate::job::{Job, all_right};
 use crate::{Args, WrongAnswer};

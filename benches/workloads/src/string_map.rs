@@ -1,8 +1,8 @@
 //! `string_map`: an ordered map of strings, in which keys come and go at random.
 //!
-//! About half of `ws` keys are present. An operation inserts an absent key with a value of 8 to 71 bytes
-//! that tells of its key, or removes a present one and checks it. Tree nodes live long, strings do not:
-//! two populations of blocks in each other's way.
+//! About half of `ws` keys are present. An operation inserts an absent key with a value of 8 to 71 bytes that the key
+//! determines, or removes a present one and checks it. Tree nodes live long, strings do not: two populations of blocks
+//! in each other's way.
 
 use crate::job::{Job, all_right};
 use crate::xorshift::XorShift;

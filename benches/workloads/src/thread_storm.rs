@@ -1,6 +1,6 @@
 //! `thread_storm`: short-lived threads, two at a time, each of which allocates `ws` blocks and frees them.
 //!
-//! What a thread costs an allocator: to set up, to take down, and what it leaves behind.
+//! It shows a thread's cost to an allocator: to set up, to take down, and to clean up after.
 
 use crate::block::Block;
 use crate::job::{Job, all_right};
@@ -21,7 +21,7 @@ impl<'a, A: GlobalAlloc> ThreadStorm<'a, A> {
     }
 }
 
-/// A thread's life; how many blocks were not as written.
+/// A thread's life; returns how many blocks were not as written.
 fn live<A: GlobalAlloc>(allocator: &A, count: usize, seed: u64) -> u64 {
     let mut random = XorShift::new(seed);
     let blocks: Vec<Block> =

@@ -1,9 +1,9 @@
-//! Random numbers at three shifts each (Marsaglia's xorshift64), the same on every machine.
+//! Random numbers at three shifts each (Marsaglia's xorshift64), equal on every machine.
 
 pub(crate) struct XorShift(u64);
 
 impl XorShift {
-    /// Any seed will do; 0, from which xorshift never gets away, becomes another.
+    /// Takes any seed; it replaces 0, which xorshift would repeat for ever.
     pub(crate) fn new(seed: u64) -> Self {
         Self(if seed == 0 { 0x9E37_79B9_7F4A_7C15 } else { seed })
     }

@@ -1,6 +1,6 @@
 //! `zeroed`: zeroed blocks of 16 bytes to 64 KiB, every size order as often as the next, written to and freed.
 //!
-//! What an allocator knows of fresh memory saves it the zeroing; what it forgets of used memory is found out.
+//! An allocator that knows fresh memory saves the zeroing; one that takes used memory for fresh is caught.
 
 use crate::block::{Block, layout};
 use crate::job::Job;
@@ -34,7 +34,7 @@ fn make<A: GlobalAlloc>(allocator: &A, size: usize, tag: usize, wrong: &mut u64)
         *wrong += u64::from(unsafe { word.read() } != 0);
     }
     for word in places {
-        // SAFETY: as above.
+        // SAFETY: the places are below the block's `size / 8` words, which are ours.
         unsafe { word.write(u64::MAX) };
     }
     let block = Block { start, size };

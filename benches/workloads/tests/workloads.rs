@@ -1,4 +1,4 @@
-//! Every workload runs, and finds out an allocator that does wrong.
+//! Every workload runs, and catches a faulty allocator.
 
 use hakmem_workloads::{Args, Workload};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -6,22 +6,22 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The workloads that take their allocator as it is given.
+/// The workloads that get their allocator.
 fn given() -> impl Iterator<Item = Workload> {
     Workload::ALL.into_iter().filter(|workload| !workload.is_of_program())
 }
 
-/// Enough for every workload to free something; the same for all, but for the few that need less.
+/// Enough operations for every workload to free something.
 fn args(workload: Workload) -> Args {
     Args { cycles: workload.scaled(400_000), ws: workload.default_ws(), seed: 3 }
 }
 
-/// The system's malloc, counting, which can be told to spoil a freed block's neighbour in time.
+/// The system's malloc, which counts, and spoils blocks on request.
 #[derive(Default)]
 struct Counting {
     allocated: AtomicU64,
     freed: AtomicU64,
-    /// Flips a bit of every block so many allocations old; 0 is never.
+    /// Spoils each block whose number is a multiple of this; 0 spoils none.
     spoil_every: u64,
 }
 
@@ -39,7 +39,7 @@ impl Counting {
     }
 }
 
-// SAFETY: as the system's malloc, but for the spoiling, which stays inside of blocks.
+// SAFETY: each method is the system's malloc's; the spoiling stays inside of blocks.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
@@ -74,11 +74,10 @@ fn every_workload_runs_and_frees_all_it_allocates() {
     }
 }
 
-/// Hands every block out a second time: the same memory in two places.
+/// Hands every block out a second time: one piece of memory in two places.
 struct Twice(Mutex<Option<(usize, Layout)>>);
 
-// SAFETY: not kept, which is the point: blocks overlap. Each is as large as any request, and none is
-// ever freed.
+// SAFETY: broken on purpose: blocks overlap. Each is as large as any request, and none is ever freed.
 unsafe impl GlobalAlloc for Twice {
     unsafe fn alloc(&self, _: Layout) -> *mut u8 {
         let mut last = self.0.lock().expect("nobody panics");
@@ -135,14 +134,14 @@ fn content_that_is_not_kept_or_not_zero_is_found_out() {
     }
 }
 
-/// The system's malloc, which changes the last byte of every live block once, at its so many'th allocation.
+/// The system's malloc, which changes the last byte of every live block once, at its `at`th allocation.
 struct Scribbler {
     live: Mutex<HashMap<usize, usize>>,
     allocated: AtomicU64,
     at: u64,
 }
 
-// SAFETY: as the system's malloc; the scribbling stays inside of live blocks, of a program of one thread.
+// SAFETY: each method is the system's malloc's; the scribbling stays inside of live blocks, of a program of one thread.
 unsafe impl GlobalAlloc for Scribbler {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let mut live = self.live.lock().expect("nobody panics");

@@ -1,4 +1,4 @@
-//! The program that runs one cell: building it, and running it.
+//! Builds and runs the program that runs one cell.
 
 use super::peers::NULL;
 use super::result::CONTROL;
@@ -28,7 +28,7 @@ pub(crate) struct Cell {
     pub(crate) args: Args,
 }
 
-/// What one run took.
+/// The figures of one run.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Sample {
     pub(crate) ops: u64,
@@ -38,14 +38,14 @@ pub(crate) struct Sample {
     pub(crate) user_s: f64,
     pub(crate) sys_s: f64,
     pub(crate) peak_rss_kib: u64,
-    /// Cycles in the kernel, and last-level cache misses: by the hardware's counters, or not at all.
+    /// Cycles in the kernel, and last-level cache misses; only by the hardware's counters.
     pub(crate) kernel_cycles: Option<f64>,
     pub(crate) cache_misses: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) events: Option<Events>,
 }
 
-/// What the allocator did, in numbers of events.
+/// Numbers of events in the allocator.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Events {
     pub(crate) acquire: Acquire,
@@ -58,7 +58,7 @@ pub(crate) struct Events {
     pub(crate) lookups: u64,
     pub(crate) probes: u64,
     pub(crate) superslabs: u64,
-    /// Missing in results from before there was a central backend, as are the next three.
+    /// This and the next three are missing in results from before there was a central backend.
     #[serde(default)]
     pub(crate) refills: u64,
     #[serde(default)]
@@ -84,7 +84,7 @@ impl Cell {
         self.id == CONTROL && !self.peer
     }
 
-    /// Whether there is anything to run: the null allocator can serve small blocks to one thread only.
+    /// False for rows that the null allocator cannot serve: it has small blocks for one thread only.
     pub(crate) fn can_run(&self) -> bool {
         !self.peer || self.id != NULL || self.workload.is_small()
     }
@@ -101,7 +101,7 @@ impl Events {
         self.fallbacks.iter().sum()
     }
 
-    /// Of the largest class, which the founding report numbers so.
+    /// Fallbacks of the largest class; 7 is its number in the founding report.
     pub(crate) fn class7_fallbacks(&self) -> u64 {
         self.fallbacks.last().copied().unwrap_or(0)
     }
@@ -120,7 +120,7 @@ impl Sample {
 }
 
 impl Programs {
-    /// Builds both; the peers come from [`super::peers::build`], where they are asked for.
+    /// Builds both; [`super::peers::build`] builds the peers, if the command asks for them.
     pub(crate) fn build(profile: Profile) -> Result<Self> {
         let built = profile.build("hakmem-cell", &[])?;
         let speed = install(&built.join("hakmem-cell"), "speed")?;
@@ -134,22 +134,22 @@ impl Programs {
         [&self.speed, &self.events].into_iter().chain(self.peers.values()).cloned().collect()
     }
 
-    /// One run of the build that is for speed.
+    /// One run of the build for speed.
     pub(crate) fn time(&self, cell: &Cell) -> Result<Sample> {
         run(self.peers.get(&cell.id).filter(|_| cell.peer).unwrap_or(&self.speed), cell)
     }
 
-    /// One run of the build that counts events.
+    /// One run of the build for events.
     pub(crate) fn count(&self, cell: &Cell) -> Result<Sample> {
         run(&self.events, cell)
     }
 
-    /// One run, for speed, of a path through a variant, of so many operations.
+    /// One run, for speed, of a path through a variant, with so many operations.
     pub(crate) fn time_path(&self, variant: &str, path: &str, ops: u64) -> Result<Sample> {
         sample(&self.speed, &[variant, path, "--cycles", &ops.to_string()])
     }
 
-    /// One run, for events, of a path through a variant, of so many operations.
+    /// One run, for events, of a path through a variant, with so many operations.
     pub(crate) fn count_path(&self, variant: &str, path: &str, ops: u64) -> Result<Sample> {
         sample(&self.events, &[variant, path, "--cycles", &ops.to_string()])
     }
@@ -159,7 +159,7 @@ impl Programs {
 pub(crate) fn install(built: &Path, name: &str) -> Result<PathBuf> {
     let folder = workspace::target().join("cells");
     fs::create_dir_all(&folder)?;
-    // Renamed into place, so that a program that is running is not written to.
+    // Renamed into place, since writing to a running program would fail.
     let (program, fresh) = (folder.join(name), folder.join(format!("{name}.new")));
     fs::copy(built, &fresh)?;
     fs::rename(&fresh, &program)?;

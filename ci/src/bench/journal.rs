@@ -1,8 +1,8 @@
-//! What was measured so far, on disk: the sample of each run is a file, written as the run ends, so that
-//! an interrupted measurement goes on where it was.
+//! The measurements so far, on disk. The sample of each run is a file, written as the run ends, so an interrupted
+//! measurement goes on where it was.
 //!
-//! A journal is a folder that belongs to one plan with one set of programs on one machine; its name says
-//! which. It is removed when the result is complete.
+//! A journal is a folder. It belongs to one plan with one set of programs on one machine, which its name states. It is
+//! removed when the result is complete.
 
 use super::cells::Sample;
 use super::json;
@@ -11,7 +11,7 @@ use fs_err as fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-/// Which run of which cell, by the cell's place in the plan.
+/// A run of a cell, by the cell's place in the plan.
 #[derive(Clone, Copy)]
 pub(super) struct Run {
     pub(super) place: usize,
@@ -22,7 +22,7 @@ pub(super) struct Run {
 pub(super) enum Kind {
     /// For speed, in this round.
     Timed(u32),
-    /// For speed once more in this round: the control.
+    /// A second run for speed in this round: the control.
     Repeated(u32),
     /// For events.
     Counted,
@@ -31,8 +31,7 @@ pub(super) enum Kind {
 pub(super) struct Journal(PathBuf);
 
 impl Journal {
-    /// Opens the journal of this plan, with what an interrupted run has left in it; `fresh` throws that
-    /// away.
+    /// Opens the journal of this plan, with the samples of an interrupted run; `fresh` throws those away.
     pub(super) fn open(
         folder: &Path,
         plan: &impl Hash,
@@ -52,17 +51,17 @@ impl Journal {
         Ok(Self(own))
     }
 
-    /// Runs that were written down.
+    /// Number of the runs that were written down.
     pub(super) fn len(&self) -> Result<usize> {
         Ok(fs::read_dir(&self.0)?.count())
     }
 
-    /// What a run took; nothing if it was not measured, or writing that down was cut off.
+    /// A run's sample; nothing if it was not measured, or the writing was cut off.
     pub(super) fn get(&self, run: Run) -> Option<Sample> {
         serde_json::from_slice(&fs::read(self.file(run)).ok()?).ok()
     }
 
-    /// Writes down what `measure` gives, unless the run has a sample already.
+    /// Measures and writes down the sample, unless the run has one already.
     pub(super) fn take(&self, run: Run, measure: impl FnOnce() -> Result<Sample>) -> Result<()> {
         match self.get(run) {
             Some(_) => Ok(()),
@@ -70,7 +69,7 @@ impl Journal {
         }
     }
 
-    /// The result is complete: there is nothing to resume.
+    /// Removes the journal: the result is complete.
     pub(super) fn close(self) -> Result<()> {
         Ok(fs::remove_dir_all(self.0)?)
     }

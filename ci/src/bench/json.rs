@@ -14,8 +14,8 @@ pub(crate) struct Json {
 }
 
 impl Json {
-    /// Fails if the file cannot be written: before the minutes that the measuring takes, not after. What is
-    /// in it stays there until there is something to replace it.
+    /// Fails if the file cannot be written: before the measuring, which takes minutes. The file keeps its content until
+    /// there is a new result.
     pub(crate) fn check(&self) -> Result<()> {
         let Some(file) = &self.json else { return Ok(()) };
         OpenOptions::new().create(true).append(true).open(file).context("--json")?;
@@ -31,7 +31,7 @@ pub(crate) fn write(file: &Path, result: &impl Serialize) -> Result<()> {
     Ok(fs::write(file, serde_json::to_string_pretty(result)?)?)
 }
 
-/// Reads what one of our commands, named in full, has written.
+/// Reads a result that one of our commands, named in full, has written.
 pub(crate) fn read<T: DeserializeOwned>(file: &Path, command: &str) -> Result<T> {
     serde_json::from_str(&fs::read_to_string(file)?)
         .with_context(|| format!("{} is no result of `{command}`", file.display()))

@@ -1,4 +1,4 @@
-//! `cargo ci merge`: the parts that several machines measured, as one result.
+//! `cargo ci merge`: joins the parts that several machines measured into one result.
 
 use super::passport::Passport;
 use super::result::{CONTROL, Matrix, Measured, Row};
@@ -31,7 +31,7 @@ pub(crate) fn merge(options: &MergeOptions) -> Result<()> {
     json::write(&options.json, &matrix)
 }
 
-/// One result of all parts, each of which has a name.
+/// One result of all parts; each part has a name.
 fn joined(tree: &Tree, parts: Vec<(String, Matrix)>, mixed: bool) -> Result<Matrix> {
     let (first, one) = &parts[0];
     for (name, part) in &parts {
@@ -39,7 +39,7 @@ fn joined(tree: &Tree, parts: Vec<(String, Matrix)>, mixed: bool) -> Result<Matr
         if let Some((what, a, b)) = difference(&one.passport, &part.passport) {
             ensure!(
                 mixed,
-                "{both} differ in `{what}`: {a} and {b}; --mixed joins them all the same, and says so"
+                "{both} differ in `{what}`: {a} and {b}; --mixed joins them nevertheless, and says so in the result"
             );
         }
         ensure!(

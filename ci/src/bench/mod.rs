@@ -35,10 +35,10 @@ use std::path::{Path, PathBuf};
 /// Start of the random numbers, unless asked otherwise.
 const SEED: u64 = 42;
 
-/// How much is measured; of every command that measures the matrix.
+/// How much a command measures; shared by every command that measures the matrix.
 #[derive(Args, Clone, Copy, Default)]
 pub(crate) struct Extent {
-    /// A fifth of the operations, three rounds, and built without fat LTO: 40 seconds once built
+    /// Measure a fifth of the operations, three rounds, built without fat LTO: 40 seconds once built
     #[arg(long)]
     quick: bool,
     /// Run every workload, not only those of the founding report
@@ -99,17 +99,17 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// What a command that needs a result of its own asks for.
+    /// Options of a command that measures a result of its own.
     pub(crate) fn for_ledger(extent: Extent, peers: bool) -> Self {
         Self { extent, peers, ledger: true, seed: SEED, ..Self::default() }
     }
 
-    /// As [`for_ledger`](Self::for_ledger), and what the report's claims are judged by.
+    /// As [`for_ledger`](Self::for_ledger), and the rows by which the report's claims are judged.
     pub(crate) fn for_verdicts(extent: Extent) -> Self {
         Self { verdicts: true, ..Self::for_ledger(extent, false) }
     }
 
-    /// The default variant, as a program's own allocator, and everybody else.
+    /// The default variant, as a program's own allocator, beside all other allocators.
     pub(crate) fn beside_peers(extent: Extent, default: &str) -> Self {
         let variants = vec![default.to_owned()];
         Self { extent, peers: true, variants, seed: SEED, ..Self::default() }
@@ -123,7 +123,7 @@ impl Options {
         self.extent.rounds.unwrap_or(if self.extent.quick { 3 } else { 13 })
     }
 
-    /// Operations of a run; a quarter where no cache holds the blocks, since each takes that much longer.
+    /// Operations of a run. A quarter where no cache holds the blocks, since each operation takes that much longer.
     fn cycles(&self, workload: Workload, ws: usize) -> u64 {
         let share = workload.scaled(if self.extent.quick { 2_000_000 } else { 10_000_000 });
         self.cycles.unwrap_or(if ws >= plan::LARGE_WS { share / 4 } else { share })
@@ -154,10 +154,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Builds the programs and runs the plan.
 pub(crate) fn measured(tree: &Tree, options: &Options) -> Result<(Matrix, Programs)> {
-    // What is wrong in the options is said before anything is built.
+    // Wrong options are reported before anything is built.
     plan::plan(tree, options, &[])?;
     options.json.check()?;
-    // Taken now: what is edited while this builds and runs is not what it measures.
+    // Taken now: edits while this builds and runs are no part of the measured commit.
     let passport = Passport::here(options.profile());
     let mut programs = Programs::build(options.profile())?;
     if options.peers {
@@ -174,10 +174,10 @@ fn print(matrix: &Matrix, tree: &Tree) {
     peers::print(matrix);
 }
 
-/// The matrix, as it is published.
+/// The matrix, as `cargo ci publish` writes it.
 pub(crate) use table::text;
 
-/// Where the default variant stands beside other allocators, as it is published.
+/// The default variant beside other allocators, as `cargo ci publish` writes it.
 pub(crate) fn standing(matrix: &Matrix) -> String {
     format!("{}\n\n{}", matrix.passport.line(), peers::standing(matrix))
 }
@@ -185,7 +185,7 @@ pub(crate) fn standing(matrix: &Matrix) -> String {
 /// Writes docs/report-verdicts.md.
 pub(crate) use verdicts::write as judge;
 
-/// Reads what `--json` wrote.
+/// Reads a file that `--json` wrote.
 pub(crate) fn load(file: &Path) -> Result<Matrix> {
     json::read(file, "cargo ci bench --json")
 }
@@ -195,7 +195,7 @@ pub(crate) fn records() -> PathBuf {
     crate::workspace::root().join("docs/results")
 }
 
-/// Keeps what a history needs of a result: the founding report's workloads.
+/// Keeps the part of a result that the page's history needs: the founding report's workloads.
 fn record(mut matrix: Matrix) -> Result<()> {
     let kept = Workload::REPORT.map(Workload::name);
     matrix.cells.retain(|cell| kept.contains(&cell.workload.as_str()));

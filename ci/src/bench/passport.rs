@@ -1,9 +1,9 @@
-//! Where a result comes from.
+//! The origin of a result.
 
 use crate::workspace::{Profile, output_of};
 use serde::{Deserialize, Serialize};
 
-/// What counts where time is that of the wall.
+/// The counter's name where time is wall time.
 pub(crate) const WALL: &str = "wall";
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -15,17 +15,17 @@ pub(crate) struct Passport {
     pub(crate) cores: usize,
     pub(crate) kernel: String,
     pub(crate) rustc: String,
-    /// Where cycles come from: `hardware`, or `tsc` for processor time at the time-stamp counter's
-    /// rate; [`WALL`] where there are none.
+    /// Source of the cycles: `hardware`, or `tsc` for processor time at the time-stamp counter's rate; [`WALL`] where
+    /// there are none.
     pub(crate) counter: String,
-    /// How the programs were built; as they ship, in results from before that was said.
+    /// How the programs were built; as they ship, in results from before this field.
     #[serde(default)]
     pub(crate) profile: Profile,
     pub(crate) date: String,
 }
 
 impl Passport {
-    /// Of a run that starts now, here; who counts is known when it has.
+    /// The passport of a run that starts here and now; the first sample adds the counter.
     pub(crate) fn here(profile: Profile) -> Self {
         let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
         let read = |file| std::fs::read_to_string(file).unwrap_or_default();
@@ -51,7 +51,7 @@ impl Passport {
         Self { counter: counter.to_owned(), ..self }
     }
 
-    /// Everything but the date: runs with the same can go into one result.
+    /// Everything but the date: runs with equal origins can go into one result.
     pub(crate) fn identity(&self) -> [(&'static str, String); 8] {
         [
             ("commit", self.commit.clone()),
@@ -65,7 +65,7 @@ impl Passport {
         ]
     }
 
-    /// One line for people; of processor cycles only where they were counted.
+    /// One line for people; it names processor cycles only if they were counted.
     pub(crate) fn line(&self) -> String {
         let Self { commit, dirty, cpu, cores, kernel, rustc, counter, profile, date } = self;
         let short = commit.get(..12).unwrap_or(commit);

@@ -1,7 +1,7 @@
-//! `--peers`: the same workloads under other allocators, in the same rounds.
+//! `--peers`: runs the workloads under other allocators, in the same rounds.
 //!
-//! Each is the program in `rivals/` with one feature: it differs from the others in nothing but its
-//! `#[global_allocator]`, `hakmem` (the default variant) included.
+//! Each peer is the program in `rivals/` with one feature. The programs, that of `hakmem` (the default variant)
+//! included, differ only in their `#[global_allocator]`.
 
 use super::cells::install;
 use super::result::{Matrix, Measured, Row};
@@ -13,7 +13,7 @@ use itertools::Itertools;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Every peer there could be.
+/// All peers.
 pub(super) const PEERS: [&str; 10] = [
     OURS,
     THIN,
@@ -33,20 +33,20 @@ const HEAD: &str =
 const STANDING: &str = "workload|slots|cycles/op|the fastest other|median|best|thin LTO|RSS MiB|\
     the leanest other but the system|RSS|RSS, the system's malloc";
 
-/// The null allocator: what the workload costs by itself, with memory that takes nothing to get. A floor, no
-/// peer, so nothing is held against it.
+/// The null allocator: the workload's own cost, with memory that takes no time to get. It is a floor and no peer, so
+/// nothing is held against it.
 pub(crate) const NULL: &str = "null";
 
-/// Us, in the table of the peers.
+/// hakmem, in the table of the peers.
 pub(crate) const OURS: &str = "hakmem";
 
-/// Us, in a program linked with thin LTO, not fat as the others.
+/// hakmem, in a program linked with thin LTO; the others have fat LTO.
 pub(crate) const THIN: &str = "hakmem-thin";
 
-/// The system's malloc, whose memory is looked at apart.
+/// The system's malloc, whose memory has a column of its own.
 const SYSTEM: &str = "system";
 
-/// Builds what builds. A peer that does not is named in one line, and the others run.
+/// Builds all peers. A peer that does not build is named in one line, and the others run.
 pub(super) fn build() -> BTreeMap<String, PathBuf> {
     let mut programs = BTreeMap::new();
     for name in PEERS {
@@ -58,7 +58,7 @@ pub(super) fn build() -> BTreeMap<String, PathBuf> {
     programs
 }
 
-/// Builds the program of a peer: linked as ours is.
+/// Builds the program of a peer, linked as that of hakmem is.
 pub(crate) fn program(name: &str, profile: Profile) -> Result<PathBuf> {
     eprintln!("building the program of a peer ({name})");
     let is_fat = name != THIN && profile == Profile::Release;
@@ -76,12 +76,12 @@ pub(crate) fn program(name: &str, profile: Profile) -> Result<PathBuf> {
     install(&target.join(profile).join("hakmem-rivals"), &format!("peer-{name}"))
 }
 
-/// Whether a cell is one to be held against: neither ours, nor the floor.
+/// True for a cell that hakmem is held against: neither its own, nor the floor.
 pub(crate) fn is_other(cell: &Measured) -> bool {
     ![OURS, THIN, NULL].contains(&cell.id.as_str())
 }
 
-/// Everybody's cells in each row of the matrix, the fastest first.
+/// Every allocator's cells in each row of the matrix, the fastest first.
 fn rows(matrix: &Matrix) -> impl Iterator<Item = (Row<'_>, Vec<&Measured>)> {
     let rows = matrix.rows().into_iter().map(|row| {
         let cells = matrix.cells.iter().filter(|cell| cell.peer && cell.is_in(row));
@@ -98,8 +98,8 @@ fn rss(cell: &Measured) -> f64 {
     cell.median.peak_rss_kib as f64
 }
 
-/// A table per row of the matrix: everybody against the best of the others. And one of all rows: where the
-/// default variant stands.
+/// Prints a table per row of the matrix, every allocator against the best of the others; and one of all rows, with the
+/// default variant's ratios.
 pub(super) fn print(matrix: &Matrix) {
     for ((workload, ws), cells) in rows(matrix) {
         let least = |figure: fn(&Measured) -> f64| {
@@ -131,8 +131,8 @@ pub(super) fn print(matrix: &Matrix) {
     }
 }
 
-/// On each row, where the default variant stands against the fastest and the leanest of the others, and the
-/// geometric means; nothing where we, or all others, are missing.
+/// The default variant's ratios on each row, to the fastest and the leanest of the others, and their geometric means;
+/// nothing if hakmem, or every other, is missing.
 pub(super) fn standing(matrix: &Matrix) -> String {
     let mut table = markdown(STANDING.split('|'));
     let mut all: Vec<[f64; 5]> = Vec::new();
@@ -184,7 +184,7 @@ pub(super) fn standing(matrix: &Matrix) -> String {
     format!("`{OURS}` over the best of the others, row by row; below 1 is better\n\n{table}")
 }
 
-/// A program that did not build has no ratio.
+/// A ratio as text, or a dash: a program that did not build has none.
 fn ratio(ratio: f64) -> String {
     or_dash((!ratio.is_nan()).then(|| format!("{ratio:.2}")))
 }

@@ -1,4 +1,4 @@
-//! Which cells a run measures.
+//! The plan: the cells that a run measures.
 
 use super::Options;
 use super::cells::Cell;
@@ -11,9 +11,9 @@ use itertools::Itertools;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-/// The small working set that the report names as the suite to guard against regressions.
+/// The small working set that the report names as a guard against regressions.
 const SMALL_WS: usize = 256;
-/// One that no cache holds: half of it is about 70 MB of blocks.
+/// A working set that no cache holds: half of it is about 70 MB of blocks.
 pub(super) const LARGE_WS: usize = 1 << 18;
 
 /// One of several parts of a run, each for a machine of its own.
@@ -25,7 +25,7 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// What is in this part, of everything: every `of`th.
+    /// True for every `of`th index: the cells of this part.
     fn takes(self, index: usize) -> bool {
         index % self.of == self.index
     }
@@ -58,7 +58,7 @@ pub(super) fn plan(tree: &Tree, options: &Options, built: &[&str]) -> Result<Vec
     for workload in workloads(options) {
         for ws in widths(workload, options) {
             let args = Args { cycles: options.cycles(workload, ws), ws, seed: options.seed };
-            // By the place among all peers, also those that did not build: a shard is the same everywhere.
+            // Shards count all peers, also those that did not build, so a shard has the same cells on every machine.
             for (index, &(id, peer)) in places.iter().enumerate() {
                 let cell = Cell { id: id.to_owned(), peer, workload, args };
                 let is_built = !peer || built.contains(&id);
@@ -106,7 +106,7 @@ pub(crate) fn chosen_variants(tree: &Tree, asked: &[String]) -> Result<Vec<Strin
     Ok(in_order(tree, ids))
 }
 
-/// Fails where an id of `--variants` is none.
+/// Fails at an id of `--variants` that is no variant.
 pub(crate) fn check_ids<'a>(tree: &Tree, asked: &'a [String]) -> Result<&'a [String]> {
     let unknown = asked.iter().find(|id| !tree.variants.contains_key(*id));
     let known = || tree.variants.keys().join(", ");
@@ -116,7 +116,7 @@ pub(crate) fn check_ids<'a>(tree: &Tree, asked: &'a [String]) -> Result<&'a [Str
     }
 }
 
-/// The control, which is always there, and then these, once each.
+/// The control first, and then these, once each.
 fn in_order(tree: &Tree, mut ids: Vec<String>) -> Vec<String> {
     ids.push(CONTROL.to_owned());
     ids.sort_by_key(|id| (id != CONTROL, depth_first(tree, id)));
@@ -133,7 +133,7 @@ pub(crate) fn depth_first(tree: &Tree, id: &str) -> Vec<(bool, String)> {
     path
 }
 
-/// The jobs of the matrix and of what the ledger holds it against, each for a machine of its own: a
+/// The jobs of the matrix and of the variants that the ledger compares it with, each for a machine of its own: a
 /// variant with one lookup, and its shard of `cargo ci bench --ledger`.
 pub(crate) fn jobs(tree: &Tree) -> Vec<BTreeMap<&'static str, String>> {
     let ids = in_order(tree, crate::ledger::ids(tree));

@@ -1,4 +1,4 @@
-//! What a run measured: the cells, and what machines read of them (`--json`).
+//! The result of a run: the cells, and the form that machines read (`--json`).
 
 use super::cells::{Cell, Events, Sample};
 use super::passport::Passport;
@@ -9,27 +9,27 @@ use itertools::Itertools;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Everything that was measured.
+/// All measurements of a run.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Matrix {
     pub(crate) passport: Passport,
-    /// Of a merged result: where its parts come from. Empty for a single run.
+    /// The origins of a merged result's parts. Empty for a single run.
     #[serde(default)]
     pub(crate) parts: Vec<Passport>,
     pub(crate) rounds: u32,
-    /// By how much the control cell moved within the run, by workload and slots.
+    /// The control cell's movement within the run, by workload and slots.
     pub(crate) control: BTreeMap<String, Control>,
-    /// Whether it moved by more than its interval anywhere.
+    /// True if the control moved by more than its interval anywhere.
     pub(crate) noisy: bool,
     pub(crate) cells: Vec<Measured>,
-    /// Runs that gave no result, and why.
+    /// Runs without a result, and why.
     pub(crate) failed: Vec<String>,
 }
 
-/// The control cell, run twice per round: what the machine did to one and the same thing.
+/// The control cell, run twice per round: the machine's own effect on identical runs.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Control {
-    /// From the one to the other: median of the rounds' ratios, in percent.
+    /// Change from the first run to the second: median of the rounds' ratios, in percent.
     pub(crate) moved_percent: f64,
     /// Half the 95 % interval of that median, in percent.
     pub(crate) interval_percent: f64,
@@ -43,10 +43,10 @@ pub(crate) struct Measured {
     /// The variant, without its lookup; or a peer's name.
     pub(crate) variant: String,
     pub(crate) hash_lookup: bool,
-    /// How it finds what a freed block belongs to; empty in results from before there was a third way.
+    /// How the variant finds what a freed block belongs to; empty in results from before there was a third way.
     #[serde(default)]
     pub(crate) lookup: String,
-    /// Whether this is another allocator, or ours as a peer is run: as a program's own.
+    /// True for another allocator, and for hakmem as a program's own allocator, as the peers run.
     pub(crate) peer: bool,
     pub(crate) workload: String,
     pub(crate) args: MeasuredArgs,
@@ -64,7 +64,7 @@ pub(crate) struct Measured {
     pub(crate) events: Events,
     /// The rounds, in the order in which they were run.
     pub(crate) samples: Vec<Sample>,
-    /// Of a merged result: which of the parts this is from.
+    /// The part of a merged result that this cell is from.
     #[serde(default)]
     pub(crate) part: usize,
 }
@@ -75,8 +75,8 @@ pub(crate) struct AgainstParent {
     pub(crate) percent: f64,
     /// The 95 % interval; null for fewer than six rounds.
     pub(crate) interval: Option<[f64; 2]>,
-    /// Whether it is the median of the rounds' ratios. Otherwise the two ran on different machines, or
-    /// at different times, and each was held against its own control cell.
+    /// True if this is the median of the rounds' ratios. Otherwise the two ran on different machines, or at different
+    /// times, and each was held against its own control cell.
     pub(crate) paired: bool,
 }
 
@@ -94,16 +94,16 @@ pub(crate) struct Figures {
     pub(crate) user_s: f64,
     pub(crate) sys_s: f64,
     pub(crate) peak_rss_kib: u64,
-    /// By the hardware's counters; null where the machine has none.
+    /// From the hardware's counters; null where the machine has none.
     pub(crate) kernel_cycles_per_op: Option<f64>,
-    /// Last-level cache misses per operation, likewise.
+    /// Last-level cache misses per operation, from the hardware's counters; null where the machine has none.
     pub(crate) misses_per_op: Option<f64>,
 }
 
 /// A workload with its slots.
 pub(crate) type Row<'a> = (&'a str, usize);
 
-/// The variant that is run twice per round, to see whether the machine holds still.
+/// The variant that runs twice per round, which shows how noisy the machine is.
 pub(crate) const CONTROL: &str = "legacy";
 
 impl Matrix {
@@ -134,13 +134,13 @@ impl Matrix {
         &self.parts.get(cell.part).unwrap_or(&self.passport).cpu
     }
 
-    /// The control cell that ran where and when this one did.
+    /// The control cell that ran on this one's machine, at this one's time.
     pub(crate) fn control_for(&self, cell: &Measured) -> Option<&Measured> {
         let mut controls = self.cells.iter().filter(|c| c.id == CONTROL && !c.peer);
         controls.find(|c| c.part == cell.part && c.is_in(cell.row()))
     }
 
-    /// One cell against another of its row.
+    /// The change from one cell of a row to another.
     pub(crate) fn against(&self, own: &Measured, other: &Measured) -> Option<AgainstParent> {
         if own.part == other.part {
             return AgainstParent::paired(&own.samples, &other.samples);
@@ -154,7 +154,7 @@ impl Matrix {
 }
 
 impl AgainstParent {
-    /// From the rounds' ratios; `None` without any.
+    /// The change by the rounds' ratios; `None` without any.
     fn paired(own: &[Sample], other: &[Sample]) -> Option<Self> {
         let pairs = own.iter().zip(other);
         let ratios: Vec<f64> = pairs.map(|(a, b)| a.cycles_per_op() / b.cycles_per_op()).collect();
@@ -168,7 +168,7 @@ fn percent(ratio: f64) -> f64 {
 }
 
 impl Measured {
-    /// How it finds what a freed block belongs to, in a word.
+    /// How the variant finds what a freed block belongs to, in a word.
     pub(crate) fn lookup(&self) -> &str {
         match (self.lookup.as_str(), self.hash_lookup) {
             ("", true) => "hash",
@@ -224,7 +224,7 @@ impl Measured {
 }
 
 impl Control {
-    /// What the two runs of the control cell say; `None` if there are too few rounds to say it.
+    /// The movement between the two runs of the control cell; `None` with too few rounds.
     pub(crate) fn of(own: &[Sample], repeat: &[Sample]) -> Option<Self> {
         let moved = AgainstParent::paired(repeat, own)?;
         let [low, high] = moved.interval?;

@@ -29,7 +29,7 @@ pub(super) fn measure(
     }
     let runs = runs(plan, rounds);
     let bar = progress(runs.len());
-    // Why a place gave no result; it is not tried again.
+    // Why a cell gave no result; it is not tried again.
     let mut failed: BTreeMap<usize, String> = BTreeMap::new();
     for run in runs {
         let cell = &plan[run.place];
@@ -52,7 +52,7 @@ pub(super) fn measure(
     Ok(matrix)
 }
 
-/// All runs in their order: the rounds, and then those that count events.
+/// All runs in their order: the rounds, and then the runs that count events.
 fn runs(plan: &[Cell], rounds: u32) -> Vec<Run> {
     let mut runs = Vec::new();
     for round in 0..rounds {
@@ -102,7 +102,7 @@ fn summed_up(
     Ok(matrix)
 }
 
-/// A bar that says how much is left, and of what.
+/// A bar with the work that is left, and the current cell.
 pub(crate) fn progress(len: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len}, {eta} left: {msg}");
     ProgressBar::new(len as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

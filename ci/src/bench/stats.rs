@@ -1,10 +1,10 @@
-//! Medians, how far to trust them, and means of ratios.
+//! Medians, their intervals, and means of ratios.
 //!
-//! The interval of a median is a percentile bootstrap: as many values as there are, drawn with
-//! replacement from the values, have a median; of 2000 such medians the middle 95 % are the interval.
-//! The draws are the same in every run, so a result is a function of its samples.
+//! The interval of a median is a percentile bootstrap. A draw takes as many values as there are, with replacement, and
+//! has a median; the middle 95 % of 2000 such medians are the interval. The draws repeat in every run, so a result is a
+//! function of its samples.
 
-/// Values that an interval takes.
+/// Fewest values that have an interval.
 const FEWEST: usize = 6;
 
 /// Sets of values drawn for one interval.
@@ -17,8 +17,8 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     Some((values[low] + values[high]) / 2.0)
 }
 
-/// The 95 % interval of the median of these values; `None` for fewer than six: their range
-/// itself holds the median with less than 95 %.
+/// The 95 % interval of the median of these values; `None` for fewer than six, whose whole range holds the median with
+/// less than 95 %.
 pub(crate) fn median_interval(values: &[f64]) -> Option<[f64; 2]> {
     if values.len() < FEWEST {
         return None;
@@ -37,7 +37,7 @@ pub(crate) fn median_interval(values: &[f64]) -> Option<[f64; 2]> {
     Some([0.025, 0.975].map(|share| medians[((DRAWS - 1) as f64 * share).round() as usize]))
 }
 
-/// The mean of ratios: twice as much and half as much are together as much.
+/// The geometric mean of ratios, in which twice and half cancel out.
 pub(crate) fn geometric_mean(ratios: &[f64]) -> f64 {
     let sum: f64 = ratios.iter().map(|ratio| ratio.ln()).sum();
     (sum / ratios.len() as f64).exp()

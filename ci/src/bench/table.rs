@@ -1,4 +1,4 @@
-//! The matrix as a table per workload, and what all our tables are made of.
+//! The matrix as a table per workload, and the parts of which all our tables are made.
 
 use super::result::{Control, Matrix, Measured, Row};
 use crate::tree::{Report, Tree};
@@ -10,10 +10,10 @@ use std::ops::Range;
 const HEAD: &str = "variant|lookup|M ops/s|cycles/op|95 %|best|vs parent|user %|kernel %|RSS MiB|\
     SuperSlabs|acquired 0.5/1/2/3|stage 1|fallbacks|atomics/op|the report said";
 
-/// The row that the founding report speaks of.
+/// The row of the founding report's figures.
 const REPORT: Row<'static> = (Workload::RandomMixed.name(), 8192);
 
-/// The passport, and a table per workload.
+/// The passport, and then a table per workload.
 pub(crate) fn text(matrix: &Matrix, tree: &Tree) -> String {
     let mut text = matrix.passport.line();
     if matrix.noisy {
@@ -36,7 +36,7 @@ pub(crate) fn text(matrix: &Matrix, tree: &Tree) -> String {
     text
 }
 
-/// Where the control moved by more than its interval, and how far.
+/// The rows in which the control moved by more than its interval, and how far.
 pub(crate) fn movement(matrix: &Matrix) -> String {
     let noisy = matrix.control.iter().filter(|(_, control)| control.is_noisy());
     let mut moved = noisy.map(|(row, Control { moved_percent, interval_percent })| {
@@ -46,7 +46,7 @@ pub(crate) fn movement(matrix: &Matrix) -> String {
 }
 
 fn row(cell: &Measured, tree: &Tree) -> [String; 16] {
-    // The system's malloc tells us no events.
+    // The system's malloc counts no events.
     let ours = |text: String| or_dash((cell.id != "legacy").then_some(text));
     let (events, acquire) = (&cell.events, &cell.events.acquire);
     let acquired = [acquire.empty_scan, acquire.freelist, acquire.unused, acquire.grow];
@@ -70,7 +70,7 @@ fn row(cell: &Measured, tree: &Tree) -> [String; 16] {
     ]
 }
 
-/// What the founding report says of a variant; it knows one workload.
+/// The founding report's figures for a variant; they are of one workload.
 fn said_of(cell: &Measured, tree: &Tree) -> Option<String> {
     let variant = tree.variants.get(&cell.id)?;
     let Report { m_ops_per_s, kernel_percent, stage1_percent } = variant.report;

@@ -1,6 +1,6 @@
-//! `docs/report-verdicts.md`: the founding report's claims, judged by a run.
+//! `docs/report-verdicts.md`: judges the founding report's claims by a run.
 //!
-//! `verdicts/template.md` is the document, with the rule of each verdict in it. It is told the figures here.
+//! `verdicts/template.md` is the document, with the rule of each verdict in it. This module gives it the figures.
 
 use super::Options;
 use super::cells::{Cell, Programs};
@@ -85,8 +85,8 @@ fn text(matrix: &Matrix, sweep: &[Value], tree: &Tree) -> Result<String> {
     Ok(env.render_named_str("template.md", include_str!("verdicts/template.md"), context)?)
 }
 
-/// What the template asks of a cell: of `random_mixed` and with the workload's own slots, unless it names
-/// others.
+/// The figures of a cell, for the template: of `random_mixed`, unless it names another workload, and with the
+/// workload's own slots, unless it names others.
 fn figures(
     matrix: &Matrix,
     id: &str,
@@ -115,8 +115,8 @@ fn figures(
     })
 }
 
-/// Change of speed of a cell against another in percent, by each one's best round, which other programs on
-/// the machine disturbed least.
+/// Change of speed of a cell against another in percent, by each one's best round, which other programs on the machine
+/// disturbed least.
 fn faster(own: &Value, other: &Value) -> Result<f64, Error> {
     let best = |cell: &Value| f64::try_from(cell.get_attr("best")?);
     Ok(100.0 * (best(other)? / best(own)? - 1.0))

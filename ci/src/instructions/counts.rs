@@ -1,4 +1,4 @@
-//! Running what is counted under callgrind, and reading what it wrote.
+//! Runs the measures under callgrind, and reads its output.
 
 use super::path::{self, Mix};
 use crate::bench::result::CONTROL;
@@ -24,12 +24,12 @@ pub(crate) struct Count {
     pub(crate) misses: Option<[f64; 2]>,
 }
 
-/// Of one variant.
+/// The counts of one variant.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct OfVariant {
     /// By measure.
     counts: BTreeMap<String, Count>,
-    /// What every hit executes: of alloc, and of free.
+    /// The instructions that every hit executes: of alloc, and of free.
     pub(super) hit: [Mix; 2],
 }
 
@@ -46,8 +46,8 @@ struct Run {
     pages: Option<u64>,
 }
 
-/// A middling machine's caches, the same wherever this runs. They are simulated for what is published: a gate looks
-/// at instructions alone.
+/// A middling machine's caches, equal on every machine. They are simulated for published figures; a gate looks at
+/// instructions alone.
 const fn caches(profile: Profile) -> &'static [&'static str] {
     match profile {
         Profile::Release => {
@@ -62,8 +62,8 @@ impl Counts {
         self.0.get(variant)?.counts.get(measure).copied()
     }
 
-    /// Counts, or reads what was counted before of the same program: its instructions are always the same. Pages are
-    /// the kernel's too, and counted each time.
+    /// Counts, or reads an earlier count of this very program, whose instructions never change. Pages depend on the
+    /// kernel too, and are counted each time.
     pub(crate) fn take(tree: &Tree, profile: Profile) -> Result<Self> {
         tools::need(&[tools::VALGRIND])?;
         let program = cell(profile)?;
@@ -90,7 +90,7 @@ impl Counts {
         Ok(self)
     }
 
-    /// A variant at a time on each core.
+    /// Counts one variant at a time on each core.
     fn count(tree: &Tree, program: &Path, profile: Profile, folder: &Path) -> Result<Self> {
         let bar = workspace::progress(tree.variants.len(), "counting instructions");
         let one = |id: &String| {
@@ -126,7 +126,7 @@ fn of_variant(program: &Path, profile: Profile, id: &str, folder: &Path) -> Resu
         runs.extend(lines(command.arg(program).args([id, what, "--still"]))?);
     }
     for measure in MEASURES {
-        // Memory is looked at without valgrind, which has some of its own.
+        // Pages are counted without valgrind, which has some of its own.
         if let How::Pages = measure.how {
             continue;
         }
@@ -147,7 +147,7 @@ fn of_variant(program: &Path, profile: Profile, id: &str, folder: &Path) -> Resu
     Ok(of_variant)
 }
 
-/// A measure's figure; `None` where nothing ran in its region, as of a lookup where nothing is looked up.
+/// A measure's figure; `None` if nothing ran in its region: a lookup's, under a variant that does not look.
 fn figure(measure: &Measure, counts: &[Count]) -> Result<Option<Count>> {
     let (count, ops) = match (measure.how, counts) {
         (How::Region { ops }, [all]) => (*all, ops),
@@ -166,7 +166,7 @@ fn lines(command: &mut Command) -> Result<Vec<Run>> {
     runs.map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
 }
 
-/// What callgrind says of a run in all.
+/// Callgrind's totals of a run.
 fn totals(profile: &str) -> Result<Count> {
     let numbers = |key: &str| {
         let line = profile.lines().find_map(|line| line.strip_prefix(key));
@@ -174,7 +174,7 @@ fn totals(profile: &str) -> Result<Count> {
     };
     let names = numbers("events:").context("no events")?;
     let totals = numbers("totals:").context("no totals")?;
-    // Trailing zeros are left out.
+    // Callgrind leaves trailing zeros out.
     let of = |name: &str| -> Option<f64> {
         let place = names.iter().position(|known| *known == name)?;
         totals.get(place).map_or(Some(0.0), |number| number.parse().ok())
@@ -199,18 +199,18 @@ impl Count {
     }
 }
 
-/// The program that is counted.
+/// Builds the program whose instructions are counted.
 pub(crate) fn cell(profile: Profile) -> Result<PathBuf> {
     Ok(profile.build("hakmem-cell", &[])?.join("hakmem-cell"))
 }
 
-/// Names what the figures depend on: the program, the measures, and who counts.
+/// A name for all that the figures depend on: the program, the measures, and the counting program.
 fn key(program: &Path, profile: Profile) -> Result<String> {
     let mut hasher = DefaultHasher::new();
     let bytes = fs::read(program).with_context(|| program.display().to_string())?;
-    // This program is who counts.
+    // This program does the counting.
     fs::read(std::env::current_exe()?)?.hash(&mut hasher);
-    // What is loaded: not the debug information, which knows where the source's lines are.
+    // The loaded sections only: the debug information depends on the source's line numbers.
     for segment in object::File::parse(&*bytes)?.segments() {
         segment.data()?.hash(&mut hasher);
     }

@@ -15,10 +15,10 @@ const BLESSED_WITH: &str = "The limits and this table are those of";
 const HEAD: &[&str] =
     &["variant", "", "instructions", "loads", "stores", "branches", "calls", "atomic"];
 
-/// Instructions of the loop around a hit, at least and at most: what the measured pair has more than the table's.
+/// Fewest and most instructions of the loop around a hit: the measured pair's surplus over the table's.
 const LOOP: [f64; 2] = [4.0, 9.0];
 
-/// The page, as it is to be.
+/// The text that the page should have.
 pub(super) fn text(tree: &Tree, counts: &Counts) -> Result<String> {
     let mut table = markdown(HEAD);
     align_right(&mut table, 2..HEAD.len());
@@ -33,7 +33,7 @@ pub(super) fn text(tree: &Tree, counts: &Counts) -> Result<String> {
             table.add_row(names.into_iter().chain(mix.cells()));
         }
     }
-    // The straight path of a shared library's function is its hit: what is rare was moved out of its way.
+    // A shared library's function has its hit on its straight path: the compiler moved the rare code out of its way.
     let default = &tree.default_variant().id;
     let library = preload::library(default)?;
     for (function, _) in preload::HITS {
@@ -44,12 +44,13 @@ pub(super) fn text(tree: &Tree, counts: &Counts) -> Result<String> {
     Ok(format!(
         "# The hot paths, instruction by kind\n\n\
          Written by `cargo ci bless`, checked by `cargo ci test`; do not edit.\n\
-         The table has what every hit executes: 64 bytes, the layout known at compile time, from and to the thread's list.\n\
-         Alloc and free are functions that are called; their returns are counted, and so is what they call or jump to.\n\
-         Inlined, a program saves the call. The program is not linked with fat LTO; README has the figures of one that is.\n\
-         Of `libhakmem.so` it has the straight path of the linked function.\n\
+         The table has the instructions that every hit executes: 64 bytes, the layout known at compile time, from and to the thread's list.\n\
+         Alloc and free are functions that the program calls; the table counts their returns, and what they call or jump to.\n\
+         A program that inlines them saves the call.\n\
+         The program is not linked with fat LTO; [benchmarks.md](benchmarks.md) has the figures of one that is.\n\
+         Of `libhakmem.so` the table has the straight path of the linked function.\n\
          An instruction that loads and stores is counted as both.\n\
-         A variant that is not in the table is like its parent.\n\n\
+         A variant that is not in the table has its parent's rows.\n\n\
          {BLESSED_WITH} {}.\n\n{table}\n",
         toolchain()
     ))
@@ -71,7 +72,7 @@ pub(super) fn contradictions(tree: &Tree, counts: &Counts) -> Vec<String> {
     limited(tree).filter_map(line).collect()
 }
 
-/// What the figures depend on besides the source.
+/// The tools that the figures depend on besides the source.
 fn toolchain() -> String {
     let first = |program: &str| {
         let text = workspace::output_of(program, &["--version"]).unwrap_or_default();
@@ -93,10 +94,10 @@ pub(super) fn write(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// A line for each line of the table that is not as written down.
+/// A line for each line of the table that differs from the page.
 pub(super) fn differences(now: &str) -> Result<Vec<String>> {
     let then = read(&file())?;
-    // Another compiler or C library is no difference by itself, but may explain one.
+    // Another compiler or C library is no difference by itself, though it may explain one.
     let table = |text: &str| -> Vec<String> {
         text.lines().filter(|line| !line.starts_with(BLESSED_WITH)).map(str::to_owned).collect()
     };
@@ -110,7 +111,7 @@ pub(super) fn differences(now: &str) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// A line where another compiler or C library than those blessed with may be why figures differ.
+/// A line if the compiler or C library differs from those of the last blessing, which may explain differences.
 pub(super) fn other_toolchain() -> Option<String> {
     let line = format!("{BLESSED_WITH} {}.", toolchain());
     let then = read(&file()).ok()?;

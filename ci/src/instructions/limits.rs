@@ -1,4 +1,4 @@
-//! `variants/generated/limits.toml`: what each figure of a variant may be at most.
+//! `variants/generated/limits.toml`: the most that each figure of a variant may be.
 //!
 //! A variant has a limit of its own where its figure is not its parent's; elsewhere its parent's holds.
 
@@ -21,12 +21,12 @@ const HEAD: &str = "\
 #[derive(Debug, Default)]
 pub(super) struct Limits(BTreeMap<String, BTreeMap<String, f64>>);
 
-/// What a figure may be above its limit, since limits are written with two places: a tenth of a percent
-/// and a hundredth. One instruction more on a hit is ten times that.
+/// Allowance above a limit: a tenth of a percent and a hundredth, since limits are written with two places. One more
+/// instruction on a hit is ten times that.
 ///
-/// Where the system's malloc serves some blocks, its instructions are counted too, and they depend on what
-/// the program did before `main`, the length of its arguments included: a percent there. The kernel has its way with
-/// pages too: a percent, and some.
+/// Allowance where the system's malloc serves some blocks: a percent. Its instructions are counted too, and depend on
+/// all that the program did before `main`, the length of its arguments included. Pages depend on the kernel too: a
+/// percent, and some pages.
 fn tolerance(variant: &Variant, measure: &str, limit: f64) -> f64 {
     match measure {
         _ if measure.starts_with("pages") => 8.0 + limit * 0.01,
@@ -50,7 +50,7 @@ impl Limits {
         Ok(Self(toml::from_str(&text).with_context(|| file.display().to_string())?))
     }
 
-    /// What was counted becomes what is allowed.
+    /// Makes limits of the counts.
     pub(super) fn bless(tree: &Tree, counts: &Counts) -> Result<Self> {
         let mut limits = Self::default();
         let mut order: Vec<&Variant> = limited(tree).collect();
@@ -62,7 +62,7 @@ impl Limits {
                     .with_context(|| format!("{}: `{measure}` was not measured", variant.id))?;
                 let took = (count.figure * 100.0).round() / 100.0;
                 let inherited = limits.of(tree, &variant.id, measure);
-                // Half of what is tolerated is left for the next run.
+                // Half of the allowance is left for the next run.
                 let differs = |of: f64| (took - of).abs() > tolerance(variant, measure, of) / 2.0;
                 if inherited.is_none_or(differs) {
                     limits
@@ -97,7 +97,7 @@ impl Limits {
         own(variant).or_else(|| tree.ancestors(variant).find_map(|ancestor| own(&ancestor.id)))
     }
 
-    /// A line for each figure that is above its limit, or has none.
+    /// A line for each figure that is above its limit, or has no limit.
     pub(super) fn violations(&self, tree: &Tree, counts: &Counts) -> Vec<String> {
         let mut lines = Vec::new();
         for variant in limited(tree) {
@@ -149,7 +149,7 @@ mod tests {
         Tree::resolve(&files.map(|(id, text)| (id.to_owned(), text.to_owned()))).expect("a tree")
     }
 
-    /// What is said of `hit`; the other measures are missing in these trees.
+    /// The messages about `hit`; the other measures are missing in these trees.
     fn said(limits: &Limits, variants: &[(&str, f64)]) -> Vec<String> {
         let lines = limits.violations(&tree(), &counts(variants));
         lines.into_iter().filter(|line| line.contains("`hit`")).collect()

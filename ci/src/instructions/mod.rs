@@ -1,4 +1,4 @@
-//! Instructions per operation of every variant, and pages: exact, or nearly so, and so they can be limits.
+//! Instructions per operation and pages of every variant: they repeat exactly, or nearly so, and so can have limits.
 
 mod counts;
 mod golden;
@@ -16,7 +16,7 @@ use hakmem_workloads::measures::{How, MEASURES};
 use limits::Limits;
 use std::process::Stdio;
 
-/// The step of `cargo ci test`: no figure above its limit, and the hot paths are as written down.
+/// The step of `cargo ci test`: checks each figure against its limit, and the hot paths against their page.
 pub(crate) fn check() -> Result<()> {
     let tree = workspace::variants()?;
     let counts = Counts::take(&tree, Profile::Optimised)?;
@@ -29,10 +29,13 @@ pub(crate) fn check() -> Result<()> {
     for line in wrong.iter().chain(&golden::other_toolchain()) {
         eprintln!("{line}");
     }
-    bail!("{} figures are not as blessed; `cargo ci bless` accepts what was measured", wrong.len())
+    bail!(
+        "{} figures differ from the blessed ones; `cargo ci bless` accepts the new ones",
+        wrong.len()
+    )
 }
 
-/// The instructions of a variant's hits, as they are published: of programs as they ship.
+/// The instructions of a variant's hits, as they are published: those of programs as they ship.
 pub(crate) fn told(variant: &str, counts: &Counts) -> Result<String> {
     let [alloc, free] = counts.0.get(variant).context("the variant was not counted")?.hit;
     let library = preload::library(variant)?;
@@ -52,7 +55,7 @@ pub(crate) fn told(variant: &str, counts: &Counts) -> Result<String> {
     ))
 }
 
-/// With `--all`: gungraun, which starts a process for each figure, counts what forks of one process did.
+/// With `--all`: gungraun starts a process for each figure, and must count what the forks of one process did.
 pub(crate) fn check_runner() -> Result<()> {
     let tree = workspace::variants()?;
     let default = tree.default_variant();
@@ -84,7 +87,7 @@ pub(crate) fn check_runner() -> Result<()> {
     Ok(())
 }
 
-/// `cargo ci bless`: what was measured becomes what is allowed. The diff is what a reviewer sees.
+/// `cargo ci bless`: accepts the measured figures as limits. A reviewer sees the diff.
 pub(crate) fn bless() -> Result<()> {
     let tree = workspace::variants()?;
     let counts = Counts::take(&tree, Profile::Optimised)?;

@@ -1,5 +1,5 @@
-//! What a hit executes, instruction by kind. Callgrind says which instructions a hit executes; the program's file says
-//! what they are.
+//! The instructions that a hit executes, by kind. Callgrind says which instructions these are by address; the program's
+//! file has their code.
 
 use anyhow::{Result, bail, ensure};
 use iced_x86::{
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The measure that is looked at, and its functions: alloc, and free.
+/// The measure of a hit, and its functions: alloc, and free.
 pub(super) const MEASURE: &str = "call";
 const FUNCTIONS: [&str; 2] = ["call_alloc", "call_free"];
-/// Hits in it; an instruction of the hit path is executed in every one of them.
+/// Hits in the measure; it executes each instruction of the hit path so many times.
 const HITS: u64 = 1000;
 
-/// Instructions of a hit, by kind. One that loads and stores, or branches on memory, is in both.
+/// Instructions of a hit, by kind. One that loads and stores, or branches on memory, counts as both.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 pub(super) struct Mix {
     pub(super) all: u32,
@@ -30,15 +30,15 @@ pub(super) struct Mix {
 /// A function in callgrind's output.
 #[derive(Debug, Default)]
 struct Function<'a> {
-    /// The file that it is in.
+    /// The file that contains it.
     object: &'a str,
     /// Addresses of its instructions, and how often each was executed.
     executed: Vec<(u64, u64)>,
-    /// The functions that it called or jumped to, each time.
+    /// Functions that it called or jumped to, once per call.
     called: Vec<(&'a str, u64)>,
 }
 
-/// What every hit executes: of alloc, and of free.
+/// The instructions that every hit executes: of alloc, and of free.
 pub(super) fn hit(program: &Path, profile: &str) -> Result<[Mix; 2]> {
     let bytes = std::fs::read(program)?;
     let file = object::File::parse(&*bytes)?;
@@ -67,7 +67,7 @@ fn functions(profile: &str) -> BTreeMap<&str, Function<'_>> {
         } else if let Some(calls) = line.strip_prefix("calls=") {
             let times = calls.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0);
             functions.entry(inside).or_default().called.push((callee, times));
-            // The next line is what the callee took.
+            // The next line has the callee's cost.
             of_callee = true;
         } else if let Some(position) = line.strip_prefix("0x") {
             let mut words = position.split(' ');
@@ -82,8 +82,8 @@ fn functions(profile: &str) -> BTreeMap<&str, Function<'_>> {
     functions
 }
 
-/// Addresses that every hit executes: in the function of this name, and in those that it calls or ends in, theirs
-/// included. All of it is in the program's own file, or it could not be looked up there.
+/// Addresses that every hit executes: in the function of this name, and in those that it calls or ends in. All of it
+/// must be in the program's own file, since the instructions are looked up there.
 fn executed(
     functions: &BTreeMap<&str, Function<'_>>,
     program: &Path,

@@ -1,8 +1,8 @@
-//! The founding report's cycle budget, rebuilt: each of its lines by a method of its own, in cycles per
-//! operation of its workload.
+//! The founding report's cycle budget, rebuilt: a method for each of its lines, in cycles per operation of its
+//! workload.
 //!
-//! The lines are measured apart from each other, so they need not add up to the total; what is left is
-//! shown as not separated.
+//! The lines are measured apart from each other, so they need not add up to the total; the rest is shown as not
+//! separated.
 
 use super::model::{Part, Stage};
 use crate::bench::cells::{Cell, Events, Programs, Sample};
@@ -12,7 +12,7 @@ use crate::bench::stats;
 use anyhow::{Context, Result};
 use hakmem_workloads::{Args, Workload};
 
-/// The baseline without its soft cap: what it takes where nothing falls back.
+/// The baseline without its soft cap: its cost when nothing falls back.
 pub(super) const WITHOUT_CAP: &str = "superslab-cap-none";
 const BASELINE: &str = "superslab";
 /// The report's variant with every fix.
@@ -32,7 +32,7 @@ const REPEATS: usize = 9;
 /// Allocations and frees in a turn of the path `retire_reuse`.
 const SHIFT_PAIRS: f64 = 640.0;
 
-/// A line of the report: its name, and what it says of the three stages; `None` is a dash.
+/// A line of the report: its name, and its figures for the three stages; `None` is a dash.
 type Said = (&'static str, [Option<[f64; 2]>; 3]);
 
 const SAID: [Said; 6] = [
@@ -44,20 +44,20 @@ const SAID: [Said; 6] = [
     ("actual work", [Some([30.0, 40.0]); 3]),
 ];
 
-/// What the report calls the stages, the variants that are them, and its totals.
+/// The report's names of the stages, the variants that correspond to them, and its totals.
 const STAGES: [(&str, &str, f64); 3] = [
     ("now", BASELINE, 212.0),
     ("after 9-1", "superslab-hash", 152.0),
     ("after 9-1 + 9-2", BEST, 95.0),
 ];
 
-/// Where prices and events come from.
+/// The source of prices and events.
 struct Sources<'a> {
     matrix: &'a Matrix,
     programs: Programs,
 }
 
-/// Prices that are taken once, for every stage, in cycles.
+/// Prices that are measured once, for every stage, in cycles.
 struct Shared {
     fallback: f64,
     /// The life of a slab.
@@ -82,12 +82,12 @@ fn median(run: impl Fn() -> Result<Sample>) -> Result<f64> {
     stats::median(cycles).context("no run")
 }
 
-/// How often something happens, per operation of a cell.
+/// Number of events, per operation of a cell.
 fn rate(cell: &Measured, count: fn(&Events) -> u64) -> f64 {
     count(&cell.events) as f64 / cell.args.cycles as f64
 }
 
-/// Lookups that find a SuperSlab, per operation. Half of the operations free, and look up; what fell back is
+/// Lookups that find a SuperSlab, per operation. Half of the operations free, and look up; blocks that fell back are
 /// not found.
 fn hits(cell: &Measured) -> f64 {
     rate(cell, |events| events.lookups) - rate(cell, Events::all_fallbacks)
@@ -99,8 +99,8 @@ impl Sources<'_> {
         cell.with_context(|| format!("the result has no {id} on {WORKLOAD} {ws}"))
     }
 
-    /// Median cycles per operation of the workload on the null allocator: the result's own, or of runs as
-    /// long as those of the result.
+    /// Median cycles per operation of the workload on the null allocator: from the result itself, or from runs as long
+    /// as those of the result.
     fn null(&self, ws: usize) -> Result<f64> {
         let mut nulls = self.matrix.cells.iter().filter(|cell| cell.peer && cell.id == NULL);
         if let Some(cell) = nulls.find(|cell| cell.is_in((WORKLOAD.name(), ws))) {
@@ -124,7 +124,7 @@ impl Sources<'_> {
         Ok(count(&events) as f64 / SHIFTS as f64)
     }
 
-    /// What lookups take of an operation of a cell.
+    /// Cycles of the lookups in an operation of a cell.
     fn lookup(&self, cell: &Measured) -> Result<f64> {
         let price = |kind: &str| {
             let path = format!("lookup_{kind}_{}", cell.events.superslabs);
@@ -140,28 +140,28 @@ impl Sources<'_> {
         Ok(self.path(variant, "list_turnover", 8 * SHIFTS)? / 256.0)
     }
 
-    /// What a drain costs, and the refill that goes with it: a turn over 2048 blocks, which drains, against
-    /// one over as many as the list holds.
+    /// Cost of a drain and of the refill that goes with it: the difference between a turn over 2048 blocks, which
+    /// drains, and one over as many as the list holds.
     fn refill_and_drain(&self, variant: &str) -> Result<f64> {
         let drains = self.events(variant, "turnover", |events| events.drains)?;
         Ok((self.path(variant, "turnover", SHIFTS)? - 2048.0 * self.pair(variant)?) / drains)
     }
 
-    /// What a slab costs from its acquisition to the next.
+    /// Cost of a slab, from its acquisition to the next.
     fn slab(&self, variant: &str) -> Result<f64> {
         let acquired = self.events(variant, "retire_reuse", |events| events.acquire.all())?;
         let turn = self.path(variant, "retire_reuse", SHIFTS)?;
         Ok((turn - SHIFT_PAIRS * self.pair(variant)?) / acquired)
     }
 
-    /// The price of one fallback, by ablation: the soft cap lifted, and the longer walk that it then
-    /// takes to find a SuperSlab taken out again.
+    /// The price of one fallback, by ablation: the soft cap lifted, without the longer walk that finding a SuperSlab
+    /// then takes.
     fn fallback(&self) -> Result<f64> {
         let (with, without) = (self.cell(BASELINE, WS)?, self.cell(WITHOUT_CAP, WS)?);
         let saved = with.median.cycles_per_op - without.median.cycles_per_op;
         let walk = self.lookup(without)? - self.lookup(with)?;
         let fallbacks = rate(with, Events::all_fallbacks);
-        // A run too short to fall back has nothing to divide by, and nothing to pay.
+        // A run too short to fall back has no fallback to price.
         Ok(if fallbacks > 0.0 { (saved + walk) / fallbacks } else { 0.0 })
     }
 

@@ -1,4 +1,4 @@
-//! Machine code that an allocator is: of one program that has all of them, by its symbols.
+//! Bytes of an allocator's machine code: by the symbols of one program that contains all allocators.
 
 use crate::instructions::cell;
 use crate::tree::Tree;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use object::{Object, ObjectSymbol, SymbolKind};
 use std::collections::BTreeMap;
 
-/// Bytes of a variant's own functions, without what is inlined into the program.
+/// Bytes of a variant's own functions, without the code that is inlined into the program.
 pub(super) type Sizes = BTreeMap<String, f64>;
 
 pub(super) fn take(tree: &Tree, profile: Profile) -> Result<Sizes> {

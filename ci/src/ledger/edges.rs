@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// The row that the report's predictions are about.
 const REPORT: Row<'static> = (Workload::RandomMixed.name(), 8192);
 
-/// Where the figures come from.
+/// The sources of the figures.
 pub(super) struct Sources<'a> {
     pub(super) matrix: &'a Matrix,
     pub(super) counts: Option<&'a Counts>,
@@ -20,8 +20,8 @@ pub(super) struct Sources<'a> {
     pub(super) sizes: Option<&'a BTreeMap<String, f64>>,
 }
 
-/// Variants that differ from the best in one knob, which they have as the root has it, or leave at its
-/// default where the root knows none; and the knob.
+/// Variants that differ from the best in one knob, and that knob. Their knob has the root's value, or its default if
+/// the root does not know it.
 pub(super) fn left_out(tree: &Tree) -> impl Iterator<Item = (&Variant, &'static str)> {
     let best = tree.default_variant();
     let parent = |variant: &&Variant| tree.variants.get(variant.parent.as_ref()?);
@@ -87,7 +87,7 @@ impl Sources<'_> {
         let counted = |figure: fn(Count) -> Option<f64>| {
             change(count(&from.id).and_then(figure), count(&to.id).and_then(figure))
         };
-        // Of one machine, or not side by side.
+        // Both ran on one machine, or they are not compared side by side.
         let median = |figure: fn(&Figures) -> f64| {
             let is_one = self.matrix.machine_of(from) == self.matrix.machine_of(to);
             is_one.then(|| Change { from: figure(&from.median), to: figure(&to.median) })
@@ -117,7 +117,7 @@ fn change(from: Option<f64>, to: Option<f64>) -> Option<Change> {
     Some(Change { from: from?, to: to? })
 }
 
-/// What a variant's file expects of a row, and what came of it.
+/// The expectation of a variant's file for a row, and whether it was met.
 fn expected(variant: &Variant, row: &EdgeRow) -> Vec<Expectation> {
     let lines = variant.expect.iter().filter_map(|(metric, &(low, high))| {
         let measured_percent = match metric.as_str() {

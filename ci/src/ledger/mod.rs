@@ -46,7 +46,7 @@ pub(crate) fn run(options: &LedgerOptions) -> Result<()> {
     options.json.write(&ledger)
 }
 
-/// The matrix, and the variants that leave one knob of the best out.
+/// The variants of the matrix, and those that leave one knob of the best out.
 pub(crate) fn ids(tree: &Tree) -> Vec<String> {
     let mut ids: Vec<String> = matrix(tree).map(|variant| variant.id.clone()).collect();
     ids.extend(edges::left_out(tree).map(|(variant, _)| variant.id.clone()));
@@ -54,9 +54,9 @@ pub(crate) fn ids(tree: &Tree) -> Vec<String> {
     ids
 }
 
-/// What can be had: where a tool is missing, one line says so, and its columns stay empty.
+/// Takes all figures that can be had. A missing tool is named in one line, and its columns stay empty.
 ///
-/// Counts and prices are taken now, so they go with a result of this commit, and of this machine.
+/// Counts and prices are taken now, so they go only with a result of this commit and this machine.
 pub(crate) fn take(tree: &Tree, matrix: &Matrix) -> Ledger {
     let profile = matrix.passport.profile;
     let here = Passport::here(profile);

@@ -1,4 +1,4 @@
-//! What the ledger says: every edge of the tree with its price, and the report's budget rebuilt.
+//! The ledger's content: every edge of the tree with its price, and the report's budget, rebuilt.
 
 use crate::bench::passport::Passport;
 use serde::{Deserialize, Serialize};
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Ledger {
     pub(crate) passport: Passport,
-    /// Whether the machine held still while the times were taken.
+    /// False for times from a noisy run.
     pub(crate) noisy: bool,
-    /// The variants of the matrix that have a parent, each against it; parents first.
+    /// The variants of the matrix that have a parent, each compared with it; parents first.
     pub(crate) edges: Vec<Edge>,
-    /// The best variant with one knob set back: what the knob is worth where all the others are set.
+    /// The best variant with one knob set back: the knob's worth beside all the others.
     pub(crate) leave_one_out: Vec<Edge>,
     /// The founding report's budget: now, after 9-1, after 9-1 and 9-2.
     pub(crate) budget: Vec<Stage>,
 }
 
-/// A variant against another that differs in one knob.
+/// A variant compared with another that differs in one knob.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Edge {
     pub(crate) variant: String,
@@ -25,13 +25,13 @@ pub(crate) struct Edge {
     /// The one knob, as `key = value`.
     pub(crate) knob: String,
     pub(crate) question: String,
-    /// Machine code of a small program that has this allocator, in bytes.
+    /// Machine code of a small program with this allocator, in bytes.
     pub(crate) code_bytes: Option<Change>,
     /// One per workload with its slots.
     pub(crate) rows: Vec<EdgeRow>,
 }
 
-/// What a knob did to one workload.
+/// The effect of a knob on one workload.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct EdgeRow {
     pub(crate) workload: String,
@@ -44,8 +44,8 @@ pub(crate) struct EdgeRow {
     pub(crate) ll_misses_simulated: Option<Change>,
     /// Cycles per operation: medians over the rounds.
     pub(crate) cycles: Option<Change>,
-    /// Change of cycles, in percent: the median of the rounds' ratios, where the two were run in turn. Not
-    /// quite the ratio of the medians.
+    /// Change of cycles, in percent: the median of the rounds' ratios, if the two ran in turn. It differs a little from
+    /// the ratio of the medians.
     pub(crate) cycles_percent: Option<f64>,
     /// Its 95 % interval.
     pub(crate) cycles_percent_interval: Option<[f64; 2]>,
@@ -53,7 +53,7 @@ pub(crate) struct EdgeRow {
     pub(crate) peak_rss_kib: Option<Change>,
     /// Share of processor time in the kernel, in percent.
     pub(crate) kernel_percent: Option<Change>,
-    /// What the variant's file expected, on the row that it is about.
+    /// The expectations of the variant's file, on the row that they are about.
     pub(crate) expected: Vec<Expectation>,
 }
 
@@ -73,7 +73,7 @@ impl Change {
     }
 }
 
-/// A line of a file's `[expect]`, and what came of it.
+/// A line of a file's `[expect]`, and whether it was met.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Expectation {
     /// `cycles_per_op` or `peak_rss`.
@@ -89,11 +89,11 @@ pub(crate) struct Expectation {
 pub(crate) struct Stage {
     /// `now`, `after 9-1`, `after 9-1 + 9-2`.
     pub(crate) name: String,
-    /// The variant that is this stage.
+    /// The variant that corresponds to this stage.
     pub(crate) variant: String,
     /// The report's total, in cycles per operation.
     pub(crate) said: f64,
-    /// What was measured, in cycles per operation.
+    /// The measured total, in cycles per operation.
     pub(crate) measured: f64,
     pub(crate) parts: Vec<Part>,
 }
@@ -109,10 +109,10 @@ impl Stage {
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Part {
     pub(crate) name: String,
-    /// What the report said, in cycles per operation; null where it has a dash.
+    /// The report's figure, in cycles per operation; null where it has a dash.
     pub(crate) said: Option<[f64; 2]>,
-    /// What was measured, in cycles per operation; null where it cannot be told from the rest.
+    /// The measured figure, in cycles per operation; null where it cannot be told from the rest.
     pub(crate) cycles: Option<f64>,
-    /// How it was measured, or why it cannot be.
+    /// How it was measured, or why that is impossible.
     pub(crate) method: String,
 }

@@ -1,28 +1,26 @@
-//! Looks at a page in a headless browser, as its readers do: on a phone and on a desk, in light and
-//! in dark.
+//! Opens a page in a headless browser, as its readers do: at the widths of a phone and a desk, in light and in dark.
 //!
-//! The page is in two frames of the widths asked for, inside a page of our own: a browser's window
-//! has a least width that is more than a phone's, a frame has none. The outer page measures what is
-//! in them, and writes down what is wrong.
+//! A page of our own shows the page in two frames of these widths. A browser's window has a least width that is more
+//! than a phone's; a frame has none. The outer page measures the content of the frames, and writes its complaints down.
 
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::process::Command;
 
-/// The frames are files as well, and the outer page is to look into them.
+/// The frames are files as well, and the outer page needs to look into them.
 const OPTIONS: &str = "--headless --no-sandbox --disable-gpu --disable-background-networking \
     --disable-component-update --disable-sync --hide-scrollbars --allow-file-access-from-files \
     --window-size=1700,9000 --virtual-time-budget=20000 --dump-dom";
 
-/// Fails, in one line, if the page is not as it should be. Leaves pictures beside it, `report.light.png`
-/// and `report.dark.png`, with both widths.
+/// Fails, in one line, if the page has a fault. Leaves pictures beside it, `report.light.png` and `report.dark.png`,
+/// with both widths.
 pub(super) fn check(page: &Path) -> Result<()> {
     for (scheme, number) in [("dark", 0), ("light", 1)] {
         let beside = |what: &str| page.with_extension(format!("{scheme}.{what}"));
         let outer = beside("html");
         std::fs::write(&outer, outer_page(page, scheme)?)?;
         let mut command = Command::new("timeout");
-        // One that takes longer hangs.
+        // A browser that takes longer than this hangs.
         command.args(["120", "chromium"]).args(OPTIONS.split_whitespace());
         command.arg(format!("--blink-settings=preferredColorScheme={number}"));
         command.arg(format!("--user-data-dir={}", beside("profile").display()));
@@ -39,7 +37,7 @@ pub(super) fn check(page: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A page with the page in two frames, and with what looks at them.
+/// A page that shows the page in two frames and checks them.
 fn outer_page(page: &Path, scheme: &str) -> Result<String> {
     let page = page.canonicalize()?;
     Ok(format!(

@@ -1,4 +1,4 @@
-//! The founding report's budget of cycles, rebuilt: what it said, and what was measured.
+//! The founding report's budget of cycles, rebuilt: the report's figures beside the measured ones.
 
 use super::chart::{self, Mark};
 use super::number::{or_none, plain, range};
@@ -68,8 +68,7 @@ fn stage(stage: &Stage) -> Markup {
     }
 }
 
-/// Bars of which each begins where the one before it ended, and last one of all of them; so far
-/// down in their lanes.
+/// Bars that each begin where the one before ended, and a last bar of their sum; each in its lane.
 fn steps(
     name: &str,
     colour: &str,

@@ -6,7 +6,7 @@ use super::table;
 use crate::bench::result::{AgainstParent, CONTROL, Matrix, Measured};
 use maud::{Markup, html};
 
-/// The columns; each with what it shows of a cell.
+/// The columns, each with the figure of a cell that it shows.
 type Figure = (&'static str, fn(&Measured) -> String);
 
 const TIME: [Figure; 10] = [
@@ -22,7 +22,7 @@ const TIME: [Figure; 10] = [
     ("peak RSS, MiB", |cell| plain(cell.median.peak_rss_kib as f64 / 1024.0)),
 ];
 
-/// Of the allocator itself: only our own variants count these.
+/// Columns of the allocator itself: only our own variants count these.
 const EVENTS: [Figure; 13] = [
     ("SuperSlabs", |cell| count(cell.events.superslabs)),
     ("slabs acquired, stage 0.5/1/2/3", acquired),

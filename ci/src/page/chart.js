@@ -1,4 +1,4 @@
-// Has Plotly draw the page's charts, each from the JSON in its element.
+// Draws the page's charts with Plotly, each from the JSON in its element.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const narrow = matchMedia("(max-width: 600px)");
 
@@ -15,7 +15,7 @@ const LAYOUT = {
   dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
 };
 
-// With the colours as they are now, and without a name's second line where there is no room.
+// The layout with the present colours, and without a name's second line where there is no room.
 function resolved(chart) {
   const style = getComputedStyle(document.documentElement);
   return JSON.parse(JSON.stringify(chart), (_, value) => {
@@ -25,7 +25,7 @@ function resolved(chart) {
   });
 }
 
-// Plotly's arrays, of our marks.
+// Turns our marks into Plotly's arrays.
 function trace({ marks, ...rest }) {
   const of = (key) => marks.map((mark) => mark[key]);
   const middle = rest.type === "bar" ? "x" : "y";
@@ -39,17 +39,17 @@ function trace({ marks, ...rest }) {
 }
 
 function draw(chart) {
-  if (chart.offsetWidth === 0) return; // in what is folded
+  if (chart.offsetWidth === 0) return; // in a folded part
   const { data, layout } = JSON.parse(chart.dataset.chart), isNew = !chart.data;
   Plotly.react(chart, resolved(data.map(trace)), resolved({ ...LAYOUT, ...layout }), { responsive: true, displayModeBar: false });
   if (isNew) chart.on("plotly_afterplot", () => place(chart));
   place(chart);
 }
 
-// Of a name: above its point; or so far from there, in widths and heights.
+// Places for a name: above its point, or so far from there, in widths and heights.
 const PLACES = [[0, 0], [0, 1], [1, 0.5], [-1, 0.5], [1, 0], [-1, 0], [1, 1], [-1, 1]];
 
-// Moves the names of points to where they hide nothing; hides those for which there is no such place.
+// Moves the names of points to places where they hide nothing; hides a name without such a place.
 function place(chart) {
   const names = [...chart.querySelectorAll(".textpoint text")];
   const edge = chart.getBoundingClientRect();
@@ -74,5 +74,5 @@ function place(chart) {
 const drawAll = (within) => within.querySelectorAll(".chart").forEach(draw);
 drawAll(document);
 for (const media of [dark, narrow]) media.addEventListener("change", () => drawAll(document));
-// It does not bubble.
+// The event does not bubble.
 addEventListener("toggle", (event) => drawAll(event.target), true);

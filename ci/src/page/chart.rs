@@ -1,18 +1,18 @@
-//! A chart on the page: what Plotly is to draw, as JSON beside the place where it draws.
+//! A chart on the page: Plotly's instructions, as JSON beside the place where it draws.
 //!
-//! A trace has `marks` where Plotly's have arrays, which `chart.js` makes of them. A colour is the
-//! name of one in the style sheet, for a reader's scheme decides which it is.
+//! A trace has `marks` in place of Plotly's arrays; `chart.js` turns them into arrays. A colour is a name in the style
+//! sheet, since the reader's colour scheme decides its value.
 
 use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Height of a lane, of a higher one, and of what is above and below all of them, in pixels.
+/// Heights of a lane, of a higher one, and of the space above and below all lanes, in pixels.
 const LANE: usize = 25;
 const HIGH_LANE: usize = 38;
 const AROUND: usize = 120;
 
-/// A bar or a point. What is no number is not drawn.
+/// A bar or a point. A value that is no number is not drawn.
 #[derive(Clone, Default, Serialize)]
 pub(super) struct Mark {
     pub(super) x: f64,
@@ -20,7 +20,7 @@ pub(super) struct Mark {
     pub(super) y: f64,
     /// Where a bar begins.
     pub(super) base: f64,
-    /// Of a bar's length, or of a point's height.
+    /// The interval of a bar's length, or of a point's height.
     pub(super) interval: Option<[f64; 2]>,
     pub(super) text: String,
 }
@@ -31,7 +31,7 @@ impl Mark {
     }
 }
 
-/// A chart of these traces, of which those without marks are left out.
+/// A chart of these traces, without those that have no marks.
 pub(super) fn figure(title: &str, height: usize, mut data: Vec<Value>, layout: &Value) -> Markup {
     data.retain(|trace| trace["marks"].as_array().is_some_and(|marks| !marks.is_empty()));
     let marks = data.iter().filter_map(|trace| trace["marks"].as_array()).flatten();
@@ -56,7 +56,7 @@ pub(super) fn lanes(title: &str, names: &[String], data: Vec<Value>, mut layout:
     figure(&says, AROUND + lane * names.len(), data, &layout)
 }
 
-/// Plotly, and what has it draw. Its crate adds a typesetter of formulas, which no chart needs.
+/// Plotly's script, and the one that calls it. The crate adds a typesetter of formulas, which no chart needs.
 pub(super) fn scripts() -> Markup {
     let sources = plotly::Plot::offline_js_sources();
     let plotly = sources.split_inclusive("</script>").next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The head of the page: what this is, what came out, and what it was measured on.
+//! The head of the page: its subject, the result, and the machine that it was measured on.
 
 use super::number::{or_none, percent, percent_range, plain};
 use super::peers::{cells, cycles};
@@ -66,7 +66,7 @@ fn against_control(run: &Matrix, row: Row<'_>, best: &str) -> Option<Markup> {
     })
 }
 
-/// Of the knobs whose saving is sure, the one that saves most.
+/// The knob that saves most, among those whose saving is certain.
 fn dearest(ledger: Option<&Ledger>, row: Row<'_>) -> Option<Markup> {
     let priced = ledger?.edges.iter().filter_map(|edge| {
         let row = row_of(edge, row)?;

@@ -1,4 +1,4 @@
-//! The best variant from commit to commit, held against the control cell of the same run.
+//! The best variant from commit to commit, compared with the control cell of each run.
 
 use super::chart::{self, Mark};
 use super::number::{or_none, plain, range};
@@ -7,7 +7,7 @@ use crate::bench::result::{AgainstParent, CONTROL, Matrix};
 use maud::{Markup, html};
 use serde_json::json;
 
-/// Names of commits below the chart, at most.
+/// Most names of commits below the chart.
 const NAMES: usize = 4;
 
 pub(super) fn section(run: &Matrix, history: &[Matrix], best: &str) -> Markup {
@@ -31,10 +31,10 @@ pub(super) fn section(run: &Matrix, history: &[Matrix], best: &str) -> Markup {
     }
 }
 
-/// A run, and by how much the best differs from the control on each of the main rows.
+/// A run, and the difference between the best and the control on each of the main rows.
 type Entry<'a> = (&'a Matrix, [Option<AgainstParent>; 2]);
 
-/// From the oldest on; this run too, if it is not among the kept ones.
+/// All runs from the oldest on; this run too, if it is not among the kept ones.
 fn entries<'a>(run: &'a Matrix, history: &'a [Matrix], best: &str) -> Vec<Entry<'a>> {
     let mut runs: Vec<&Matrix> = history.iter().collect();
     if !runs.iter().any(|kept| kept.passport == run.passport) {
@@ -58,7 +58,7 @@ fn lines(entries: &[Entry<'_>], best: &str) -> Markup {
     let series = |at: usize, colour: &str| {
         let mark = |(n, (run, changes)): (i32, &Entry<'_>)| {
             let change = changes[at]?;
-            // A little to the side of the other's, so that no interval hides one.
+            // A little to the side of the other point, so that no interval hides one.
             let place = Mark::at(f64::from(n) + [-0.04, 0.04][at], share(change.percent));
             let interval = change.interval.map(|ends| ends.map(share));
             let size = format!("{} % ({})", plain(place.y), or_none(interval, range));
@@ -77,7 +77,7 @@ fn lines(entries: &[Entry<'_>], best: &str) -> Markup {
         "marks": ends.map(|x| Mark::at(x, 100.0)),
         "line": { "color": "--axis", "dash": "dash" },
     });
-    // Not more names than there is room for, and the latest in any case.
+    // As many names as there is room for, the latest always among them.
     let every = entries.len().div_ceil(NAMES);
     let named: Vec<usize> = (0..entries.len()).rev().step_by(every).collect();
     let names: Vec<&str> = named.iter().map(|n| commit(entries[*n].0)).collect();

@@ -1,4 +1,4 @@
-//! Time against memory, workload by workload: a point per variant and per peer.
+//! Time over memory, workload by workload: a point per variant and per peer.
 
 use super::chart::{self, Mark};
 use super::peers::{KINDS, cells, cycles, kind};
@@ -7,7 +7,7 @@ use crate::bench::result::{Matrix, Measured, Row};
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-/// More than this from the least to the most, and an axis goes by powers.
+/// An axis is logarithmic if its values differ by more than this factor.
 const SPREAD: f64 = 12.0;
 
 pub(super) fn section(run: &Matrix, best: &str) -> Markup {

@@ -1,9 +1,9 @@
 //! The page that `cargo ci report` writes: one file that needs no network.
 //!
-//! A header says what this is, what came out, and what it was measured on; the sections follow, each
-//! in a file of its own. Plotly, whose script the page carries, draws the charts.
+//! A header states the page's subject, the result, and the machine. Each section that follows has a file of its own.
+//! Plotly draws the charts; the page contains its script.
 //!
-//! Never: measures, or judges what was measured.
+//! Never: measures, or judges measurements.
 
 #[cfg(test)]
 mod browser;
@@ -25,8 +25,8 @@ use crate::bench::result::Matrix;
 use crate::ledger::model::Ledger;
 use maud::{DOCTYPE, PreEscaped, html};
 
-/// The page for a run. `best` is the id of the variant that stands for hakmem; `history` is the
-/// runs that were kept, in any order.
+/// The page for a run. `best` is the id of the variant that represents hakmem; `history` has the kept runs, in any
+/// order.
 pub(crate) fn html(
     run: &Matrix,
     ledger: Option<&Ledger>,

@@ -1,11 +1,11 @@
-//! Figures as text: rounded for people. What is no number is [`NONE`], never `NaN`.
+//! Figures as text, rounded for people. A value that is no number is [`NONE`], never `NaN`.
 
 use crate::ledger::model::Change;
 
-/// Where there is nothing to show.
+/// The text for a figure that is missing.
 pub(super) const NONE: &str = "–";
 
-/// With as many digits as can be read: about three that count.
+/// About three significant digits.
 pub(super) fn plain(value: f64) -> String {
     let digits = match value.abs() {
         size if size >= 100.0 || size.fract() == 0.0 => 0,
@@ -22,19 +22,19 @@ pub(super) fn percent(value: f64) -> String {
     if value.is_finite() { minus(&format!("{value:+.digits$} %")) } else { NONE.to_owned() }
 }
 
-/// From, to; or the one number that it is.
+/// A range, or one number if both ends are equal.
 pub(super) fn range(ends: [f64; 2]) -> String {
     let [low, high] = ends.map(plain);
     if low == high { low } else { format!("{low}\u{2009}…\u{2009}{high}") }
 }
 
-/// From, to, both with their sign.
+/// A range, both ends with their sign.
 pub(super) fn percent_range(ends: [f64; 2]) -> String {
     let [low, high] = ends.map(percent);
     format!("{}\u{2009}…\u{2009}{high}", low.trim_end_matches(" %"))
 }
 
-/// A count, its thousands apart.
+/// A count, with its thousands separated.
 pub(super) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
@@ -47,7 +47,7 @@ pub(super) fn count(value: u64) -> String {
     text
 }
 
-/// What is there by `show`, or [`NONE`].
+/// A value by `show`, or [`NONE`].
 pub(super) fn or_none<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| NONE.to_owned(), show)
 }
@@ -58,7 +58,7 @@ pub(super) fn change(change: Change, show: impl Fn(f64) -> String) -> String {
     format!("{}{by}", show(change.to))
 }
 
-/// With a minus sign that is as wide as a plus, and no negative zero.
+/// Uses a minus sign that is as wide as a plus, and no negative zero.
 fn minus(text: &str) -> String {
     let is_zero = !text.contains(|c: char| c.is_ascii_digit() && c != '0');
     text.replace('-', if is_zero { "" } else { "−" })

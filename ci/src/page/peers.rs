@@ -11,10 +11,10 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// So many times the middle bar's length is far longer than the others.
+/// A bar so many times the length of the middle bar is far longer than the others.
 const FAR: f64 = 5.0;
 
-/// What a cell stands for, and what it looks like in the charts.
+/// The kinds of cells, and how the charts show them.
 #[derive(PartialEq)]
 pub(super) struct Kind {
     pub(super) name: &'static str,
@@ -22,7 +22,7 @@ pub(super) struct Kind {
     pub(super) symbol: &'static str,
 }
 
-/// The one that matters most first.
+/// The kinds, the one that matters most first.
 pub(super) const KINDS: [Kind; 3] = [
     Kind { name: "hakmem's best", colour: "--ours", symbol: "circle" },
     Kind { name: "other allocators", colour: "--peer", symbol: "triangle-up" },
@@ -40,7 +40,7 @@ pub(super) fn kind(cell: &Measured, best: &str) -> &'static Kind {
     }]
 }
 
-/// A row's cells, from the fastest on; the null allocator is none.
+/// A row's cells, from the fastest on, without the null allocator.
 pub(super) fn cells<'a>(run: &'a Matrix, row: Row<'_>) -> Vec<&'a Measured> {
     let is_shown =
         |cell: &&Measured| cell.is_in(row) && cell.id != NULL && cycles(cell).is_finite();
@@ -100,7 +100,7 @@ fn overview(run: &Matrix) -> Markup {
 
 fn bars(run: &Matrix, row: Row<'_>, best: &str) -> Markup {
     let cells = cells(run, row);
-    // One bar that is far longer than the others would leave nothing of them.
+    // One bar that is far longer would shrink the others to nothing.
     let cut = median(cells.iter().copied().map(cycles).collect()).map_or(1.0, |it| FAR * it);
     let (mut names, mut heads, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
     for (is_peer, head) in [(true, "as a global allocator"), (false, "variants, called directly")] {
@@ -131,7 +131,7 @@ fn bars(run: &Matrix, row: Row<'_>, best: &str) -> Markup {
     };
     let mut data: Vec<Value> = KINDS.iter().map(bars).collect();
     if let Some(floor) = run.cells.iter().find(|cell| cell.is_in(row) && cell.id == NULL) {
-        // The peers' program has it, and they come first, below their heading.
+        // Cells of the peers' program, which come first, below their heading.
         let peers = cells.iter().filter(|cell| cell.peer).count() as f64;
         let ends = [0.5, peers + 0.5].map(|y| Mark::at(cycles(floor), y));
         data.push(json!({

@@ -4,21 +4,21 @@ use super::table;
 use crate::bench::result::{Matrix, Row};
 use maud::{Markup, html};
 
-/// The founding report's workload, and the one whose sizes shift: what the page shows first.
+/// The founding report's workload, and the one whose sizes shift: the page shows them first.
 pub(super) const MAIN: [Row<'_>; 2] = [("random_mixed", 8192), ("phase_shift", 512)];
 
 pub(super) fn title((workload, ws): Row<'_>) -> String {
     format!("{workload}, {ws} {}", if ws == 1 { "slot" } else { "slots" })
 }
 
-/// The row that stands for the run.
+/// The row that represents the run.
 pub(super) fn first(run: &Matrix) -> Option<Row<'_>> {
     let rows = run.rows();
     MAIN.into_iter().find(|row| rows.contains(row)).or(rows.first().copied())
 }
 
-/// What there is to show of each row: of the main ones openly, and first; of the others behind a
-/// line that opens it. Without a main one the first is shown openly.
+/// Shows something for each row: first the main ones, openly, and then the others behind a line that opens them. If no
+/// main row is there, the first is shown openly.
 pub(super) fn show<'a>(mut rows: Vec<Row<'a>>, block: impl Fn(Row<'a>) -> Markup) -> Markup {
     rows.sort_by_key(|row| MAIN.iter().position(|main| main == row).unwrap_or(MAIN.len()));
     html! {

@@ -1,8 +1,8 @@
-//! Tables, each in a box of its own to scroll in.
+//! Tables, each in a box of its own that scrolls.
 
 use maud::{Markup, html};
 
-/// The first column names the rows, and stays in sight. Of a cell, a second line is smaller.
+/// A table whose first column names the rows and stays in sight. The second line of a cell is smaller.
 pub(super) fn table(name: &str, heads: &[&str], rows: &[Vec<String>]) -> Markup {
     let is_number = |cell: &String| {
         cell.starts_with(|first: char| first.is_ascii_digit() || "+−".contains(first))
@@ -37,7 +37,7 @@ pub(super) fn table(name: &str, heads: &[&str], rows: &[Vec<String>]) -> Markup 
     }
 }
 
-/// Behind a line that opens it.
+/// Hides a part behind a line that opens it.
 pub(super) fn folded(summary: &str, inside: &Markup) -> Markup {
     html! { details { summary { (summary) } (inside) } }
 }

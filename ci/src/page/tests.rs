@@ -1,4 +1,4 @@
-//! The page as a whole, from a recorded run; its budget, instructions and code sizes are made up.
+//! Tests of the whole page, from a recorded run; its budget, instructions and code sizes are made up.
 
 use super::*;
 use crate::workspace;
@@ -6,7 +6,7 @@ use serde_json::{Value, from_value};
 
 const BEST: &str = "apex";
 
-/// The run, its ledger, and runs from before.
+/// The run, its ledger, and earlier runs.
 fn sample() -> (Matrix, Ledger, Vec<Matrix>) {
     let mut all: Value = serde_json::from_str(include_str!("sample.json")).expect("JSON");
     let mut part = |name: &str| all[name].take();
@@ -16,7 +16,7 @@ fn sample() -> (Matrix, Ledger, Vec<Matrix>) {
     (run, from_value(part("ledger")).expect("a ledger"), history)
 }
 
-/// All of a page but its scripts; it has these parts.
+/// A page without its scripts; fails unless it contains `parts`.
 fn text(run: &Matrix, ledger: Option<&Ledger>, history: &[Matrix], parts: &[&str]) -> String {
     let page = html(run, ledger, history, BEST);
     let (text, scripts) = page.split_once("<script").expect("scripts, at the end");
@@ -66,7 +66,7 @@ fn what_is_wrong_with_the_run_is_on_its_page() {
     text(&run, None, &[], &["NOISY", "by 22.5 %", "&lt;signal 9&gt;", "Merged from 2 runs"]);
 }
 
-/// A page that is right, and one that is not.
+/// A page without faults, and one with faults.
 #[test]
 #[ignore = "needs chromium, which `cargo ci test page` installs"]
 fn a_browser_finds_what_is_wrong() {

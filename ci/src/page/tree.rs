@@ -10,7 +10,7 @@ use crate::ledger::model::{Change, Edge, EdgeRow, Expectation, Ledger};
 use maud::{Markup, html};
 use serde_json::json;
 
-/// A column of the table: its head, and what it shows of an edge on a row.
+/// A column of the table: its head, and its figure for an edge on a row.
 type Figure = (&'static str, fn(&Edge, &EdgeRow) -> String);
 
 const FIGURES: [Figure; 9] = [
@@ -55,7 +55,7 @@ pub(super) fn section(run: &Matrix, ledger: Option<&Ledger>) -> Markup {
             p.small { "Priced by another run: " (ledger.passport.line()) }
         }
         @if ledger.noisy {
-            p.noisy { strong { "NOISY: " } "the machine did not hold still meanwhile." }
+            p.noisy { strong { "NOISY: " } "the control cell moved by more than its interval." }
         }
         (show(priced(run, &ledger.edges), |row| block("the parent", Some(run), &nodes, row)))
         (without(run, &ledger.leave_one_out))
@@ -89,7 +89,7 @@ fn block(against: &str, run: Option<&Matrix>, nodes: &[Node<'_>], row: Row<'_>) 
     }
 }
 
-/// A lane per edge: the change of cycles and that of instructions, and what was expected.
+/// A lane per edge: the changes of cycles and of instructions, and the expectation.
 fn bars(against: &str, row: Row<'_>, edges: &[(&Edge, &EdgeRow)]) -> Markup {
     let [mut fewer, mut more, mut instructions, mut expected] = [const { Vec::new() }; 4];
     let mut names = Vec::new();
@@ -141,7 +141,7 @@ fn prices(name: &str, run: Option<&Matrix>, nodes: &[Node<'_>], row: Row<'_>) ->
         let mut line = vec![format!("{indent}{branch}{id}{knob}")];
         match edge.and_then(|edge| Some((edge, row_of(edge, row)?))) {
             Some((edge, row)) => line.extend(FIGURES.iter().map(|(_, figure)| figure(edge, row))),
-            // A root has no price, but takes time.
+            // A root has no price, but has a time.
             None => {
                 let cell = run.and_then(|run| run.in_row(id, row));
                 line.push(or_none(cell, |cell| plain(cycles(cell))));
@@ -172,7 +172,7 @@ fn from_to(change: Change) -> String {
     format!("{} → {}", plain(change.from), plain(change.to))
 }
 
-/// The tree, parents first, each followed by what is below it.
+/// The tree, parents first, each followed by its descendants.
 fn nodes(edges: &[Edge]) -> Vec<Node<'_>> {
     let mut roots = vec![CONTROL];
     for Edge { against, .. } in edges {

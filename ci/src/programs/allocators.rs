@@ -1,24 +1,24 @@
-//! Whose `malloc` a program is run with.
+//! The allocators that a program runs under.
 
 use crate::tools;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Whose allocator it is.
+/// An allocator, by where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
     System,
     Variant,
-    /// Another's, as Debian builds it.
+    /// A peer, as Debian builds it.
     Peer,
 }
 
 pub(super) struct Allocator {
     pub(super) name: String,
     pub(super) kind: Kind,
-    /// What is loaded before all other libraries.
+    /// The library that the loader loads before all others.
     pub(super) library: Option<PathBuf>,
 }
 
@@ -30,7 +30,7 @@ pub(super) const PEERS: [(&str, &str, &str); 3] = [
 ];
 
 impl Allocator {
-    /// The system's, and these libraries of variants.
+    /// The system's malloc, and these libraries of variants.
     pub(super) fn ours(libraries: &[(String, PathBuf)]) -> Result<Vec<Self>> {
         let system = Self { name: "system".to_owned(), kind: Kind::System, library: None };
         let variants =
@@ -41,11 +41,14 @@ impl Allocator {
     fn preloaded(name: &str, kind: Kind, library: &Path) -> Result<Self> {
         let path = fs_err::canonicalize(library)?;
         let shown = path.display().to_string();
-        ensure!(!shown.contains([' ', ':']), "{shown} cannot be in LD_PRELOAD: it separates there");
+        ensure!(
+            !shown.contains([' ', ':']),
+            "{shown} cannot be in LD_PRELOAD, where blanks and colons separate paths"
+        );
         Ok(Self { name: name.to_owned(), kind, library: Some(path) })
     }
 
-    /// A peer that is here, or can be installed.
+    /// Finds a peer, or installs it.
     pub(super) fn peer((name, library, package): (&str, &str, &str)) -> Result<Self> {
         let folder = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
         let find = || {

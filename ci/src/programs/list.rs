@@ -1,4 +1,4 @@
-//! The programs, what each is given to do, and whether they are there.
+//! The programs, the work of each, and whether they are installed.
 //!
 //! All are Debian's, by path: one from elsewhere may carry an allocator of its own, as the `rustc` of
 //! rust-lang.org does, and then no library replaces it.
@@ -7,21 +7,21 @@ use crate::tools;
 use crate::workspace::output_of;
 use anyhow::Result;
 
-/// A program and its work: a shell script that prints the same whenever it is given the same size.
+/// A program and its work: a shell script that prints one output for a size, in every run.
 pub(super) struct Program {
     pub(super) name: &'static str,
     sets: Sets,
-    /// Each program that the script needs, and the package that has it.
+    /// Each program that the script needs, and the package that contains it.
     needs: &'static [(&'static str, &'static str)],
-    /// In the folder where the script runs: name and text.
+    /// Files in the folder where the script runs: name and text.
     pub(super) files: &'static [(&'static str, &'static str)],
     /// For `sh -eu`; its one argument is the size.
     pub(super) script: &'static str,
-    /// For seconds, and for tenths of a second.
+    /// The sizes for seconds, and for tenths of a second.
     sizes: [u32; 2],
 }
 
-/// Where a program runs when none is named.
+/// The run in which a program takes part if the command line names none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sets {
     Full,
@@ -35,7 +35,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         sets: Sets::Both,
         needs: &[("/usr/bin/python3", "python3")],
         files: &[("work.py", include_str!("../../../preload/programs/work.py"))],
-        // Without which small objects come from an allocator of its own.
+        // Otherwise small objects come from an allocator of its own.
         script: "export PYTHONMALLOC=malloc PYTHONHASHSEED=0\nexec python3 work.py \"$1\"",
         sizes: [100_000, 10_000],
     },
@@ -92,7 +92,7 @@ pub(super) const PROGRAMS: [Program; 12] = [
         sets: Sets::Full,
         needs: &[("/usr/bin/javac", "default-jdk-headless")],
         files: &[("Work.java", include_str!("../../../preload/programs/Work.java"))],
-        // What it says of its performance goes outside of the folder.
+        // Its messages about performance go outside of the folder.
         script: "exec java -Xmx256m -XX:-UsePerfData Work.java \"$1\"",
         sizes: [5_000, 250],
     },
@@ -131,12 +131,12 @@ pub(super) const PROGRAMS: [Program; 12] = [
 ];
 
 impl Program {
-    /// How much work it is given.
+    /// The size of its work.
     pub(super) fn size(&self, quick: bool) -> u32 {
         self.sizes[usize::from(quick)]
     }
 
-    /// Whether it is run where none is named.
+    /// True if it runs when the command line names no program.
     pub(super) fn is_in_set(&self, quick: bool) -> bool {
         self.sets != if quick { Sets::Full } else { Sets::Short }
     }
@@ -145,12 +145,12 @@ impl Program {
         self.needs.iter().all(|(path, _)| version_of(path).is_some())
     }
 
-    /// Installs what is missing, where we may.
+    /// Installs the missing packages where this user may.
     pub(super) fn install(&self) -> Result<()> {
         self.needs.iter().try_for_each(|(path, package)| tools::need(&[(path, package)]))
     }
 
-    /// The first line that it says of its version.
+    /// The first line of its version message.
     pub(super) fn version(&self) -> String {
         let said = self.needs.first().and_then(|(path, _)| version_of(path));
         said.as_deref().and_then(|said| said.lines().next()).unwrap_or("unknown").to_owned()

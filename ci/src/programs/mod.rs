@@ -1,9 +1,9 @@
-//! `cargo ci programs`: real programs under the system's malloc, and under `libhakmem.so` of every variant;
-//! before them the programs of `preload/tests`.
+//! `cargo ci programs`: runs real programs under the system's malloc and under `libhakmem.so` of every variant; before
+//! them the programs of `preload/tests`.
 //!
-//! Each prints the same and ends the same under every allocator, or the run has failed. Time is that of the
-//! wall, memory the peak RSS of the largest process; a process starts with that of whoever started it, so
-//! nothing below this program's own, some MiB, is seen. A `TMPDIR` in memory keeps the disk out of the times.
+//! The run fails unless each program has one output and one end under every allocator. Time is wall time; memory is the
+//! peak RSS of the largest process. A process starts with the peak of the process that started it, so figures below
+//! this program's own, some MiB, cannot be seen. A `TMPDIR` in memory keeps the disk out of the times.
 
 mod allocators;
 mod list;
@@ -48,7 +48,7 @@ pub(crate) struct Options {
     json: Json,
 }
 
-/// All that was measured, as `--json` writes it.
+/// All measurements, as `--json` writes them.
 #[derive(Serialize)]
 struct Outcome {
     passport: Passport,
@@ -59,11 +59,11 @@ struct Outcome {
     allocators: Vec<(String, Kind)>,
     cells: Vec<Cell>,
     failed: Vec<Failure>,
-    /// What could not be installed, and why.
+    /// Programs that could not be installed, and why.
     skipped: Vec<String>,
 }
 
-/// What a program was given to do.
+/// A program's work.
 #[derive(Serialize)]
 struct Given {
     name: &'static str,
@@ -78,12 +78,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     refuse(&failures)
 }
 
-/// Also what has failed, in lines.
+/// Returns the failures too, in lines.
 fn measured(options: &Options) -> Result<(Outcome, Vec<String>)> {
     let tree = workspace::variants()?;
     let (mut programs, variants) = (options.programs(), options.variants(&tree)?);
     options.json.check()?;
-    // Taken now: what is edited while this builds and runs is not what it measures.
+    // Taken now: edits while this builds and runs are no part of the measured commit.
     let passport = Passport::here(Profile::Release).counted_by(WALL);
     let mut skipped = Vec::new();
     programs.retain(|program| {
@@ -91,7 +91,7 @@ fn measured(options: &Options) -> Result<(Outcome, Vec<String>)> {
         skipped.extend(missing.iter().map(|why| format!("{} is skipped: {why:#}", program.name)));
         missing.is_none()
     });
-    // Not where programs are asked for by name.
+    // The checks do not run if the command line names programs.
     let checks = options.programs.is_empty().then(Checks::build).transpose()?;
     let mut unpassed = Vec::new();
     eprintln!("building libhakmem.so: {}", variants.join(", "));
@@ -124,13 +124,13 @@ fn measured(options: &Options) -> Result<(Outcome, Vec<String>)> {
     let programs = programs.iter().map(given).collect();
     let allocators = allocators.into_iter().map(|one| (one.name, one.kind)).collect();
     let outcome = Outcome { passport, rounds, quick, programs, allocators, cells, failed, skipped };
-    // A peer that fails is their matter.
+    // A peer that fails does not fail this run.
     let failed = outcome.failed.iter().filter(|failure| failure.kind != Kind::Peer);
     unpassed.extend(failed.map(Failure::line));
     Ok((outcome, unpassed))
 }
 
-/// For `cargo ci test`: the programs of the short set that are here, once, with little to do.
+/// For `cargo ci test`: runs the installed programs of the short set once, with little work.
 pub(crate) fn short(libraries: &[(String, PathBuf)]) -> Result<()> {
     let in_set = PROGRAMS.iter().filter(|program| program.is_in_set(true));
     let (programs, missing): (Vec<_>, Vec<_>) = in_set.partition(|program| program.is_installed());
@@ -156,7 +156,7 @@ fn refuse(failed: &[String]) -> Result<()> {
 }
 
 impl Options {
-    /// The programs asked for, or those of the set, in the order of the list.
+    /// The named programs, or those of the set, in the order of the list.
     fn programs(&self) -> Vec<&'static Program> {
         let is_chosen = |program: &&Program| match self.programs.as_slice() {
             [] => program.is_in_set(self.quick),
@@ -165,7 +165,7 @@ impl Options {
         PROGRAMS.iter().filter(is_chosen).collect()
     }
 
-    /// The ids asked for, or all, each behind its parent.
+    /// The named ids, or all, each behind its parent.
     fn variants(&self, tree: &Tree) -> Result<Vec<String>> {
         plan::check_ids(tree, &self.variants)?;
         let is_chosen = |id: &&String| self.variants.is_empty() || self.variants.contains(id);
@@ -180,7 +180,7 @@ mod tests {
     use crate::{Cli, Command};
     use clap::Parser;
 
-    /// The programs and variants that a command line stands for.
+    /// The programs and variants that a command line names.
     fn chosen(args: &[&str]) -> (Vec<&'static str>, Vec<String>) {
         let cli = Cli::parse_from([&["cargo ci", "programs"], args].concat());
         let Command::Programs(options) = cli.command else { panic!("{args:?}") };

@@ -1,4 +1,4 @@
-//! A process that is measured, and ended with all that it started.
+//! Runs a process, measures it, and ends it with all that it started.
 
 use anyhow::{Context, Result, bail, ensure};
 use libc::{c_int, sighandler_t};
@@ -11,18 +11,18 @@ use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How soon an interruption is seen: a tenth of a second.
+/// The interval at which a waiting run looks for an interruption: a tenth of a second.
 const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// How it ended, and what it took.
+/// A process's end, and its cost.
 pub(super) struct Ended {
     pub(super) status: ExitStatus,
     pub(super) wall: Duration,
-    /// Of the largest process among it and all that it waited for.
+    /// Peak RSS of the largest among it and the processes that it waited for.
     pub(super) peak_rss_kib: u64,
 }
 
-/// Runs a command to its end, unless that takes longer than `limit`; ends what it has left running.
+/// Runs a command to its end, or to `limit`; ends the processes that it has left running.
 pub(super) fn run(command: &mut Command, limit: Duration) -> Result<Ended> {
     let with_us = || Ok(process::set_parent_process_death_signal(Some(Signal::KILL))?);
     // SAFETY: the closure neither allocates nor locks: it makes one system call.
@@ -31,7 +31,7 @@ pub(super) fn run(command: &mut Command, limit: Duration) -> Result<Ended> {
     let leader = Pid::from_child(&command.spawn().context("it does not start")?);
     let waited = wait(leader, start, limit);
     let wall = start.elapsed();
-    // Until its leader is reaped, the group's number is nobody else's.
+    // The group's number belongs to no other group until its leader is reaped.
     _ = process::kill_process_group(leader, Signal::KILL);
     let (status, peak_rss_kib) = reap(leader)?;
     waited?;
@@ -61,7 +61,7 @@ fn reap(leader: Pid) -> Result<(ExitStatus, u64)> {
     Ok((ExitStatus::from_raw(status), u64::try_from(usage.ru_maxrss).unwrap_or(0)))
 }
 
-/// The signals that would end us and leave the processes running: while this lives, they are noted.
+/// Notes the signals that would end this program and leave the processes running, as long as it lives.
 pub(super) struct Interrupts([(c_int, sighandler_t); 3]);
 
 static CAME: AtomicBool = AtomicBool::new(false);
@@ -77,7 +77,7 @@ impl Interrupts {
             // SAFETY: the handler does nothing but a store to an atomic.
             let before = unsafe { libc::signal(signal, handler as sighandler_t) };
             if before == libc::SIG_IGN {
-                // Somebody has asked for that, as `nohup` does.
+                // The signal was ignored from the start, as `nohup` arranges.
                 // SAFETY: no handler of ours is involved.
                 unsafe { libc::signal(signal, libc::SIG_IGN) };
             }

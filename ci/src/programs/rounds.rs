@@ -1,4 +1,4 @@
-//! The rounds: each program under every allocator in turn, each round in the reverse order of the one before.
+//! The rounds: runs each program under every allocator in turn, each round in the reverse order of the one before.
 
 use super::allocators::{Allocator, Kind};
 use super::list::Program;
@@ -13,13 +13,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A program that takes longer hangs: the slowest takes some seconds.
+/// A program that takes longer than this hangs: the slowest takes some seconds.
 pub(super) const LIMIT: Duration = Duration::from_secs(300);
 
-/// What is to be run.
+/// The programs and allocators to run.
 pub(super) struct Plan<'a> {
     pub(super) programs: &'a [&'static Program],
-    /// The system's first: the others are held against it.
+    /// The system's first; the others are compared with it.
     pub(super) allocators: &'a [Allocator],
     pub(super) quick: bool,
     pub(super) rounds: u32,
@@ -70,8 +70,8 @@ impl Plan<'_> {
         Ok(taken)
     }
 
-    /// All rounds of a program. What has failed is not tried again; and if that is the very first run, there
-    /// is nothing to hold the others against.
+    /// Runs all rounds of a program. A failed allocator is not tried again. If the very first run fails, the others
+    /// have nothing to be compared with.
     fn one_program(
         &self,
         program: &'static Program,
@@ -120,7 +120,7 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// One run, and what it printed.
+    /// One run, and its output.
     fn run(
         &self,
         program: &Program,
@@ -129,7 +129,7 @@ impl Plan<'_> {
     ) -> Result<(Ended, Vec<u8>)> {
         let [run, stdout, stderr] =
             ["run", "stdout", "stderr"].map(|name| folder.path().join(name));
-        // Its path is the same for every run, since some programs write it into what they make.
+        // The folder's path is equal for every run, since some programs write it into their results.
         if run.exists() {
             fs::remove_dir_all(&run)?;
         }
@@ -142,7 +142,7 @@ impl Plan<'_> {
         command.current_dir(&run).env_clear().env("PATH", "/usr/bin:/bin");
         command.env("LC_ALL", "C").env("TZ", "UTC").env("HOME", &run).env("TMPDIR", &run);
         command.envs(allocator.library.as_ref().map(|library| ("LD_PRELOAD", library)));
-        // Files, so that nobody who keeps a pipe open keeps us waiting.
+        // Files and not pipes: a process that keeps a pipe open would delay this one.
         command.stdin(Stdio::null()).stdout(File::create(&stdout)?.into_file());
         command.stderr(File::create(&stderr)?.into_file());
         let ended = process::run(&mut command, self.limit)?;
@@ -151,7 +151,7 @@ impl Plan<'_> {
             let last = said.lines().rfind(|line| !line.trim().is_empty());
             bail!("it ended with {}: {}", ended.status, shortened(last.unwrap_or("nothing said")));
         }
-        // The loader goes on without a library that it cannot load.
+        // The loader runs a program without a library that it cannot load.
         if let Some(line) = said.lines().find(|line| line.contains("cannot be preloaded")) {
             bail!("{}", shortened(line));
         }
@@ -159,7 +159,7 @@ impl Plan<'_> {
     }
 }
 
-/// Fails, and says where, unless both outputs are the same.
+/// Fails unless both outputs are equal, and says where they differ.
 fn same(expected: &[u8], given: &[u8]) -> Result<()> {
     if expected == given {
         return Ok(());
@@ -191,7 +191,7 @@ mod tests {
     static DIFFERS: Program = Program::of("differs", "date +%s.%N");
     static LOADED: Program = Program::of("loaded", "echo \"${LD_PRELOAD:-nothing}\"");
 
-    /// Each under the system's malloc and under this library.
+    /// Runs each program under the system's malloc and under this library.
     fn under(library: &Path, programs: &[&'static Program], rounds: u32) -> Taken {
         let other = ("other".to_owned(), library.to_owned());
         let allocators = Allocator::ours(&[other]).expect("a file");
@@ -200,7 +200,7 @@ mod tests {
         plan.measure().expect("measured")
     }
 
-    /// Under a library that is part of every program anyway.
+    /// Runs under a library that is part of every program anyway.
     fn taken(programs: &[&'static Program], rounds: u32) -> Taken {
         let maps = std::fs::read_to_string("/proc/self/maps").expect("a map of us");
         let mut words = maps.split_whitespace();
@@ -208,7 +208,7 @@ mod tests {
         under(Path::new(libc), programs, rounds)
     }
 
-    /// The one thing that went wrong.
+    /// The only failure.
     fn failure(program: &'static Program, rounds: u32) -> String {
         let taken = taken(&[program, &FINE], rounds);
         let [failure] = taken.failed.as_slice() else { panic!("{:?}", taken.failed) };

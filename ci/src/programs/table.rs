@@ -1,4 +1,4 @@
-//! What the rounds took, as tables: a row per allocator, a column per program.
+//! The rounds' figures as tables: a row per allocator, a column per program.
 
 use super::Outcome;
 use super::allocators::Kind;
@@ -50,7 +50,7 @@ fn table(outcome: &Outcome, title: &str, unit: &str, figure: fn(&Cell) -> Option
                 _ => "–".to_owned(),
             }
         };
-        // Of all programs, or there is none: the mean of the rest is of other programs.
+        // The mean needs all programs: that of some would be of other work.
         let shares: Option<Vec<f64>> = names().map(share).collect();
         let mean = shares.filter(|_| !is_system).map(|it| format!("{:.2}", geometric_mean(&it)));
         let name = if is_system { format!("system, {unit}") } else { allocator.clone() };

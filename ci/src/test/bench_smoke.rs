@@ -1,4 +1,4 @@
-//! The main job, small: `cargo ci bench` runs, and its JSON has what machines are promised.
+//! The step `bench`: `cargo ci bench` runs, in small, and its JSON has the keys that machines are promised.
 //!
 //! Nothing here looks at a time.
 
@@ -33,7 +33,7 @@ pub(super) fn run() -> Result<()> {
     refuses()
 }
 
-/// The result becomes a ledger, and a page; that a page can be read is another step's matter.
+/// The result becomes a ledger and a page; the step `page` checks that readers can read it.
 fn reports(result: &Path) -> Result<()> {
     let page = target().join("bench-smoke.html");
     let mut report = cargo();
@@ -45,7 +45,7 @@ fn reports(result: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Two parts are the whole: real code and all.
+/// Two parts make the whole result, real code included.
 fn joins() -> Result<()> {
     let parts = ["1/2", "2/2"].map(|shard| {
         let file = target().join(format!("bench-smoke-{}.json", &shard[..1]));
@@ -129,7 +129,7 @@ fn check(cell: &Value) -> Result<()> {
     Ok(())
 }
 
-/// Wrong arguments: one line that says what is allowed, and no success.
+/// Wrong arguments fail, with one line that says what is allowed.
 fn refuses() -> Result<()> {
     for (args, says) in [
         (["--variants", "option-z"], "apex"),

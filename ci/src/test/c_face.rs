@@ -1,4 +1,4 @@
-//! The step `c-face`: `libhakmem.so` under programs in C and C++ that say what it must do, and under real ones.
+//! The step `c-face`: runs programs in C and C++ that check `libhakmem.so`, and real programs, under the library.
 
 use crate::bench::result::CONTROL;
 use crate::checks::{Checks, FEW_FORKS, MANY_FORKS, REFUSING, output, text};
@@ -10,14 +10,14 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
-/// One of each way to be built: the control, both kinds of the report's backend, and of the central backend those
-/// whose large blocks, registries and ways with foreign blocks differ. `cargo ci programs` has all.
+/// One variant for each way to build the library: the control, both kinds of the report's backend, and those of the
+/// central backend whose large blocks, registries and treatment of foreign blocks differ. `cargo ci programs` has all.
 const VARIANTS: [&str; 6] =
     [CONTROL, "superslab", "option-abd-hash", "address-map", "own-large", REFUSING];
 
 pub(super) fn run() -> Result<()> {
     let checks = Checks::build()?;
-    // They are what the C library does: it passes them too.
+    // The checks say what the C library does, so it passes them too.
     checks.pass(None, FEW_FORKS)?;
     let default = workspace::variants()?.default_variant().id.clone();
     let mut libraries = Vec::new();
@@ -42,15 +42,15 @@ pub(super) fn run() -> Result<()> {
     programs::short(&libraries)
 }
 
-/// The checks and all programs under every variant's library: `cargo ci programs`.
+/// Runs the checks and all programs under every variant's library: `cargo ci programs`.
 pub(super) fn programs() -> Result<()> {
     must_succeed(cargo().args(["ci", "programs"]))
 }
 
-/// What `HAKMEM_STATS` asks for is said, and changes nothing else.
+/// `HAKMEM_STATS` prints what it asks for, and changes nothing else.
 fn observed(library: &Path, variant: &str) -> Result<()> {
     let run = |value: &str| {
-        // Not a shell: some end without what is to be done at the end.
+        // The program is no shell: some shells end without running their exit handlers.
         let mut command = Command::new("printf");
         command.arg("fine\n").env("LD_PRELOAD", library).env("HAKMEM_STATS", value);
         let output = output(&mut command)?;

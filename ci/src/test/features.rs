@@ -1,4 +1,4 @@
-//! The step `features`: each feature alone builds, and selects what docs/variants.md says.
+//! The step `features`: each feature builds alone, and selects the variant that docs/variants.md says.
 
 use super::Options;
 use crate::builds;
@@ -28,7 +28,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Sets of features, and the variant that each selects.
+/// Sets of features, and the variant that each set selects.
 fn selected() -> Result<BTreeMap<String, String>> {
     let tree = workspace::variants()?;
     let default = tree.default_variant().id.clone();
@@ -42,7 +42,7 @@ fn selected() -> Result<BTreeMap<String, String>> {
     for feature in ["hash-lookup", "all-variants", "stats", "preload"] {
         selected.insert(feature.to_owned(), default.clone());
     }
-    // Two that were named, one below the other.
+    // Two named variants, one an ancestor of the other.
     selected.insert("superslab,option-a".to_owned(), "option-a".to_owned());
     Ok(selected)
 }

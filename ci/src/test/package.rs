@@ -1,5 +1,4 @@
-//! The step `package`: what would be published builds by itself in an empty project, and has what a user needs and no
-//! more.
+//! The step `package`: the package builds by itself in an empty project, and contains what a user needs and no more.
 
 use crate::workspace::{self, cargo, must_succeed, target};
 use anyhow::{Context, Result, ensure};
@@ -7,7 +6,7 @@ use object::{Object, ObjectSymbol};
 use std::path::Path;
 use std::{fs, str};
 
-/// Files and folders at its root.
+/// Files and folders at the package's root.
 const SHIPS: [&str; 14] = [
     ".cargo_vcs_info.json",
     "CHANGELOG.md",
@@ -59,7 +58,7 @@ pub(super) fn run() -> Result<()> {
     }
     let mut package = cargo();
     package.args(["package", "--quiet", "--no-verify", "--allow-dirty"]);
-    // A workspace member of another package's version is no business of this one.
+    // The version of a workspace member of another package does not matter here.
     must_succeed(package.args(["--package", "hakmem-alloc"]))?;
     let version = env!("CARGO_PKG_VERSION");
     let crates = target().join("package");
@@ -77,7 +76,7 @@ pub(super) fn run() -> Result<()> {
     );
     write(&folder.join("Cargo.toml"), &manifest)?;
     write(&folder.join("src/main.rs"), MAIN)?;
-    // The versions that the package was made with.
+    // The versions that the package was built with.
     let lock = folder.join(format!("hakmem-alloc-{version}/Cargo.lock"));
     fs::copy(workspace::root().join("Cargo.lock"), &lock)
         .with_context(|| lock.display().to_string())?;
@@ -87,7 +86,8 @@ pub(super) fn run() -> Result<()> {
     carries_no_other_backend(&folder.join("target/release/empty"))
 }
 
-/// What the default variant does not use, no program has: neither the report's backend, nor what only the C face reads.
+/// A program contains nothing that the default variant does not use: neither the report's backend, nor the tables that
+/// only the C face reads.
 fn carries_no_other_backend(program: &Path) -> Result<()> {
     let bytes = fs::read(program).with_context(|| program.display().to_string())?;
     let file = object::File::parse(&*bytes)?;

@@ -1,5 +1,5 @@
-//! The page of `cargo ci report` in a browser, from a recorded run: it can be read on a phone and on a
-//! desk. Pictures of it are left in `page` in cargo's output folder.
+//! The step `page`: opens the page of `cargo ci report` in a browser, from a recorded run, at the widths of a phone and
+//! a desk. It leaves pictures in `page` in cargo's output folder.
 
 use crate::tools;
 use crate::workspace::{cargo, must_succeed};

@@ -7,13 +7,13 @@ use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What is compiled in C, and how.
+/// The files that are compiled in C, and their flags.
 const HOST: (&str, &[&str]) = ("host", &[]);
 const EARLY: (&str, &[&str]) = ("early", &["-shared", "-fPIC"]);
 
-/// The cases for a plugin that a program opens: see `plugin/host.c`.
+/// The cases for a plugin that a program opens; `plugin/host.c` describes them.
 const CASES: [&str; 6] = ["outlived", "again", "copies", "forks", "standard", "exits"];
-/// Those for one with every variant in it, of which sixty in a process would want more keys than it has.
+/// The cases for a plugin with every variant in it. Sixty of those in a process would need more keys than it has.
 const ALL_VARIANTS: [&str; 3] = ["outlived", "again", "exits"];
 
 pub(super) fn run() -> Result<()> {

@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Seconds from which on a test is named.
+/// Seconds from which on the summary names a test.
 const SLOW: f64 = 2.0;
 
-/// Checked, with every variant; then as a user builds it; then those of the tools.
+/// The tests of a checked build with every variant, then of a build as users have it, then those of the tools.
 pub(super) fn tests() -> Result<()> {
     timed(cargo().args(["test", "--quiet", "--all-features"]))?;
     must_succeed(cargo().args(["test", "--quiet", "--lib", "--test", "suite"]))?;
@@ -19,14 +19,14 @@ pub(super) fn tests() -> Result<()> {
     for package in ["hakmem-ci", "hakmem-run", "hakmem-tree", "hakmem-workloads"] {
         tools.args(["--package", package]);
     }
-    // The one that the step `c-face` looks at, and not one more.
+    // The variant that the step `c-face` looks at, and no other.
     let default = workspace::variants()?.default_variant().id.clone();
     tools.env("HAKMEM_LIBRARY", preload::library(&default)?);
     must_succeed(&mut tools)
 }
 
-/// As it ships, without its own assertions: the default variant and the report's best, or each. What the events say
-/// is the same in both profiles, and asked in `tests` alone, unless it is each.
+/// The tests of a build as it ships, without its own assertions: of the default variant and the report's best, or of
+/// each variant. Events do not depend on the profile, so only `tests` looks at them, unless it is each variant.
 pub(super) fn optimised(options: &Options) -> Result<()> {
     let mut command = cargo();
     command.args(["test", "--quiet", "--profile", "optimised", "--test", "suite"]);
