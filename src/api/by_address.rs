@@ -227,9 +227,7 @@ impl<V: Served + AtDesk> ByAddress for V {
 
 /// Whether the next allocator serves a part of what is asked for.
 const fn leaves_a_part<V: Served>() -> bool {
-    !matches!(V::BACKEND, Backend::Central)
-        || matches!(V::LARGE, Large::System)
-        || V::SOFT_CAP.is_some()
+    !matches!(V::BACKEND, Backend::Central) || matches!(V::LARGE, Large::System)
 }
 
 /// The class of a block in a SuperSlab; `None` where it is in none.

@@ -1,7 +1,6 @@
 //! The hot paths of the C face: size → the thread's list → pop; address → the thread's list → push.
 //!
-//! Where the variant's lists are not counted plainly, or its registry is not a map, both go by the layout, which
-//! a lookup says.
+//! Where the variant's lists are not counted plainly, both go by the layout, which a lookup says.
 
 use super::alloc::{alloc, alloc_zeroed};
 use super::desk::{COUNTS, Desk};

@@ -1,13 +1,13 @@
 //! Freeing: class → the thread's list → push.
 //!
-//! The layout says the class. Where blocks of the system's malloc may come along, a lookup tells them apart;
-//! `free_by = "layout"` goes without.
+//! The layout says the class. With `free_by = "lookup"` the address is looked up besides, as who has no layout must: what
+//! lies in no SuperSlab is misuse. `free_by = "layout"` takes the layout's word for it.
 
 use super::drain::overflow_cold;
 use super::large::large_free;
 use super::{Cached, step};
 use crate::list::Block;
-use crate::sys::system;
+use crate::sys::fatal::fatal;
 use crate::variant::FreeBy;
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -24,8 +24,7 @@ pub(crate) unsafe fn free<V: Cached>(block: *mut u8, layout: Layout) {
     };
     let cache = V::cache();
     if V::FREE_BY == FreeBy::Lookup && !cache.finds::<V>(block.addr()) {
-        // SAFETY: not in a SuperSlab (G2), so it came from the fallback, with this layout.
-        return unsafe { system::free(V::BY_ADDRESS, block, layout) };
+        fatal("free of what is no block:", block.addr());
     }
     super::audit::freed::<V>(cache, class, block.addr());
     // SAFETY: a live block is not null.

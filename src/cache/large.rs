@@ -116,7 +116,7 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
 /// A block of the system's malloc. Where it has none, what waits here may be enough.
 fn after_purge<V: Cached>(layout: Layout, alloc: impl Fn() -> *mut u8) -> *mut u8 {
     let block = alloc();
-    if !block.is_null() || V::SOFT_CAP.is_some() || layout.size() >= HOPELESS {
+    if !block.is_null() || layout.size() >= HOPELESS {
         return block;
     }
     central::purge_all::<V>();

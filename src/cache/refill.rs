@@ -6,21 +6,16 @@ use super::{Cache, Cached, State, shut, step};
 use crate::base::{ClassIdx, quotient};
 use crate::central;
 use crate::list::Block;
-use crate::sys::system;
 use crate::variant::{Bound, list_bytes_limit};
-use core::alloc::Layout;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 /// Bytes of a list's first refill.
 const FIRST_BYTES: usize = 1024;
 
-/// Allocates when the list's window is empty, or closed.
-///
-/// # Safety
-/// `layout` has a size above 0, and `class` serves it.
+/// Allocates when the list's window is empty, or closed; null when memory is exhausted.
 #[cold]
 #[inline(never)]
-pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> *mut u8 {
+pub(super) fn refill_cold<V: Cached>(class: ClassIdx) -> *mut u8 {
     let cache = V::cache();
     if !V::KEEPS {
         cache.list(class).undo_pop(step::<V>(class));
@@ -35,21 +30,10 @@ pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> 
     };
     // The kernel refuses: what waits to be used again may be enough.
     let block = block.or_else(|| {
-        if V::SOFT_CAP.is_some() {
-            return None;
-        }
         central::purge_all::<V>();
         V::central(class).take_one::<V>(class)
     });
-    if let Some(block) = block {
-        return block.as_ptr().cast();
-    }
-    if V::SOFT_CAP.is_some() {
-        V::counters().count_fallback(class);
-        // SAFETY: the caller's condition.
-        return unsafe { system::alloc(V::BY_ADDRESS, layout) };
-    }
-    core::ptr::null_mut()
+    block.map_or(ptr::null_mut(), |block| block.as_ptr().cast())
 }
 
 /// A block for a thread without lists.

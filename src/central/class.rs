@@ -44,8 +44,6 @@ pub(crate) struct Central {
     batches: Cell<u32>,
     /// The fewest batches that waited since the last purge: so many were not needed.
     least: Cell<u32>,
-    /// Chunks mapped for this class, where a soft cap counts them.
-    mapped: Cell<u32>,
     /// Blocks that came home since it was last looked at how many slabs have.
     came: Cell<u32>,
     /// The slabs that have blocks.
@@ -71,7 +69,6 @@ impl Central {
             waiting: Cell::new(ptr::null_mut()),
             batches: Cell::new(0),
             least: Cell::new(0),
-            mapped: Cell::new(0),
             came: Cell::new(0),
             bins: [const { LinkedList::new() }; BINS],
             free: Cell::new(0),
@@ -154,9 +151,7 @@ impl Central {
     /// A slot made a slab of this class.
     fn claim<V: Shared>(&self, class: ClassIdx) -> Option<&'static BitSlab> {
         V::counters().count(Event::Atomic);
-        let may_map = V::SOFT_CAP.is_none_or(|cap| self.mapped.get() < cap);
-        let (chunk, slot, clean, mapped) = V::spans().claim_slot::<V>(may_map)?;
-        self.mapped.set(self.mapped.get() + u32::from(mapped));
+        let (chunk, slot, clean) = V::spans().claim_slot::<V>()?;
         let slab = chunk.slab(slot);
         slab.set_up::<V>(class, clean);
         self.free.set(self.free.get() + slab.capacity() as usize);

@@ -62,7 +62,7 @@ impl Map {
     }
 
     /// Adds a SuperSlab; false when memory is exhausted, or the address is beyond the map.
-    pub(super) fn insert<V: Variant>(&self, base: usize) -> bool {
+    pub(crate) fn insert<V: Variant>(&self, base: usize) -> bool {
         let Some(entry) = self.root.get(base >> V::SUPERSLAB_LG >> LEAF_LG) else { return false };
         if entry.get().is_null() {
             let Some(fresh) = pages::map(size_of::<Leaf>()) else { return false };
@@ -75,9 +75,9 @@ impl Map {
         self.set::<V>(base, 1)
     }
 
-    /// Takes out a SuperSlab of which no block is out; false if it was not there.
-    pub(super) fn remove<V: Variant>(&self, base: usize) -> bool {
-        self.set::<V>(base, 0)
+    /// Takes out a SuperSlab of which no block is out.
+    pub(crate) fn remove<V: Variant>(&self, base: usize) {
+        self.set::<V>(base, 0);
     }
 
     /// Unmaps the leaves.

@@ -6,10 +6,12 @@
 //! | `hash` | the thread's hint (its last answer), then a hash table | `hash` |
 //! | `map` | a byte per SuperSlab's worth of address space, in two levels | `map` |
 //!
+//! The central backend has the map alone, of its chunks.
+//!
 //! For those who free by address alone, `classes` says a block's class besides, a byte per slot.
 //!
 //! G1  A SuperSlab is registered, for lookups first and then for the pool, before any of its blocks
-//!     is handed out; and for good (L1), or, where the registry is a map, until its last block is back.
+//!     is handed out; and for good (L1); a chunk, until its last block is back.
 //! G2  An address is found exactly if it lies in a registered SuperSlab: foreign addresses, the
 //!     system malloc's among them, are not.
 //!
@@ -38,11 +40,11 @@ const CAPACITY: usize = 4096;
 /// A variant with its registry, of which it has the part that its knob names: a program has the others' statics
 /// only if another of its variants does.
 pub(crate) trait Registered: Variant {
-    /// All SuperSlabs in the order in which they were mapped; a map goes without.
+    /// All SuperSlabs in the order in which they were mapped.
     fn directory() -> &'static Directory;
     /// Read where the knob is `hash`.
     fn table() -> &'static HashTable;
-    /// Read where the knob is `map`; then it is all there is.
+    /// Read where the knob is `map`.
     fn map() -> &'static Map;
 }
 
@@ -64,23 +66,23 @@ pub(crate) fn is_full<V: Registered>() -> bool {
 
 /// Adds a SuperSlab; false, and nothing added, when the registry is full.
 pub(crate) fn insert<V: Registered>(superslab: &'static SuperSlab) -> bool {
-    if V::REGISTRY == Registry::Map {
-        return V::map().insert::<V>(superslab.address());
+    if V::REGISTRY == Registry::Map && !V::map().insert::<V>(superslab.address()) {
+        return false;
     }
-    let Some(index) = V::directory().reserve() else { return false };
+    let Some(index) = V::directory().reserve() else {
+        if V::REGISTRY == Registry::Map {
+            V::map().remove::<V>(superslab.address());
+        }
+        return false;
+    };
     superslab.set_index(index);
-    // The table first: the pool hands out slots of what it finds in the directory, and their
-    // blocks must be found by a lookup at once (G1).
+    // The directory last: the pool hands out slots of what it finds there, and their blocks must be found by a lookup
+    // at once (G1).
     if V::REGISTRY == Registry::Hash {
         V::table().insert::<V>(superslab);
     }
     V::directory().publish(index, superslab);
     true
-}
-
-/// Takes a SuperSlab out that is about to be unmapped; false where that cannot be.
-pub(crate) fn remove<V: Registered>(superslab: &'static SuperSlab) -> bool {
-    V::REGISTRY == Registry::Map && V::map().remove::<V>(superslab.address())
 }
 
 /// Gives back what the registry itself has mapped; what is registered, its owner does.
@@ -94,7 +96,7 @@ pub(crate) unsafe fn release<V: Registered>() {
     }
 }
 
-/// SuperSlabs registered in the directory, which a map goes without, oldest first. Some at the end may not be
+/// SuperSlabs registered in the directory, oldest first. Some at the end may not be
 /// visible yet.
 pub(crate) fn all<V: Registered>() -> impl Iterator<Item = &'static SuperSlab> {
     (0..len::<V>()).filter_map(|index| V::directory().get(index))

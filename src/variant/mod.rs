@@ -107,9 +107,7 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
 
     /// Whether a thread's lists are counted plainly: see `list::WindowList`. Where a block's class is not known
     /// before it is there, so is no step.
-    const COUNTED: bool = Self::BY_ADDRESS
-        && matches!(Self::BACKEND, Backend::Central)
-        && matches!(Self::REGISTRY, Registry::Map);
+    const COUNTED: bool = Self::BY_ADDRESS && matches!(Self::BACKEND, Backend::Central);
     /// The block sizes.
     const CLASSES: &'static SizeClasses = match Self::SIZE_CLASSES {
         Table::Report => &classes::REPORT,
@@ -143,8 +141,8 @@ pub(crate) const fn check<V: Variant>() {
     assert!(V::BATCH >= 1 && V::BATCH <= V::LIST_LIMIT, "`batch`: from 1 to `list_limit`");
     if matches!(V::BACKEND, Backend::Central) {
         assert!(V::SUPERSLAB_LG == CHUNK_LG, "`superslab_lg`: the central backend's are 2 MiB");
-        let ours_alone = matches!(V::FREE_BY, FreeBy::Layout) || matches!(V::LARGE, Large::Own);
-        assert!(!ours_alone || V::SOFT_CAP.is_none(), "`soft_cap`: a fallback needs a lookup");
+        assert!(matches!(V::REGISTRY, Registry::Map), "`registry`: the central backend's is a map");
+        assert!(V::SOFT_CAP.is_none(), "`soft_cap`: the central backend serves its classes alone");
         let stacks = V::TRANSFER_KIB > 0;
         assert!(!stacks || V::CLASSES.least() >= 16, "`transfer_kib`: needs blocks of 16 bytes");
         let is_fatal = matches!(V::FOREIGN, Foreign::Fatal);

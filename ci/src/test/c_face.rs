@@ -10,10 +10,10 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
-/// One of each way to be built: the control, both kinds of the report's backend, and of the central backend those
-/// whose large blocks, registries and ways with foreign blocks differ. `cargo ci programs` has all.
+/// One of each way to be built: the control, the report's backend that walks its SuperSlabs and that with a map, and of
+/// the central backend those whose large blocks and ways with foreign blocks differ. `cargo ci programs` has all.
 const VARIANTS: [&str; 6] =
-    [CONTROL, "superslab", "option-abd-hash", "address-map", "own-large", REFUSING];
+    [CONTROL, "superslab", "address-map", "central-lists", "own-large", REFUSING];
 
 pub(super) fn run() -> Result<()> {
     let checks = Checks::build()?;
