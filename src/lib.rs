@@ -26,8 +26,8 @@
 //! | 1 | `sys` | the OS: pages, thread slot, thread exit, fatal errors, the system's malloc, atomics |
 //! | 2 | `variant` | what can be chosen: the knobs, the size classes |
 //! | 3 | `list`, `stats` | links between free blocks: local, windowed, remote, tagged; event counters |
-//! | 4 | `slab`, `chunk` | memory layout of the two backends, and slot states |
-//! | 5 | `registry` | address → SuperSlab: linear, hash, map; address → class |
+//! | 4 | `page_map`, `slab`, `chunk` | address → what lies there; memory layout of the two backends, and slot states |
+//! | 5 | `registry` | address → SuperSlab, for the report's backend: linear, hash, map |
 //! | 6 | `pool`, `central` | what threads share: the report's stages; locked lists per class, spans, purging |
 //! | 7 | `heap`, `cache` | the thread's front end: alloc and free (hot), refill, drain, large, realloc, exit, audit |
 //! | 8 | `api` | which backend serves a variant, `GlobalAlloc`, the stamped statics, snapshots |
@@ -48,6 +48,7 @@ mod central;
 mod chunk;
 mod heap;
 mod list;
+mod page_map;
 mod pool;
 mod registry;
 mod slab;

@@ -17,7 +17,7 @@ mod sys {
 #[path = "../../src/list/claim.rs"]
 #[allow(dead_code, reason = "the models use some of it")]
 mod claim;
-#[path = "../../src/registry/leaf.rs"]
+#[path = "../../src/page_map/leaf.rs"]
 #[allow(dead_code, reason = "the models use some of it")]
 mod leaf;
 mod locking;

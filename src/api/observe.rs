@@ -147,7 +147,7 @@ impl<V: Served + GlobalAlloc + Default> Observe for V {
     #[inline]
     fn lookup(address: *const u8) -> bool {
         match V::BACKEND {
-            Backend::Central => V::cache().finds::<V>(address.addr()),
+            Backend::Central => cache::lookup::<V>(address.addr()).is_ours(),
             Backend::System | Backend::SuperSlab => {
                 V::local().lookup::<V>(address.addr()).is_some()
             }
@@ -155,7 +155,11 @@ impl<V: Served + GlobalAlloc + Default> Observe for V {
     }
 
     fn owns(address: *const u8) -> bool {
-        registry::find::<V>(address.addr()).is_some()
+        match V::BACKEND {
+            Backend::Central => V::page_map().kind(address.addr()).is_ours(),
+            Backend::SuperSlab => registry::find::<V>(address.addr()).is_some(),
+            Backend::System => false,
+        }
     }
 
     unsafe fn audit() -> Result<Audit, Unsound> {

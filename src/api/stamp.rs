@@ -4,13 +4,15 @@
 //! be generic, so these are stamped; everything else is generic over the type.
 
 use super::dispatch;
+use super::observe::Observe;
 use super::unload::prepare_at_start;
 use crate::base::MAX_CLASSES;
 use crate::cache::{Cache, Cached, CloseCache, Idle};
 use crate::central::{Central, Parked, Records, Shared, Spans};
 use crate::heap::{GiveUpHeap, Heap, Heaps, Hosted};
+use crate::page_map::PageMap;
 use crate::pool::{Pool, Pooled};
-use crate::registry::{ClassMap, Directory, HashTable, Map, Registered};
+use crate::registry::{Directory, HashTable, Registered};
 use crate::stats::Counters;
 use crate::sys::pages;
 use crate::sys::thread::ExitHook;
@@ -32,8 +34,7 @@ macro_rules! stamp {
         /// In checked builds: a block that another variant owns is not ours to free.
         fn freed_through<V: Hosted>(block: *mut u8) {
             $(
-                if V::ID != <$type as Variant>::ID
-                    && crate::registry::find::<$type>(block.addr()).is_some()
+                if V::ID != <$type as Variant>::ID && <$type as Observe>::owns(block)
                 {
                     let id = <$type as Variant>::ID;
                     crate::sys::fatal::fatal_in(
@@ -93,7 +94,7 @@ macro_rules! stamp_type {
             // A program has of these what its variants refer to: the rest the linker drops.
             static [<$type:snake:upper _DIRECTORY>]: Directory = Directory::new();
             static [<$type:snake:upper _HASH_TABLE>]: HashTable = HashTable::new();
-            static [<$type:snake:upper _MAP>]: Map = Map::new();
+            static [<$type:snake:upper _PAGE_MAP>]: PageMap = PageMap::new();
 
             // The report's backend's.
             static [<$type:snake:upper _POOL>]: Pool = Pool::new();
@@ -107,7 +108,6 @@ macro_rules! stamp_type {
             static [<$type:snake:upper _CENTRALS>]: [Central; MAX_CLASSES] = [const { Central::new() }; MAX_CLASSES];
             static [<$type:snake:upper _PARKED>]: Parked = Parked::new();
             static [<$type:snake:upper _SPANS>]: Spans = Spans::new();
-            static [<$type:snake:upper _CLASS_MAP>]: ClassMap = ClassMap::new();
             static [<$type:snake:upper _RECORDS>]: Records = Records::new();
             static [<$type:snake:upper _IDLE>]: Idle = Idle::new();
             static [<$type:snake:upper _CACHE_HOOK>]: ExitHook<CloseCache<$type>> = ExitHook::new();
@@ -128,8 +128,8 @@ macro_rules! stamp_type {
                     &[<$type:snake:upper _HASH_TABLE>]
                 }
                 #[inline(always)]
-                fn map() -> &'static Map {
-                    &[<$type:snake:upper _MAP>]
+                fn map() -> &'static PageMap {
+                    &[<$type:snake:upper _PAGE_MAP>]
                 }
             }
 
@@ -175,8 +175,9 @@ macro_rules! stamp_type {
                 fn spans() -> &'static Spans {
                     &[<$type:snake:upper _SPANS>]
                 }
-                fn class_map() -> &'static ClassMap {
-                    &[<$type:snake:upper _CLASS_MAP>]
+                #[inline(always)]
+                fn page_map() -> &'static PageMap {
+                    &[<$type:snake:upper _PAGE_MAP>]
                 }
                 fn records() -> &'static Records {
                     &[<$type:snake:upper _RECORDS>]

@@ -1,11 +1,11 @@
 //! A check of the whole heap, for tests, and of each block that is freed, in checked builds.
 
 use super::{Cache, Cached, State, shut, step};
-use crate::base::{ClassIdx, slots_in};
+use crate::base::{ClassIdx, MAX_SLOTS, SlotIdx, slots_in};
 use crate::chunk::{ALL_SLOTS, Chunk};
 use crate::heap::{Audit, Unsound};
 use crate::list::WindowList;
-use crate::registry;
+use crate::page_map::Kind;
 use crate::sys::fatal::fatal;
 use crate::variant::window;
 
@@ -23,10 +23,10 @@ pub(super) fn freed<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
 #[cold]
 #[inline(never)]
 fn freed_cold<V: Cached>(cache: &Cache, class: ClassIdx, address: usize) {
-    if registry::find::<V>(address).is_none() {
+    if !V::page_map().kind(address).is_ours() {
         fatal("free of a block that is not in use:", address);
     }
-    // SAFETY: a registered SuperSlab is a chunk, which is mapped.
+    // SAFETY: what is ours lies in a chunk, which is mapped.
     let slab = unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address));
     // The lock, since other threads take from and give to the same slab.
     let what = V::central(class).lock.with(|| match () {
@@ -73,6 +73,9 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
                 taken |= slots;
                 sum.spans += 1;
             }
+        }
+        if !says_what_is_there::<V>(chunk) {
+            return Err(Unsound::because("A1 or A2, the page map"));
         }
         for slot in slots_in(ALL_SLOTS & !taken) {
             let slab = chunk.slab(slot);
@@ -122,12 +125,29 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     Ok(sum)
 }
 
+/// Whether the page map says of each slot of a chunk what is there.
+fn says_what_is_there<V: Cached>(chunk: &'static Chunk) -> bool {
+    let mut rest_of_span = 0;
+    (0..MAX_SLOTS).map(SlotIdx::new).all(|slot| {
+        let span = usize::from(chunk.span[slot.index()].get());
+        let expected = match () {
+            () if slot == SlotIdx::FIRST => Kind::Header,
+            () if rest_of_span > 0 => Kind::Body,
+            () if span > 0 => Kind::Span,
+            () if chunk.free.get() & slot.bit() != 0 => Kind::Free,
+            () => Kind::Class(chunk.slab(slot).class()),
+        };
+        rest_of_span = if span > 0 { span - 1 } else { rest_of_span.saturating_sub(1) };
+        V::page_map().kind(chunk.slot_start(slot).addr().get()) == expected
+    })
+}
+
 /// Whether a list's blocks are of its class, and have left their slabs.
 fn is_sound<V: Cached>(class: ClassIdx, list: &WindowList) -> bool {
     list.is_sound(step::<V>(class), |block| {
         let address = block.addr().get();
-        registry::find::<V>(address).is_some() && {
-            // SAFETY: a registered SuperSlab is a chunk, which is mapped.
+        V::page_map().kind(address) == Kind::Class(class) && {
+            // SAFETY: a slab lies in a chunk, which is mapped.
             let chunk = unsafe { Chunk::containing(address) };
             let slab = chunk.slab(Chunk::slot_at(address));
             slab.capacity() > 0 && slab.class() == class && slab.has_out::<V>(address)

@@ -1,18 +1,18 @@
 //! Where a thread that frees by address has its lists: behind what leads from an address, or a size, to one.
 //!
 //! ```text
-//! thread slot ──▶ ┌─────────────┬───────────────┬──────┬─────────────────────────────┐
-//!                 │ leaves      │ small: places │ none │ cache: lists, demands, …    │
-//!                 └─────────────┴───────────────┴──────┴─────────────────────────────┘
-//!                   of the map    by size         place 0    place 2, 4, …
+//! thread slot ──▶ ┌─────────────┬───────────────┬─────────┬──────────────────────────┐
+//!                 │ leaves      │ small: places │ closed  │ cache: lists, demands, … │
+//!                 └─────────────┴───────────────┴─────────┴──────────────────────────┘
+//!                   of the map    by size         place 0, …   the classes' places
 //! ```
 //!
-//! One register leads to all of it. `none` is a closed list where that of class −1 would be: what is no block
-//! of a class goes the slow way without being asked about.
+//! One register leads to all of it. What is no block of a class has a place too, whose list is closed: it goes the slow
+//! way without being asked about.
 
 use super::{Cache, State};
 use crate::list::WindowList;
-use crate::registry::{Leaves, place_of};
+use crate::page_map::{CLASSLESS, Kind, Leaves};
 use crate::sys::atomic::{AtomicU8, Ordering};
 use crate::sys::single::byte_at;
 use crate::variant::Variant;
@@ -20,7 +20,7 @@ use core::mem::offset_of;
 use core::ptr;
 
 /// Sizes that a thread has the places for: all below. 1024 is among them, and what follows is aligned.
-pub(crate) const SMALL: usize = 1072;
+pub(crate) const SMALL: usize = 1104;
 
 /// See the module.
 #[repr(C, align(64))]
@@ -28,13 +28,14 @@ pub(crate) struct Desk {
     pub(super) leaves: Leaves,
     /// Changed by other threads, too. [shared]
     small: [AtomicU8; SMALL],
-    none: WindowList,
+    /// The lists of kinds without a class.
+    closed: [WindowList; CLASSLESS],
     pub(crate) cache: Cache,
 }
 
 /// Bytes from a desk to the list at place 0.
-const LISTS: usize = offset_of!(Desk, none);
-const _: () = assert!(LISTS + size_of::<WindowList>() == offset_of!(Desk, cache));
+const LISTS: usize = offset_of!(Desk, closed);
+const _: () = assert!(LISTS + size_of::<[WindowList; CLASSLESS]>() == offset_of!(Desk, cache));
 /// Bytes from a desk to the first of its places by size.
 const SMALL_OFFSET: usize = offset_of!(Desk, small);
 /// Bytes from a desk to its cache.
@@ -67,7 +68,7 @@ impl Desk {
         Self {
             leaves: Leaves::new(),
             small,
-            none: WindowList::closed(true),
+            closed: [const { WindowList::closed(true) }; CLASSLESS],
             cache: Cache::new(state, V::COUNTED),
         }
     }
@@ -99,7 +100,7 @@ impl Desk {
     /// Has every size lead to the list for it, or to none.
     pub(crate) fn set_quick<V: Variant>(&self, quick: bool) {
         for (size, place) in self.small.iter().enumerate() {
-            let to = if quick { place_for::<V>(size) } else { 0 };
+            let to = if quick { place_for::<V>(size) } else { Kind::Foreign.place() };
             // ORDERING: relaxed; a thread that does not see it yet is served once more as ever.
             place.store(to, Ordering::Relaxed);
         }
@@ -108,21 +109,21 @@ impl Desk {
     /// The list at a place.
     ///
     /// # Safety
-    /// The place is that of a class, or 0.
+    /// The place is one that the page map has.
     #[inline(always)]
     pub(super) unsafe fn list_at(&self, place: usize) -> &WindowList {
         let lists = ptr::from_ref(self).cast::<u8>().wrapping_add(LISTS);
-        // SAFETY: `none` and the cache's lists lie one after the other in this desk, 16 bytes each, and the place
+        // SAFETY: the closed lists and the cache's lie one after the other in this desk, 16 bytes each, and the place
         // is one of theirs, by the caller's condition.
         unsafe { &*lists.wrapping_add(place * 8).cast::<WindowList>() }
     }
 }
 
-/// The place of the list for a size; 0 where there is none. 16 bytes at least: as C aligns.
+/// The place of the list for a size; that of what is foreign where there is none. 16 bytes at least: as C aligns.
 const fn place_for<V: Variant>(size: usize) -> u8 {
     match V::CLASSES.class_of(if size < 16 { 16 } else { size }) {
-        Some(class) => place_of(class) as u8,
-        None => 0,
+        Some(class) => Kind::Class(class).place(),
+        None => Kind::Foreign.place(),
     }
 }
 

@@ -7,7 +7,6 @@ use super::drain::drain_list;
 use super::{Cache, Cached, State, fill, shut, step};
 use crate::base::ClassIdx;
 use crate::central::{self, lock_all, unlock_all};
-use crate::registry;
 use crate::sys::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
 use crate::sys::thread::{self, AtExit};
@@ -270,7 +269,7 @@ pub(crate) unsafe fn release<V: Cached>() {
     // SAFETY: nobody refers to a block, or will ask for one, by the caller's condition.
     unsafe { V::spans().release() };
     // SAFETY: nobody will look an address up, by the caller's condition.
-    unsafe { registry::release::<V>() };
+    unsafe { V::page_map().release() };
     // SAFETY: threads were left, so no thread has a cache, by the caller's condition.
     unsafe { V::idle().release() };
 }

@@ -61,7 +61,8 @@ pub(crate) use trim::{purge, trim};
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::central::{Shared, Usage};
 use crate::list::{Block, Step, WindowList};
-use crate::registry::{self, Hint};
+use crate::page_map::Kind;
+use crate::stats::Event;
 use crate::sys::atomic::{AtomicBool, Ordering};
 use crate::sys::thread::ExitHook;
 use crate::variant::Slot;
@@ -95,8 +96,6 @@ pub(crate) struct Cache {
     until_turn: Cell<u8>,
     /// The list that is looked at for idleness next.
     idle_turn: Cell<u8>,
-    /// The SuperSlab found last, for the registries that look for it.
-    hint: Hint,
     /// Link in the stack of caches that wait for a thread.
     next_idle: Cell<*const Cache>,
     /// Link in the stack of all caches that were mapped.
@@ -120,7 +119,7 @@ const _: () = assert!(offset_of!(Cache, lists) == 0, "the hottest first");
 // SAFETY: a cache is touched by its thread only, but for `is_shut`, which is atomic, and the links, under a lock; and
 // changes threads through the stack of idle ones, under that lock. The placeholders' lists are closed, and a list that is closed is not written to where it is
 // shared (`keeps`), or its count alone, as by atomics, where it is counted plainly (`count_up`); nor is anything
-// else of a placeholder, but the hint, which is atomic.
+// else of a placeholder.
 unsafe impl Sync for Cache {}
 
 /// A variant with its threads' caches.
@@ -159,7 +158,6 @@ impl Cache {
             frees: Cell::new(0),
             until_turn: Cell::new(0),
             idle_turn: Cell::new(0),
-            hint: Hint::new(),
             next_idle: Cell::new(ptr::null()),
             next_made: Cell::new(ptr::null()),
         }
@@ -195,12 +193,14 @@ impl Cache {
     fn lies_aside<V: Cached>(&self) -> bool {
         !V::COUNTED && self.is_shut()
     }
+}
 
-    /// Whether an address lies in a SuperSlab, looked up as `free` does.
-    #[inline(always)]
-    pub(crate) fn finds<V: Shared>(&self, address: usize) -> bool {
-        registry::lookup::<V>(address, &self.hint, V::counters()).is_some()
-    }
+/// What lies at an address, looked up as `free` does.
+#[inline(always)]
+pub(crate) fn lookup<V: Shared>(address: usize) -> Kind {
+    V::counters().count(Event::Lookup);
+    V::counters().count(Event::Probe);
+    V::page_map().kind(address)
 }
 
 impl Demand {

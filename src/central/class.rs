@@ -17,7 +17,7 @@ use super::purge::MUCH_OF_A_CLASS;
 use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES, quotient};
 use crate::chunk::{BINNED, BitSlab, Chunk, UNTIDY};
 use crate::list::{Block, Chain, LinkedList};
-use crate::registry::place_of;
+use crate::page_map::Kind;
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::lock::Lock;
@@ -160,7 +160,7 @@ impl Central {
             self.touch(slab, V::spans().now());
             self.add_untidy::<V>(class, (SLOT_BYTES / PAGE_BYTES) as u32);
         }
-        note::<V>(slab, place_of(class));
+        V::page_map().note(slab.page(0).addr().get(), Kind::Class(class));
         V::counters().count(Event::AcquireUnused);
         Some(slab)
     }
@@ -234,7 +234,6 @@ impl Central {
             self.untidy_count.set(self.untidy_count.get() - 1);
         }
         slab.take_down();
-        note::<V>(slab, 0);
         V::counters().count(Event::Atomic);
         V::counters().count(Event::Retired);
         V::spans().give_slot::<V>(slab);
@@ -389,14 +388,6 @@ fn look_ahead<V: Variant>(class: ClassIdx, blocks: &Chain) {
         seen ^ chunk.slab(Chunk::slot_at(address)).look_ahead::<V>(class, address)
     });
     black_box(seen);
-}
-
-/// Notes where the list for the blocks of a slab is, for who frees by address alone.
-#[inline(always)]
-fn note<V: Shared>(slab: &'static BitSlab, place: usize) {
-    if V::COUNTED {
-        V::class_map().note(slab.page(0).addr().get(), place);
-    }
 }
 
 /// Batches of a class that may wait.

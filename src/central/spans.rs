@@ -23,6 +23,7 @@ use super::tuning::Tuning;
 use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in};
 use crate::chunk::{ALL, ALL_SLOTS, AVAILABLE, BitSlab, Chunk, Run, SOILED, Wanted};
 use crate::list::LinkedList;
+use crate::page_map::Kind;
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::fatal::fatal;
@@ -279,6 +280,11 @@ impl Spans {
             let (chunk, slot) = self.find::<V>(wanted)?;
             let clean = self.mark_used(chunk, slot, wanted.count);
             chunk.span[slot.index()].set(span);
+            if span > 0 {
+                let start = chunk.slot_start(slot).addr().get();
+                V::page_map().note(start, Kind::Span);
+                V::page_map().note_slots(start + SLOT_BYTES, wanted.count - 1, Kind::Body);
+            }
             Some(Claimed { chunk, slot, clean })
         };
         if V::RECLAIM == Reclaim::First {
@@ -395,6 +401,7 @@ impl Spans {
             self.available.push(chunk);
         }
         chunk.free.set(chunk.free.get() | run);
+        V::page_map().note_slots(chunk.slot_start(slot).addr().get(), count, Kind::Free);
         self.change_soil(chunk, || chunk.dirty.set(chunk.dirty.get() | run));
         self.free_slots.set(self.free_slots.get() + count as u32);
         self.dirty_slots.set(self.dirty_slots.get() + count as u32);
@@ -492,6 +499,7 @@ impl Spans {
                     return false;
                 }
                 self.mark_used(chunk, SlotIdx::new(end), new - old);
+                V::page_map().note_slots(address + old * SLOT_BYTES, new - old, Kind::Body);
             }
             chunk.span[slot.index()].set(new as u8);
             true
@@ -509,8 +517,7 @@ impl Spans {
         // SAFETY: fresh pages of that size, aligned so, which nobody else knows of; they are unmapped
         // only when nobody can find them any more.
         let chunk = unsafe { Chunk::create(pages) };
-        let covered = !V::COUNTED || V::class_map().cover(pages.addr().get());
-        if !covered || !V::map().insert::<V>(pages.addr().get()) {
+        if !V::page_map().cover(chunk.address(), None) {
             // SAFETY: nobody has found the chunk, since it is not in the map.
             unsafe { self.kept.let_go(pages, CHUNK_BYTES) };
             return None;
@@ -518,6 +525,8 @@ impl Spans {
         // SAFETY: mapped above.
         unsafe { pages::refuse_huge_pages(pages, CHUNK_BYTES) };
         V::counters().count(Event::AcquireGrow);
+        V::page_map().note(chunk.address(), Kind::Header);
+        V::page_map().note_slots(chunk.address() + SLOT_BYTES, MAX_SLOTS - 1, Kind::Free);
         self.all.push(chunk);
         self.chunks.set(self.chunks.get() + 1);
         self.free_slots.set(self.free_slots.get() + ALL_SLOTS.count_ones());
@@ -546,7 +555,7 @@ impl Spans {
     /// Unmaps a chunk whose slots are all free. With the lock held.
     pub(super) fn unmap<V: Shared>(&self, chunk: &'static Chunk) {
         debug_assert!(chunk.is_bare());
-        V::map().remove::<V>(chunk.address());
+        V::page_map().note_slots(chunk.address(), MAX_SLOTS, Kind::Foreign);
         self.available.remove(chunk);
         self.all.remove(chunk);
         self.chunks.set(self.chunks.get() - 1);

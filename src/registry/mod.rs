@@ -4,31 +4,22 @@
 //! |---|---|---|
 //! | `linear` | every SuperSlab in the directory, oldest first | `directory` |
 //! | `hash` | the thread's hint (its last answer), then a hash table | `hash` |
-//! | `map` | a byte per SuperSlab's worth of address space, in two levels | `map` |
-//!
-//! The central backend has the map alone, of its chunks.
-//!
-//! For those who free by address alone, `classes` says a block's class besides, a byte per slot.
+//! | `map` | a byte per slot of address space, in two levels | the page map |
 //!
 //! G1  A SuperSlab is registered, for lookups first and then for the pool, before any of its blocks
-//!     is handed out; and for good (L1); a chunk, until its last block is back.
+//!     is handed out; and for good (L1).
 //! G2  An address is found exactly if it lies in a registered SuperSlab: foreign addresses, the
 //!     system malloc's among them, are not.
 //!
 //! Never: blocks, or grows. When it is full, the pool maps no more.
 
-mod classes;
 mod directory;
 mod hash;
-mod leaf;
-mod map;
 
-pub(crate) use classes::{ClassMap, Leaves, class_at, place_of};
 pub(crate) use directory::Directory;
 pub(crate) use hash::HashTable;
-pub(crate) use leaf::LeafPlace;
-pub(crate) use map::Map;
 
+use crate::page_map::{Kind, PageMap};
 use crate::slab::SuperSlab;
 use crate::stats::{Counters, Event};
 use crate::sys::atomic::{AtomicUsize, Ordering};
@@ -45,7 +36,7 @@ pub(crate) trait Registered: Variant {
     /// Read where the knob is `hash`.
     fn table() -> &'static HashTable;
     /// Read where the knob is `map`.
-    fn map() -> &'static Map;
+    fn map() -> &'static PageMap;
 }
 
 /// The SuperSlab that a thread found last: its address, or `usize::MAX`, which is no SuperSlab's.
@@ -66,20 +57,17 @@ pub(crate) fn is_full<V: Registered>() -> bool {
 
 /// Adds a SuperSlab; false, and nothing added, when the registry is full.
 pub(crate) fn insert<V: Registered>(superslab: &'static SuperSlab) -> bool {
-    if V::REGISTRY == Registry::Map && !V::map().insert::<V>(superslab.address()) {
+    if V::REGISTRY == Registry::Map && !V::map().cover(superslab.address(), None) {
         return false;
     }
-    let Some(index) = V::directory().reserve() else {
-        if V::REGISTRY == Registry::Map {
-            V::map().remove::<V>(superslab.address());
-        }
-        return false;
-    };
+    let Some(index) = V::directory().reserve() else { return false };
     superslab.set_index(index);
     // The directory last: the pool hands out slots of what it finds there, and their blocks must be found by a lookup
     // at once (G1).
-    if V::REGISTRY == Registry::Hash {
-        V::table().insert::<V>(superslab);
+    match V::REGISTRY {
+        Registry::Linear => {}
+        Registry::Hash => V::table().insert::<V>(superslab),
+        Registry::Map => V::map().note_slots(superslab.address(), V::SLOTS, Kind::SuperSlab),
     }
     V::directory().publish(index, superslab);
     true
@@ -113,9 +101,14 @@ pub(crate) fn find<V: Registered>(address: usize) -> Option<&'static SuperSlab> 
     let base = address & !(V::SUPERSLAB_BYTES - 1);
     if V::REGISTRY == Registry::Map {
         // SAFETY: what the map has is a SuperSlab's.
-        return V::map().has::<V>(base).then(|| unsafe { SuperSlab::containing::<V>(base) });
+        return is_mapped::<V>(address).then(|| unsafe { SuperSlab::containing::<V>(base) });
     }
     all::<V>().find(|superslab| superslab.address() == base)
+}
+
+#[inline(always)]
+fn is_mapped<V: Registered>(address: usize) -> bool {
+    V::map().kind(address) == Kind::SuperSlab
 }
 
 /// The SuperSlab that an address lies in (G2).
@@ -131,7 +124,7 @@ pub(crate) fn lookup<V: Registered>(
         Registry::Map => {
             counters.count(Event::Probe);
             // SAFETY: what the map has is a SuperSlab's.
-            V::map().has::<V>(base).then(|| unsafe { SuperSlab::containing::<V>(base) })
+            is_mapped::<V>(address).then(|| unsafe { SuperSlab::containing::<V>(base) })
         }
         Registry::Linear => V::directory().find(base, counters),
         Registry::Hash => {

@@ -9,6 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["sys"],
     &["variant"],
     &["list", "stats"],
+    &["page_map"],
     &["slab"],
     &["chunk"],
     &["registry"],
