@@ -1,7 +1,7 @@
 //! Which backend serves a variant: a constant, so this is no code.
 
 use crate::cache::{self, Cached};
-use crate::heap::{self, Hosted};
+use crate::report::heap::{self, Hosted};
 use crate::sys::system;
 use crate::variant::Backend;
 use core::alloc::Layout;

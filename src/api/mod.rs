@@ -8,8 +8,7 @@ mod stamp;
 mod unload;
 
 pub use crate::central::Usage;
-pub use crate::heap::{Audit, Unsound};
-pub use crate::stats::{Acquisitions, Events, PerClass};
+pub use crate::stats::{Acquisitions, Audit, Events, PerClass, Unsound};
 pub use background::background;
 pub use by_address::ByAddress;
 pub use observe::Observe;

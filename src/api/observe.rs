@@ -2,9 +2,10 @@
 
 use super::dispatch::Served;
 use crate::cache;
-use crate::heap::{self, Audit, Unsound};
-use crate::registry;
+use crate::report::heap;
+use crate::report::registry;
 use crate::stats::Events;
+use crate::stats::{Audit, Unsound};
 use crate::sys::clock;
 use crate::variant::{Backend, STATS};
 use core::alloc::GlobalAlloc;

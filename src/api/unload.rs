@@ -2,9 +2,10 @@
 
 use super::dispatch::Served;
 use super::stamp::HAS_FACE;
+use crate::cache;
+use crate::report::heap;
 use crate::sys::unload::{self, AtUnload};
 use crate::variant::Backend;
-use crate::{cache, heap};
 use core::marker::PhantomData;
 
 /// Runs before `main`, in a program's or a library's initialisation.

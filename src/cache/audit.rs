@@ -3,9 +3,9 @@
 use super::{Cache, Cached, State, shut, step};
 use crate::base::{ClassIdx, MAX_SLOTS, SlotIdx, slots_in};
 use crate::chunk::{ALL_SLOTS, Chunk};
-use crate::heap::{Audit, Unsound};
 use crate::list::WindowList;
 use crate::page_map::Kind;
+use crate::stats::{Audit, Unsound};
 use crate::sys::fatal::fatal;
 use crate::variant::window;
 

@@ -1,4 +1,4 @@
-//! Layer 4: the memory layout of the central backend.
+//! Layer 5: the memory layout of the central backend.
 //!
 //! ```text
 //! chunk, 2 MiB, aligned to its size: the SuperSlab of the central backend

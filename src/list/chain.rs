@@ -5,7 +5,7 @@
 //!
 //! Never: allocates, locks, or looks at a slab.
 
-use super::local::Block;
+use super::block::Block;
 use core::ptr::{self, NonNull};
 
 pub(crate) struct Chain {

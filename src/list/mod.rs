@@ -2,26 +2,17 @@
 //!
 //! | file | list | who | atomic |
 //! |---|---|---|---|
-//! | `local` | of blocks, threaded through the blocks | one thread | no |
+//! | `block` | none: a free block's link | whoever has the block | no |
 //! | `window` | of blocks, counted so that a sign tells when to look | one thread | no |
 //! | `chain` | of blocks, on their way between two lists | one thread | no |
 //! | `linked` | of slabs or chunks, both ways, through themselves | whoever owns it, or holds its lock | no |
-//! | `remote` | of blocks of one slab, freed by threads that do not own it | many push, the owner takes all | one word |
-//! | `tagged` | of numbered things (EMPTY slabs, idle heaps) | many push, many pop | one word, with a tag against ABA |
-//! | `claim` | none: a word of bits, each an offer that one thread wins | many | one word |
 
+mod block;
 mod chain;
-mod claim;
 mod linked;
-mod local;
-mod remote;
-mod tagged;
 mod window;
 
+pub(crate) use block::Block;
 pub(crate) use chain::Chain;
-pub(crate) use claim::ClaimMask;
 pub(crate) use linked::{Linked, LinkedList, Links};
-pub(crate) use local::{Block, LocalList};
-pub(crate) use remote::{NO_OWNER, RemoteList, Taken};
-pub(crate) use tagged::TaggedStack;
 pub(crate) use window::{Step, WINDOW_OFFSET, WindowList};

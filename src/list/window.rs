@@ -28,8 +28,8 @@
 //!
 //! Never: allocates, locks, or looks at a slab.
 
+use super::block::Block;
 use super::chain::Chain;
-use super::local::Block;
 use crate::sys::atomic::{AtomicI32, Ordering};
 use crate::sys::single::count_up;
 use core::cell::Cell;

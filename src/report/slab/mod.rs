@@ -1,4 +1,4 @@
-//! Layer 4: memory layout and slot states.
+//! Memory layout and slot states.
 //!
 //! ```text
 //! SuperSlab, 2^lg bytes, aligned to its size

@@ -1,4 +1,4 @@
-//! Layer 5: from an address to its SuperSlab.
+//! From an address to its SuperSlab.
 //!
 //! | knob `registry` | walk | file |
 //! |---|---|---|
@@ -20,7 +20,7 @@ pub(crate) use directory::Directory;
 pub(crate) use hash::HashTable;
 
 use crate::page_map::{Kind, PageMap};
-use crate::slab::SuperSlab;
+use crate::report::slab::SuperSlab;
 use crate::stats::{Counters, Event};
 use crate::sys::atomic::{AtomicUsize, Ordering};
 use crate::variant::{Registry, Variant};

@@ -2,7 +2,7 @@
 
 use super::meta::Slab;
 use crate::base::{CACHE_LINE, SLOT_LG, SlotIdx, bit_range, round_up};
-use crate::list::ClaimMask;
+use crate::report::list::ClaimMask;
 use crate::variant::Variant;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};

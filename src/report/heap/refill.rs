@@ -3,7 +3,7 @@
 use super::drain::{drain_idle, drain_pending, drain_slab};
 use super::{Heap, Hosted, exit};
 use crate::base::ClassIdx;
-use crate::slab::Slab;
+use crate::report::slab::Slab;
 use crate::sys::system;
 use core::alloc::Layout;
 

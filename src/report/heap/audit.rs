@@ -4,57 +4,11 @@
 
 use super::{Heap, Hosted};
 use crate::base::{ClassIdx, SlotIdx};
-use crate::list::NO_OWNER;
-use crate::registry;
-use crate::slab::{Slab, State};
+use crate::report::list::NO_OWNER;
+use crate::report::registry;
+use crate::report::slab::{Slab, State};
+use crate::stats::{Audit, Unsound};
 use crate::variant::Backend;
-use core::fmt;
-
-/// What an audit counted, in slabs and blocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Audit {
-    /// Slots never claimed.
-    pub unused: usize,
-    /// Slabs claimed for a class.
-    pub active: usize,
-    /// Slabs with all blocks home that nobody owns.
-    pub empty: usize,
-    /// Large blocks in spans of slots; central backend only.
-    pub spans: usize,
-    /// Blocks that have left their slabs: in the program's hands, in threads' lists, or freed by
-    /// other threads and waiting in a slab.
-    pub used: usize,
-    /// Of these, blocks in threads' lists.
-    pub listed: usize,
-    /// Of these, blocks that other threads freed and that wait in their slab, or in a batch.
-    pub waiting: usize,
-}
-
-impl Audit {
-    /// Blocks in the program's hands.
-    pub fn live(&self) -> usize {
-        self.used - self.listed - self.waiting
-    }
-}
-
-/// The invariant that does not hold, by its number in the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unsound(&'static str);
-
-impl Unsound {
-    pub(crate) fn because(invariant: &'static str) -> Self {
-        Self(invariant)
-    }
-}
-
-impl fmt::Display for Unsound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the heap is unsound: {}", self.0)
-    }
-}
-
-impl std::error::Error for Unsound {}
 
 /// Checks every slab and every list.
 ///
@@ -74,16 +28,16 @@ pub(crate) unsafe fn audit<V: Hosted>() -> Result<Audit, Unsound> {
                 State::Empty => sum.empty += 1,
             }
             if !slab.is_sound::<V>() {
-                return Err(Unsound("B1-B3, a slab's blocks"));
+                return Err(Unsound::because("B1-B3, a slab's blocks"));
             }
             let owner = slab.remote.owner();
             let orphan = superslab.orphans.peek() & slot.bit() != 0;
             let owned = owner != NO_OWNER;
             if (slab.state() == State::Active) != (owned || orphan) || owned && orphan {
-                return Err(Unsound("P1, who has a slab"));
+                return Err(Unsound::because("P1, who has a slab"));
             }
             if owned && !V::heaps().get(owner).is_some_and(|heap| lists_slab(heap, slab)) {
-                return Err(Unsound("K2, a heap's list of its slabs"));
+                return Err(Unsound::because("K2, a heap's list of its slabs"));
             }
             sum.used += slab.used() as usize;
             sum.waiting += slab.remote.count() as usize;
@@ -101,13 +55,13 @@ pub(crate) unsafe fn audit<V: Hosted>() -> Result<Audit, Unsound> {
                 })
             };
             if !list.is_sound(|block| is_ours(block.addr().get())) {
-                return Err(Unsound("I1, I2 or K1, a thread's list"));
+                return Err(Unsound::because("I1, I2 or K1, a thread's list"));
             }
             sum.listed += list.len() as usize;
         }
     }
     if sum.used < sum.listed + sum.waiting {
-        return Err(Unsound("B2, more blocks are on their way home than have left"));
+        return Err(Unsound::because("B2, more blocks are on their way home than have left"));
     }
     Ok(sum)
 }

@@ -2,8 +2,8 @@
 
 use super::{Pool, Pooled, Seeker, activate};
 use crate::base::{ClassIdx, SlotIdx};
-use crate::registry;
-use crate::slab::{Slab, State, SuperSlab};
+use crate::report::registry;
+use crate::report::slab::{Slab, State, SuperSlab};
 use crate::stats::Event;
 use crate::sys::atomic::Ordering;
 use crate::sys::pages;

@@ -6,7 +6,7 @@
 //! Source of the idea: the report's phase 9-1.
 
 use super::CAPACITY;
-use crate::slab::SuperSlab;
+use crate::report::slab::SuperSlab;
 use crate::stats::{Counters, Event};
 use crate::sys::atomic::{AtomicPtr, Ordering};
 use crate::variant::Variant;

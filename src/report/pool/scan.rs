@@ -10,8 +10,8 @@
 
 use super::{Pool, Pooled, Seeker, activate};
 use crate::base::{ClassIdx, bit_range, slots_in};
-use crate::registry;
-use crate::slab::{Slab, State, SuperSlab};
+use crate::report::registry;
+use crate::report::slab::{Slab, State, SuperSlab};
 use crate::stats::Event;
 
 impl Pool {

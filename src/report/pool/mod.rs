@@ -1,4 +1,4 @@
-//! Layer 6: the shared pool, which hands out slabs in stages.
+//! The shared pool, which hands out slabs in stages.
 //!
 //! | stage | file | hands out |
 //! |---|---|---|
@@ -22,9 +22,9 @@ mod release;
 mod scan;
 
 use crate::base::{ClassIdx, MAX_CLASSES};
-use crate::list::TaggedStack;
-use crate::registry::Registered;
-use crate::slab::{Slab, State};
+use crate::report::list::TaggedStack;
+use crate::report::registry::Registered;
+use crate::report::slab::{Slab, State};
 use crate::stats::{Counters, Event};
 use crate::sys::atomic::{AtomicU32, AtomicU64};
 use crate::sys::fatal::fatal;

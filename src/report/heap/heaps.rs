@@ -4,7 +4,7 @@
 //! E2  A heap that waits owns no slab and holds no block.
 
 use super::Heap;
-use crate::list::TaggedStack;
+use crate::report::list::TaggedStack;
 use crate::stats::Events;
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sys::pages;

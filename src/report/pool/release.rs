@@ -1,8 +1,8 @@
 //! The way back into the pool, for a slab whose blocks are all home.
 
 use super::{Pool, Pooled};
-use crate::list::NO_OWNER;
-use crate::slab::{Slab, State};
+use crate::report::list::NO_OWNER;
+use crate::report::slab::{Slab, State};
 use crate::sys::fatal::fatal;
 use core::ptr;
 

@@ -1,4 +1,4 @@
-//! Layer 7: the thread's front end.
+//! The thread's front end.
 //!
 //! ```text
 //!            alloc: pop        free: push (own slab)        free: other thread's slab
@@ -38,7 +38,6 @@ mod usage;
 
 pub(crate) use alloc::{alloc, alloc_zeroed};
 pub(crate) use audit::audit;
-pub use audit::{Audit, Unsound};
 pub(crate) use exit::{GiveUpHeap, leave_threads, release};
 pub(crate) use free::free;
 pub(crate) use heaps::Heaps;
@@ -46,10 +45,11 @@ pub(crate) use realloc::realloc;
 pub(crate) use usage::free_blocks;
 
 use crate::base::{CACHE_LINE, ClassIdx, MAX_CLASSES};
-use crate::list::{Block, LinkedList, LocalList};
-use crate::pool::{Pooled, Seeker};
-use crate::registry::{self, Hint};
-use crate::slab::{Slab, SuperSlab};
+use crate::list::{Block, LinkedList};
+use crate::report::list::LocalList;
+use crate::report::pool::{Pooled, Seeker};
+use crate::report::registry::{self, Hint};
+use crate::report::slab::{Slab, SuperSlab};
 use crate::stats::Counters;
 use crate::sys::atomic::{AtomicBool, AtomicU32};
 use crate::sys::thread::ExitHook;

@@ -9,7 +9,8 @@
 use super::state::State;
 use super::superslab::SuperSlab;
 use crate::base::{CACHE_LINE, ClassIdx, SLOT_BYTES, SlotIdx};
-use crate::list::{Block, Linked, Links, LocalList, RemoteList, Taken};
+use crate::list::{Block, Linked, Links};
+use crate::report::list::{LocalList, RemoteList, Taken};
 use crate::sys::atomic::{AtomicU8, AtomicU32, Ordering};
 use crate::sys::fatal::fatal;
 use crate::variant::Variant;
@@ -147,7 +148,7 @@ impl Slab {
             .is_ok()
     }
 
-    /// The freelist's link; see [`crate::list::TaggedStack`].
+    /// The freelist's link; see [`crate::report::list::TaggedStack`].
     pub(crate) fn empty_link(&self) -> &AtomicU32 {
         &self.next_empty
     }

@@ -5,8 +5,8 @@
 
 use super::{Heap, Hosted};
 use crate::base::ClassIdx;
-use crate::list::LocalList;
-use crate::slab::Slab;
+use crate::report::list::LocalList;
+use crate::report::slab::Slab;
 use crate::stats::Event;
 use crate::sys::atomic::Ordering;
 use crate::variant::Recycle;

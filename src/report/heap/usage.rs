@@ -2,8 +2,8 @@
 
 use super::Hosted;
 use crate::base::{ClassIdx, SLOT_BYTES, SlotIdx};
-use crate::registry;
-use crate::slab::State;
+use crate::report::registry;
+use crate::report::slab::State;
 
 /// Blocks of claimed slots that are free, and their bytes: EMPTY slabs, a block each, and what waits in this thread's
 /// heap. Which blocks of other threads' slabs are out is theirs to know.

@@ -2,8 +2,8 @@
 
 use super::{Pool, Pooled, Seeker, activate};
 use crate::base::slots_in;
-use crate::registry;
-use crate::slab::{Slab, State};
+use crate::report::registry;
+use crate::report::slab::{Slab, State};
 use crate::stats::Event;
 
 impl Pool {

@@ -5,7 +5,7 @@
 //!     the thread that took it has filled it.
 
 use super::CAPACITY;
-use crate::slab::SuperSlab;
+use crate::report::slab::SuperSlab;
 use crate::stats::{Counters, Event};
 use crate::sys::atomic::{AtomicPtr, AtomicU32, Ordering};
 use core::ptr;

@@ -13,7 +13,7 @@
 use super::drain::{drain_cold, drain_slab};
 use super::{Heap, Hosted, NO_MORE, NOT_YET};
 use crate::base::ClassIdx;
-use crate::registry;
+use crate::report::registry;
 use crate::sys::pages;
 use crate::sys::thread::AtExit;
 use core::marker::PhantomData;

@@ -4,7 +4,7 @@
 
 use super::{Heap, Hosted};
 use crate::base::ClassIdx;
-use crate::slab::{Slab, State};
+use crate::report::slab::{Slab, State};
 use crate::sys::fatal::fatal;
 
 /// A block of ours that is being freed must be a whole block, of the layout's class, and in use.

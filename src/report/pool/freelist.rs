@@ -1,7 +1,7 @@
 //! Stage 1: the lock-free freelist of EMPTY slabs. Stays empty unless the variant recycles.
 
 use super::{Pool, Pooled, Seeker, activate};
-use crate::slab::{Slab, State};
+use crate::report::slab::{Slab, State};
 use crate::stats::Event;
 use crate::sys::atomic::Ordering;
 

@@ -2,8 +2,9 @@
 
 use super::{Heap, Hosted};
 use crate::base::ClassIdx;
-use crate::list::{Block, NO_OWNER};
-use crate::slab::Slab;
+use crate::list::Block;
+use crate::report::list::NO_OWNER;
+use crate::report::slab::Slab;
 use crate::stats::Event;
 use crate::sys::atomic::Ordering;
 use core::ptr::NonNull;
