@@ -1,8 +1,8 @@
 //! Layer 8: what a program sees. `GlobalAlloc` for each variant, and a look inside.
 
+mod backend;
 mod background;
 mod by_address;
-mod dispatch;
 mod observe;
 mod stamp;
 mod unload;

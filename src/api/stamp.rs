@@ -3,7 +3,7 @@
 //! A `static` in a generic function would be one static for all variants, and `thread_local!` cannot
 //! be generic, so these are stamped; everything else is generic over the type.
 
-use super::dispatch;
+use super::backend::{Backend, Choice, Choose, Of, Served};
 use super::observe::Observe;
 use super::unload::prepare_at_start;
 use crate::base::MAX_CLASSES;
@@ -190,6 +190,10 @@ macro_rules! stamp_type {
 
             $lists!($type);
 
+            impl Served for $type {
+                type Backend = <Choice<{ <$type as Chosen>::BACKEND as u8 }> as Choose>::Backend;
+            }
+
             // SAFETY: the backends keep the trait's promises: a block fits its layout and stays the
             // caller's until it is freed, and nothing unwinds (no panic on any path of a release
             // build, and every callback is our own).
@@ -197,12 +201,12 @@ macro_rules! stamp_type {
                 #[inline]
                 unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
                     // SAFETY: the caller's condition.
-                    unsafe { dispatch::alloc::<Self>(layout) }
+                    unsafe { <Of<Self> as Backend<Self>>::alloc(layout) }
                 }
                 #[inline]
                 unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
                     // SAFETY: the caller's condition.
-                    unsafe { dispatch::alloc_zeroed::<Self>(layout) }
+                    unsafe { <Of<Self> as Backend<Self>>::alloc_zeroed(layout) }
                 }
                 #[inline]
                 unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -210,7 +214,7 @@ macro_rules! stamp_type {
                         freed_through::<Self>(block);
                     }
                     // SAFETY: the caller's conditions.
-                    unsafe { dispatch::free::<Self>(block, layout) }
+                    unsafe { <Of<Self> as Backend<Self>>::free(block, layout) }
                 }
                 #[inline]
                 unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
@@ -218,7 +222,7 @@ macro_rules! stamp_type {
                         freed_through::<Self>(block);
                     }
                     // SAFETY: the caller's conditions.
-                    unsafe { dispatch::realloc::<Self>(block, layout, new_size) }
+                    unsafe { <Of<Self> as Backend<Self>>::realloc(block, layout, new_size) }
                 }
             }
         }

@@ -11,7 +11,7 @@ use crate::sys::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
 use crate::sys::thread::{self, AtExit};
 use crate::sys::{errno, fork, pages};
-use crate::variant::{Backend, Slot};
+use crate::variant::Slot;
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
@@ -247,10 +247,8 @@ pub(super) fn prepare_for_forks<V: Cached>() {
 }
 
 /// Runs before `main`, in a program's or a library's initialisation.
-pub(crate) extern "C" fn prepare_at_start<V: Cached>() {
-    if V::BACKEND == Backend::Central {
-        prepare_for_forks::<V>();
-    }
+pub(crate) fn prepare_at_start<V: Cached>() {
+    prepare_for_forks::<V>();
 }
 
 /// Has no thread close its cache any more when it ends.
