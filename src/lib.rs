@@ -17,23 +17,23 @@
 //!
 //! # Layers
 //!
-//! A module imports only from the rows above its own, and the second of two backends in a row from the
-//! first; `tests/suite/source.rs` reads the `use` lines.
+//! A module imports only from the rows above its own, and only `api` from `report`; `tests/suite/source.rs` reads the `use`
+//! lines.
 //!
 //! | | module | owns |
 //! |---|---|---|
 //! | 0 | `base` | sizes, indices in range by construction, bits |
 //! | 1 | `sys` | the OS: pages, thread slot, thread exit, fatal errors, the system's malloc, atomics |
 //! | 2 | `variant` | what can be chosen: the knobs, the size classes |
-//! | 3 | `list`, `stats` | links between free blocks: local, windowed, remote, tagged; event counters |
-//! | 4 | `slab`, `chunk` | memory layout of the two backends, and slot states |
-//! | 5 | `registry` | address → SuperSlab: linear, hash, map; address → class |
-//! | 6 | `pool`, `central` | what threads share: the report's stages; locked lists per class, spans, purging |
-//! | 7 | `heap`, `cache` | the thread's front end: alloc and free (hot), refill, drain, large, realloc, exit, audit |
+//! | 3 | `list`, `stats` | links between free blocks; event counters, what an audit says |
+//! | 4 | `page_map` | address → what lies there |
+//! | 5 | `chunk`; beside it `report` | memory layout: chunks, slots, slabs; the founding report's allocator, whole |
+//! | 6 | `central` | what threads share: locked lists per class, spans, purging |
+//! | 7 | `cache` | the thread's front end: alloc and free (hot), refill, drain, large, realloc, exit, audit |
 //! | 8 | `api` | which backend serves a variant, `GlobalAlloc`, the stamped statics, snapshots |
 //!
-//! `slab`, `pool` and `heap` are the founding report's backend, `chunk`, `central` and `cache` the central one,
-//! which the default variant has.
+//! `chunk`, `central` and `cache` are the central backend, which the default variant has. `report` is the baseline that it
+//! is compared to (`src/report/README.md`).
 //!
 //! With feature `preload` there is a face more, `Preload`, the selected variant as a C library has it
 //! ([`ByAddress`]): `libhakmem.so` is made of it.
@@ -46,11 +46,9 @@ mod base;
 mod cache;
 mod central;
 mod chunk;
-mod heap;
 mod list;
-mod pool;
-mod registry;
-mod slab;
+mod page_map;
+mod report;
 mod stats;
 mod sys;
 mod variant;

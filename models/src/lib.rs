@@ -14,16 +14,16 @@ mod sys {
     }
 }
 
-#[path = "../../src/list/claim.rs"]
+#[path = "../../src/report/list/claim.rs"]
 #[allow(dead_code, reason = "the models use some of it")]
 mod claim;
-#[path = "../../src/registry/leaf.rs"]
+#[path = "../../src/page_map/leaf.rs"]
 #[allow(dead_code, reason = "the models use some of it")]
 mod leaf;
 mod locking;
-#[path = "../../src/list/remote.rs"]
+#[path = "../../src/report/list/remote.rs"]
 mod remote;
-#[path = "../../src/list/tagged.rs"]
+#[path = "../../src/report/list/tagged.rs"]
 mod tagged;
 
 pub mod models;

@@ -1,9 +1,7 @@
 //! The program's wish for a thread that gives memory back.
 
-use super::dispatch::Served;
+use super::backend::{Backend, Of};
 use super::stamp::Hakmem;
-use crate::central;
-use crate::variant::Backend;
 
 /// Asks for a thread that gives memory back to the kernel while the program does nothing.
 ///
@@ -20,9 +18,5 @@ use crate::variant::Backend;
 /// assert!(hakmem::background());
 /// ```
 pub fn background() -> bool {
-    ask::<Hakmem>()
-}
-
-pub(super) fn ask<V: Served>() -> bool {
-    V::BACKEND == Backend::Central && central::ask::<V>()
+    <Of<Hakmem> as Backend<Hakmem>>::background()
 }

@@ -1,15 +1,14 @@
 //! Layer 8: what a program sees. `GlobalAlloc` for each variant, and a look inside.
 
+mod backend;
 mod background;
 mod by_address;
-mod dispatch;
 mod observe;
 mod stamp;
 mod unload;
 
 pub use crate::central::Usage;
-pub use crate::heap::{Audit, Unsound};
-pub use crate::stats::{Acquisitions, Events, PerClass};
+pub use crate::stats::{Acquisitions, Audit, Events, PerClass, Unsound};
 pub use background::background;
 pub use by_address::ByAddress;
 pub use observe::Observe;

@@ -1,12 +1,9 @@
 //! A look inside a variant, for benchmarks and tests.
 
-use super::dispatch::Served;
-use crate::cache;
-use crate::heap::{self, Audit, Unsound};
-use crate::registry;
-use crate::stats::Events;
+use super::backend::{Backend, Served};
+use crate::stats::{Audit, Events, Unsound};
 use crate::sys::clock;
-use crate::variant::{Backend, STATS};
+use crate::variant::STATS;
 use core::alloc::GlobalAlloc;
 
 /// What every variant tells about itself. Observation only, but for
@@ -81,90 +78,42 @@ mod sealed {
 impl<V: Served + GlobalAlloc + Default> Observe for V {
     const ID: &'static str = V::ID;
     const PARENT: Option<&'static str> = V::PARENT;
-    const CLASSES: usize = match V::BACKEND {
-        Backend::System => 0,
-        Backend::SuperSlab | Backend::Central => V::CLASSES.count(),
-    };
+    const CLASSES: usize = V::Backend::CLASSES;
 
     fn events() -> Option<Events> {
-        if !STATS {
-            return None;
-        }
-        let mut sum = Events::default();
-        match V::BACKEND {
-            Backend::System => {}
-            Backend::SuperSlab => {
-                V::heaps().sum_into(&mut sum);
-                V::not_yet().counters().sum_into(&mut sum);
-                V::no_more().counters().sum_into(&mut sum);
-            }
-            Backend::Central => V::counters().sum_into(&mut sum),
-        }
-        sum.superslabs = u64::from(Self::superslabs());
-        if V::BACKEND == Backend::SuperSlab {
-            // One each, or more where threads collide.
-            let acquire = &sum.acquire;
-            sum.atomics = sum.remote_frees
-                + sum.remote_drains
-                + sum.retired
-                + sum.adopted
-                + acquire.empty_scan
-                + acquire.freelist
-                + acquire.unused
-                + acquire.grow;
-        }
-        Some(sum)
+        STATS.then(|| {
+            let mut sum = Events::default();
+            V::Backend::events(&mut sum);
+            sum.superslabs = u64::from(Self::superslabs());
+            sum
+        })
     }
 
     fn superslabs() -> u32 {
-        match V::BACKEND {
-            Backend::Central => V::spans().chunks(),
-            Backend::System => 0,
-            Backend::SuperSlab => registry::len::<V>(),
-        }
+        V::Backend::superslabs()
     }
 
     fn map_superslabs(until: u32) -> u32 {
-        let one_more = || match V::BACKEND {
-            Backend::System => false,
-            Backend::SuperSlab => V::pool().map_spare::<V>(),
-            Backend::Central => V::spans().map_spare::<V>(),
-        };
-        while Self::superslabs() < until && one_more() {}
+        while Self::superslabs() < until && V::Backend::map_spare() {}
         Self::superslabs()
     }
 
-    fn visit_superslabs(mut visit: impl FnMut(*const u8)) {
-        if V::BACKEND == Backend::Central {
-            V::spans().visit(|chunk| visit(core::ptr::from_ref(chunk).cast()));
-            return;
-        }
-        for superslab in registry::all::<V>() {
-            visit(core::ptr::from_ref(superslab).cast());
-        }
+    fn visit_superslabs(visit: impl FnMut(*const u8)) {
+        V::Backend::visit_superslabs(visit);
     }
 
     #[inline]
     fn lookup(address: *const u8) -> bool {
-        match V::BACKEND {
-            Backend::Central => V::cache().finds::<V>(address.addr()),
-            Backend::System | Backend::SuperSlab => {
-                V::local().lookup::<V>(address.addr()).is_some()
-            }
-        }
+        V::Backend::lookup(address.addr())
     }
 
     fn owns(address: *const u8) -> bool {
-        registry::find::<V>(address.addr()).is_some()
+        V::Backend::owns(address.addr())
     }
 
     unsafe fn audit() -> Result<Audit, Unsound> {
-        match V::BACKEND {
-            // SAFETY: the caller's condition.
-            Backend::Central => unsafe { cache::audit::<V>() },
-            // SAFETY: as above.
-            Backend::System | Backend::SuperSlab => unsafe { heap::audit::<V>() },
-        }
+        // SAFETY: the caller's condition.
+        unsafe { V::Backend::audit() }
     }
 
     fn set_clock(ms: u64) {
@@ -172,8 +121,6 @@ impl<V: Served + GlobalAlloc + Default> Observe for V {
     }
 
     fn purge() {
-        if V::BACKEND == Backend::Central {
-            cache::purge::<V>();
-        }
+        V::Backend::purge();
     }
 }

@@ -3,14 +3,16 @@
 //! A `static` in a generic function would be one static for all variants, and `thread_local!` cannot
 //! be generic, so these are stamped; everything else is generic over the type.
 
-use super::dispatch;
+use super::backend::{Backend, Choice, Choose, Of, Served};
+use super::observe::Observe;
 use super::unload::prepare_at_start;
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::cache::{Cached, CloseCache, Idle, ThreadCache};
 use crate::central::{Arena, Parked, Records, Shared, Spans, Transfer};
-use crate::heap::{GiveUpHeap, Heap, Heaps, Hosted};
-use crate::pool::{Pool, Pooled};
-use crate::registry::{ClassMap, Directory, HashTable, Map, Registered};
+use crate::page_map::PageMap;
+use crate::report::heap::{GiveUpHeap, Heap, Heaps, Hosted};
+use crate::report::pool::{Pool, Pooled};
+use crate::report::registry::{Directory, HashTable, Registered};
 use crate::stats::Counters;
 use crate::sys::pages;
 use crate::sys::thread::ExitHook;
@@ -32,8 +34,7 @@ macro_rules! stamp {
         /// In checked builds: a block that another variant owns is not ours to free.
         fn freed_through<V: Hosted>(block: *mut u8) {
             $(
-                if V::ID != <$type as Variant>::ID
-                    && crate::registry::find::<$type>(block.addr()).is_some()
+                if V::ID != <$type as Variant>::ID && <$type as Observe>::owns(block)
                 {
                     let id = <$type as Variant>::ID;
                     crate::sys::fatal::fatal_in(
@@ -93,7 +94,7 @@ macro_rules! stamp_type {
             // A program has of these what its variants refer to: the rest the linker drops.
             static [<$type:snake:upper _DIRECTORY>]: Directory = Directory::new();
             static [<$type:snake:upper _HASH_TABLE>]: HashTable = HashTable::new();
-            static [<$type:snake:upper _MAP>]: Map = Map::new();
+            static [<$type:snake:upper _PAGE_MAP>]: PageMap = PageMap::new();
 
             // The report's backend's.
             static [<$type:snake:upper _POOL>]: Pool = Pool::new();
@@ -108,7 +109,6 @@ macro_rules! stamp_type {
             static [<$type:snake:upper _TRANSFER>]: [Transfer; MAX_CLASSES] = [const { Transfer::new() }; MAX_CLASSES];
             static [<$type:snake:upper _PARKED>]: Parked = Parked::new();
             static [<$type:snake:upper _SPANS>]: Spans = Spans::new();
-            static [<$type:snake:upper _CLASS_MAP>]: ClassMap = ClassMap::new();
             static [<$type:snake:upper _RECORDS>]: Records = Records::new();
             static [<$type:snake:upper _IDLE>]: Idle<<$type as Cached>::Tables> = Idle::new();
             static [<$type:snake:upper _CACHE_HOOK>]: ExitHook<CloseCache<$type>> = ExitHook::new();
@@ -129,8 +129,8 @@ macro_rules! stamp_type {
                     &[<$type:snake:upper _HASH_TABLE>]
                 }
                 #[inline(always)]
-                fn map() -> &'static Map {
-                    &[<$type:snake:upper _MAP>]
+                fn map() -> &'static PageMap {
+                    &[<$type:snake:upper _PAGE_MAP>]
                 }
             }
 
@@ -179,8 +179,9 @@ macro_rules! stamp_type {
                 fn spans() -> &'static Spans {
                     &[<$type:snake:upper _SPANS>]
                 }
-                fn class_map() -> &'static ClassMap {
-                    &[<$type:snake:upper _CLASS_MAP>]
+                #[inline(always)]
+                fn page_map() -> &'static PageMap {
+                    &[<$type:snake:upper _PAGE_MAP>]
                 }
                 fn records() -> &'static Records {
                     &[<$type:snake:upper _RECORDS>]
@@ -193,6 +194,10 @@ macro_rules! stamp_type {
 
             $lists!($type);
 
+            impl Served for $type {
+                type Backend = <Choice<{ <$type as Chosen>::BACKEND as u8 }> as Choose>::Backend;
+            }
+
             // SAFETY: the backends keep the trait's promises: a block fits its layout and stays the
             // caller's until it is freed, and nothing unwinds (no panic on any path of a release
             // build, and every callback is our own).
@@ -200,12 +205,12 @@ macro_rules! stamp_type {
                 #[inline]
                 unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
                     // SAFETY: the caller's condition.
-                    unsafe { dispatch::alloc::<Self>(layout) }
+                    unsafe { <Of<Self> as Backend<Self>>::alloc(layout) }
                 }
                 #[inline]
                 unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
                     // SAFETY: the caller's condition.
-                    unsafe { dispatch::alloc_zeroed::<Self>(layout) }
+                    unsafe { <Of<Self> as Backend<Self>>::alloc_zeroed(layout) }
                 }
                 #[inline]
                 unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -213,7 +218,7 @@ macro_rules! stamp_type {
                         freed_through::<Self>(block);
                     }
                     // SAFETY: the caller's conditions.
-                    unsafe { dispatch::free::<Self>(block, layout) }
+                    unsafe { <Of<Self> as Backend<Self>>::free(block, layout) }
                 }
                 #[inline]
                 unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
@@ -221,7 +226,7 @@ macro_rules! stamp_type {
                         freed_through::<Self>(block);
                     }
                     // SAFETY: the caller's conditions.
-                    unsafe { dispatch::realloc::<Self>(block, layout, new_size) }
+                    unsafe { <Of<Self> as Backend<Self>>::realloc(block, layout, new_size) }
                 }
             }
         }

@@ -1,19 +1,16 @@
 //! The hot paths of the C face: size → the thread's list → pop; address → the thread's list → push.
-//!
-//! Where the variant's lists are not counted plainly, or its registry is not a map, both go by the layout, which
-//! a lookup says.
 
 use super::alloc::{alloc, alloc_zeroed};
 use super::drain::overflow_cold;
-use super::free::free as free_by_layout;
+use super::free::free_of_class;
 use super::large::{give_own, large_free};
 use super::tables::{AddressTables, COUNTS};
-use super::{Cached, audit, shut};
+use super::{Cached, audit, lookup, shut};
 use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES};
 use crate::central::{Moved, own_resize};
 use crate::chunk::Chunk;
 use crate::list::FreeBlock;
-use crate::registry::class_at;
+use crate::page_map::Kind;
 use crate::sys::fatal::fatal;
 use crate::sys::next;
 use crate::sys::single::count_up;
@@ -40,12 +37,9 @@ pub(crate) enum Found {
 /// A block of `size` bytes, aligned to 16, if the thread has one at hand; null says no more than that it has not.
 #[inline(always)]
 pub(crate) fn quick<V: Addressed>(size: usize) -> *mut u8 {
-    if !V::COUNTED {
-        return ptr::null_mut();
-    }
     let cache = V::cache();
     let Some(place) = cache.place_for(size) else { return ptr::null_mut() };
-    // SAFETY: a place of a class.
+    // SAFETY: a place that the page map has.
     let list = unsafe { cache.list_at(place) };
     let Some(block) = list.pop() else { return ptr::null_mut() };
     block.into_start().as_ptr()
@@ -54,8 +48,7 @@ pub(crate) fn quick<V: Addressed>(size: usize) -> *mut u8 {
 /// A block of `size` bytes, aligned to 16, or null when memory is exhausted.
 pub(crate) fn malloc<V: Addressed>(size: usize) -> *mut u8 {
     // Of the sizes that the tables have no places for, most are in a class.
-    if V::COUNTED
-        && (!V::cache().is_shut() || shut::serves_at_once(V::cache()))
+    if (!V::cache().is_shut() || shut::serves_at_once(V::cache()))
         && let Some(class) = V::CLASSES.class_of(size.max(16))
         && let Some(block) = V::cache().list(class).pop()
     {
@@ -68,11 +61,10 @@ pub(crate) fn malloc<V: Addressed>(size: usize) -> *mut u8 {
 
 /// A block of `size` bytes, aligned to 16, zero to the end of what [`usable_size`] says; or null.
 pub(crate) fn zeroed<V: Addressed>(size: usize) -> *mut u8 {
-    if V::COUNTED
-        && let Some(place) = V::cache().place_for(size)
-        // SAFETY: a place of a class, or 0, where no block is.
+    if let Some(place) = V::cache().place_for(size)
+        // SAFETY: a place that the page map has; where it is no class's, no block is.
         && let Some(block) = unsafe { V::cache().list_at(place) }.pop()
-        && let Some(class) = class_at(place)
+        && let Some(class) = Kind::at(place).class()
     {
         let block = block.into_start().as_ptr();
         // SAFETY: a block of the class has that many bytes, and is nobody's yet.
@@ -97,14 +89,10 @@ fn zeroed_cold<V: Addressed>(size: usize) -> *mut u8 {
 /// free.
 #[inline(always)]
 pub(crate) unsafe fn free<V: Addressed>(block: *mut u8) {
-    if !V::COUNTED {
-        // SAFETY: the caller's condition.
-        return unsafe { free_found::<V>(block) };
-    }
     let cache = V::cache();
     // SAFETY: the address of a block, or 0, is below 2^47.
     let place = unsafe { cache.tables.leaves.place(block.addr()) };
-    if let Some(class) = class_at(place).filter(|_| cfg!(debug_assertions)) {
+    if let Some(class) = Kind::at(place).class().filter(|_| cfg!(debug_assertions)) {
         audit::freed::<V>(cache, class, block.addr());
     }
     // SAFETY: the counts of lists at places are the cache's, 16 bytes each.
@@ -112,9 +100,9 @@ pub(crate) unsafe fn free<V: Addressed>(block: *mut u8) {
         // SAFETY: the caller's condition; it has been counted.
         return unsafe { free_cold::<V>(block) };
     }
-    // SAFETY: what the map says is a class's place.
+    // SAFETY: what the map says is a place.
     let list = unsafe { cache.list_at(place) };
-    // SAFETY: a block of a class is not null: slot 0 of the address space is none.
+    // SAFETY: only a list of a class counts so, and a block of a class is not null: slot 0 of the address space is none.
     let start = unsafe { NonNull::new_unchecked(block) };
     // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to have it (FB1).
     list.push_counted(unsafe { FreeBlock::new(start) });
@@ -130,10 +118,10 @@ unsafe fn free_cold<V: Addressed>(block: *mut u8) {
     let cache = V::cache();
     // SAFETY: as in `free`.
     let place = unsafe { cache.tables.leaves.place(block.addr()) };
-    let Some(class) = class_at(place) else {
-        // SAFETY: place 0 is that of a list.
-        let none = unsafe { cache.list_at(place) };
-        none.undo_push();
+    let Some(class) = Kind::at(place).class() else {
+        // SAFETY: what the map says is a place.
+        let closed = unsafe { cache.list_at(place) };
+        closed.undo_push();
         // SAFETY: the caller's condition.
         return unsafe { free_found::<V>(block) };
     };
@@ -153,11 +141,10 @@ unsafe fn free_found<V: Addressed>(block: *mut u8) {
         // SAFETY: not ours, so the next allocator's; the rest is the caller's word.
         Found::Foreign => unsafe { next::free(block) },
         Found::Block(class) => {
-            if V::COUNTED {
-                learn::<V>(block.addr());
-            }
-            // SAFETY: a live block of ours, of this class, whose blocks have that layout.
-            unsafe { free_by_layout::<V>(block, layout_of::<V>(class)) };
+            learn::<V>(block.addr());
+            audit::freed::<V>(V::cache(), class, block.addr());
+            // SAFETY: a live block of ours, of this class.
+            unsafe { free_of_class::<V>(block, class) };
         }
         // SAFETY: a live span, which has this layout.
         Found::Span(slots) => unsafe { large_free::<V>(block, span_layout(slots)) },
@@ -170,33 +157,36 @@ unsafe fn free_found<V: Addressed>(block: *mut u8) {
 fn learn<V: Addressed>(address: usize) {
     let cache = V::cache();
     if cache.state.get() == super::State::Open {
-        cache.tables.leaves.learn(V::class_map(), address);
+        cache.tables.leaves.learn(V::page_map(), address);
     }
 }
 
 /// What begins at an address that some allocator handed out. Ours that is no block's is misuse.
 pub(crate) fn find<V: Addressed>(address: usize) -> Found {
-    if V::COUNTED
-        && let Some(class) = class_at(V::class_map().place(address))
-    {
-        return Found::Block(class);
-    }
-    if V::cache().finds::<V>(address) {
-        // SAFETY: in a SuperSlab, which is a chunk, mapped while a block of it is out.
-        let chunk = unsafe { Chunk::containing(address) };
-        let slot = Chunk::slot_at(address);
-        if chunk.slab(slot).capacity() > 0 {
-            return Found::Block(chunk.slab(slot).class());
+    match lookup::<V>(address) {
+        Kind::Class(class) => return Found::Block(class),
+        Kind::Span if address.is_multiple_of(SLOT_BYTES) => {
+            // SAFETY: a span lies in a chunk, which is mapped while the span is out.
+            let chunk = unsafe { Chunk::containing(address) };
+            let slots = usize::from(chunk.span[Chunk::slot_at(address).index()].get());
+            if slots > 0 {
+                return Found::Span(slots);
+            }
         }
-        let slots = usize::from(chunk.span[slot.index()].get());
-        if slots == 0 || !address.is_multiple_of(SLOT_BYTES) {
-            fatal("free of what is no block:", address);
+        Kind::Huge => {
+            if let Some(bytes) = V::records().bytes_at(address) {
+                return Found::Own(bytes);
+            }
+            return foreign::<V>(address);
         }
-        return Found::Span(slots);
+        Kind::Foreign => return foreign::<V>(address),
+        Kind::Free | Kind::Header | Kind::Span | Kind::Body | Kind::SuperSlab => {}
     }
-    if let Some(bytes) = V::records().bytes_at(address) {
-        return Found::Own(bytes);
-    }
+    fatal("free of what is no block:", address);
+}
+
+/// What another allocator handed out.
+fn foreign<V: Addressed>(address: usize) -> Found {
     if V::FOREIGN == Foreign::Fatal && !next::is_from_arena(address) {
         fatal("no block of this allocator:", address);
     }

@@ -1,12 +1,12 @@
 //! A check of the whole heap, for tests, and of each block that is freed, in checked builds.
 
 use super::{CacheOf, Cached, State, outbox, shut};
-use crate::base::{ClassIdx, slots_in};
+use crate::base::{ClassIdx, MAX_SLOTS, SlotIdx, slots_in};
 use crate::central::{self, Me};
 use crate::chunk::{ALL_SLOTS, Chunk};
-use crate::heap::{Audit, Unsound};
 use crate::list::FreeList;
-use crate::registry;
+use crate::page_map::Kind;
+use crate::stats::{Audit, Unsound};
 use crate::sys::fatal::fatal;
 use crate::variant::least_limit;
 
@@ -24,10 +24,10 @@ pub(super) fn freed<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usi
 #[cold]
 #[inline(never)]
 fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
-    if registry::find::<V>(address).is_none() {
+    if !V::page_map().kind(address).is_ours() {
         fatal("free of a block that is not in use:", address);
     }
-    // SAFETY: a registered SuperSlab is a chunk, which is mapped.
+    // SAFETY: what is ours lies in a chunk, which is mapped.
     let slab = unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address));
     // The lock, since other threads take from and give to the same slab.
     let what = central::with_slab::<V, _>(class, slab, || match () {
@@ -83,6 +83,9 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
                 sum.spans += 1;
             }
         }
+        if !says_what_is_there::<V>(chunk) {
+            return Err(Unsound::because("A1 or A2, the page map"));
+        }
         for slot in slots_in(ALL_SLOTS & !taken) {
             let slab = chunk.slab(slot);
             if slab.capacity() == 0 || !slab.is_sound::<V>() {
@@ -133,11 +136,28 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     Ok(sum)
 }
 
+/// Whether the page map says of each slot of a chunk what is there.
+fn says_what_is_there<V: Cached>(chunk: &'static Chunk) -> bool {
+    let mut rest_of_span = 0;
+    (0..MAX_SLOTS).map(SlotIdx::new).all(|slot| {
+        let span = usize::from(chunk.span[slot.index()].get());
+        let expected = match () {
+            () if slot == SlotIdx::FIRST => Kind::Header,
+            () if rest_of_span > 0 => Kind::Body,
+            () if span > 0 => Kind::Span,
+            () if chunk.free.get() & slot.bit() != 0 => Kind::Free,
+            () => Kind::Class(chunk.slab(slot).class()),
+        };
+        rest_of_span = if span > 0 { span - 1 } else { rest_of_span.saturating_sub(1) };
+        V::page_map().kind(chunk.slot_start(slot).addr().get()) == expected
+    })
+}
+
 /// Whether a list's blocks are of its class, and have left their slabs.
 fn is_sound<V: Cached>(class: ClassIdx, list: &FreeList) -> bool {
     list.is_sound(|address| {
-        registry::find::<V>(address).is_some() && {
-            // SAFETY: a registered SuperSlab is a chunk, which is mapped.
+        V::page_map().kind(address) == Kind::Class(class) && {
+            // SAFETY: a slab lies in a chunk, which is mapped.
             let chunk = unsafe { Chunk::containing(address) };
             let slab = chunk.slab(Chunk::slot_at(address));
             slab.capacity() > 0 && slab.class() == class && slab.has_out::<V>(address)

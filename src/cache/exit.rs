@@ -8,12 +8,11 @@ use super::tables::Tables;
 use super::{CacheOf, Cached, State, ThreadCache, fill, outbox, shut};
 use crate::base::{ArenaIdx, ClassIdx};
 use crate::central::{self, lock_all, unlock_all};
-use crate::registry;
 use crate::sys::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
 use crate::sys::thread::{self, AtExit};
 use crate::sys::{errno, fork, pages};
-use crate::variant::{Backend, Slot, least_limit};
+use crate::variant::{Slot, least_limit};
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
@@ -253,10 +252,8 @@ pub(super) fn prepare_for_forks<V: Cached>() {
 }
 
 /// Runs before `main`, in a program's or a library's initialisation.
-pub(crate) extern "C" fn prepare_at_start<V: Cached>() {
-    if V::BACKEND == Backend::Central {
-        prepare_for_forks::<V>();
-    }
+pub(crate) fn prepare_at_start<V: Cached>() {
+    prepare_for_forks::<V>();
 }
 
 /// Has no thread close its cache any more when it ends.
@@ -275,7 +272,7 @@ pub(crate) unsafe fn release<V: Cached>() {
     // SAFETY: nobody refers to a block, or will ask for one, by the caller's condition.
     unsafe { V::spans().release() };
     // SAFETY: nobody will look an address up, by the caller's condition.
-    unsafe { registry::release::<V>() };
+    unsafe { V::page_map().release() };
     // SAFETY: threads were left, so no thread has a cache, by the caller's condition.
     unsafe { V::idle().release() };
 }

@@ -1,13 +1,16 @@
 //! Freeing: class → the thread's list → push.
 //!
-//! The layout says the class. Where blocks of the system's malloc may come along, a lookup tells them apart;
-//! `free_by = "layout"` goes without.
+//! | `free_by` | the class |
+//! |---|---|
+//! | `lookup` | the page map says it, as it does to who has no layout; where it says none, a block of a class is misuse |
+//! | `layout` | the layout says it |
 
-use super::Cached;
 use super::drain::overflow_cold;
 use super::large::large_free;
+use super::{Cached, audit, lookup};
+use crate::base::ClassIdx;
 use crate::list::FreeBlock;
-use crate::sys::system;
+use crate::sys::fatal::fatal;
 use crate::variant::FreeBy;
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -18,21 +21,45 @@ use core::ptr::NonNull;
 /// `block` is live, and this variant allocated it with `layout`.
 #[inline]
 pub(crate) unsafe fn free<V: Cached>(block: *mut u8, layout: Layout) {
-    let Some(class) = V::class_of(layout) else {
-        // SAFETY: the caller's condition.
-        return unsafe { large_free::<V>(block, layout) };
+    let class = match V::FREE_BY {
+        FreeBy::Lookup => lookup::<V>(block.addr()).class(),
+        FreeBy::Layout => V::class_of(layout),
     };
-    let cache = V::cache();
-    if V::FREE_BY == FreeBy::Lookup && !cache.finds::<V>(block.addr()) {
-        // SAFETY: not in a SuperSlab (G2), so it came from the fallback, with this layout.
-        return unsafe { system::free(V::BY_ADDRESS, block, layout) };
+    let Some(class) = class else {
+        // SAFETY: the caller's condition.
+        return unsafe { free_classless::<V>(block, layout) };
+    };
+    if cfg!(debug_assertions) {
+        audit::freed::<V>(V::cache(), V::class_of(layout).unwrap_or(class), block.addr());
     }
-    super::audit::freed::<V>(cache, class, block.addr());
+    // SAFETY: the caller's condition; the class is the block's.
+    unsafe { free_of_class::<V>(block, class) };
+}
+
+/// Gives a block of a class back.
+///
+/// # Safety
+/// `block` is a live block of this class.
+#[inline(always)]
+pub(super) unsafe fn free_of_class<V: Cached>(block: *mut u8, class: ClassIdx) {
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
     // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to have it (FB1).
     let block = unsafe { FreeBlock::new(start) };
-    if let Err(block) = cache.list(class).push(block, V::SHARED) {
+    if let Err(block) = V::cache().list(class).push(block, V::SHARED) {
         overflow_cold::<V>(block, class);
     }
+}
+
+/// Gives back what is of no class, as far as is known.
+///
+/// # Safety
+/// As for [`free`].
+#[inline]
+unsafe fn free_classless<V: Cached>(block: *mut u8, layout: Layout) {
+    if V::FREE_BY == FreeBy::Lookup && V::class_of(layout).is_some() {
+        fatal("free of what is no block:", block.addr());
+    }
+    // SAFETY: the caller's condition.
+    unsafe { large_free::<V>(block, layout) };
 }

@@ -10,9 +10,10 @@
 
 use super::drain::drain_idle;
 use super::exit::open;
-use super::{Cached, State, fill, shut};
+use super::{Cached, State, fill, lookup, shut};
 use crate::base::{CHUNK_BYTES, ClassIdx, MAX_SLOTS, PAGE_BYTES, SLOT_BYTES, quotient, round_up};
 use crate::central::{self, HOPELESS, mapping_bytes, own_alloc, own_free};
+use crate::page_map::Kind;
 use crate::sys::{pages, system};
 use crate::variant::{Fresh, Growth, Large, Zeroing};
 use core::alloc::Layout;
@@ -34,7 +35,7 @@ pub(super) const fn span_slots(layout: Layout) -> Option<usize> {
 pub(super) fn slots_of<V: Cached>(block: *mut u8, layout: Layout) -> Option<usize> {
     span_slots(layout).or_else(|| {
         let slots = grown_slots::<V>(layout)?;
-        V::cache().finds::<V>(block.addr()).then_some(slots)
+        (lookup::<V>(block.addr()) == Kind::Span).then_some(slots)
     })
 }
 
@@ -116,7 +117,7 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
 /// A block of the system's malloc. Where it has none, what waits here may be enough.
 fn after_purge<V: Cached>(layout: Layout, alloc: impl Fn() -> *mut u8) -> *mut u8 {
     let block = alloc();
-    if !block.is_null() || V::SOFT_CAP.is_some() || layout.size() >= HOPELESS {
+    if !block.is_null() || layout.size() >= HOPELESS {
         return block;
     }
     central::purge_all::<V>();

@@ -47,7 +47,7 @@ mod tables;
 mod trim;
 
 pub(crate) use address::{
-    Addressed, free as free_at, malloc, quick, realloc as realloc_at, usable_size, zeroed,
+    free as free_at, malloc, quick, realloc as realloc_at, usable_size, zeroed,
 };
 pub(crate) use alloc::{alloc, alloc_zeroed};
 pub(crate) use audit::audit;
@@ -63,7 +63,8 @@ pub(crate) use trim::{purge, trim};
 use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
 use crate::central::{self, Me, Shared, Usage};
 use crate::list::FreeList;
-use crate::registry::{self, Hint};
+use crate::page_map::Kind;
+use crate::stats::Event;
 use crate::sys::atomic::{AtomicBool, Ordering};
 use crate::sys::thread::ExitHook;
 use crate::variant::Slot;
@@ -110,8 +111,6 @@ pub(crate) struct ThreadCache<T> {
     outbox: Outbox,
     /// The arena that the thread takes small blocks from and brings them home to.
     arena: Cell<ArenaIdx>,
-    /// The SuperSlab found last, for the registries that look for it.
-    hint: Hint,
     /// Link in the stack of caches that wait for a thread.
     next_idle: Cell<*const Self>,
     /// Link in the stack of all caches that were mapped.
@@ -136,7 +135,7 @@ const _: () = assert!(offset_of!(ThreadCache<()>, lists) == 0, "the hottest firs
 // SAFETY: a cache is touched by its thread only, but for its tables, which are `Sync`, `is_shut`, which is atomic, and the
 // links, under a lock; and changes threads through the stack of idle ones, under that lock. The placeholders' lists are
 // closed, and of a closed list that is shared only the count is written, as by atomics (W3); nor is anything else of a
-// placeholder written, but the hint, which is atomic.
+// placeholder written.
 unsafe impl<T: Sync> Sync for ThreadCache<T> {}
 
 /// A variant with its threads' caches.
@@ -177,7 +176,6 @@ impl<T> ThreadCache<T> {
             idle_turn: Cell::new(0),
             outbox: Outbox::new(),
             arena: Cell::new(ArenaIdx::FIRST),
-            hint: Hint::new(),
             next_idle: Cell::new(ptr::null()),
             next_made: Cell::new(ptr::null()),
         }
@@ -218,12 +216,14 @@ impl<T> ThreadCache<T> {
     fn lies_aside<V: Cached>(&self) -> bool {
         !V::COUNTED && self.is_shut()
     }
+}
 
-    /// Whether an address lies in a SuperSlab, looked up as `free` does.
-    #[inline(always)]
-    pub(crate) fn finds<V: Shared>(&self, address: usize) -> bool {
-        registry::lookup::<V>(address, &self.hint, V::counters()).is_some()
-    }
+/// What lies at an address, looked up as `free` does.
+#[inline(always)]
+pub(crate) fn lookup<V: Shared>(address: usize) -> Kind {
+    V::counters().count(Event::Lookup);
+    V::counters().count(Event::Probe);
+    V::page_map().kind(address)
 }
 
 impl Demand {

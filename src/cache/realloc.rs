@@ -6,7 +6,7 @@ use super::large::{grown_slots, place, slots_of, span_slots, tend};
 use super::{Cached, audit};
 use crate::central::{Moved, own_resize};
 use crate::sys::system;
-use crate::variant::{FreeBy, Growth, Large};
+use crate::variant::{Growth, Large};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
@@ -24,23 +24,18 @@ pub(crate) unsafe fn realloc<V: Cached>(
     // SAFETY: the caller's condition on `new_size` is that of an unchecked layout.
     let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
     let (old_class, new_class) = (V::class_of(layout), V::class_of(new_layout));
-    let ours = match old_class {
-        Some(_) => V::FREE_BY == FreeBy::Layout || V::cache().finds::<V>(block.addr()),
-        None => V::LARGE == Large::Own,
-    };
-    if !ours && (old_class.is_some() || new_class.is_none()) {
-        // SAFETY: not ours, so it is the system's; the rest is the caller's word.
-        return unsafe { system::realloc(V::BY_ADDRESS, block, layout, new_size) };
-    }
-    if ours && old_class.is_some() {
-        if let Some(class) = old_class {
-            audit::freed::<V>(V::cache(), class, block.addr());
-        }
+    if let Some(class) = old_class {
+        audit::freed::<V>(V::cache(), class, block.addr());
         if old_class == new_class {
             return block;
         }
     }
-    if ours && old_class.is_none() && new_class.is_none() {
+    let ours = old_class.is_some() || V::LARGE == Large::Own;
+    if !ours && new_class.is_none() {
+        // SAFETY: above the classes, so it is the system's; the rest is the caller's word.
+        return unsafe { system::realloc(V::BY_ADDRESS, block, layout, new_size) };
+    }
+    if old_class.is_none() && new_class.is_none() {
         // SAFETY: a live block is not null.
         let start = unsafe { NonNull::new_unchecked(block) };
         // SAFETY: the caller's conditions; both layouts are above the classes.

@@ -6,20 +6,16 @@ use super::{CacheOf, Cached, State, limits, shut};
 use crate::base::{ClassIdx, quotient};
 use crate::central;
 use crate::list::{Batch, FreeBlock};
-use crate::sys::system;
 use crate::variant::Bound;
-use core::alloc::Layout;
+use core::ptr;
 
 /// Bytes of a list's first refill.
 const FIRST_BYTES: usize = 1024;
 
-/// Allocates when the list is empty, or closed.
-///
-/// # Safety
-/// `layout` has a size above 0, and `class` serves it.
+/// Allocates when the list is empty, or closed; null when memory is exhausted.
 #[cold]
 #[inline(never)]
-pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> *mut u8 {
+pub(super) fn refill_cold<V: Cached>(class: ClassIdx) -> *mut u8 {
     let cache = V::cache();
     let block = match cache.state.get() {
         State::Open => refill::<V>(cache, class),
@@ -31,21 +27,10 @@ pub(super) unsafe fn refill_cold<V: Cached>(class: ClassIdx, layout: Layout) -> 
     };
     // The kernel refuses: what waits to be used again may be enough.
     let block = block.or_else(|| {
-        if V::SOFT_CAP.is_some() {
-            return None;
-        }
         central::purge_all::<V>();
         central::take_one::<V>(V::cache().me::<V>(class))
     });
-    if let Some(block) = block {
-        return block.into_start().as_ptr();
-    }
-    if V::SOFT_CAP.is_some() {
-        V::counters().count_fallback(class);
-        // SAFETY: the caller's condition.
-        return unsafe { system::alloc(V::BY_ADDRESS, layout) };
-    }
-    core::ptr::null_mut()
+    block.map_or(ptr::null_mut(), |block| block.into_start().as_ptr())
 }
 
 /// A block for a thread without lists.

@@ -1,18 +1,18 @@
 //! What leads a thread to its lists from an address, or from a size: part of the thread's cache in the C face.
 //!
 //! ```text
-//! thread slot ──▶ ┌─────────────┬───────────────┬──────┬──────────────────────┐
-//!                 │ leaves      │ small: places │ none │ lists, demands, …    │
-//!                 └─────────────┴───────────────┴──────┴──────────────────────┘
-//!                   of the map    by size         place 0  place 2, 4, …
+//! thread slot ──▶ ┌─────────────┬───────────────┬─────────────┬──────────────────────┐
+//!                 │ leaves      │ small: places │ closed      │ lists, demands, …    │
+//!                 └─────────────┴───────────────┴─────────────┴──────────────────────┘
+//!                   of the map    by size         place 0, …    the classes' places
 //! ```
 //!
-//! One register leads to all of it. `none` is a closed list where that of class −1 would be: what is no block of a class
-//! goes the slow way without being asked about.
+//! One register leads to all of it. What is no block of a class has a place too, whose list is closed: it goes the slow
+//! way without being asked about.
 
 use super::ThreadCache;
 use crate::list::{EXCESS_OFFSET, FreeList};
-use crate::registry::{Leaves, place_of};
+use crate::page_map::{CLASSLESS, Kind, Leaves};
 use crate::sys::atomic::{AtomicU8, Ordering};
 use crate::sys::single::byte_at;
 use crate::variant::Variant;
@@ -20,7 +20,7 @@ use core::mem::offset_of;
 use core::ptr;
 
 /// Sizes that a thread has the places for: all below. 1024 is among them, and what follows is aligned.
-pub(crate) const SMALL: usize = 1072;
+pub(crate) const SMALL: usize = 1104;
 
 /// What a face adds to a thread's cache.
 pub(crate) trait Tables: Sync + 'static {
@@ -38,19 +38,20 @@ pub(crate) struct AddressTables {
     pub(super) leaves: Leaves,
     /// Changed by other threads, too. [shared]
     small: [AtomicU8; SMALL],
-    none: FreeList,
+    /// The lists of kinds without a class.
+    closed: [FreeList; CLASSLESS],
 }
 
-// SAFETY: only their thread writes to `leaves`. `small` is atomic, and `none` is a closed list: who counts there does so
+// SAFETY: only their thread writes to `leaves`. `small` is atomic, and `closed` are closed lists: who counts there does so
 // atomically (W3).
 unsafe impl Sync for AddressTables {}
 
 type Cache = ThreadCache<AddressTables>;
 
 /// Bytes from a cache to the list at place 0.
-const LISTS: usize = offset_of!(AddressTables, none);
+const LISTS: usize = offset_of!(AddressTables, closed);
 const _: () = assert!(offset_of!(Cache, tables) == 0);
-const _: () = assert!(LISTS + size_of::<FreeList>() == offset_of!(Cache, lists));
+const _: () = assert!(LISTS + size_of::<[FreeList; CLASSLESS]>() == offset_of!(Cache, lists));
 /// Bytes from a cache to the first of its places by size.
 const SMALL_OFFSET: usize = offset_of!(AddressTables, small);
 /// Bytes from a cache to the count of the list at place 0.
@@ -65,14 +66,15 @@ impl AddressTables {
             small[size] = AtomicU8::new(place_for::<V>(size));
             size += 1;
         }
-        Self { leaves: Leaves::new(), small, none: FreeList::closed() }
+        let closed = [const { FreeList::closed() }; CLASSLESS];
+        Self { leaves: Leaves::new(), small, closed }
     }
 }
 
 impl Tables for AddressTables {
     fn set_quick<V: Variant>(&self, quick: bool) {
         for (size, place) in self.small.iter().enumerate() {
-            let to = if quick { place_for::<V>(size) } else { 0 };
+            let to = if quick { place_for::<V>(size) } else { Kind::Foreign.place() };
             // ORDERING: relaxed; a thread that does not see it yet is served once more as ever.
             place.store(to, Ordering::Relaxed);
         }
@@ -93,21 +95,21 @@ impl Cache {
     /// The list at a place.
     ///
     /// # Safety
-    /// The place is that of a class, or 0.
+    /// The place is one that the page map has.
     #[inline(always)]
     pub(super) unsafe fn list_at(&self, place: usize) -> &FreeList {
         let lists = ptr::from_ref(self).cast::<u8>().wrapping_add(LISTS);
-        // SAFETY: `none` and the cache's lists lie one after the other in this cache, 16 bytes each, and the place is one
+        // SAFETY: the closed lists and the cache's lie one after the other in this cache, 16 bytes each, and the place is one
         // of theirs, by the caller's condition.
         unsafe { &*lists.wrapping_add(place * 8).cast::<FreeList>() }
     }
 }
 
-/// The place of the list for a size; 0 where there is none. 16 bytes at least: as C aligns.
+/// The place of the list for a size; that of what is foreign where there is none. 16 bytes at least: as C aligns.
 const fn place_for<V: Variant>(size: usize) -> u8 {
     match V::CLASSES.class_of(if size < 16 { 16 } else { size }) {
-        Some(class) => place_of(class) as u8,
-        None => 0,
+        Some(class) => Kind::Class(class).place(),
+        None => Kind::Foreign.place(),
     }
 }
 

@@ -17,7 +17,7 @@ use super::{Shared, transfer, used};
 use crate::base::{ArenaIdx, BATCH_MOST, ClassIdx, PAGE_BYTES, SLOT_BYTES, quotient};
 use crate::chunk::{BINNED, BitSlab, Chunk, UNTIDY};
 use crate::list::{Batch, FreeBlock, FreeList, LinkedList};
-use crate::registry::place_of;
+use crate::page_map::Kind;
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
@@ -56,8 +56,6 @@ pub(crate) struct Central {
     /// About how many pages a purge would find at most: one for each block that came, to wait or home, since all was last
     /// tidied, and those that new slabs found dirty. Changed with the lock held, and looked at without it. [shared]
     untidy: AtomicU32,
-    /// Chunks mapped for this class, where a soft cap counts them.
-    mapped: Cell<u32>,
     /// Blocks that came home since it was last looked at how many slabs have.
     came: Cell<u32>,
     /// The slabs that have blocks.
@@ -80,7 +78,6 @@ impl Central {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
             untidy: AtomicU32::new(0),
-            mapped: Cell::new(0),
             came: Cell::new(0),
             bins: [const { LinkedList::new() }; BINS],
             free: AtomicUsize::new(0),
@@ -176,9 +173,7 @@ impl Central {
     fn claim<V: Shared>(&self, me: Me, dirty: bool) -> Option<&'static BitSlab> {
         let class = me.class;
         V::counters().count(Event::Atomic);
-        let may_map = V::SOFT_CAP.is_none_or(|cap| self.mapped.get() < cap);
-        let (chunk, slot, clean, mapped) = V::spans().claim_slot::<V>(may_map, dirty)?;
-        self.mapped.set(self.mapped.get() + u32::from(mapped));
+        let (chunk, slot, clean) = V::spans().claim_slot::<V>(dirty)?;
         let slab = chunk.slab(slot);
         slab.set_up::<V>(class, clean);
         slab.home.set(me.arena);
@@ -188,7 +183,7 @@ impl Central {
             self.touch(slab, V::spans().now());
             self.add_untidy::<V>(me, (SLOT_BYTES / PAGE_BYTES) as u32);
         }
-        note::<V>(slab, place_of(class));
+        V::page_map().note(slab.page(0).addr().get(), Kind::Class(class));
         V::counters().count(Event::AcquireUnused);
         Some(slab)
     }
@@ -271,7 +266,6 @@ impl Central {
         }
         slab.take_down();
         slab.home.leave();
-        note::<V>(slab, 0);
         V::counters().count(Event::Atomic);
         V::counters().count(Event::Retired);
         V::spans().give_slot::<V>(slab);
@@ -533,12 +527,4 @@ fn look_ahead<V: Variant>(me: Me, batch: &Batch) {
         if is_mine { seen ^ slab.look_ahead::<V>(me.class, block.address()) } else { seen }
     });
     black_box(seen);
-}
-
-/// Notes where the list for the blocks of a slab is, for who frees by address alone.
-#[inline(always)]
-fn note<V: Shared>(slab: &'static BitSlab, place: usize) {
-    if V::COUNTED {
-        V::class_map().note(slab.page(0).addr().get(), place);
-    }
 }

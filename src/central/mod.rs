@@ -50,12 +50,12 @@ pub use usage::Usage;
 pub(crate) use usage::usage;
 
 use crate::base::{ArenaIdx, ClassIdx};
-use crate::pool::Pooled;
-use crate::registry::ClassMap;
+use crate::page_map::PageMap;
 use crate::stats::Counters;
+use crate::variant::Variant;
 
 /// A variant with what its threads share.
-pub(crate) trait Shared: Pooled {
+pub(crate) trait Shared: Variant {
     /// The sets of central lists.
     fn arenas() -> &'static [Arena];
     /// The transfer cache of a class.
@@ -64,9 +64,9 @@ pub(crate) trait Shared: Pooled {
     fn parked() -> &'static Parked;
     /// The slots.
     fn spans() -> &'static Spans;
-    /// Where blocks of which class are, for who frees by address alone.
-    fn class_map() -> &'static ClassMap;
-    /// Which blocks have mappings of their own, for the same.
+    /// What lies where.
+    fn page_map() -> &'static PageMap;
+    /// Which blocks have mappings of their own, for who frees by address alone.
     fn records() -> &'static Records;
     /// What is counted for all threads at once: nothing on a hot path.
     fn counters() -> &'static Counters;

@@ -47,7 +47,7 @@ fn bound<V: Shared>() -> usize {
 pub(crate) fn own_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     let (start, zero) = find::<V>(layout)?;
     let bytes = mapping_bytes::<V>(layout.size());
-    if V::BY_ADDRESS && !V::records().add(start, bytes) {
+    if V::BY_ADDRESS && !V::records().add(V::page_map(), start, bytes) {
         // SAFETY: found above, and nobody knows of it.
         unsafe { V::spans().let_go(start, bytes) };
         return None;
@@ -112,7 +112,7 @@ fn make_way<V: Shared>(more: usize) {
 pub(crate) unsafe fn own_free<V: Shared>(start: NonNull<u8>, layout: Layout) {
     let bytes = mapping_bytes::<V>(layout.size());
     if V::BY_ADDRESS {
-        V::records().remove(start, bytes);
+        V::records().remove(V::page_map(), start, bytes);
     }
     V::spans().lock.with(|| V::spans().kept.remove_live());
     // SAFETY: the caller's condition.
@@ -159,8 +159,11 @@ pub(crate) unsafe fn own_resize<V: Shared>(
     V::spans().lock.with(|| make_way::<V>(new - old));
     // SAFETY: the caller's condition: nobody else refers to the block.
     let resize = || unsafe { pages::resize(start, old, new) };
-    let moved =
-        if V::BY_ADDRESS { V::records().change(start, (old, new), resize) } else { resize() };
+    let moved = if V::BY_ADDRESS {
+        V::records().change(V::page_map(), start, (old, new), resize)
+    } else {
+        resize()
+    };
     let Some(at) = moved else { return Moved::No };
     if at != start {
         V::spans().lock.with(|| V::spans().kept.add_cut());

@@ -8,13 +8,13 @@
 //! ```
 //!
 //! RC1  Such a mapping has a slot's size at least, so no two begin in the same slot.
-//! RC2  A word is not 0 exactly while a block that begins in its slot is in use.
+//! RC2  A word is not 0 exactly while a block that begins in its slot is in use; and then the page map says `Huge`.
 //!
 //! Written with the lock held, read without: who asks for a block in use got it through a chain of
 //! synchronisation that starts behind the writing.
 
 use crate::base::{PAGE_BYTES, PAGE_LG, SLOT_LG};
-use crate::registry::LeafPlace;
+use crate::page_map::{Kind, LeafPlace, PageMap, SpareLeaf};
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sys::lock::Lock;
 use crate::sys::pages;
@@ -35,12 +35,14 @@ pub(crate) struct Records {
     root: [LeafPlace<AtomicU64>; ROOT_WORDS],
     /// A leaf that waits for a block that moves to where none is. [lock]
     spare: Cell<*mut AtomicU64>,
+    /// The same for the page map. [lock]
+    spare_in_map: SpareLeaf,
     /// Blocks that are recorded, and bytes of their mappings. [lock]
     count: Cell<usize>,
     bytes: Cell<usize>,
 }
 
-// SAFETY: `spare`, `count` and `bytes` are touched with the lock held.
+// SAFETY: the spare leaves, `count` and `bytes` are touched with the lock held.
 unsafe impl Sync for Records {}
 
 impl Records {
@@ -49,16 +51,19 @@ impl Records {
             lock: Lock::over(AtomicU32::new(0)),
             root: [const { LeafPlace::over(AtomicPtr::new(ptr::null_mut())) }; ROOT_WORDS],
             spare: Cell::new(ptr::null_mut()),
+            spare_in_map: SpareLeaf::none(),
             count: Cell::new(0),
             bytes: Cell::new(0),
         }
     }
 
     /// Records a block's mapping; false where memory is exhausted, or the address is beyond what can be recorded.
-    pub(super) fn add(&self, start: NonNull<u8>, bytes: usize) -> bool {
+    pub(super) fn add(&self, map: &PageMap, start: NonNull<u8>, bytes: usize) -> bool {
         self.lock.with(|| {
-            let added = self.set(start.addr().get(), bytes);
+            let address = start.addr().get();
+            let added = map.cover(address, None) && self.set(address, bytes);
             if added {
+                map.note(address, Kind::Huge);
                 self.count.set(self.count.get() + 1);
                 self.bytes.set(self.bytes.get() + bytes);
             }
@@ -67,8 +72,9 @@ impl Records {
     }
 
     /// Forgets a block's mapping.
-    pub(super) fn remove(&self, start: NonNull<u8>, bytes: usize) {
+    pub(super) fn remove(&self, map: &PageMap, start: NonNull<u8>, bytes: usize) {
         self.lock.with(|| {
+            map.note(start.addr().get(), Kind::Foreign);
             self.set(start.addr().get(), 0);
             self.count.set(self.count.get() - 1);
             self.bytes.set(self.bytes.get() - bytes);
@@ -88,6 +94,7 @@ impl Records {
     /// changed, where it does, or memory is exhausted.
     pub(super) fn change(
         &self,
+        map: &PageMap,
         start: NonNull<u8>,
         (old, new): (usize, usize),
         action: impl FnOnce() -> Option<NonNull<u8>>,
@@ -97,11 +104,20 @@ impl Records {
             if self.spare.get().is_null() {
                 self.spare.set(fresh_leaf()?);
             }
-            let moved = action()?;
+            if !self.spare_in_map.prepare() {
+                return None;
+            }
+            // Before it moves: where it was, a chunk may be mapped at once.
+            map.note(start.addr().get(), Kind::Foreign);
+            let moved = action();
+            let at = moved.unwrap_or(start).addr().get();
+            map.cover(at, Some(&self.spare_in_map));
+            map.note(at, Kind::Huge);
+            moved?;
             self.set(start.addr().get(), 0);
-            self.set(moved.addr().get(), new);
+            self.set(at, new);
             self.bytes.set(self.bytes.get() - old + new);
-            Some(moved)
+            moved
         })
     }
 
@@ -166,23 +182,25 @@ mod tests {
 
     #[test]
     fn found_where_it_begins_and_nowhere_else() {
-        let records = Records::new();
+        let (records, map) = (Records::new(), PageMap::new());
         let start = 0x7f12_3456_7000;
-        assert!(records.add(at(start), 0x20_0000));
+        assert!(records.add(&map, at(start), 0x20_0000));
         assert_eq!(records.bytes_at(start), Some(0x20_0000));
         for other in [start + 16, start - 0x1000, start + 0x1000, start + 0x10_0000, 0, 1 << 50] {
             assert_eq!(records.bytes_at(other), None);
         }
         let to = 0x5512_0000_0000;
-        let moved = records.change(at(start), (0x20_0000, 0x30_0000), || Some(at(to)));
+        let moved = records.change(&map, at(start), (0x20_0000, 0x30_0000), || Some(at(to)));
         assert_eq!(moved, Some(at(to)));
         assert_eq!((records.bytes_at(start), records.bytes_at(to)), (None, Some(0x30_0000)));
-        assert!(records.change(at(to), (0x30_0000, 0), || None).is_none());
-        assert_eq!(records.sum(), (1, 0x30_0000));
+        assert_eq!((map.kind(start), map.kind(to)), (Kind::Foreign, Kind::Huge));
+        assert!(records.change(&map, at(to), (0x30_0000, 0), || None).is_none());
+        assert_eq!((map.kind(to), records.sum()), (Kind::Huge, (1, 0x30_0000)));
         records.change_length(at(to), 0x30_0000, 0x40_0000);
         assert_eq!((records.bytes_at(to), records.sum()), (Some(0x40_0000), (1, 0x40_0000)));
-        records.remove(at(to), 0x40_0000);
+        records.remove(&map, at(to), 0x40_0000);
         assert_eq!((records.bytes_at(to), records.sum()), (None, (0, 0)));
-        assert!(!records.add(at(1 << 52), 0x1_0000));
+        assert_eq!(map.kind(to), Kind::Foreign);
+        assert!(!records.add(&map, at(1 << 52), 0x1_0000));
     }
 }

@@ -12,7 +12,7 @@
 //! V1  A chunk is in the list of those with free slots exactly while it has any.
 //! V2  `dirty_slots` is how many slots of all chunks are dirty, `free_slots` how many are free.
 //! V3  A chunk is among the soiled ones exactly while a purge may give back slots of it.
-//! V4  A chunk that is bare, not pinned, and that the registry lets go, is `spare`: there is one such at most.
+//! V4  A chunk that is bare and not pinned is `spare`: there is one such at most.
 
 use super::Shared;
 use super::arena::Users;
@@ -24,7 +24,7 @@ use super::tuning::Tuning;
 use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in};
 use crate::chunk::{ALL, ALL_SLOTS, AVAILABLE, BitSlab, Chunk, Run, SOILED, Wanted};
 use crate::list::LinkedList;
-use crate::registry;
+use crate::page_map::Kind;
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::fatal::fatal;
@@ -56,8 +56,6 @@ struct Claimed {
     slot: SlotIdx,
     /// Whether none of them has memory: all are zero.
     clean: bool,
-    /// Whether the chunk was mapped for them.
-    mapped: bool,
 }
 
 /// See the module.
@@ -262,21 +260,19 @@ impl Spans {
         }
     }
 
-    /// Claims a slot for a slab: its chunk, and whether it has no memory. Maps a chunk where there is none and
-    /// `may_map` says so; says whether it did. `None` when memory is exhausted; or where the slot is to be `dirty`, and
-    /// there is none.
+    /// Claims a slot for a slab: its chunk, and whether it has no memory. `None` when memory is exhausted; or where the
+    /// slot is to be `dirty`, and there is none.
     pub(crate) fn claim_slot<V: Shared>(
         &self,
-        may_map: bool,
         dirty: bool,
-    ) -> Option<(&'static Chunk, SlotIdx, bool, bool)> {
+    ) -> Option<(&'static Chunk, SlotIdx, bool)> {
         if dirty {
             let claimed = self.lock.with(|| self.claim_dirty::<V>())?;
-            return Some((claimed.chunk, claimed.slot, false, false));
+            return Some((claimed.chunk, claimed.slot, false));
         }
         let wanted = Wanted { count: 1, align: 1, growth: Growth::Tight };
-        let claimed = self.claim::<V>(wanted, 0, may_map)?;
-        Some((claimed.chunk, claimed.slot, claimed.clean, claimed.mapped))
+        let claimed = self.claim::<V>(wanted, 0)?;
+        Some((claimed.chunk, claimed.slot, claimed.clean))
     }
 
     /// Claims the slots of a large block, the first of which is a multiple of `align`: its start, and whether they are
@@ -288,20 +284,25 @@ impl Spans {
         growth: Growth,
     ) -> Option<(NonNull<u8>, bool)> {
         let wanted = Wanted { count, align, growth };
-        let claimed = self.claim::<V>(wanted, count as u8, true)?;
+        let claimed = self.claim::<V>(wanted, count as u8)?;
         Some((claimed.chunk.slot_start(claimed.slot), claimed.clean))
     }
 
-    /// Claims slots, the first of which begins a span of `span`: free ones, else those that reclaiming frees, else, if
-    /// it may be, those of a chunk that is mapped.
-    fn claim<V: Shared>(&self, wanted: Wanted, span: u8, may_map: bool) -> Option<Claimed> {
+    /// Claims slots, the first of which begins a span of `span`: free ones, else those that reclaiming frees, else those
+    /// of a chunk that is mapped.
+    fn claim<V: Shared>(&self, wanted: Wanted, span: u8) -> Option<Claimed> {
         let claim_free = || {
             let (chunk, slot) = self.find::<V>(wanted)?;
             let clean = self.mark_used(chunk, slot, wanted.count);
             chunk.span[slot.index()].set(span);
-            Some(Claimed { chunk, slot, clean, mapped: false })
+            if span > 0 {
+                let start = chunk.slot_start(slot).addr().get();
+                V::page_map().note(start, Kind::Span);
+                V::page_map().note_slots(start + SLOT_BYTES, wanted.count - 1, Kind::Body);
+            }
+            Some(Claimed { chunk, slot, clean })
         };
-        if V::RECLAIM == Reclaim::First && may_map {
+        if V::RECLAIM == Reclaim::First {
             if let Some(claimed) = self.lock.with(claim_free) {
                 return Some(claimed);
             }
@@ -309,14 +310,11 @@ impl Spans {
         }
         self.lock.with(|| {
             claim_free().or_else(|| {
-                if !may_map {
-                    return None;
-                }
                 if V::RECLAIM == Reclaim::First && !self.tuning.keeps_mappings() {
                     self.kept.give_back(CHUNK_BYTES, self.now());
                 }
                 self.map::<V>()?;
-                claim_free().map(|claimed| Claimed { mapped: true, ..claimed })
+                claim_free()
             })
         })
     }
@@ -333,7 +331,7 @@ impl Spans {
         }
         let clean = self.mark_used(chunk, slot, 1);
         chunk.span[slot.index()].set(0);
-        Some(Claimed { chunk, slot, clean, mapped: false })
+        Some(Claimed { chunk, slot, clean })
     }
 
     /// The free slots that take the least memory, among the first few chunks that have enough.
@@ -434,6 +432,7 @@ impl Spans {
             self.available.push(chunk);
         }
         chunk.free.set(chunk.free.get() | run);
+        V::page_map().note_slots(chunk.slot_start(slot).addr().get(), count, Kind::Free);
         self.change_soil(chunk, || chunk.dirty.set(chunk.dirty.get() | run));
         self.free_slots.set(self.free_slots.get() + count as u32);
         self.note_in_use();
@@ -502,9 +501,7 @@ impl Spans {
         }
         match self.spare.get() {
             None => self.spare.set(Some(chunk)),
-            Some(_) => {
-                self.unmap::<V>(chunk);
-            }
+            Some(_) => self.unmap::<V>(chunk),
         }
     }
 
@@ -550,6 +547,7 @@ impl Spans {
                     return false;
                 }
                 self.mark_used(chunk, SlotIdx::new(end), new - old);
+                V::page_map().note_slots(address + old * SLOT_BYTES, new - old, Kind::Body);
             }
             chunk.span[slot.index()].set(new as u8);
             true
@@ -558,7 +556,7 @@ impl Spans {
 
     // ---- chunks ----------------------------------------------------------------------------------
 
-    /// Maps a chunk and registers it; `None` when memory, or the registry, is exhausted. Where the kernel maps nothing any
+    /// Maps a chunk and notes it in the map; `None` when memory is exhausted, or the address is beyond the map. Where the kernel maps nothing any
     /// more, addresses that were given up may do.
     fn map<V: Shared>(&self) -> Option<&'static Chunk> {
         let pages = pages::map_aligned(CHUNK_BYTES, CHUNK_BYTES)
@@ -567,15 +565,16 @@ impl Spans {
         // SAFETY: fresh pages of that size, aligned so, which nobody else knows of; they are unmapped
         // only when nobody can find them any more.
         let chunk = unsafe { Chunk::create(pages) };
-        let covered = !V::COUNTED || V::class_map().cover(pages.addr().get());
-        if !covered || !registry::insert::<V>(&chunk.superslab) {
-            // SAFETY: nobody has found the chunk, since it is not registered.
+        if !V::page_map().cover(chunk.address(), None) {
+            // SAFETY: nobody has found the chunk, since it is not in the map.
             unsafe { self.kept.let_go(pages, CHUNK_BYTES) };
             return None;
         }
         // SAFETY: mapped above.
         unsafe { pages::refuse_huge_pages(pages, CHUNK_BYTES) };
         V::counters().count(Event::AcquireGrow);
+        V::page_map().note(chunk.address(), Kind::Header);
+        V::page_map().note_slots(chunk.address() + SLOT_BYTES, MAX_SLOTS - 1, Kind::Free);
         self.all.push(chunk);
         self.chunks.set(self.chunks.get() + 1);
         self.free_slots.set(self.free_slots.get() + ALL_SLOTS.count_ones());
@@ -601,12 +600,10 @@ impl Spans {
         self.lock.with(|| self.map::<V>().map(|chunk| chunk.pinned.set(true)).is_some())
     }
 
-    /// Unmaps a chunk whose slots are all free; false where the registry keeps it. With the lock held.
-    pub(super) fn unmap<V: Shared>(&self, chunk: &'static Chunk) -> bool {
+    /// Unmaps a chunk whose slots are all free. With the lock held.
+    pub(super) fn unmap<V: Shared>(&self, chunk: &'static Chunk) {
         debug_assert!(chunk.is_bare());
-        if !registry::remove::<V>(&chunk.superslab) {
-            return false;
-        }
+        V::page_map().note_slots(chunk.address(), MAX_SLOTS, Kind::Foreign);
         self.available.remove(chunk);
         self.all.remove(chunk);
         self.chunks.set(self.chunks.get() - 1);
@@ -615,7 +612,6 @@ impl Spans {
         self.dirty_slots.set(self.dirty_slots.get() - chunk.dirty.get().count_ones());
         // SAFETY: no block of the chunk is out, it is in no list, and no lookup finds it (X4).
         unsafe { self.kept.let_go(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
-        true
     }
 
     /// Unmaps every chunk, and every mapping that was kept.

@@ -1,4 +1,4 @@
-//! Layer 4: the memory layout of the central backend.
+//! Layer 5: the memory layout of the central backend.
 //!
 //! ```text
 //! chunk, 2 MiB, aligned to its size: the SuperSlab of the central backend
@@ -28,10 +28,8 @@ pub(crate) use slab::{BINNED, BitSlab, UNTIDY};
 
 use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SLOT_LG, SlotIdx, bit_range};
 use crate::list::{Linked, Links};
-use crate::slab::SuperSlab;
 use crate::variant::Growth;
 use core::cell::Cell;
-use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 use slab::FAR;
 
@@ -41,8 +39,6 @@ pub(crate) const ALL_SLOTS: u32 = bit_range(1, MAX_SLOTS);
 /// See the drawing in the module. All bytes zero but for `free` is a fresh chunk.
 #[repr(C, align(64))]
 pub(crate) struct Chunk {
-    /// What the registry knows the chunk by. Its masks stay 0: nothing is on offer.
-    pub(crate) superslab: SuperSlab,
     /// Neighbours among the chunks with free slots. [spans]
     available: Links<Chunk>,
     /// Neighbours among all chunks. [spans]
@@ -67,10 +63,9 @@ pub(crate) struct Chunk {
     far: [[Cell<u64>; FAR]; MAX_SLOTS],
 }
 
-const _: () = assert!(offset_of!(Chunk, superslab) == 0, "the registry's header comes first");
 const _: () = assert!(size_of::<Chunk>() <= SLOT_BYTES, "the header fits slot 0");
 
-// SAFETY: all fields but the atomics of `superslab` are touched with a lock held (X3).
+// SAFETY: all fields are touched with a lock held (X3).
 unsafe impl Sync for Chunk {}
 
 /// The list of chunks with free slots.

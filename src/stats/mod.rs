@@ -1,4 +1,4 @@
-//! Layer 3: event counters. Feature `stats` compiles them in; without it they have no size, and
+//! Layer 3: what is told of a heap: event counters, and what an audit says. Feature `stats` compiles them in; without it they have no size, and
 //! counting is no instruction.
 //!
 //! S1  A counter only grows, and a heap's counters outlive its threads; so a sum over all heaps,
@@ -7,6 +7,10 @@
 //! Never: decides anything. No branch of the allocator reads a counter.
 
 #![forbid(unsafe_code)]
+
+mod audit;
+
+pub use audit::{Audit, Unsound};
 
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::sys::atomic::{AtomicU64, Ordering};

@@ -42,7 +42,7 @@ knobs! {
         Linear = "linear",
         /// A hash table, behind a thread-local hint: the last one found.
         Hash = "hash",
-        /// A two-level map with a byte per SuperSlab of the address space.
+        /// A two-level map with a byte per slot of the address space: the page map, which `central` asks what else lies there.
         Map = "map",
     };
     /// What a drain does with a slab that it emptied.
@@ -63,7 +63,7 @@ knobs! {
     batch: u32, Slabs, (1..=4096);
     /// What tells a freed block's class and home.
     free_by: FreeBy, Central, {
-        /// A lookup, which tells our blocks from the system's too.
+        /// The page map, where the block's address is looked up.
         Lookup = "lookup",
         /// The layout alone.
         Layout = "layout",

@@ -105,10 +105,8 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
     /// system's malloc is whichever comes next. No knob: the variant's face says so.
     const BY_ADDRESS: bool = false;
 
-    /// Whether a thread finds a block's list by its address: a map says the class, and tables lead to the list.
-    const COUNTED: bool = Self::BY_ADDRESS
-        && matches!(Self::BACKEND, Backend::Central)
-        && matches!(Self::REGISTRY, Registry::Map);
+    /// Whether a thread finds a block's list by its address: the page map says the class, and tables lead to the list.
+    const COUNTED: bool = Self::BY_ADDRESS && matches!(Self::BACKEND, Backend::Central);
     /// The block sizes.
     const CLASSES: &'static SizeClasses = match Self::SIZE_CLASSES {
         Table::Report => &classes::REPORT,
@@ -139,8 +137,8 @@ pub(crate) const fn check<V: Variant>() {
     assert!(V::BATCH >= 1 && V::BATCH <= V::LIST_LIMIT, "`batch`: from 1 to `list_limit`");
     if matches!(V::BACKEND, Backend::Central) {
         assert!(V::SUPERSLAB_LG == CHUNK_LG, "`superslab_lg`: the central backend's are 2 MiB");
-        let ours_alone = matches!(V::FREE_BY, FreeBy::Layout) || matches!(V::LARGE, Large::Own);
-        assert!(!ours_alone || V::SOFT_CAP.is_none(), "`soft_cap`: a fallback needs a lookup");
+        assert!(matches!(V::REGISTRY, Registry::Map), "`registry`: the central backend's is a map");
+        assert!(V::SOFT_CAP.is_none(), "`soft_cap`: the central backend serves its classes alone");
         let is_fatal = matches!(V::FOREIGN, Foreign::Fatal);
         assert!(
             !is_fatal || matches!(V::LARGE, Large::Own),

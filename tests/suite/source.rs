@@ -9,18 +9,30 @@ const LAYERS: &[&[&str]] = &[
     &["sys"],
     &["variant"],
     &["list", "stats"],
-    &["slab"],
-    &["chunk"],
-    &["registry"],
-    &["pool"],
+    &["page_map"],
+    &["chunk", WING],
     &["central"],
-    &["heap"],
     &["cache"],
-    &["api"],
+    &[ROOF],
 ];
+/// The module that only the roof may import from.
+const WING: &str = "report";
+const ROOF: &str = "api";
+/// The modules of the wing, in the same way.
+const WING_LAYERS: &[&[&str]] = &[&["list"], &["slab"], &["registry"], &["pool"], &["heap"]];
 
-fn layer_of(module: &str) -> Option<usize> {
-    LAYERS.iter().position(|row| row.contains(&module))
+fn layer_of(layers: &[&[&str]], module: &str) -> Option<usize> {
+    layers.iter().position(|row| row.contains(&module))
+}
+
+/// The folders of a source folder.
+fn modules(source: &Path) -> Vec<String> {
+    fs::read_dir(source)
+        .expect("a source folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_dir())
+        .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
+        .collect()
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
@@ -36,27 +48,27 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The modules that a line names by `crate::module`.
-fn named_in(line: &str) -> impl Iterator<Item = &str> {
+/// The modules that a line names behind a prefix, which is `crate::` or the wing's.
+fn named_in<'a>(line: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a str> {
     let code = line.split("//").next().unwrap_or(line);
-    code.match_indices("crate::").filter_map(move |(at, prefix)| {
+    code.match_indices(prefix).filter_map(move |(at, prefix)| {
         let rest = &code[at + prefix.len()..];
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         (end > 0).then(|| &rest[..end])
     })
 }
 
-fn upward_imports(source: &Path) -> Vec<String> {
+fn upward_imports(source: &Path, layers: &[&[&str]], prefix: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for file in rust_files(source) {
         let inside = file.strip_prefix(source).expect("it was found there");
         let module = inside.iter().next().and_then(|part| part.to_str()).unwrap_or_default();
-        let Some(own) = layer_of(module) else { continue };
+        let Some(own) = layer_of(layers, module) else { continue };
         let text = fs::read_to_string(&file).expect("a source file");
         for (number, line) in text.lines().enumerate() {
-            for named in named_in(line) {
-                let upward = named != module && layer_of(named).is_some_and(|layer| layer >= own);
-                if upward {
+            for named in named_in(line, prefix) {
+                let upward = layer_of(layers, named).is_some_and(|layer| layer >= own);
+                if named != module && (upward || named == WING && module != ROOF) {
                     wrong.push(format!("{}:{}: {}", inside.display(), number + 1, line.trim()));
                 }
             }
@@ -68,25 +80,39 @@ fn upward_imports(source: &Path) -> Vec<String> {
 #[test]
 fn a_module_imports_only_from_lower_layers() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let modules: Vec<String> = fs::read_dir(&source)
-        .expect("src")
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.is_dir())
-        .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
-        .collect();
-    for module in &modules {
-        assert!(layer_of(module).is_some(), "src/{module} is in no layer");
+    for (folder, layers, prefix) in [
+        (source.clone(), LAYERS, "crate::".to_owned()),
+        (source.join(WING), WING_LAYERS, format!("crate::{WING}::")),
+    ] {
+        for module in modules(&folder) {
+            let layer = layer_of(layers, &module);
+            assert!(layer.is_some(), "{}/{module} is in no layer", folder.display());
+        }
+        assert_eq!(upward_imports(&folder, layers, &prefix), Vec::<String>::new());
     }
-    assert_eq!(upward_imports(&source), Vec::<String>::new());
 }
 
 #[test]
 fn the_check_sees_an_upward_import() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("layers");
-    fs::create_dir_all(folder.join("slab")).expect("a folder");
-    fs::write(folder.join("slab/bad.rs"), "use crate::base::X;\nuse crate::pool::Pool;\n")
-        .expect("a file");
-    assert_eq!(upward_imports(&folder), ["slab/bad.rs:2: use crate::pool::Pool;"]);
+    let write = |file: &str, text: &str| {
+        let file = folder.join(file);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        fs::write(file, text).expect("a file");
+    };
+    let line = "use crate::report::pool::Pool;";
+    write("chunk/bad.rs", "use crate::base::X;\nuse crate::central::Central;\n");
+    write("cache/bad.rs", line);
+    write("api/good.rs", line);
+    write("report/slab/bad.rs", line);
+    let mut found = upward_imports(&folder, LAYERS, "crate::");
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [&format!("cache/bad.rs:1: {line}"), "chunk/bad.rs:2: use crate::central::Central;"]
+    );
+    let found = upward_imports(&folder.join(WING), WING_LAYERS, "crate::report::");
+    assert_eq!(found, [format!("slab/bad.rs:1: {line}")]);
 }
 
 #[test]

@@ -109,10 +109,12 @@ fn knobs_that_need_each_other() {
     for (parent, set, needed) in [
         ("option-a", "backend = \"central\"", "`superslab_lg` = 21"),
         ("option-bd-hash", "backend = \"central\"", "`recycle` = freelist"),
-        ("central-lists", "large = \"own\"", "`soft_cap` = none"),
-        ("central-lists", "free_by = \"layout\"", "`soft_cap` = none"),
-        ("uncapped", "free_by = \"layout\"", "`registry` = map"),
-        ("uncapped", "transfer_kib = 64", "`size_classes` other than"),
+        ("option-abd-hash", "backend = \"central\"", "`registry` = map"),
+        ("address-map", "backend = \"central\"", "`soft_cap` = none"),
+        ("central-lists", "registry = \"hash\"", "`registry` = map"),
+        ("central-lists", "soft_cap = 2", "`soft_cap` = none"),
+        ("central-lists", "growth = \"roomy\"", "`large` = own"),
+        ("central-lists", "transfer_kib = 64", "`size_classes` other than"),
         ("apex", "purge_ms = 1", "10 to 60000, or \"none\""),
     ] {
         assert_says(&child(parent, set), &["variants/odd.toml", "allowed:", needed]);

@@ -237,11 +237,9 @@ fn check_together(id: &str, knobs: &BTreeMap<&'static str, Value>) -> Result<(),
 const NEEDS: &[(&str, &str, &str, &str)] = &[
     ("backend", "central", "superslab_lg", "21"),
     ("backend", "central", "recycle", "freelist"),
-    ("free_by", "layout", "soft_cap", "none"),
-    ("free_by", "layout", "registry", "map"),
-    ("large", "own", "soft_cap", "none"),
+    ("backend", "central", "registry", "map"),
+    ("backend", "central", "soft_cap", "none"),
     ("growth", "roomy", "large", "own"),
-    ("growth", "roomy", "registry", "map"),
 ];
 
 fn check_central(id: &str, knobs: &BTreeMap<&'static str, Value>) -> Result<(), String> {

@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0xd2dfb46788fd8352;
+    0xf34ac7037ca49ce4;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -127,44 +127,44 @@ table! {
         ..OPTION_ABD
     };
 
-    CentralLists CENTRAL_LISTS {
-        id: "central-lists", parent: Some("option-abd-hash"), rank: 14, twin: None, default: false,
-        doc: "Variant `central-lists`: `option-abd-hash` with `backend = central`.\n\nDoes it pay to find slabs with free blocks again, in central lists that no thread owns?",
+    AddressMap ADDRESS_MAP {
+        id: "address-map", parent: Some("option-abd-hash"), rank: 14, twin: None, default: false,
+        doc: "Variant `address-map`: `option-abd-hash` with `registry = map`.\n\nWhat does a map from address to SuperSlab save over the hash table?",
     } = Knobs {
-        backend: Backend::Central,
+        registry: Registry::Map,
         ..OPTION_ABD_HASH
     };
 
     Uncapped UNCAPPED {
-        id: "uncapped", parent: Some("central-lists"), rank: 15, twin: None, default: false,
-        doc: "Variant `uncapped`: `central-lists` with `soft_cap = none`.\n\nWhat is left of the fallbacks when the cap on SuperSlabs goes?",
+        id: "uncapped", parent: Some("address-map"), rank: 15, twin: None, default: false,
+        doc: "Variant `uncapped`: `address-map` with `soft_cap = none`.\n\nWhat is left of the fallbacks when the cap on SuperSlabs goes?",
     } = Knobs {
         soft_cap: None,
-        ..CENTRAL_LISTS
+        ..ADDRESS_MAP
     };
 
-    FineClasses FINE_CLASSES {
-        id: "fine-classes", parent: Some("uncapped"), rank: 16, twin: None, default: false,
-        doc: "Variant `fine-classes`: `uncapped` with `size_classes = eighths`.\n\nDo fine size classes save memory, and what do they cost?",
+    CentralLists CENTRAL_LISTS {
+        id: "central-lists", parent: Some("uncapped"), rank: 16, twin: None, default: false,
+        doc: "Variant `central-lists`: `uncapped` with `backend = central`.\n\nDoes it pay to find slabs with free blocks again, in central lists that no thread owns?",
     } = Knobs {
-        size_classes: Table::Eighths,
+        backend: Backend::Central,
         ..UNCAPPED
     };
 
-    AddressMap ADDRESS_MAP {
-        id: "address-map", parent: Some("fine-classes"), rank: 17, twin: None, default: false,
-        doc: "Variant `address-map`: `fine-classes` with `registry = map`.\n\nWhat does a map from address to SuperSlab save over the hash table?",
+    FineClasses FINE_CLASSES {
+        id: "fine-classes", parent: Some("central-lists"), rank: 17, twin: None, default: false,
+        doc: "Variant `fine-classes`: `central-lists` with `size_classes = eighths`.\n\nDo fine size classes save memory, and what do they cost?",
     } = Knobs {
-        registry: Registry::Map,
-        ..FINE_CLASSES
+        size_classes: Table::Eighths,
+        ..CENTRAL_LISTS
     };
 
     OwnLarge OWN_LARGE {
-        id: "own-large", parent: Some("address-map"), rank: 18, twin: None, default: false,
-        doc: "Variant `own-large`: `address-map` with `large = own`.\n\nWhat do spans and mappings of our own save over the system's malloc for large blocks?",
+        id: "own-large", parent: Some("fine-classes"), rank: 18, twin: None, default: false,
+        doc: "Variant `own-large`: `fine-classes` with `large = own`.\n\nWhat do spans and mappings of our own save over the system's malloc for large blocks?",
     } = Knobs {
         large: Large::Own,
-        ..ADDRESS_MAP
+        ..FINE_CLASSES
     };
 
     KeptMappings KEPT_MAPPINGS {

@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn the_matrix_has_the_report_s_variants_twice_and_the_way_to_apex() {
         let expected = "legacy superslab superslab-hash option-a option-a-hash option-ab option-ab-hash \
-            option-abd option-abd-hash central-lists uncapped fine-classes address-map own-large \
+            option-abd option-abd-hash address-map uncapped central-lists fine-classes own-large \
             kept-mappings free-by-layout byte-bound transfer-cache fullest-first fresh-zero \
             purge-slots purge-pages spread-lines room-to-grow parked-lists reclaim-first \
             finer-classes zero-dirty apex option-ad option-ad-hash";

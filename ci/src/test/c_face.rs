@@ -10,10 +10,11 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
-/// One variant for each way to build the library: the control, both kinds of the report's backend, and those of the
-/// central backend whose large blocks, registries and treatment of foreign blocks differ. `cargo ci programs` has all.
+/// One variant for each way to build the library: the control, the report's backend that walks its SuperSlabs and the one
+/// with a map, and those of the central backend whose large blocks and treatment of foreign blocks differ. `cargo ci
+/// programs` has all.
 const VARIANTS: [&str; 6] =
-    [CONTROL, "superslab", "option-abd-hash", "address-map", "own-large", REFUSING];
+    [CONTROL, "superslab", "address-map", "central-lists", "own-large", REFUSING];
 
 pub(super) fn run() -> Result<()> {
     let checks = Checks::build()?;

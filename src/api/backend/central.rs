@@ -1,0 +1,155 @@
+//! The central lists and the threads' caches as a backend.
+
+use super::{Addressed, Backend, Central};
+use crate::cache::{self, AddressTables, Cached};
+use crate::central::{self, Usage};
+use crate::stats::{Audit, Events, Unsound};
+use crate::variant::Large;
+use core::alloc::Layout;
+use core::ptr;
+
+impl<V: Cached> Backend<V> for Central {
+    #[inline]
+    unsafe fn alloc(layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's condition.
+        unsafe { cache::alloc::<V>(layout) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's condition.
+        unsafe { cache::alloc_zeroed::<V>(layout) }
+    }
+
+    #[inline]
+    unsafe fn free(block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's conditions.
+        unsafe { cache::free::<V>(block, layout) }
+    }
+
+    #[inline]
+    unsafe fn realloc(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller's conditions.
+        unsafe { cache::realloc::<V>(block, layout, new_size) }
+    }
+
+    fn events(sum: &mut Events) {
+        V::counters().sum_into(sum);
+    }
+
+    fn superslabs() -> u32 {
+        V::spans().chunks()
+    }
+
+    fn map_spare() -> bool {
+        V::spans().map_spare::<V>()
+    }
+
+    fn visit_superslabs(mut visit: impl FnMut(*const u8)) {
+        V::spans().visit(|chunk| visit(ptr::from_ref(chunk).cast()));
+    }
+
+    #[inline]
+    fn lookup(address: usize) -> bool {
+        cache::lookup::<V>(address).is_ours()
+    }
+
+    fn owns(address: usize) -> bool {
+        V::page_map().kind(address).is_ours()
+    }
+
+    unsafe fn audit() -> Result<Audit, Unsound> {
+        // SAFETY: the caller's condition.
+        unsafe { cache::audit::<V>() }
+    }
+
+    fn purge() {
+        cache::purge::<V>();
+    }
+
+    fn background() -> bool {
+        central::ask::<V>()
+    }
+
+    fn prepare_at_start() {
+        cache::prepare_at_start::<V>();
+    }
+
+    fn leave_threads() {
+        cache::leave_threads::<V>();
+    }
+
+    unsafe fn release() {
+        // SAFETY: the caller's conditions. A variant with tables frees by address, and is not released.
+        unsafe { cache::release::<V>() }
+    }
+}
+
+impl<V: Cached<Tables = AddressTables>> Addressed<V> for Central {
+    const LEAVES_A_PART: bool = matches!(V::LARGE, Large::System);
+
+    #[inline(always)]
+    fn quick(size: usize) -> *mut u8 {
+        cache::quick::<V>(size)
+    }
+
+    fn malloc(size: usize) -> *mut u8 {
+        cache::malloc::<V>(size)
+    }
+
+    fn zeroed(size: usize) -> *mut u8 {
+        cache::zeroed::<V>(size)
+    }
+
+    #[inline(always)]
+    unsafe fn free_at(block: *mut u8) {
+        // SAFETY: the caller's condition.
+        unsafe { cache::free_at::<V>(block) }
+    }
+
+    unsafe fn realloc_at(block: *mut u8, new: usize) -> Option<*mut u8> {
+        // SAFETY: the caller's condition.
+        unsafe { cache::realloc_at::<V>(block, new) }
+    }
+
+    fn usable_size(block: *mut u8) -> Option<usize> {
+        cache::usable_size::<V>(block.addr())
+    }
+
+    fn keep_idle(bytes: usize) -> bool {
+        let purges = V::PURGE_MS.is_some();
+        if purges {
+            V::spans().tuning.keep_idle(bytes);
+        }
+        purges
+    }
+
+    fn keep_mappings() -> bool {
+        let keeps = V::KEEP_MIB > 0;
+        if keeps {
+            V::spans().tuning.keep_mappings();
+        }
+        keeps
+    }
+
+    fn fill_with(byte: u8) -> bool {
+        let fills = V::LARGE == Large::Own;
+        if fills {
+            cache::fill_with::<V>(byte);
+        }
+        fills
+    }
+
+    #[inline]
+    fn filler() -> u8 {
+        V::spans().tuning.filler()
+    }
+
+    fn trim() -> bool {
+        cache::trim::<V>()
+    }
+
+    fn usage() -> Usage {
+        cache::usage::<V>()
+    }
+}

@@ -1,0 +1,51 @@
+//! The system's malloc as a backend; where blocks are freed by address, the next allocator, whichever that is.
+
+use super::{Addressed, Backend, System};
+use crate::sys::{next, system};
+use crate::variant::Variant;
+use core::alloc::Layout;
+
+impl<V: Variant> Backend<V> for System {
+    const CLASSES: usize = 0;
+    const KEEPS_MEMORY: bool = false;
+
+    #[inline]
+    unsafe fn alloc(layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's condition.
+        unsafe { system::alloc(V::BY_ADDRESS, layout) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's condition.
+        unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) }
+    }
+
+    #[inline]
+    unsafe fn free(block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's conditions.
+        unsafe { system::free(V::BY_ADDRESS, block, layout) }
+    }
+
+    #[inline]
+    unsafe fn realloc(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller's conditions.
+        unsafe { system::realloc(V::BY_ADDRESS, block, layout, new_size) }
+    }
+}
+
+impl<V: Variant> Addressed<V> for System {
+    fn aligned(size: usize, align: usize) -> *mut u8 {
+        next::alloc(size, align)
+    }
+
+    fn zeroed(size: usize) -> *mut u8 {
+        next::zeroed(size, 16)
+    }
+
+    #[inline(always)]
+    unsafe fn free_at(block: *mut u8) {
+        // SAFETY: none is ours, so this is the next allocator's; the rest is the caller's word.
+        unsafe { next::free(block) }
+    }
+}

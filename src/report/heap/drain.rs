@@ -1,0 +1,84 @@
+//! Bringing blocks home: from a thread's list to their slabs, and from a slab's remote list.
+//!
+//! A slab whose last block comes home is retired, if the variant recycles: the report's option A.
+//! Not the current one: its thread is about to take from it again.
+
+use super::{Heap, Hosted};
+use crate::base::ClassIdx;
+use crate::report::list::LocalList;
+use crate::report::slab::Slab;
+use crate::stats::Event;
+use crate::sys::atomic::Ordering;
+use crate::variant::Recycle;
+
+/// Gives up to `count` blocks of the thread's list back to their slabs.
+#[cold]
+#[inline(never)]
+pub(super) fn drain_cold<V: Hosted>(heap: &'static Heap, class: ClassIdx, count: u32) {
+    let batch = LocalList::new();
+    if heap.list(class).split_into(&batch, count) == 0 {
+        return;
+    }
+    heap.counters.count(Event::ListDrain);
+    while let Some(block) = batch.pop() {
+        // SAFETY: a block in a thread's list lies in a slab of this variant (K1).
+        let slab = unsafe { Slab::of_block::<V>(block) };
+        // SAFETY: the block was in the list of the slab's owner, which has just given it up (K1).
+        unsafe { slab.take_home(block) };
+        if slab.used() == 0 {
+            retire::<V>(heap, slab);
+        }
+    }
+}
+
+/// Drains the slabs of a class that other threads have freed into, if they have.
+pub(super) fn drain_pending<V: Hosted>(heap: &'static Heap, class: ClassIdx) {
+    let pending = &heap.shared.pending[class.index()];
+    // ORDERING: relaxed look first, to leave the line alone; acquire, paired with the release in
+    // `free_remote_cold`. Cleared before the slabs are looked at, so a later free sets it again.
+    if !pending.load(Ordering::Relaxed) || !pending.swap(false, Ordering::Acquire) {
+        return;
+    }
+    for slab in heap.slabs(class).iter() {
+        if drain_slab::<V>(heap, slab) > 0 && slab.used() == 0 {
+            retire::<V>(heap, slab);
+        }
+    }
+}
+
+/// Brings home what other threads have freed into one slab; returns how many blocks.
+pub(super) fn drain_slab<V: Hosted>(heap: &'static Heap, slab: &'static Slab) -> u32 {
+    // A look first: the read-modify-write would take the line from those who free.
+    if slab.remote.count() == 0 {
+        return 0;
+    }
+    heap.counters.count(Event::RemoteDrain);
+    slab.drain_remote::<V>()
+}
+
+/// Looks at one other list per call, in turn, and drains it whole when it has not moved since its
+/// last turn (the same block is its newest): blocks that lie idle in a list keep their slabs from becoming EMPTY.
+pub(super) fn drain_idle<V: Hosted>(heap: &'static Heap, active: ClassIdx) {
+    let turn = usize::from(heap.idle_turn.get()) % V::CLASSES.count();
+    heap.idle_turn.set(turn as u8 + 1);
+    let class = ClassIdx::new(turn);
+    if class == active {
+        return;
+    }
+    let newest = heap.list(class).newest();
+    if heap.slabs(class).newest_seen.replace(newest) == newest {
+        drain_cold::<V>(heap, class, u32::MAX);
+    }
+    drain_pending::<V>(heap, class);
+}
+
+/// Gives a slab whose blocks are all home to the pool, if the variant recycles. Without that, it
+/// stays where nobody looks for it: the report's defect.
+fn retire<V: Hosted>(heap: &'static Heap, slab: &'static Slab) {
+    let owned = heap.slabs(slab.class());
+    if V::RECYCLE == Recycle::Freelist && !owned.is_current(slab) {
+        owned.unlink(slab);
+        V::pool().retire::<V>(slab);
+        heap.counters.count(Event::Retired);
+    }
+}

@@ -1,0 +1,100 @@
+//! How a thread comes by its heap, and what becomes of it when the thread ends.
+//!
+//! | this thread's slot | event | becomes |
+//! |---|---|---|
+//! | placeholder *not yet* | first slow allocation | a heap: one that waits, or a new one |
+//! | a heap | the thread ends (pthread key) | placeholder *no more*; the heap waits |
+//! | placeholder *no more* | anything | stays: destructors that run later use the system's malloc, and free as other threads do |
+//!
+//! Two limits. A thread whose very first allocation happens in the last round of pthread destructors,
+//! behind ours, is not seen to end: its heap is lost. And a fork takes only the forking thread along:
+//! in the child, the other threads' heaps stay as they were, their slabs owned and not reused.
+
+use super::drain::{drain_cold, drain_slab};
+use super::{Heap, Hosted, NO_MORE, NOT_YET};
+use crate::base::ClassIdx;
+use crate::report::registry;
+use crate::sys::pages;
+use crate::sys::thread::AtExit;
+use core::marker::PhantomData;
+use core::ptr::{self, NonNull};
+
+/// The thread's heap, or `None` if it can have none: it is ending, or memory is exhausted.
+pub(super) fn heap_of_thread<V: Hosted>(heap: &'static Heap) -> Option<&'static Heap> {
+    match heap.id {
+        NOT_YET => first_heap::<V>(),
+        NO_MORE => None,
+        _ => Some(heap),
+    }
+}
+
+fn first_heap<V: Hosted>() -> Option<&'static Heap> {
+    let heap = V::heaps().take()?;
+    // Before the hook: arming it may allocate, with this very variant as the global allocator.
+    V::set_local(heap);
+    if V::hook().arm(heap) {
+        return Some(heap);
+    }
+    // Nobody would tell us of the thread's end, and the heap would be lost with it.
+    V::set_local(V::not_yet());
+    give_up::<V>(heap);
+    None
+}
+
+/// Gives up the heap of a thread that ends.
+pub(crate) struct GiveUpHeap<V>(PhantomData<V>);
+
+impl<V: Hosted> AtExit for GiveUpHeap<V> {
+    type Value = Heap;
+
+    fn run(heap: &'static Heap) {
+        V::set_local(V::no_more());
+        give_up::<V>(heap);
+    }
+}
+
+/// Has no thread give up its heap any more when it ends.
+pub(crate) fn leave_threads<V: Hosted>() {
+    V::hook().disarm();
+}
+
+/// Unmaps all that the variant has mapped.
+///
+/// # Safety
+/// Threads were left, none is in the variant, and nobody refers to a block of it, or will ask for one.
+pub(crate) unsafe fn release<V: Hosted>() {
+    for superslab in registry::all::<V>() {
+        // SAFETY: mapped by the pool, as many bytes, and nobody refers to it, by the caller's condition.
+        unsafe { pages::unmap(NonNull::from(superslab).cast(), V::SUPERSLAB_BYTES) };
+    }
+    // SAFETY: the caller's condition.
+    unsafe { V::heaps().release() };
+    // SAFETY: as above.
+    unsafe { registry::release::<V>() };
+}
+
+/// Empties a heap and lets it wait for another thread. Every slab is left to others: those with all
+/// blocks home as EMPTY, the rest as orphans.
+fn give_up<V: Hosted>(heap: &'static Heap) {
+    let pool = V::pool();
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        drain_cold::<V>(heap, class, u32::MAX);
+        let owned = heap.slabs(class);
+        owned.newest_seen.set(ptr::null());
+        for slab in owned.iter() {
+            // Out of the list first: from the moment it is left, the slab is another thread's.
+            owned.unlink(slab);
+            loop {
+                drain_slab::<V>(heap, slab);
+                if slab.used() == 0 {
+                    pool.leave_empty::<V>(slab);
+                    break;
+                }
+                if pool.leave_orphan::<V>(slab, heap.id) {
+                    break;
+                }
+            }
+        }
+    }
+    V::heaps().put(heap);
+}

@@ -1,0 +1,21 @@
+//! Layer 5, beside the central backend: the founding report's allocator, the baseline that the variants' ledger starts from.
+//!
+//! ```text
+//! heap      a thread's lists, over slabs that the thread owns
+//!   │ acquires, retires
+//! pool      slabs for all threads, in stages: 0.5 → 1 → 2 → 3 → the system's malloc
+//!   │ maps                 │ looks up
+//! slab      SuperSlabs     registry   address → SuperSlab
+//!   └───────── list ───────┘
+//! ```
+//!
+//! It uses the layers that are below both backends, and nothing of the central one. Only `api` uses it. A module imports
+//! from those that are below it here: `list`, `slab`, `registry`, `pool`, `heap`. `README.md` says how it differs.
+//!
+//! Never: is part of a program whose variants are all of the central backend.
+
+pub(crate) mod heap;
+pub(crate) mod list;
+pub(crate) mod pool;
+pub(crate) mod registry;
+pub(crate) mod slab;

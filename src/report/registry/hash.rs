@@ -1,0 +1,73 @@
+//! Address → SuperSlab by a hash table: open addressing, linear probing, never more than half full.
+//!
+//! H1  Entries are only added; so the probes from an address's home to the first empty entry cover
+//!     every SuperSlab that was added there before.
+//!
+//! Source of the idea: the report's phase 9-1.
+
+use super::CAPACITY;
+use crate::report::slab::SuperSlab;
+use crate::stats::{Counters, Event};
+use crate::sys::atomic::{AtomicPtr, Ordering};
+use crate::variant::Variant;
+use core::ptr;
+
+const ENTRIES: usize = 2 * CAPACITY;
+
+pub(crate) struct HashTable {
+    /// [shared], [const] once set
+    entries: [AtomicPtr<SuperSlab>; ENTRIES],
+}
+
+impl HashTable {
+    pub(crate) const fn new() -> Self {
+        Self { entries: [const { AtomicPtr::new(ptr::null_mut()) }; ENTRIES] }
+    }
+
+    /// Adds a SuperSlab. The directory admits half as many as there are entries, so there is room.
+    pub(crate) fn insert<V: Variant>(&self, superslab: &'static SuperSlab) {
+        let new = ptr::from_ref(superslab).cast_mut();
+        for place in probes::<V>(superslab.address()) {
+            // ORDERING: release, as in the directory, for whoever reads the header through it.
+            let taken = self.entries[place].compare_exchange(
+                ptr::null_mut(),
+                new,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+            if taken.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// The SuperSlab at this address.
+    #[inline]
+    pub(crate) fn find<V: Variant>(
+        &self,
+        base: usize,
+        counters: &Counters,
+    ) -> Option<&'static SuperSlab> {
+        for place in probes::<V>(base) {
+            counters.count(Event::Probe);
+            // ORDERING: relaxed, for the same reason as in `Directory::find`.
+            let entry = self.entries[place].load(Ordering::Relaxed);
+            if entry.is_null() {
+                return None;
+            }
+            if entry.addr() == base {
+                // SAFETY: an entry that is not null came from a `&'static SuperSlab`.
+                return unsafe { entry.as_ref() };
+            }
+        }
+        None
+    }
+}
+
+/// Every entry once, from the address's home on.
+fn probes<V: Variant>(base: usize) -> impl Iterator<Item = usize> {
+    let number = base >> V::SUPERSLAB_LG;
+    // Fibonacci hashing: the golden ratio's bits spread neighbours apart.
+    let home = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - ENTRIES.trailing_zeros());
+    (0..ENTRIES).map(move |step| (home + step) % ENTRIES)
+}

@@ -1,0 +1,145 @@
+//! From an address to its SuperSlab.
+//!
+//! | knob `registry` | walk | file |
+//! |---|---|---|
+//! | `linear` | every SuperSlab in the directory, oldest first | `directory` |
+//! | `hash` | the thread's hint (its last answer), then a hash table | `hash` |
+//! | `map` | a byte per slot of address space, in two levels | the page map |
+//!
+//! G1  A SuperSlab is registered, for lookups first and then for the pool, before any of its blocks
+//!     is handed out; and for good (L1).
+//! G2  An address is found exactly if it lies in a registered SuperSlab: foreign addresses, the
+//!     system malloc's among them, are not.
+//!
+//! Never: blocks, or grows. When it is full, the pool maps no more.
+
+mod directory;
+mod hash;
+
+pub(crate) use directory::Directory;
+pub(crate) use hash::HashTable;
+
+use crate::page_map::{Kind, PageMap};
+use crate::report::slab::SuperSlab;
+use crate::stats::{Counters, Event};
+use crate::sys::atomic::{AtomicUsize, Ordering};
+use crate::variant::{Registry, Variant};
+
+/// SuperSlabs that a variant can have: 2 to 8 GiB of them, by their size.
+const CAPACITY: usize = 4096;
+
+/// A variant with its registry, of which it has the part that its knob names: a program has the others' statics
+/// only if another of its variants does.
+pub(crate) trait Registered: Variant {
+    /// All SuperSlabs in the order in which they were mapped.
+    fn directory() -> &'static Directory;
+    /// Read where the knob is `hash`.
+    fn table() -> &'static HashTable;
+    /// Read where the knob is `map`.
+    fn map() -> &'static PageMap;
+}
+
+/// The SuperSlab that a thread found last: its address, or `usize::MAX`, which is no SuperSlab's.
+///
+/// Atomic since threads without a heap share one.
+pub(crate) struct Hint(AtomicUsize);
+
+impl Hint {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicUsize::new(usize::MAX))
+    }
+}
+
+/// Whether nothing more can be added to the directory.
+pub(crate) fn is_full<V: Registered>() -> bool {
+    len::<V>() as usize >= CAPACITY
+}
+
+/// Adds a SuperSlab; false, and nothing added, when the registry is full.
+pub(crate) fn insert<V: Registered>(superslab: &'static SuperSlab) -> bool {
+    if V::REGISTRY == Registry::Map && !V::map().cover(superslab.address(), None) {
+        return false;
+    }
+    let Some(index) = V::directory().reserve() else { return false };
+    superslab.set_index(index);
+    // The directory last: the pool hands out slots of what it finds there, and their blocks must be found by a lookup
+    // at once (G1).
+    match V::REGISTRY {
+        Registry::Linear => {}
+        Registry::Hash => V::table().insert::<V>(superslab),
+        Registry::Map => V::map().note_slots(superslab.address(), V::SLOTS, Kind::SuperSlab),
+    }
+    V::directory().publish(index, superslab);
+    true
+}
+
+/// Gives back what the registry itself has mapped; what is registered, its owner does.
+///
+/// # Safety
+/// Nobody will look up an address, or register a SuperSlab.
+pub(crate) unsafe fn release<V: Registered>() {
+    if V::REGISTRY == Registry::Map {
+        // SAFETY: the caller's condition.
+        unsafe { V::map().release() };
+    }
+}
+
+/// SuperSlabs registered in the directory, oldest first. Some at the end may not be
+/// visible yet.
+pub(crate) fn all<V: Registered>() -> impl Iterator<Item = &'static SuperSlab> {
+    (0..len::<V>()).filter_map(|index| V::directory().get(index))
+}
+
+/// Places taken in the directory.
+#[inline]
+pub(crate) fn len<V: Registered>() -> u32 {
+    V::directory().len()
+}
+
+/// Finds the SuperSlab of an address by a walk that counts nothing and needs no thread; for checks.
+pub(crate) fn find<V: Registered>(address: usize) -> Option<&'static SuperSlab> {
+    let base = address & !(V::SUPERSLAB_BYTES - 1);
+    if V::REGISTRY == Registry::Map {
+        // SAFETY: what the map has is a SuperSlab's.
+        return is_mapped::<V>(address).then(|| unsafe { SuperSlab::containing::<V>(base) });
+    }
+    all::<V>().find(|superslab| superslab.address() == base)
+}
+
+#[inline(always)]
+fn is_mapped<V: Registered>(address: usize) -> bool {
+    V::map().kind(address) == Kind::SuperSlab
+}
+
+/// The SuperSlab that an address lies in (G2).
+#[inline(always)]
+pub(crate) fn lookup<V: Registered>(
+    address: usize,
+    hint: &Hint,
+    counters: &Counters,
+) -> Option<&'static SuperSlab> {
+    counters.count(Event::Lookup);
+    let base = address & !(V::SUPERSLAB_BYTES - 1);
+    match V::REGISTRY {
+        Registry::Map => {
+            counters.count(Event::Probe);
+            // SAFETY: what the map has is a SuperSlab's.
+            is_mapped::<V>(address).then(|| unsafe { SuperSlab::containing::<V>(base) })
+        }
+        Registry::Linear => V::directory().find(base, counters),
+        Registry::Hash => {
+            counters.count(Event::Probe);
+            // ORDERING: relaxed; any value that was ever stored is the address of a SuperSlab,
+            // which lives forever (L1), so a stale one is no worse than a recent one.
+            if hint.0.load(Ordering::Relaxed) == base {
+                // SAFETY: `base` is aligned, so it is not the initial value; and whatever else is
+                // stored is the address of a SuperSlab.
+                return Some(unsafe { SuperSlab::containing::<V>(base) });
+            }
+            let found = V::table().find::<V>(base, counters)?;
+            // ORDERING: relaxed, as above.
+            hint.0.store(base, Ordering::Relaxed);
+            Some(found)
+        }
+    }
+}
