@@ -8,6 +8,9 @@ use crate::central;
 use crate::list::{Batch, FreeBlock};
 use crate::variant::least_limit;
 
+/// Bytes of a heap that no cache holds.
+const LARGE: usize = 64 << 20;
+
 /// Frees a block when the list is at its limit, or closed. It has been counted.
 #[cold]
 #[inline(never)]
@@ -36,29 +39,30 @@ pub(super) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
     overflow::<V>(cache, class, block);
 }
 
-/// Frees a block, home if the list is at its limit.
+/// Frees a block whose list is at its limit. What the program freed last is in the processor's caches: so it goes home
+/// first, by the batch. Where it was all over a large heap, not even its link is written.
 fn overflow<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeBlock) {
-    let list = cache.list(class);
-    // Looking at the clock may have made room.
-    if list.len() + 1 < list.limit() {
-        return list.put(block);
-    }
-    match outbox::put::<V>(cache, class, block) {
+    let (list, demand) = (cache.list(class), cache.demand(class));
+    let batch = u32::from(V::BATCHES[class.index()]);
+    let block = match demand.scattered.get() {
+        true => outbox::put::<V>(cache, class, block),
+        false => Sent::Not(block),
+    };
+    let runs = match block {
         Sent::Waits => return,
-        Sent::Home => {}
+        Sent::Home(runs) => runs,
         Sent::Not(block) => {
             list.put(block);
-            let batch = u32::from(V::BATCHES[class.index()]);
-            if list.len() < list.limit() + batch {
+            if list.len() < list.limit() {
                 return;
             }
-            outbox::make_way::<V>(cache, class);
             let mut blocks = Batch::new();
             list.take(batch, &mut blocks);
-            central::give::<V>(cache.me::<V>(class), &mut blocks);
+            central::give::<V>(cache.me::<V>(class), &mut blocks)
         }
-    }
-    cache.demand(class).newest_seen.set(0);
+    };
+    demand.scattered.set(runs * 2 > batch && V::spans().bytes_in_use() > LARGE);
+    demand.newest_seen.set(0);
     limits::follow::<V>(cache, class);
     drain_idle::<V>(cache, class);
     shut::look::<V>(cache);

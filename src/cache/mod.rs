@@ -126,6 +126,8 @@ struct Demand {
     refill: Cell<u32>,
     /// Its newest block when it was last looked at for idleness; 0 for none.
     newest_seen: Cell<usize>,
+    /// Whether the blocks of the last batch that went home were of many slabs.
+    scattered: Cell<bool>,
     /// Its blocks while it is shut.
     aside: FreeList,
 }
@@ -228,7 +230,12 @@ pub(crate) fn lookup<V: Shared>(address: usize) -> Kind {
 
 impl Demand {
     const fn new() -> Self {
-        Self { refill: Cell::new(0), newest_seen: Cell::new(0), aside: FreeList::unbounded() }
+        Self {
+            refill: Cell::new(0),
+            newest_seen: Cell::new(0),
+            scattered: Cell::new(false),
+            aside: FreeList::unbounded(),
+        }
     }
 }
 

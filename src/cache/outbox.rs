@@ -1,10 +1,10 @@
-//! Blocks on their way home: what a thread frees beyond the limits of its lists.
+//! Blocks on their way home: what a thread frees beyond the limits of its lists, all over the heap.
 //!
-//! A block that comes over its list's limit is noted here by its address, and goes home with a batch of others. Nobody
-//! touches the block: where a program frees far more than it takes again, a free costs a look at the slab, and no more.
+//! A block is noted here by its address, and goes home with a batch of others. Nobody touches the block: a free costs a look
+//! at its slab, and no more. Where the blocks of the last batch were of few slabs, the list does better: its blocks were in
+//! the processor's caches, and a push is shorter than the way here.
 //!
-//! A box is for one class at a time, and a thread has a few. What comes over the limit of another class goes to the list
-//! all the same, from which a batch of the newest goes home: those blocks are in the caches still.
+//! A box is for one class at a time, and a thread has a few.
 //!
 //! OB1  The first `len` places of a box hold blocks of its class.
 //!
@@ -76,8 +76,8 @@ impl OneBox {
 pub(super) enum Sent {
     /// It waits for others of its batch.
     Waits,
-    /// The batch went home.
-    Home,
+    /// The batch went home, in so many runs of blocks of the same slab.
+    Home(u32),
     /// The box is another class's: the block is as it was.
     Not(FreeBlock),
 }
@@ -97,13 +97,7 @@ pub(super) fn put<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, block: FreeBlo
     if len + 1 < u32::from(V::BATCHES[class.index()]) {
         return Sent::Waits;
     }
-    flush_box::<V>(cache, one);
-    Sent::Home
-}
-
-/// Sends home what waits in a class's box, so that the class has it.
-pub(super) fn make_way<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) {
-    flush_box::<V>(cache, cache.outbox.of(class));
+    Sent::Home(flush_box::<V>(cache, one))
 }
 
 /// Sends home what waits of a class.
@@ -116,11 +110,14 @@ pub(super) fn flush_class<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) {
 
 /// Sends home all that waits.
 pub(super) fn flush<V: Cached>(cache: &CacheOf<V>) {
-    cache.outbox.0.iter().for_each(|one| flush_box::<V>(cache, one));
+    for one in &cache.outbox.0 {
+        flush_box::<V>(cache, one);
+    }
 }
 
-fn flush_box<V: Cached>(cache: &CacheOf<V>, one: &OneBox) {
-    if one.len.get() > 0 {
-        central::give::<V>(cache.me::<V>(one.class.get()), &mut one.take_all());
+fn flush_box<V: Cached>(cache: &CacheOf<V>, one: &OneBox) -> u32 {
+    if one.len.get() == 0 {
+        return 0;
     }
+    central::give::<V>(cache.me::<V>(one.class.get()), &mut one.take_all())
 }

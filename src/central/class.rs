@@ -189,31 +189,28 @@ impl Central {
     }
 
     /// Brings blocks home to their slabs, and leaves those in the batch whose slabs belong to other arenas. Neighbours
-    /// are mostly of one slab, which moves once.
-    fn bring_home<V: Shared>(&self, me: Me, batch: &mut Batch) {
+    /// are mostly of one slab, which moves once. Returns how many runs of such neighbours there were.
+    fn bring_home<V: Shared>(&self, me: Me, batch: &mut Batch) -> u32 {
         let class = me.class;
         let now = V::spans().now();
         let all = batch.len();
         if self.capacity.get() * V::CLASSES.block_bytes(class) > LARGE {
             look_ahead::<V>(me, batch);
         }
-        let mut last: Option<&'static BitSlab> = None;
+        let mut runs = 0;
         // First, since a slab that becomes free takes its blocks out of the sum again.
         self.set_free(self.free() + all as usize);
-        batch.offer(|block| {
-            let slab = slab_of(&block);
+        let slot = |address| quotient(address, SLOT_BYTES);
+        batch.offer_runs(slot, |blocks| {
+            let Some(slab) = blocks.first().map(slab_of) else { return true };
             if V::ARENAS > 1 && !slab.home.belongs_to(me.arena) {
-                return Err(block);
+                return false;
             }
-            slab.put::<V>(class, block);
-            if let Some(last) = last.replace(slab).filter(|last| !ptr::eq(*last, slab)) {
-                self.settle::<V>(last, now);
-            }
-            Ok(())
+            slab.put::<V>(class, blocks);
+            self.settle::<V>(slab, now);
+            runs += 1;
+            true
         });
-        if let Some(last) = last {
-            self.settle::<V>(last, now);
-        }
         let foreign = batch.len();
         self.set_free(self.free() - foreign as usize);
         self.add_untidy::<V>(me, all - foreign);
@@ -224,6 +221,7 @@ impl Central {
         if is_much && self.is_loose::<V>(class, much) {
             V::spans().note_waits();
         }
+        runs
     }
 
     /// Whether there are so many free blocks, and more of what their slabs hold than in a steady state: half where
@@ -304,8 +302,11 @@ impl Central {
         let (used, capacity) = (slab.used() as usize, slab.capacity() as usize);
         match V::PARTIAL {
             Partial::Latest => Some(0),
-            // By quarters; the emptiest last.
-            Partial::Fullest => Some(BINS - 1 - quotient(used * BINS, capacity)),
+            // By quarters; the emptiest last. A division would take longer than three comparisons.
+            Partial::Fullest => {
+                let quarters = (1..BINS).filter(|part| used * BINS >= part * capacity).count();
+                Some(BINS - 1 - quarters)
+            }
         }
     }
 
@@ -452,18 +453,18 @@ pub(crate) fn take<V: Shared>(me: Me, want: u32, batch: &mut Batch) {
 }
 
 /// Takes all blocks of a batch back: to wait for a thread that wants some, if there is room, or home to their slabs, an
-/// arena at a time.
-pub(crate) fn give<V: Shared>(me: Me, batch: &mut Batch) {
+/// arena at a time. Returns how many runs of blocks of the same slab there were.
+pub(crate) fn give<V: Shared>(me: Me, batch: &mut Batch) -> u32 {
     V::counters().count(Event::ListDrain);
     V::counters().count(Event::Atomic);
     let list = V::central(me.arena, me.class);
-    list.lock.with(|| {
+    let mut runs = list.lock.with(|| {
         if me.has_transfer::<V>() {
             let all = batch.len();
             V::transfer(me.class).put::<V>(me.class, batch);
             list.add_untidy::<V>(me, all - batch.len());
         }
-        list.bring_home::<V>(me, batch);
+        list.bring_home::<V>(me, batch)
     });
     // Another thread may take over a slab between the look and the lock: then its block goes where the slab went.
     while let Some(home) = batch.first().map(|block| slab_of(block).home.get()) {
@@ -471,8 +472,9 @@ pub(crate) fn give<V: Shared>(me: Me, batch: &mut Batch) {
         let arena = home.unwrap_or(me.arena);
         V::counters().count(Event::Atomic);
         let list = V::central(arena, me.class);
-        list.lock.with(|| list.bring_home::<V>(Me { arena, ..me }, batch));
+        runs += list.lock.with(|| list.bring_home::<V>(Me { arena, ..me }, batch));
     }
+    runs
 }
 
 /// Gives all blocks of a thread's list back.

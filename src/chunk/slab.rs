@@ -224,26 +224,43 @@ impl BitSlab {
         self.carved.set((first + count) as u16);
     }
 
-    /// Brings a block home. What cannot be one that is out is misuse gone too far to contain.
+    /// Brings blocks of this slab home. What cannot be one that is out is misuse gone too far to contain.
     #[inline]
-    pub(crate) fn put<V: Variant>(&self, class: ClassIdx, block: FreeBlock) {
-        let address = block.into_start().addr().get();
-        let offset = address % SLOT_BYTES;
-        let index = V::CLASSES.index_at(class, offset);
-        if self.class() != class || index >= usize::from(self.carved.get()) {
-            fatal("free with a layout of another size class:", address);
+    pub(crate) fn put<V: Variant>(&self, class: ClassIdx, blocks: &[FreeBlock]) {
+        let bytes = V::CLASSES.block_bytes(class);
+        let carved = usize::from(self.carved.get());
+        let is_class = self.class() == class;
+        // Neighbours mostly share a word, which is written once.
+        let (mut at, mut home, mut lowest) = (WORDS, 0, usize::from(self.lowest.get()));
+        for block in blocks {
+            let address = block.address();
+            let offset = address % SLOT_BYTES;
+            let index = V::CLASSES.index_at(class, offset);
+            if !is_class || index >= carved {
+                fatal("free with a layout of another size class:", address);
+            }
+            if index * bytes != offset {
+                fatal("free of an address inside a block:", address);
+            }
+            if index / 64 != at {
+                if at < WORDS {
+                    self.word(at).set(home);
+                }
+                at = index / 64;
+                home = self.word(at).get();
+                lowest = lowest.min(at);
+            }
+            let bit = 1 << (index % 64);
+            if home & bit != 0 {
+                fatal("double free:", address);
+            }
+            home |= bit;
         }
-        if index * V::CLASSES.block_bytes(class) != offset {
-            fatal("free of an address inside a block:", address);
+        if at < WORDS {
+            self.word(at).set(home);
         }
-        let word = self.word(index / 64);
-        let bit = 1 << (index % 64);
-        if word.get() & bit != 0 {
-            fatal("double free:", address);
-        }
-        word.set(word.get() | bit);
-        self.lowest.set(self.lowest.get().min((index / 64) as u8));
-        self.used.set(self.used.get() - 1);
+        self.lowest.set(lowest as u8);
+        self.used.set(self.used.get() - blocks.len() as u16);
     }
 
     /// Notes that blocks have come home; says whether they are the first since its free pages were purged.

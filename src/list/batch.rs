@@ -7,7 +7,7 @@
 //!
 //! Never: allocates, locks, or looks at a slab or a block.
 
-use super::free_block::FreeBlock;
+use super::free_block::{FreeBlock, Link};
 use crate::base::BATCH_MOST;
 use core::mem::MaybeUninit;
 
@@ -54,19 +54,50 @@ impl Batch {
         Some(unsafe { place.assume_init_read() })
     }
 
-    /// Offers each block to `take`, the first one first, and keeps those that it gives back.
+    /// Offers the blocks to `take` in runs, the first one first. Blocks of a run have the same `key`. The batch keeps the
+    /// runs that `take` does not take; where it does, the blocks are its own.
     #[inline]
-    pub(crate) fn offer(&mut self, mut take: impl FnMut(FreeBlock) -> Result<(), FreeBlock>) {
-        let (len, mut kept) = (core::mem::take(&mut self.len), 0);
-        for at in 0..len.min(BATCH_MOST) {
-            // SAFETY: one of the first `len` places, which held blocks (BA1). `len` is 0 meanwhile, and each is read once.
-            let block = unsafe { self.blocks[at].assume_init_read() };
-            if let Err(block) = take(block) {
-                self.blocks[kept % BATCH_MOST].write(block);
-                kept += 1;
+    pub(crate) fn offer_runs(
+        &mut self,
+        key: impl Fn(usize) -> usize,
+        mut take: impl FnMut(&[FreeBlock]) -> bool,
+    ) {
+        let (mut from, mut kept) = (0, 0);
+        let len = core::mem::take(&mut self.len).min(BATCH_MOST);
+        while from < len {
+            // SAFETY: the first `len` places hold blocks (BA1), and a place is laid out as a block is.
+            let rest = unsafe { &*(&raw const self.blocks[from..len] as *const [FreeBlock]) };
+            let first = rest.first().map_or(0, |block| key(block.address()));
+            let count = rest.iter().take_while(|block| key(block.address()) == first).count();
+            if !take(rest.get(..count).unwrap_or_default()) {
+                for at in from..from + count {
+                    self.blocks.swap(at % BATCH_MOST, kept % BATCH_MOST);
+                    kept += 1;
+                }
             }
+            from += count;
         }
         self.len = kept;
+    }
+
+    /// Links all blocks, the first one first and the last one to `below`, and returns the first one's node.
+    ///
+    /// In this order, and with one store a block: the blocks may be in no cache, and processors fetch ahead upwards.
+    #[inline]
+    pub(super) fn link(&mut self, below: *mut Link) -> *mut Link {
+        let len = core::mem::take(&mut self.len).min(BATCH_MOST);
+        let mut nodes = self.blocks.iter().take(len).map(|place| {
+            // SAFETY: one of the first `len` places, which held blocks (BA1). `len` is 0 now, and each is read once.
+            unsafe { place.assume_init_read() }
+        });
+        let Some(mut block) = nodes.next() else { return below };
+        let first = block.node();
+        for next in nodes {
+            block.into_node(next.node());
+            block = next;
+        }
+        block.into_node(below);
+        first
     }
 
     /// The first block.
@@ -99,14 +130,16 @@ mod tests {
         }
         assert!(batch.len() == 5 && !batch.is_full());
         let mut taken = Vec::new();
-        batch.offer(|block| {
-            if block.address() == starts[1].addr().get() {
-                return Err(block);
+        let is_second = |address| usize::from(address == starts[1].addr().get());
+        batch.offer_runs(is_second, |run| {
+            if is_second(run[0].address()) == 1 {
+                return false;
             }
-            taken.push(block.into_start());
-            Ok(())
+            taken.push(run.iter().map(FreeBlock::address).collect::<Vec<_>>());
+            true
         });
-        assert_eq!(taken, [starts[0], starts[2], starts[3], starts[4]]);
+        let at = |n: usize| starts[n].addr().get();
+        assert_eq!(taken, [vec![at(0)], vec![at(2), at(3), at(4)]]);
         assert_eq!(
             batch.iter().map(FreeBlock::address).collect::<Vec<_>>(),
             [starts[1].addr().get()]

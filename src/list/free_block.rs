@@ -40,6 +40,12 @@ impl FreeBlock {
         self.0.cast()
     }
 
+    /// The node that the block is going to be.
+    #[inline(always)]
+    pub(super) fn node(&self) -> *mut Link {
+        self.0.as_ptr()
+    }
+
     /// Writes the link of the block, which is a node from here on: whoever finds its address owns it.
     #[inline(always)]
     pub(super) fn into_node(self, next: *mut Link) -> *mut Link {

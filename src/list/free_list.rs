@@ -126,9 +126,9 @@ impl FreeList {
 
     /// Takes all blocks of a batch, the first one on top, whatever the limit.
     pub(crate) fn fill(&self, batch: &mut Batch) {
-        while let Some(block) = batch.pop() {
-            self.put(block);
-        }
+        let count = batch.len();
+        self.head.set(batch.link(self.head.get()));
+        self.excess.set(self.excess.get().wrapping_add_unsigned(count));
     }
 
     /// Moves up to `count` of the newest blocks to a batch, as long as that has room.
