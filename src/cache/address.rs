@@ -163,7 +163,7 @@ fn learn<V: Addressed>(address: usize) {
 
 /// What begins at an address that some allocator handed out. Ours that is no block's is misuse.
 pub(crate) fn find<V: Addressed>(address: usize) -> Found {
-    match lookup::<V>(address) {
+    match lookup::<V>().kind(address) {
         Kind::Class(class) => return Found::Block(class),
         Kind::Span if address.is_multiple_of(SLOT_BYTES) => {
             // SAFETY: a span lies in a chunk, which is mapped while the span is out.

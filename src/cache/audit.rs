@@ -24,7 +24,7 @@ pub(super) fn freed<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usi
 #[cold]
 #[inline(never)]
 fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
-    if !V::page_map().kind(address).is_ours() {
+    if !V::page_map().is_ours(address) {
         fatal("free of a block that is not in use:", address);
     }
     // SAFETY: what is ours lies in a chunk, which is mapped.
@@ -156,7 +156,7 @@ fn says_what_is_there<V: Cached>(chunk: &'static Chunk) -> bool {
 /// Whether a list's blocks are of its class, and have left their slabs.
 fn is_sound<V: Cached>(class: ClassIdx, list: &FreeList) -> bool {
     list.is_sound(|address| {
-        V::page_map().kind(address) == Kind::Class(class) && {
+        V::page_map().class(address) == Some(class) && {
             // SAFETY: a slab lies in a chunk, which is mapped.
             let chunk = unsafe { Chunk::containing(address) };
             let slab = chunk.slab(Chunk::slot_at(address));

@@ -22,7 +22,7 @@ use core::ptr::NonNull;
 #[inline]
 pub(crate) unsafe fn free<V: Cached>(block: *mut u8, layout: Layout) {
     let class = match V::FREE_BY {
-        FreeBy::Lookup => lookup::<V>(block.addr()).class(),
+        FreeBy::Lookup => lookup::<V>().class(block.addr()),
         FreeBy::Layout => V::class_of(layout),
     };
     let Some(class) = class else {

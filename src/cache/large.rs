@@ -35,7 +35,7 @@ pub(super) const fn span_slots(layout: Layout) -> Option<usize> {
 pub(super) fn slots_of<V: Cached>(block: *mut u8, layout: Layout) -> Option<usize> {
     span_slots(layout).or_else(|| {
         let slots = grown_slots::<V>(layout)?;
-        (lookup::<V>(block.addr()) == Kind::Span).then_some(slots)
+        lookup::<V>().has(block.addr(), Kind::Span).then_some(slots)
     })
 }
 

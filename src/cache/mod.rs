@@ -63,7 +63,7 @@ pub(crate) use trim::{purge, trim};
 use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
 use crate::central::{self, Me, Shared, Usage};
 use crate::list::FreeList;
-use crate::page_map::Kind;
+use crate::page_map::PageMap;
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicBool, Ordering};
 use crate::sys::thread::ExitHook;
@@ -220,12 +220,12 @@ impl<T> ThreadCache<T> {
     }
 }
 
-/// What lies at an address, looked up as `free` does.
+/// The page map, for a lookup, which is counted.
 #[inline(always)]
-pub(crate) fn lookup<V: Shared>(address: usize) -> Kind {
+pub(crate) fn lookup<V: Shared>() -> &'static PageMap {
     V::counters().count(Event::Lookup);
     V::counters().count(Event::Probe);
-    V::page_map().kind(address)
+    V::page_map()
 }
 
 impl Demand {

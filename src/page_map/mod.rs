@@ -127,18 +127,11 @@ impl Kind {
     }
 
     /// The class of the blocks there.
-    #[inline(always)]
     pub(crate) fn class(self) -> Option<ClassIdx> {
         match self {
             Self::Class(class) => Some(class),
             _ => None,
         }
-    }
-
-    /// Whether a slot of this kind is part of a chunk or a SuperSlab.
-    #[inline(always)]
-    pub(crate) fn is_ours(self) -> bool {
-        !matches!(self, Self::Foreign | Self::Huge)
     }
 }
 
@@ -207,9 +200,28 @@ impl PageMap {
     }
 
     /// What lies at an address. Of an address that is no block's, what lay there a moment ago may be said.
-    #[inline(always)]
     pub(crate) fn kind(&self, address: usize) -> Kind {
         Kind::at(self.place(address))
+    }
+
+    /// The class of the blocks there; `None` where no slab is.
+    #[inline(always)]
+    pub(crate) fn class(&self, address: usize) -> Option<ClassIdx> {
+        let number = (self.place(address) / 2).checked_sub(CLASSLESS)?;
+        Some(ClassIdx::new(number % MAX_CLASSES))
+    }
+
+    /// Whether an address lies in a chunk or a SuperSlab.
+    #[inline(always)]
+    pub(crate) fn is_ours(&self, address: usize) -> bool {
+        let place = self.place(address);
+        place != usize::from(Kind::Foreign.place()) && place != usize::from(Kind::Huge.place())
+    }
+
+    /// Whether this lies at an address.
+    #[inline(always)]
+    pub(crate) fn has(&self, address: usize, kind: Kind) -> bool {
+        self.place(address) == usize::from(kind.place())
     }
 
     #[inline(always)]
@@ -293,7 +305,6 @@ mod tests {
         let classless: Vec<Kind> = (0..CLASSLESS).map(|number| Kind::at(2 * number)).collect();
         assert!(classless.iter().all(|kind| kind.class().is_none()));
         assert_eq!(Kind::at(2 * CLASSLESS).class(), Some(ClassIdx::new(0)));
-        assert_eq!(classless.iter().filter(|kind| kind.is_ours()).count(), CLASSLESS - 2);
     }
 
     #[test]
@@ -304,10 +315,15 @@ mod tests {
         assert!(map.cover(at, None) && !map.cover(1 << ADDRESS_BITS, None));
         map.note(at, Kind::Header);
         map.note_slots(at + (1 << SLOT_LG), 3, Kind::Class(ClassIdx::new(5)));
-        assert_eq!(map.kind(at + 100), Kind::Header);
-        assert_eq!(map.kind(at + (4 << SLOT_LG) - 1).class(), Some(ClassIdx::new(5)));
+        assert_eq!((map.kind(at + 100), map.class(at + 100)), (Kind::Header, None));
+        let last = at + (4 << SLOT_LG) - 1;
+        assert_eq!(
+            (map.kind(last).class(), map.class(last)),
+            (map.class(last), Some(ClassIdx::new(5)))
+        );
+        assert!(map.is_ours(at) && map.is_ours(last) && map.has(at, Kind::Header));
         let others = [at - 1, at + (4 << SLOT_LG), at + (1 << PART_LG), at % (1 << PART_LG), 0, !0];
-        assert!(others.iter().all(|&other| map.kind(other) == Kind::Foreign));
+        assert!(others.iter().all(|&other| map.has(other, Kind::Foreign) && !map.is_ours(other)));
         let leaves = Leaves::new();
         // SAFETY: below 2^47.
         assert_eq!(unsafe { leaves.place(at) }, 0);
@@ -325,7 +341,7 @@ mod tests {
         for part in 1..4 {
             assert!(map.cover(part << PART_LG, Some(&spare)));
             map.note(part << PART_LG, Kind::Huge);
-            assert_eq!(map.kind(part << PART_LG), Kind::Huge);
+            assert!(map.has(part << PART_LG, Kind::Huge) && !map.is_ours(part << PART_LG));
         }
         // SAFETY: the map is this test's.
         unsafe { map.release() };

@@ -9,25 +9,25 @@ use core::alloc::Layout;
 use core::ptr;
 
 impl<V: Cached> Backend<V> for Central {
-    #[inline]
+    #[inline(always)]
     unsafe fn alloc(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
         unsafe { cache::alloc::<V>(layout) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
         unsafe { cache::alloc_zeroed::<V>(layout) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn free(block: *mut u8, layout: Layout) {
         // SAFETY: the caller's conditions.
         unsafe { cache::free::<V>(block, layout) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn realloc(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller's conditions.
         unsafe { cache::realloc::<V>(block, layout, new_size) }
@@ -51,11 +51,11 @@ impl<V: Cached> Backend<V> for Central {
 
     #[inline]
     fn lookup(address: usize) -> bool {
-        cache::lookup::<V>(address).is_ours()
+        cache::lookup::<V>().is_ours(address)
     }
 
     fn owns(address: usize) -> bool {
-        V::page_map().kind(address).is_ours()
+        V::page_map().is_ours(address)
     }
 
     unsafe fn audit() -> Result<Audit, Unsound> {

@@ -11,25 +11,25 @@ use core::alloc::Layout;
 use core::ptr;
 
 impl<V: Hosted> Backend<V> for Report {
-    #[inline]
+    #[inline(always)]
     unsafe fn alloc(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
         unsafe { heap::alloc::<V>(layout) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
         unsafe { heap::alloc_zeroed::<V>(layout) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn free(block: *mut u8, layout: Layout) {
         // SAFETY: the caller's conditions.
         unsafe { heap::free::<V>(block, layout) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn realloc(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller's conditions.
         unsafe { heap::realloc::<V>(block, layout, new_size) }

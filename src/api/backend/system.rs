@@ -9,25 +9,25 @@ impl<V: Variant> Backend<V> for System {
     const CLASSES: usize = 0;
     const KEEPS_MEMORY: bool = false;
 
-    #[inline]
+    #[inline(always)]
     unsafe fn alloc(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
         unsafe { system::alloc(V::BY_ADDRESS, layout) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
         unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn free(block: *mut u8, layout: Layout) {
         // SAFETY: the caller's conditions.
         unsafe { system::free(V::BY_ADDRESS, block, layout) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn realloc(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller's conditions.
         unsafe { system::realloc(V::BY_ADDRESS, block, layout, new_size) }

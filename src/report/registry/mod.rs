@@ -108,7 +108,7 @@ pub(crate) fn find<V: Registered>(address: usize) -> Option<&'static SuperSlab> 
 
 #[inline(always)]
 fn is_mapped<V: Registered>(address: usize) -> bool {
-    V::map().kind(address) == Kind::SuperSlab
+    V::map().has(address, Kind::SuperSlab)
 }
 
 /// The SuperSlab that an address lies in (G2).
