@@ -60,6 +60,17 @@ impl Users {
         &self.users[arena.index()]
     }
 
+    /// Forgets all threads but one, which has this arena, or none: in a child, where there is no other.
+    pub(crate) fn forget_others(&self, arena: Option<ArenaIdx>) {
+        for users in &self.users {
+            users.store(0, Ordering::Relaxed);
+        }
+        self.threads.store(u32::from(arena.is_some()), Ordering::Relaxed);
+        if let Some(arena) = arena {
+            self.of(arena).store(1, Ordering::Relaxed);
+        }
+    }
+
     /// Threads that have lists; one, where the last has just ended.
     pub(crate) fn threads(&self) -> usize {
         self.threads.load(Ordering::Relaxed).max(1) as usize
