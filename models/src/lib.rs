@@ -9,14 +9,19 @@
 mod sys {
     pub(crate) mod atomic {
         pub(crate) use loom::sync::atomic::{
-            AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering,
+            AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering,
         };
     }
 }
 
+#[path = "../../src/base/mod.rs"]
+#[allow(dead_code, reason = "the models use some of it")]
+mod base;
 #[path = "../../src/report/list/claim.rs"]
 #[allow(dead_code, reason = "the models use some of it")]
 mod claim;
+#[path = "../../src/chunk/home.rs"]
+mod home;
 #[path = "../../src/page_map/leaf.rs"]
 #[allow(dead_code, reason = "the models use some of it")]
 mod leaf;

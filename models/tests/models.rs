@@ -1,6 +1,6 @@
 //! Runs the models; each explores every interleaving up to its bound.
 
-use hakmem_models::models::{claim, freelist, leaf, lock, remote};
+use hakmem_models::models::{claim, freelist, home, leaf, lock, remote};
 
 #[test]
 fn freelist_every_slab_is_in_one_place() {
@@ -90,4 +90,29 @@ fn leaf_a_plain_store_loses_notes() {
 #[test]
 fn leaf_a_relaxed_look_finds_an_unmade_leaf() {
     leaf::a_relaxed_look_finds_an_unmade_leaf();
+}
+
+#[test]
+fn home_one_arena_wins_and_sees_what_the_last_home_did() {
+    home::one_arena_wins_and_sees_what_the_last_home_did();
+}
+
+#[test]
+fn home_who_loses_finds_the_slab_in_the_winner_s_arena() {
+    home::who_loses_finds_the_slab_in_the_winner_s_arena();
+}
+
+#[test]
+fn home_a_relaxed_leave_hides_what_the_last_home_did() {
+    home::a_relaxed_leave_hides_what_the_last_home_did();
+}
+
+#[test]
+fn home_a_relaxed_claim_misses_what_the_last_home_did() {
+    home::a_relaxed_claim_misses_what_the_last_home_did();
+}
+
+#[test]
+fn home_looking_first_and_storing_has_two_homes() {
+    home::looking_first_and_storing_has_two_homes();
 }

@@ -1,10 +1,10 @@
 //! Memory goes back to the kernel, and nothing grows without bound. The tests are for `apex`, in children, whose
 //! resident memory is theirs alone. They call `purge`, or stop time, so nothing here waits.
 
-use crate::testbed::{Bed, Filled, apex, child_succeeds, set_clock};
+use crate::testbed::{Bed, Filled, apex, child_succeeds, join_all, set_clock};
 use std::alloc::Layout;
 use std::collections::HashSet;
-use std::sync::mpsc;
+use std::sync::{Barrier, Mutex, mpsc};
 use std::thread;
 
 const MIB: usize = 1 << 20;
@@ -55,6 +55,44 @@ fn oldest_tenth() {
 fn random_tenth() {
     let (live, peak, after) = survivors(|n| mixed(n * 7 + 3).is_multiple_of(10));
     assert!(after <= peak * 65 / 100, "{live} live, {peak} at the peak, {after} after");
+}
+
+/// Four threads have a peak at once. Then each frees nine tenths of what another one allocated, and all end.
+fn random_tenth_of_four_threads() {
+    const THREADS: usize = 4;
+    const COUNT: usize = 140_000;
+    let mut blocks: Vec<Option<Filled>> = (0..COUNT).map(|_| None).collect();
+    drop(filling(64, 1));
+    let before = resident();
+    let (filled, seen) = (&Barrier::new(THREADS + 1), &Barrier::new(THREADS + 1));
+    let parts: &Vec<Mutex<&mut [Option<Filled>]>> =
+        &blocks.chunks_mut(COUNT / THREADS).map(Mutex::new).collect();
+    let peak = thread::scope(|scope| {
+        let work = |me: usize| {
+            fill(&mut parts[me].lock().expect("no panic"));
+            filled.wait();
+            seen.wait();
+            let mut part = parts[(me + 1) % THREADS].lock().expect("no panic");
+            for (n, block) in part.iter_mut().enumerate() {
+                if !mixed(n * 7 + me).is_multiple_of(10) {
+                    *block = None;
+                }
+            }
+        };
+        let threads: Vec<_> = (0..THREADS).map(|me| scope.spawn(move || work(me))).collect();
+        filled.wait();
+        let peak = resident() - before;
+        seen.wait();
+        join_all(threads);
+        peak
+    });
+    (apex().purge)();
+    let after = resident() - before;
+    let live = pages_of(blocks.iter().flatten()) * 4096;
+    println!("random_tenth_of_four_threads: {peak} at the peak, {live} of pages in use, {after}");
+    assert!(after <= live * 5 / 4, "{peak} at the peak, {live} of pages in use, {after} after");
+    drop(blocks);
+    assert_eq!(apex().audit().live(), 0);
 }
 
 /// After all blocks are freed, only the chunks that are kept for the next blocks stay mapped.
@@ -468,6 +506,7 @@ macro_rules! cases {
 cases!(
     oldest_tenth,
     random_tenth,
+    random_tenth_of_four_threads,
     nothing_left,
     a_freer_that_never_allocates,
     threads_come_and_go,

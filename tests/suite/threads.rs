@@ -2,7 +2,7 @@
 
 use crate::testbed::{Bed, Filled, apex, child, child_succeeds, for_each_bed, join_all, set_clock};
 use std::alloc::Layout;
-use std::sync::mpsc;
+use std::sync::{Barrier, Mutex, mpsc};
 use std::thread;
 
 /// Sizes over all classes and above.
@@ -38,6 +38,54 @@ fn threads_hand_blocks_to_each_other(bed: &'static Bed) {
             [producer, consumer]
         });
         join_all(threads);
+    });
+    assert_sound_and_empty(bed);
+}
+
+/// One thread allocates blocks of all sizes to 2 KiB, and two others free them. A slab so has blocks that both free, and
+/// the allocating thread takes from it meanwhile.
+fn blocks_that_two_others_free(bed: &'static Bed) {
+    const ROUNDS: usize = 4;
+    const SIZES: usize = 2048;
+    thread::scope(|scope| {
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..2).map(|_| mpsc::sync_channel::<Filled>(256)).unzip();
+        let freers: Vec<_> = receivers
+            .into_iter()
+            .map(|receiver| scope.spawn(move || receiver.into_iter().for_each(drop)))
+            .collect();
+        let allocator = scope.spawn(move || {
+            for n in 0..ROUNDS * SIZES {
+                // Neighbours of one size go to different threads.
+                let block = Filled::new(bed, 1 + n / ROUNDS, 8, pattern(n));
+                senders[n % 2].send(block).expect("it listens");
+            }
+        });
+        join_all(freers.into_iter().chain([allocator]));
+    });
+    assert_sound_and_empty(bed);
+}
+
+/// More threads than there are arenas live at once. Each allocates blocks, keeps some, and frees those that another one
+/// leaves; then it allocates and frees again, beside all others.
+fn a_hundred_threads_at_once(bed: &'static Bed) {
+    const THREADS: usize = 100;
+    const BLOCKS: usize = 60;
+    let (filled, freed) = (&Barrier::new(THREADS), &Barrier::new(THREADS));
+    let left: &Vec<Mutex<Vec<Filled>>> = &(0..THREADS).map(|_| Mutex::default()).collect();
+    thread::scope(|scope| {
+        join_all((0..THREADS).map(|me| {
+            scope.spawn(move || {
+                let mut kept: Vec<Filled> =
+                    (0..BLOCKS).map(|n| Filled::new(bed, size(n + me), 8, pattern(n))).collect();
+                *left[me].lock().expect("no panic") = kept.split_off(BLOCKS / 3);
+                filled.wait();
+                let others = (me * 7 + 1) % THREADS;
+                drop(std::mem::take(&mut *left[others].lock().expect("no panic")));
+                freed.wait();
+                kept.extend((0..BLOCKS).map(|n| Filled::new(bed, size(n), 8, pattern(n + me))));
+            })
+        }));
     });
     assert_sound_and_empty(bed);
 }
@@ -257,6 +305,8 @@ fn a_forked_child_allocates_and_frees(bed: &'static Bed) {
 
 for_each_bed!(
     threads_hand_blocks_to_each_other,
+    blocks_that_two_others_free,
+    a_hundred_threads_at_once,
     a_thread_that_only_frees,
     blocks_of_a_dead_thread,
     a_thousand_threads,
@@ -314,7 +364,7 @@ fn lists_are_parked_and_not_for_good() {
 /// SuperSlab which another is just mapping must find it by a lookup at once.
 pub(crate) fn race_for_the_first_superslabs(bed: &'static Bed) {
     const THREADS: usize = 6;
-    let start = &std::sync::Barrier::new(THREADS);
+    let start = &Barrier::new(THREADS);
     thread::scope(|scope| {
         join_all((0..THREADS).map(|me| {
             scope.spawn(move || {

@@ -3,6 +3,7 @@
 
 pub mod claim;
 pub mod freelist;
+pub mod home;
 pub mod leaf;
 pub mod lock;
 pub mod remote;
