@@ -298,9 +298,7 @@ extern "C" fn after_fork_in_parent<V: Cached>() {
 
 extern "C" fn after_fork_in_child<V: Cached>() {
     V::spans().after_fork();
-    let cache = V::cache();
-    let is_open = cache.state.get() == State::Open;
-    V::spans().users.forget_others(is_open.then(|| cache.arena.get()));
+    V::spans().users.forget();
     if after_fork::<V>() {
         fork::reset_stdio();
     }

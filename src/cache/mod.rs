@@ -98,9 +98,8 @@ pub(crate) struct ThreadCache<T> {
     asks: Cell<bool>,
     /// Blocks freed the slow way since the clock was looked at.
     frees: Cell<u32>,
-    /// Allocations from shut lists until the clock is looked at, and how many there were between the last two looks.
-    until_look: Cell<u8>,
-    between_looks: Cell<u8>,
+    /// The time-stamp counter when the clock was looked at last.
+    looked_at: Cell<u64>,
     /// Allocations from shut lists until an idle one is looked for.
     until_turn: Cell<u8>,
     /// Bytes that the lists may hold beyond what each may in any case (GR1).
@@ -171,8 +170,7 @@ impl<T> ThreadCache<T> {
             is_shut: AtomicBool::new(false),
             asks: Cell::new(false),
             frees: Cell::new(0),
-            until_look: Cell::new(0),
-            between_looks: Cell::new(0),
+            looked_at: Cell::new(0),
             until_turn: Cell::new(0),
             granted: Cell::new(0),
             idle_turn: Cell::new(0),

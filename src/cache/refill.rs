@@ -41,16 +41,17 @@ fn take_one<V: Cached>(class: ClassIdx) -> Option<FreeBlock> {
 
 fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<FreeBlock> {
     let batch = u32::from(V::BATCHES[class.index()]);
-    if cache.lies_aside::<V>()
-        && shut::serves_at_once(cache)
-        && let Some(block) = cache.demand(class).aside.pop()
-    {
-        return Some(block);
-    }
-    if shut::look::<V>(cache) && !V::COUNTED {
+    if cache.lies_aside::<V>() {
         if shut::is_turn(cache) {
             drain_idle::<V>(cache, class);
         }
+        if shut::serves_at_once(cache)
+            && let Some(block) = cache.demand(class).aside.pop()
+        {
+            return Some(block);
+        }
+    }
+    if shut::look::<V>(cache) && !V::COUNTED {
         let aside = &cache.demand(class).aside;
         return aside.pop().or_else(|| {
             let mut fetched = Batch::new();

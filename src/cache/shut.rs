@@ -17,7 +17,7 @@
 //! Much is a part of all memory (`Spans::is_much`): in a steady state lists are open. Of the slow frees in a row one in
 //! [`FREES`] sees the clock, since who frees much at once allocates nothing meanwhile.
 //!
-//! Of the slow allocations in a row one in [`ALLOCATIONS`] sees the clock while it stands still: a busy thread pays little.
+//! An allocation that comes within [`TICKS`] of the last look is served at once: a busy thread pays little.
 //!
 //! A thread that has blocks at hand, and comes by no slow path, learns of it in the C face: the first thread to see that
 //! much waits shuts the lists of all.
@@ -30,21 +30,19 @@ use super::{CacheOf, Cached, Tables, ThreadCache, limits};
 use crate::base::ClassIdx;
 use crate::central;
 use crate::sys::atomic::Ordering;
+use crate::sys::clock;
 
 /// Blocks that are freed in a row between two looks at the clock.
 const FREES: u32 = 32;
-/// Allocations in a row between two looks at the clock, at most. A thread that then falls back to one now and then makes as
-/// many without a look, once.
-const ALLOCATIONS: u8 = 8;
+/// Ticks of the time-stamp counter between two looks at the clock: a fraction of a millisecond.
+const TICKS: u64 = 1 << 20;
 /// Allocations between two looks for an idle list: about as many as between two refills.
 const TURNS: u8 = 64;
 
 /// Looks at the clock, gives back what is due, and shuts or opens the lists. Whether they are shut.
 pub(super) fn look<V: Cached>(cache: &'static CacheOf<V>) -> bool {
-    let moved = central::tend::<V>(&cache.asks);
-    let between = if moved { 0 } else { (2 * cache.between_looks.get() + 1).min(ALLOCATIONS) };
-    cache.between_looks.set(between);
-    cache.until_look.set(between);
+    central::tend::<V>(&cache.asks);
+    cache.looked_at.set(clock::ticks().unwrap_or(0));
     let much_waits = V::spans().much_waits::<V>();
     if much_waits {
         limits::shrink::<V>(cache);
@@ -62,9 +60,7 @@ pub(super) fn look<V: Cached>(cache: &'static CacheOf<V>) -> bool {
 /// Whether an allocation from a shut list need not look at the clock.
 #[inline]
 pub(super) fn serves_at_once<T>(cache: &ThreadCache<T>) -> bool {
-    let left = cache.until_look.get();
-    cache.until_look.set(left.saturating_sub(1));
-    left > 0
+    clock::ticks().is_some_and(|now| now.wrapping_sub(cache.looked_at.get()) < TICKS)
 }
 
 /// Whether an allocation from a shut list is to look for an idle one, too.

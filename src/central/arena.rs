@@ -60,15 +60,12 @@ impl Users {
         &self.users[arena.index()]
     }
 
-    /// Forgets all threads but one, which has this arena, or none: in a child, where there is no other.
-    pub(crate) fn forget_others(&self, arena: Option<ArenaIdx>) {
+    /// Forgets all threads: in a child, which has but one. That one may still leave.
+    pub(crate) fn forget(&self) {
         for users in &self.users {
             users.store(0, Ordering::Relaxed);
         }
-        self.threads.store(u32::from(arena.is_some()), Ordering::Relaxed);
-        if let Some(arena) = arena {
-            self.of(arena).store(1, Ordering::Relaxed);
-        }
+        self.threads.store(0, Ordering::Relaxed);
     }
 
     /// Threads that have lists; one, where the last has just ended.
@@ -92,8 +89,10 @@ pub(crate) fn join<V: Shared>() -> ArenaIdx {
 /// Notes that a thread has ended, or has no use for its arena. The caller holds the lock of the idle caches.
 pub(crate) fn leave<V: Shared>(arena: ArenaIdx) {
     let users = &V::spans().users;
-    users.of(arena).fetch_sub(1, Ordering::Relaxed);
-    users.threads.fetch_sub(1, Ordering::Relaxed);
+    for count in [users.of(arena), &users.threads] {
+        // None, where the thread has forked.
+        count.store(count.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+    }
 }
 
 /// The arenas that threads have, or have had (AR1). Without the lock of the idle caches, one that has just come into use may

@@ -154,24 +154,22 @@ impl Budget {
     }
 }
 
-/// Looks at the clock, and goes on with purging if it has moved; says whether it has.
+/// Looks at the clock, and goes on with purging if it has moved.
 ///
 /// The clock may be a program's own, which allocates, and so comes here again: `asks` says whether the caller does so
 /// already, and then this does nothing.
-pub(crate) fn tend<V: Shared>(asks: &Cell<bool>) -> bool {
-    let Some(delay) = V::PURGE_MS else { return false };
+pub(crate) fn tend<V: Shared>(asks: &Cell<bool>) {
+    let Some(delay) = V::PURGE_MS else { return };
     if asks.replace(true) {
-        return false;
+        return;
     }
     let now = clock::now_ms();
-    let moved = now != V::spans().now();
-    if moved {
+    if now != V::spans().now() {
         V::spans().set_now(now);
         start_if_due::<V>();
         step_cold::<V>(Terms { now, delay: delay.into(), all: false });
     }
     asks.set(false);
-    moved
 }
 
 /// The same for a thread that has nowhere to note that it asks: of all such, one at a time.

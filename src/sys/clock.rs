@@ -27,6 +27,16 @@ pub(crate) fn now_ms() -> u64 {
     (time.tv_sec as u64).wrapping_mul(1000).wrapping_add(time.tv_nsec as u64 / 1_000_000)
 }
 
+/// Ticks of the processor's time-stamp counter, which cost a few cycles: to see whether a look at the clock is due. `None`
+/// while time stands still.
+#[inline]
+pub(crate) fn ticks() -> Option<u64> {
+    // ORDERING: relaxed, for the reason given in `set`.
+    let stands = STANDS_AT.load(Ordering::Relaxed) != 0;
+    // SAFETY: every x86-64 processor has the instruction, and Linux lets programs use it.
+    (!stands).then(|| unsafe { core::arch::x86_64::_rdtsc() })
+}
+
 /// Milliseconds from one moment to another; 0 if it is the later one, as two threads may see it.
 pub(crate) fn since(from: u64, to: u64) -> u64 {
     to.saturating_sub(from)
