@@ -40,7 +40,7 @@ fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if let Some(what) = what {
         fatal(what, address);
     }
-    if cache.outbox.has(address) {
+    if cache.outbox.has(address) || cache.demand(class).aside.has(address, LOOKS) {
         fatal("double free:", address);
     }
     let is_open = cache.state.get() == State::Open;

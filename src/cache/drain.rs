@@ -5,9 +5,11 @@ use super::outbox::Sent;
 use super::{CacheOf, Cached, State, fill, limits, outbox, shut};
 use crate::base::ClassIdx;
 use crate::central;
-use crate::list::{Batch, FreeBlock};
+use crate::list::{Batch, FreeBlock, FreeList};
 use crate::variant::least_limit;
 
+/// Batches that go back from an idle list at a time.
+const MOST_BATCHES: u32 = 8;
 /// Bytes of a heap that no cache holds.
 const LARGE: usize = 64 << 20;
 
@@ -80,8 +82,7 @@ fn put_aside<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: Free
     }
 }
 
-/// Looks at one other list per call, in turn, and drains it whole when it has not moved since its last
-/// turn: blocks that lie idle in a list keep their slabs from becoming EMPTY.
+/// Looks at one other list per call, in turn, and drains it when it has not moved since its last turn: blocks that lie idle in a list keep their slabs from becoming EMPTY.
 pub(super) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx) {
     let turn = usize::from(cache.idle_turn.get()) % V::CLASSES.count();
     cache.idle_turn.set(turn as u8 + 1);
@@ -90,10 +91,34 @@ pub(super) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx
     let list = if cache.lies_aside::<V>() { &demand.aside } else { cache.list(class) };
     let newest = list.newest();
     let seen = demand.newest_seen.replace(newest);
-    if class != active && seen == newest && seen != 0 {
-        drain_list::<V>(cache, class);
-    } else if class != active {
-        outbox::flush_class::<V>(cache, class);
+    if class == active {
+        return;
+    }
+    outbox::flush_class::<V>(cache, class);
+    if seen != newest || seen == 0 {
+        return;
+    }
+    let most = MOST_BATCHES * u32::from(V::BATCHES[class.index()]);
+    if list.len() <= most {
+        return drain_list::<V>(cache, class);
+    }
+    // The rest at its next turns: one call is to be short.
+    give_some::<V>(cache, class, list, most);
+    demand.newest_seen.set(list.newest());
+}
+
+/// Gives back `count` blocks of a list.
+pub(super) fn give_some<V: Cached>(
+    cache: &CacheOf<V>,
+    class: ClassIdx,
+    list: &FreeList,
+    count: u32,
+) {
+    let mut batch = Batch::new();
+    let left = list.len().saturating_sub(count);
+    while list.len() > left {
+        list.take(list.len() - left, &mut batch);
+        central::give::<V>(cache.me::<V>(class), &mut batch);
     }
 }
 

@@ -5,14 +5,14 @@
 
 use super::drain::drain_list;
 use super::tables::Tables;
-use super::{CacheOf, Cached, State, ThreadCache, fill, outbox, shut};
+use super::{CacheOf, Cached, State, ThreadCache, fill, limits, outbox, shut};
 use crate::base::{ArenaIdx, ClassIdx};
 use crate::central::{self, lock_all, unlock_all};
 use crate::sys::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
 use crate::sys::thread::{self, AtExit};
 use crate::sys::{errno, fork, pages};
-use crate::variant::{Slot, least_limit};
+use crate::variant::Slot;
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
@@ -69,6 +69,8 @@ impl<T: Tables> Idle<T> {
             // SAFETY: null, or a cache that `put` was given, which is never unmapped.
             let cache = unsafe { self.first.get().as_ref() }?;
             self.first.set(cache.next_idle.get());
+            // ORDERING: relaxed: see `ThreadCache::is_shut`.
+            cache.is_shut.store(false, Ordering::Relaxed);
             Some(cache)
         });
         waiting.or_else(|| {
@@ -132,9 +134,16 @@ impl<T: Tables> Idle<T> {
         count > FREES
     }
 
-    /// Lets a cache wait, which is empty and closed.
-    fn put(&self, cache: &'static ThreadCache<T>) {
-        self.lock.with(|| cache.next_idle.set(self.first.replace(cache)));
+    /// Lets a cache wait, which is empty and closed. It counts as shut meanwhile: nobody need shut it.
+    fn put<V: Cached<Tables = T>>(&self, cache: &'static CacheOf<V>) {
+        self.lock.with(|| {
+            if cache.is_shut() {
+                cache.tables.set_quick::<V>(true);
+            }
+            // ORDERING: relaxed: see `ThreadCache::is_shut`.
+            cache.is_shut.store(true, Ordering::Relaxed);
+            cache.next_idle.set(self.first.replace(cache));
+        });
     }
 }
 
@@ -164,7 +173,7 @@ fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
     cache.asks.set(false);
     cache.arena.set(V::idle().with_made(central::join::<V>));
     for class in ClassIdx::all(V::CLASSES.count()) {
-        cache.list(class).open(least_limit::<V>(class));
+        cache.list(class).open(limits::first::<V>(class));
     }
     V::parked().take::<V>(&cache.lists);
     cache.granted.set(0);
@@ -209,7 +218,7 @@ pub(super) fn close<V: Cached>(cache: &'static CacheOf<V>) {
         Slot::Pointer => {
             cache.state.set(State::NotYet);
             V::set_cache(V::gone());
-            V::idle().put(cache);
+            V::idle().put::<V>(cache);
         }
     }
 }

@@ -6,15 +6,15 @@
 //! | `bytes` | two batches at first; a refill raises it by what it fetches, up to 64 KiB |
 //! | `share` | so, too, and beyond, while what all lists of the thread may hold beyond stays below its share of the heap |
 //!
-//! The share is an eighth of the slots in use, divided by the threads that have lists. As the heap shrinks, so do the
-//! lists, by a batch with each block that comes over a limit; and where much memory waits to go back, at once.
+//! The share is an eighth of the slots in use, divided by the threads that have lists, and 4 MiB at most. As the heap
+//! shrinks, so do the lists, by a batch with each batch that comes over a limit; and where much memory waits to go back, with
+//! each look at the clock.
 //!
 //! GR1  `granted` is how many bytes the limits of a thread's lists are beyond 64 KiB each.
 
+use super::drain::give_some;
 use super::{CacheOf, Cached};
 use crate::base::{ClassIdx, quotient};
-use crate::central;
-use crate::list::Batch;
 use crate::variant::{Bound, least_limit, list_bytes_limit};
 
 /// The part of the heap that threads may keep in lists: one in so many bytes.
@@ -36,6 +36,9 @@ fn share<V: Cached>() -> usize {
 
 /// Raises the limit of a list that was empty, by as many blocks as it is refilled with.
 pub(super) fn raise<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, blocks: u32) {
+    if V::LIST_BOUND == Bound::Blocks {
+        return;
+    }
     let (list, base) = (cache.list(class), list_bytes_limit::<V>(class));
     let wanted = (list.limit() + blocks).max(least_limit::<V>(class));
     if wanted <= base {
@@ -56,14 +59,20 @@ pub(super) fn follow<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) {
     let batch = u32::from(V::BATCHES[class.index()]);
     set_limit::<V>(cache, class, list.limit().saturating_sub(batch).max(base.min(list.limit())));
     let surplus = list.len().saturating_sub(list.limit());
-    let mut blocks = Batch::new();
-    list.take(surplus.min(batch), &mut blocks);
-    central::give::<V>(cache.me::<V>(class), &mut blocks);
+    give_some::<V>(cache, class, list, surplus.min(batch));
 }
 
 /// Takes a list's limit back to where it starts.
 pub(super) fn reset<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) {
-    set_limit::<V>(cache, class, least_limit::<V>(class));
+    set_limit::<V>(cache, class, first::<V>(class));
+}
+
+/// The limit of a list as a thread starts out.
+pub(super) const fn first<V: Cached>(class: ClassIdx) -> u32 {
+    match V::LIST_BOUND {
+        Bound::Blocks => V::LIST_LIMIT,
+        Bound::Bytes | Bound::Share => least_limit::<V>(class),
+    }
 }
 
 /// Gives back some of what the lists hold beyond 64 KiB each: the next few batches of one of them.
@@ -83,14 +92,7 @@ pub(super) fn shrink<V: Cached>(cache: &CacheOf<V>) {
     if surplus <= most {
         set_limit::<V>(cache, class, base);
     }
-    if surplus > 0 {
-        let mut batch = Batch::new();
-        let left = list.len() - surplus.min(most);
-        while list.len() > left {
-            list.take(list.len() - left, &mut batch);
-            central::give::<V>(cache.me::<V>(class), &mut batch);
-        }
-    }
+    give_some::<V>(cache, class, list, surplus.min(most));
 }
 
 /// Bytes that a list's limit is beyond 64 KiB.

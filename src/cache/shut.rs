@@ -24,7 +24,7 @@
 //!
 //! Z3  While lists are shut that no tables lead to, each of them is closed, and its blocks are in `aside`.
 //!
-//! Never: takes a lock but that of the idle caches, for a moment, and in the C face.
+//! Never: shuts lists with a lock held but that of the idle caches, for a moment, and in the C face.
 
 use super::{CacheOf, Cached, Tables, ThreadCache, limits};
 use crate::base::ClassIdx;

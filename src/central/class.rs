@@ -2,7 +2,7 @@
 //!
 //! | operation | looks at |
 //! |---|---|
-//! | take, give | the blocks that it moves, and the slabs of these; two others at most |
+//! | take, give | the blocks that it moves, and the slabs of these; two others at most, and where the arena grows, a number of each other arena |
 //! | send home | the blocks that wait in the transfer cache |
 //! | is loose, retire | sums, and one slab |
 //!
@@ -51,7 +51,7 @@ pub(crate) struct Me {
 /// See the module. All bytes zero is an empty one.
 #[repr(C, align(64))]
 pub(crate) struct Central {
-    /// Guards all that follows but the atomic, and the class's slabs.
+    /// Guards all that follows but the atomics, and the class's slabs whose home the arena is.
     pub(crate) lock: Lock,
     /// About how many pages a purge would find at most: one for each block that came, to wait or home, since all was last
     /// tidied, and those that new slabs found dirty. Changed with the lock held, and looked at without it. [shared]
@@ -70,7 +70,7 @@ pub(crate) struct Central {
     untidy_count: Cell<u32>,
 }
 
-// SAFETY: all fields but the lock and the atomic are touched with the lock held.
+// SAFETY: all fields but the lock and the atomics are touched with the lock held.
 unsafe impl Sync for Central {}
 
 impl Central {
@@ -90,7 +90,7 @@ impl Central {
 
     /// Moves up to `want` blocks to an empty batch; more, up to a batch, where so many wait.
     fn take<V: Shared>(&self, me: Me, want: u32, batch: &mut Batch) {
-        if V::transfer(me.class).len() > 0 && me.has_transfer::<V>() {
+        if me.waiting::<V>() > 0 {
             V::transfer(me.class).take(u32::from(V::BATCHES[me.class.index()]), batch);
             return V::counters().count(Event::Transfer);
         }
@@ -345,6 +345,10 @@ impl Central {
             waiting.take(left.min(BATCH_MOST as u32), &mut batch);
             left -= batch.len().clamp(1, left);
             self.bring_home::<V>(me, &mut batch);
+            debug_assert!(
+                batch.len() == 0,
+                "a class with a transfer cache has all slabs in one arena"
+            );
         }
     }
 
@@ -414,11 +418,18 @@ impl Central {
     }
 
     /// Gives the slab that stays without a block in use back to the spans, if that is what it was for
-    /// `delay` milliseconds.
-    pub(super) fn retire_last<V: Shared>(&self, now: u64, delay: u64) {
-        if let Some(slab) = self.spare.get().filter(|slab| slab.idle_ms(now) >= delay) {
+    /// `delay` milliseconds; says whether it was.
+    pub(super) fn retire_last<V: Shared>(&self, now: u64, delay: u64) -> bool {
+        let idle = self.spare.get().filter(|slab| slab.idle_ms(now) >= delay);
+        if let Some(slab) = idle {
             self.retire::<V>(slab);
         }
+        idle.is_some()
+    }
+
+    /// Whether a slab without a block in use stays.
+    pub(super) fn has_spare(&self) -> bool {
+        self.spare.get().is_some()
     }
 }
 
@@ -500,14 +511,15 @@ pub(crate) fn with_slab<V: Shared, R>(
     action: impl Fn() -> R,
 ) -> R {
     loop {
-        let home = slab.home.get();
-        let arena = home.unwrap_or(ArenaIdx::FIRST);
+        let arena = slab.home.get().unwrap_or(ArenaIdx::FIRST);
         let result = V::central(arena, class).lock.with(|| {
+            // Now, and not before: another thread may have brought a block home meanwhile.
+            let had_none = slab.home.get().is_none();
             if !slab.home.belongs_to(arena) {
                 return None;
             }
             let result = action();
-            if home.is_none() {
+            if had_none {
                 slab.home.leave();
             }
             Some(result)

@@ -3,8 +3,9 @@
 //! ```text
 //!         refill: a batch ▲            │ drain: a batch
 //!        ┌────────────────┴────────────▼────────────────┐
-//!        │ class: batches that wait ("transfer")        │  one lock per class
-//!        │        slabs with blocks, by fullness        │
+//!        │ arena: per class, slabs with blocks, by      │  a lock for each class of each arena
+//!        │        fullness; of large blocks, in the     │
+//!        │        first arena, a transfer cache as well │
 //!        └────────────────▲────────────┬────────────────┘
 //!          a free slot    │            │ a slab with every block home
 //!        ┌────────────────┴────────────▼────────────────┐   spans of slots for large blocks
@@ -13,12 +14,13 @@
 //!                    map  │            │ purge, unmap
 //! ```
 //!
-//! N1  A block of a class is in exactly one place: its slab (a bit), a batch that waits, a thread's list, a
-//!     parked list, or the program's hands.
+//! N1  A block of a class is in exactly one place: its slab (a bit), a transfer cache, a batch on its way, a thread's list
+//!     or what lies aside of it, its outbox, a parked list, or the program's hands.
 //! N2  A slab is in its class's list of slabs of its fullness exactly while it has blocks.
-//! N3  Locks are taken in the order: the idle caches', the round's of purging, the parked lists', classes from the first
-//!     to the last, then the spans, then the records. A thread holds more than one only to purge, to get or give a slot,
-//!     to count all that is in use, and around a fork. Who reclaims holds a class's lock and takes others' as they come, but never waits for one.
+//! N3  Locks are taken in the order: the idle caches', the round's of purging, the parked lists', the central lists' by
+//!     arena and then by class, then the spans', then the records'. A thread holds more than one only to purge, to get or
+//!     give a slot, to count all that is in use, and around a fork. A thread that reclaims slots, or takes a slab over from
+//!     another arena, holds a central list's lock and tries others', but never waits for one.
 //!
 //! Never: touches a thread's lists.
 

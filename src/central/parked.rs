@@ -111,18 +111,19 @@ impl Parked {
         }
     }
 
-    /// Gives what has been parked for `delay` milliseconds to the central lists.
-    pub(super) fn send_home<V: Shared>(&self, now: u64, delay: u64) {
+    /// Gives what has been parked for `delay` milliseconds to the central lists: of `most` threads at most.
+    pub(super) fn send_home<V: Shared>(&self, now: u64, delay: u64, most: usize) {
         if !parks::<V>() {
             return;
         }
         self.lock.with(|| {
-            for (index, place) in self.places.iter().enumerate() {
+            let is_due = |(index, place): &(usize, &Place)| {
                 let is_taken = self.taken.get() & 1 << index != 0;
-                if is_taken && clock::since(place.parked_at.get(), now) >= delay {
-                    place.empty::<V>();
-                    self.taken.set(self.taken.get() & !(1 << index));
-                }
+                is_taken && clock::since(place.parked_at.get(), now) >= delay
+            };
+            for (index, place) in self.places.iter().enumerate().filter(is_due).take(most) {
+                place.empty::<V>();
+                self.taken.set(self.taken.get() & !(1 << index));
             }
         });
     }

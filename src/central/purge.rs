@@ -27,7 +27,8 @@
 //! While much waits, threads come by the clock with each operation (`cache/shut.rs`): served from its lists alone, a
 //! thread would look at no clock.
 //!
-//! RD1  Only the thread that has the round's lock touches the round, and it takes that lock before any other.
+//! RD1  Only the thread that has the round's lock touches the round. It takes that lock before any other but that of the
+//!      idle caches.
 //!
 //! Never, unless all is to go at once or parked lists are due: waits for a lock of a class that is taken.
 //! Whoever holds it is in a slow path and looks at the clock by itself, so nothing is counted as waiting for it;
@@ -36,7 +37,7 @@
 use super::background::start_if_due;
 use super::{Me, Shared, used};
 use crate::base::{
-    ArenaIdx, ClassIdx, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in,
+    ArenaIdx, ClassIdx, MAX_CLASSES, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in,
 };
 use crate::chunk::{BitSlab, Chunk};
 use crate::stats::Event;
@@ -66,6 +67,8 @@ const MOST: u64 = 40 * 1024;
 /// Milliseconds by which a thread may come late with what it read of the clock.
 const SOON: u64 = 10_000;
 
+/// Central lists that are asked for free slots before a chunk is mapped.
+const LISTS: usize = 4 * MAX_CLASSES;
 /// Slabs that are looked at before their class's lock is given up.
 const SLABS: u32 = 16;
 /// Chunks that are looked at before the lock of the spans is given up.
@@ -253,7 +256,7 @@ fn begin<V: Shared>(round: &Round, terms: Terms) {
     V::spans().begin_round();
     round.began_at.set(terms.now);
     round.waiting.set(0);
-    V::parked().send_home::<V>(terms.now, terms.delay);
+    V::parked().send_home::<V>(terms.now, terms.delay, if terms.all { usize::MAX } else { 1 });
     round.enter(Stage::List(Me { arena: ArenaIdx::FIRST, class: ClassIdx::new(0) }));
 }
 
@@ -299,19 +302,31 @@ pub(crate) fn at_stake<V: Shared>(class: ClassIdx) -> usize {
     V::CLASSES.block_bytes(class).max(PAGE_BYTES)
 }
 
-/// Before more memory is mapped, brings home what waits in the central lists, so that slots become free. Of
-/// the classes whose locks are taken, the caller's among them, nothing does: that one has just found none.
+/// Before more memory is mapped, brings home what waits in the central lists, so that slots become free: until one is, if
+/// that is all that is wanted, and of [`LISTS`] lists at most. Of those whose locks are taken, the caller's among them,
+/// nothing comes: that one has just found none.
 #[cold]
 #[inline(never)]
-pub(super) fn reclaim_batches<V: Shared>() {
-    for arena in used::<V>() {
-        for class in ClassIdx::all(V::CLASSES.count()) {
-            let list = V::central(arena, class);
-            if list.untidy() > 0 && list.lock.try_lock() {
-                list.send_home::<V>(Me { arena, class }, true);
-                list.retire_last::<V>(V::spans().now(), 0);
-                list.lock.unlock();
-            }
+pub(super) fn reclaim_batches<V: Shared>(wanted: usize) {
+    let reclaimed_at = &V::spans().reclaimed_at;
+    for _ in 0..LISTS {
+        // ORDERING: relaxed; a number that says where to look, and publishes nothing.
+        let at = reclaimed_at.fetch_add(1, Ordering::Relaxed) as usize;
+        let class = ClassIdx::new(at % MAX_CLASSES);
+        let arenas = used::<V>().count();
+        let arena = ArenaIdx::new(quotient(at, MAX_CLASSES) % arenas.max(1));
+        if class.index() >= V::CLASSES.count() {
+            continue;
+        }
+        let list = V::central(arena, class);
+        if list.untidy() == 0 || !list.lock.try_lock() {
+            continue;
+        }
+        list.send_home::<V>(Me { arena, class }, true);
+        let gave = list.retire_last::<V>(V::spans().now(), 0);
+        list.lock.unlock();
+        if gave && wanted == 1 {
+            return;
         }
     }
 }
@@ -361,7 +376,7 @@ fn tidy_class<V: Shared>(round: &Round, me: Me, terms: Terms, budget: &mut Budge
             purge_pages::<V>(slab, budget);
         }
     }
-    if central.untidy_count() == 0 && me.waiting::<V>() == 0 {
+    if central.untidy_count() == 0 && me.waiting::<V>() == 0 && !central.has_spare() {
         central.set_untidy(0);
     }
     central.lock.unlock();

@@ -92,6 +92,8 @@ pub(crate) struct Spans {
     waits: AtomicU32,
     /// Which arenas threads have.
     pub(crate) users: Users,
+    /// The central list that is asked for free slots next. [shared]
+    pub(super) reclaimed_at: AtomicU32,
     /// Whether a thread without lists looks at the clock: 0 or 1. [shared]
     pub(super) asked: AtomicU32,
     /// How far purging has come.
@@ -133,6 +135,7 @@ impl Spans {
             now: AtomicU64::new(0),
             waits: AtomicU32::new(0),
             users: Users::new(),
+            reclaimed_at: AtomicU32::new(0),
             asked: AtomicU32::new(0),
             round: Round::new(),
             tuning: Tuning::new(),
@@ -306,7 +309,7 @@ impl Spans {
             if let Some(claimed) = self.lock.with(claim_free) {
                 return Some(claimed);
             }
-            reclaim_batches::<V>();
+            reclaim_batches::<V>(wanted.count);
         }
         self.lock.with(|| {
             claim_free().or_else(|| {

@@ -15,7 +15,8 @@
 //! X2  What a slot's bit in `dirty` is: free, and perhaps not zero. A free slot without it is zero, and
 //!     has no memory.
 //! X3  A chunk's own fields are touched with the lock of the spans held; a slab's with the lock of its
-//!     class, and where the slot is free or changes hands, with that of the spans.
+//!     home's list of the class (HM1), and where the slot is free or changes hands, with that of the spans. A slab without a
+//!     home is touched by nobody but who makes it his own.
 //! X4  A reference to a chunk or a slab is not kept past the lock it was found under, unless a slot or a
 //!     block of it is out: so nobody has one when the chunk is unmapped.
 //!

@@ -35,7 +35,7 @@ const NEAR: usize = 17;
 /// The others, which lie behind all slabs.
 pub(super) const FAR: usize = WORDS - NEAR;
 
-/// See the module. Touched with the lock of the class held (X3).
+/// See the module. Touched with the lock of its home's list held (X3).
 #[repr(C, align(64))]
 pub(crate) struct BitSlab {
     /// Neighbours among the class's slabs of about the same fullness that have blocks.

@@ -173,6 +173,10 @@ impl PageMap {
         let spare = || spare.and_then(|spare| NonNull::new(spare.0.replace(ptr::null_mut())));
         let Some(leaf) = first_leaf().or_else(spare).or_else(fresh_leaf) else { return false };
         if !entry.put(leaf.as_ptr()) {
+            if leaf == NonNull::from(&FIRST).cast() {
+                // ORDERING: relaxed; nothing was noted in it.
+                FIRST_TAKEN.store(false, Ordering::Relaxed);
+            }
             // SAFETY: another thread put its own there, so this one is nobody's.
             unsafe { give_up(leaf) };
         }

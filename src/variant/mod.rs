@@ -144,6 +144,10 @@ pub(crate) const fn check<V: Variant>() {
             !is_fatal || matches!(V::LARGE, Large::Own),
             "`foreign`: large blocks of the system's malloc are foreign"
         );
+        assert!(
+            2 * V::BATCH <= V::LIST_LIMIT,
+            "`list_limit`: the central backend's lists hold two batches"
+        );
         let is_batch = V::BATCH >= 2 && V::BATCH as usize <= BATCH_MOST;
         assert!(is_batch, "`batch`: the central backend moves from 2 to 64 blocks");
     }
