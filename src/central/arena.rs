@@ -17,6 +17,10 @@
 use super::{Central, Shared};
 use crate::base::{ArenaIdx, ClassIdx, MAX_ARENAS, MAX_CLASSES};
 use crate::sys::atomic::{AtomicU32, Ordering};
+use crate::sys::cpus;
+
+/// Arenas for each processor.
+const PER_CPU: usize = 4;
 
 /// One set of central lists.
 pub(crate) struct Arena {
@@ -31,6 +35,8 @@ pub(crate) struct Users {
     in_use: AtomicU32,
     /// Threads that have an arena. [shared]
     threads: AtomicU32,
+    /// Arenas that threads may come to use; 0 before the first does. [shared]
+    most: AtomicU32,
 }
 
 impl Arena {
@@ -53,7 +59,20 @@ impl Users {
             users: [const { AtomicU32::new(0) }; MAX_ARENAS],
             in_use: AtomicU32::new(0),
             threads: AtomicU32::new(0),
+            most: AtomicU32::new(0),
         }
+    }
+
+    /// Arenas that threads may come to use: a few for each processor, since more threads than that seldom wait for each
+    /// other, and each arena keeps some memory (as jemalloc has it).
+    fn most<V: Shared>(&self) -> usize {
+        let known = self.most.load(Ordering::Relaxed) as usize;
+        if known > 0 {
+            return known;
+        }
+        let most = (PER_CPU * cpus::count()).min(V::ARENAS);
+        self.most.store(most as u32, Ordering::Relaxed);
+        most
     }
 
     fn of(&self, arena: ArenaIdx) -> &AtomicU32 {
@@ -79,7 +98,8 @@ impl Users {
 pub(crate) fn join<V: Shared>() -> ArenaIdx {
     let users = &V::spans().users;
     let count = |arena: &ArenaIdx| users.of(*arena).load(Ordering::Relaxed);
-    let arena = (0..V::ARENAS).map(ArenaIdx::new).min_by_key(count).unwrap_or(ArenaIdx::FIRST);
+    let arena =
+        (0..users.most::<V>()).map(ArenaIdx::new).min_by_key(count).unwrap_or(ArenaIdx::FIRST);
     users.of(arena).fetch_add(1, Ordering::Relaxed);
     users.threads.fetch_add(1, Ordering::Relaxed);
     users.in_use.fetch_max(arena.index() as u32 + 1, Ordering::Relaxed);

@@ -12,7 +12,7 @@ use core::ptr::NonNull;
 #[repr(transparent)]
 pub(crate) struct FreeBlock(NonNull<Link>);
 
-/// The first 8 bytes of a free block in a list or a batch: the next block, or null.
+/// The first 8 bytes of a free block in a list: the next block, or null.
 #[repr(C)]
 pub(super) struct Link {
     next: *mut Link,

@@ -13,6 +13,7 @@ pub(crate) mod tls;
 cfg_if::cfg_if! {
     if #[cfg(all(target_os = "linux", target_arch = "x86_64"))] {
         pub(crate) mod clock;
+        pub(crate) mod cpus;
         pub(crate) mod errno;
         pub(crate) mod fork;
         pub(crate) mod futex;

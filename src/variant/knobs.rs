@@ -86,7 +86,7 @@ knobs! {
         /// Bytes, and beyond them a share of the heap.
         Share = "share",
     };
-    /// Sets of central lists, which threads share evenly.
+    /// Sets of central lists, at most; threads share them evenly, four for each processor.
     arenas: usize, Central, (1..=64);
     /// KiB of batches that wait, per class, to be taken by whichever thread comes next.
     transfer_kib: usize, Central, (0..=4096);
