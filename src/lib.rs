@@ -27,12 +27,12 @@
 //! | 2 | `variant` | what can be chosen: the knobs, the size classes |
 //! | 3 | `list`, `stats` | links between free blocks; event counters, what an audit says |
 //! | 4 | `page_map` | address → what lies there |
-//! | 5 | `chunk`; beside it `report` | memory layout: chunks, slots, slabs; the founding report's allocator, whole |
+//! | 5 | `slab`; beside it `report` | memory layout: segments, slots, slabs; the founding report's allocator, whole |
 //! | 6 | `central` | what threads share: locked lists per class, spans, purging |
 //! | 7 | `cache` | the thread's front end: alloc and free (hot), refill, drain, large, realloc, exit, audit |
 //! | 8 | `api` | which backend serves a variant, `GlobalAlloc`, the stamped statics, snapshots |
 //!
-//! `chunk`, `central` and `cache` are the central backend, which the default variant has. `report` is the baseline that it
+//! `slab`, `central` and `cache` are the central backend, which the default variant has. `report` is the baseline that it
 //! is compared to (`src/report/README.md`).
 //!
 //! With feature `preload` there is a face more, `Preload`, the selected variant as a C library has it
@@ -45,10 +45,10 @@ mod api;
 mod base;
 mod cache;
 mod central;
-mod chunk;
 mod list;
 mod page_map;
 mod report;
+mod slab;
 mod stats;
 mod sys;
 mod variant;

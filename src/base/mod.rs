@@ -11,8 +11,8 @@ pub(crate) const SLOT_LG: u32 = 16;
 pub(crate) const SLOT_BYTES: usize = 1 << SLOT_LG;
 
 /// Binary logarithm of a SuperSlab's size where the central backend has it: 2 MiB, as much as a huge page.
-pub(crate) const CHUNK_LG: u32 = 21;
-pub(crate) const CHUNK_BYTES: usize = 1 << CHUNK_LG;
+pub(crate) const SEGMENT_LG: u32 = 21;
+pub(crate) const SEGMENT_BYTES: usize = 1 << SEGMENT_LG;
 
 /// Upper bound of slots in a SuperSlab: what a claim mask can hold.
 pub(crate) const MAX_SLOTS: usize = 32;

@@ -8,9 +8,9 @@ use super::tables::{AddressTables, COUNTS};
 use super::{Cached, audit, lookup, shut};
 use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES};
 use crate::central::{Moved, own_resize};
-use crate::chunk::Chunk;
 use crate::list::FreeBlock;
 use crate::page_map::Kind;
+use crate::slab::Segment;
 use crate::sys::fatal::fatal;
 use crate::sys::next;
 use crate::sys::single::count_up;
@@ -166,9 +166,9 @@ pub(crate) fn find<V: Addressed>(address: usize) -> Found {
     match lookup::<V>().kind(address) {
         Kind::Class(class) => return Found::Block(class),
         Kind::Span if address.is_multiple_of(SLOT_BYTES) => {
-            // SAFETY: a span lies in a chunk, which is mapped while the span is out.
-            let chunk = unsafe { Chunk::containing(address) };
-            let slots = usize::from(chunk.span[Chunk::slot_at(address).index()].get());
+            // SAFETY: a span lies in a segment, which is mapped while the span is out.
+            let segment = unsafe { Segment::containing(address) };
+            let slots = usize::from(segment.span[Segment::slot_at(address).index()].get());
             if slots > 0 {
                 return Found::Span(slots);
             }

@@ -3,9 +3,9 @@
 use super::{CacheOf, Cached, State, outbox, shut};
 use crate::base::{ClassIdx, MAX_SLOTS, SlotIdx, slots_in};
 use crate::central::{self, Me};
-use crate::chunk::{ALL_SLOTS, Chunk};
 use crate::list::FreeList;
 use crate::page_map::Kind;
+use crate::slab::{ALL_SLOTS, Segment};
 use crate::stats::{Audit, Unsound};
 use crate::sys::fatal::fatal;
 use crate::variant::least_limit;
@@ -27,8 +27,8 @@ fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if !V::page_map().is_ours(address) {
         fatal("free of a block that is not in use:", address);
     }
-    // SAFETY: what is ours lies in a chunk, which is mapped.
-    let slab = unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address));
+    // SAFETY: what is ours lies in a segment, which is mapped.
+    let slab = unsafe { Segment::containing(address) }.slab(Segment::slot_at(address));
     // The lock, since other threads take from and give to the same slab.
     let what = central::with_slab::<V, _>(class, slab, || match () {
         () if slab.capacity() == 0 => Some("free of a block that is not in use:"),
@@ -64,16 +64,16 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     }
     let mut sum = Audit::default();
     if !V::spans().sums_up() {
-        return Err(Unsound::because("V2 or V3, slots and chunks are counted"));
+        return Err(Unsound::because("V2 or V3, slots and segments are counted"));
     }
-    for chunk in V::spans().all() {
-        let mut taken = chunk.free.get();
-        if chunk.dirty.get() & !taken != 0 {
+    for segment in V::spans().all() {
+        let mut taken = segment.free.get();
+        if segment.dirty.get() & !taken != 0 {
             return Err(Unsound::because("X2, dirty slots are free"));
         }
         sum.unused += taken.count_ones() as usize;
-        for slot in slots_in(ALL_SLOTS & !chunk.free.get()) {
-            let span = usize::from(chunk.span[slot.index()].get());
+        for slot in slots_in(ALL_SLOTS & !segment.free.get()) {
+            let span = usize::from(segment.span[slot.index()].get());
             if span > 0 {
                 let slots = crate::base::bit_range(slot.index(), slot.index() + span);
                 if taken & slots != 0 {
@@ -83,11 +83,11 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
                 sum.spans += 1;
             }
         }
-        if !says_what_is_there::<V>(chunk) {
+        if !says_what_is_there::<V>(segment) {
             return Err(Unsound::because("A1 or A2, the page map"));
         }
         for slot in slots_in(ALL_SLOTS & !taken) {
-            let slab = chunk.slab(slot);
+            let slab = segment.slab(slot);
             if slab.capacity() == 0 || !slab.is_sound::<V>() {
                 return Err(Unsound::because("Y1-Y4, a slab's blocks"));
             }
@@ -136,20 +136,20 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     Ok(sum)
 }
 
-/// Whether the page map says of each slot of a chunk what is there.
-fn says_what_is_there<V: Cached>(chunk: &'static Chunk) -> bool {
+/// Whether the page map says of each slot of a segment what is there.
+fn says_what_is_there<V: Cached>(segment: &'static Segment) -> bool {
     let mut rest_of_span = 0;
     (0..MAX_SLOTS).map(SlotIdx::new).all(|slot| {
-        let span = usize::from(chunk.span[slot.index()].get());
+        let span = usize::from(segment.span[slot.index()].get());
         let expected = match () {
             () if slot == SlotIdx::FIRST => Kind::Header,
             () if rest_of_span > 0 => Kind::Body,
             () if span > 0 => Kind::Span,
-            () if chunk.free.get() & slot.bit() != 0 => Kind::Free,
-            () => Kind::Class(chunk.slab(slot).class()),
+            () if segment.free.get() & slot.bit() != 0 => Kind::Free,
+            () => Kind::Class(segment.slab(slot).class()),
         };
         rest_of_span = if span > 0 { span - 1 } else { rest_of_span.saturating_sub(1) };
-        V::page_map().kind(chunk.slot_start(slot).addr().get()) == expected
+        V::page_map().kind(segment.slot_start(slot).addr().get()) == expected
     })
 }
 
@@ -157,9 +157,9 @@ fn says_what_is_there<V: Cached>(chunk: &'static Chunk) -> bool {
 fn is_sound<V: Cached>(class: ClassIdx, list: &FreeList) -> bool {
     list.is_sound(|address| {
         V::page_map().class(address) == Some(class) && {
-            // SAFETY: a slab lies in a chunk, which is mapped.
-            let chunk = unsafe { Chunk::containing(address) };
-            let slab = chunk.slab(Chunk::slot_at(address));
+            // SAFETY: a slab lies in a segment, which is mapped.
+            let segment = unsafe { Segment::containing(address) };
+            let slab = segment.slab(Segment::slot_at(address));
             slab.capacity() > 0 && slab.class() == class && slab.has_out::<V>(address)
         }
     })

@@ -11,7 +11,7 @@
 use super::drain::drain_idle;
 use super::exit::open;
 use super::{Cached, State, fill, lookup, shut};
-use crate::base::{CHUNK_BYTES, ClassIdx, MAX_SLOTS, PAGE_BYTES, SLOT_BYTES, quotient, round_up};
+use crate::base::{ClassIdx, MAX_SLOTS, PAGE_BYTES, SEGMENT_BYTES, SLOT_BYTES, quotient, round_up};
 use crate::central::{self, HOPELESS, mapping_bytes, own_alloc, own_free};
 use crate::page_map::Kind;
 use crate::sys::{pages, system};
@@ -22,7 +22,7 @@ use core::ptr::{self, NonNull};
 /// Bytes of the largest span that is claimed.
 const SPAN_MOST: usize = 512 << 10;
 /// The largest alignment of a span: larger ones have no place in a SuperSlab, whose first slot is its header.
-const ALIGN_MOST: usize = CHUNK_BYTES / 2;
+const ALIGN_MOST: usize = SEGMENT_BYTES / 2;
 /// Bytes that a span can grow to: all slots but the header's.
 const GROWN_MOST: usize = (MAX_SLOTS - 1) * SLOT_BYTES;
 

@@ -15,9 +15,9 @@
 use super::purge::MUCH_OF_A_CLASS;
 use super::{Shared, transfer, used};
 use crate::base::{ArenaIdx, BATCH_MOST, ClassIdx, PAGE_BYTES, SLOT_BYTES, quotient};
-use crate::chunk::{BINNED, BitSlab, Chunk, UNTIDY};
 use crate::list::{Batch, FreeBlock, FreeList, LinkedList};
 use crate::page_map::Kind;
+use crate::slab::{BINNED, Segment, Slab, UNTIDY};
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
@@ -59,14 +59,14 @@ pub(crate) struct Central {
     /// Blocks that came home since it was last looked at how many slabs have.
     came: Cell<u32>,
     /// The slabs that have blocks.
-    bins: [LinkedList<BitSlab, BINNED>; BINS],
+    bins: [LinkedList<Slab, BINNED>; BINS],
     /// Sums over these (N4).
     free: AtomicUsize,
     capacity: Cell<usize>,
     /// The one of them that has no block in use (N5).
-    spare: Cell<Option<&'static BitSlab>>,
+    spare: Cell<Option<&'static Slab>>,
     /// Slabs to which blocks came home since their pages were purged, the one that a purge looks at next first (N6).
-    untidy_slabs: LinkedList<BitSlab, UNTIDY>,
+    untidy_slabs: LinkedList<Slab, UNTIDY>,
     untidy_count: Cell<u32>,
 }
 
@@ -112,7 +112,7 @@ impl Central {
 
     /// A slab with blocks, where the arena has none: of memory that was used before, of another arena, or of memory
     /// that was not.
-    fn find_slab<V: Shared>(&self, me: Me) -> Option<&'static BitSlab> {
+    fn find_slab<V: Shared>(&self, me: Me) -> Option<&'static Slab> {
         if V::ARENAS == 1 {
             return self.claim::<V>(me, false);
         }
@@ -122,7 +122,7 @@ impl Central {
     }
 
     /// Ends this arena's being home to a slab all of whose blocks are out.
-    fn let_go(&self, slab: &'static BitSlab) {
+    fn let_go(&self, slab: &'static Slab) {
         if !slab.is_tidy() {
             self.untidy_slabs.remove(slab);
             self.untidy_count.set(self.untidy_count.get() - 1);
@@ -132,7 +132,7 @@ impl Central {
     }
 
     /// Takes a slab over from another arena that has many free blocks of the class; `None` where there is none.
-    fn take_over<V: Shared>(&self, me: Me) -> Option<&'static BitSlab> {
+    fn take_over<V: Shared>(&self, me: Me) -> Option<&'static Slab> {
         let much = quotient(SLOT_BYTES / 2, V::CLASSES.block_bytes(me.class));
         let slab = used::<V>().filter(|arena| *arena != me.arena).find_map(|arena| {
             let other = V::central(arena, me.class);
@@ -157,7 +157,7 @@ impl Central {
     }
 
     /// Takes one of the emptiest slabs out of all lists, for another arena.
-    fn give_slab(&self) -> Option<&'static BitSlab> {
+    fn give_slab(&self) -> Option<&'static Slab> {
         let slab = self.bins.iter().rev().find_map(LinkedList::first)?;
         self.unbin(slab);
         self.set_free(self.free() - (slab.capacity() - slab.used()) as usize);
@@ -170,11 +170,11 @@ impl Central {
     }
 
     /// A slot made a slab of this class; of those that have memory, if it is to be `dirty`.
-    fn claim<V: Shared>(&self, me: Me, dirty: bool) -> Option<&'static BitSlab> {
+    fn claim<V: Shared>(&self, me: Me, dirty: bool) -> Option<&'static Slab> {
         let class = me.class;
         V::counters().count(Event::Atomic);
-        let (chunk, slot, clean) = V::spans().claim_slot::<V>(dirty)?;
-        let slab = chunk.slab(slot);
+        let (segment, slot, clean) = V::spans().claim_slot::<V>(dirty)?;
+        let slab = segment.slab(slot);
         slab.set_up::<V>(class, clean);
         slab.home.set(me.arena);
         self.set_free(self.free() + slab.capacity() as usize);
@@ -233,7 +233,7 @@ impl Central {
     }
 
     /// Puts a slab to which blocks came home where it belongs: back to the spans, if that was all of them.
-    fn settle<V: Shared>(&self, slab: &'static BitSlab, now: u64) {
+    fn settle<V: Shared>(&self, slab: &'static Slab, now: u64) {
         self.touch(slab, now);
         if slab.used() == 0 && self.has_others::<V>(slab) {
             return self.retire::<V>(slab);
@@ -246,7 +246,7 @@ impl Central {
 
     /// Whether a refill would find blocks in another slab: the last one stays, or a class at its
     /// boundary would claim and retire in turn.
-    fn has_others<V: Shared>(&self, slab: &BitSlab) -> bool {
+    fn has_others<V: Shared>(&self, slab: &Slab) -> bool {
         self.slabs().any(|other| {
             V::counters().count(Event::Look);
             !ptr::eq(other, slab)
@@ -254,7 +254,7 @@ impl Central {
     }
 
     /// Gives a slab with every block home back to the spans.
-    fn retire<V: Shared>(&self, slab: &'static BitSlab) {
+    fn retire<V: Shared>(&self, slab: &'static Slab) {
         self.unbin(slab);
         self.set_free(self.free() - slab.capacity() as usize);
         self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, slab)));
@@ -270,7 +270,7 @@ impl Central {
     }
 
     /// Notes that blocks came home to a slab, or that it was claimed dirty.
-    fn touch(&self, slab: &'static BitSlab, now: u64) {
+    fn touch(&self, slab: &'static Slab, now: u64) {
         if slab.touch(now) {
             self.untidy_slabs.push_last(slab);
             self.untidy_count.set(self.untidy_count.get() + 1);
@@ -290,12 +290,12 @@ impl Central {
 
     // ---- slabs by fullness (N2) ------------------------------------------------------------------
 
-    fn first_slab(&self) -> Option<&'static BitSlab> {
+    fn first_slab(&self) -> Option<&'static Slab> {
         self.bins.iter().find_map(LinkedList::first)
     }
 
     /// Which list a slab belongs in; `None` for one without blocks.
-    fn bin_of<V: Variant>(slab: &BitSlab) -> Option<usize> {
+    fn bin_of<V: Variant>(slab: &Slab) -> Option<usize> {
         if !slab.has_blocks() {
             return None;
         }
@@ -310,7 +310,7 @@ impl Central {
         }
     }
 
-    fn rebin<V: Variant>(&self, slab: &'static BitSlab) {
+    fn rebin<V: Variant>(&self, slab: &'static Slab) {
         let bin = Self::bin_of::<V>(slab);
         if bin.map_or(0, |bin| bin as u8 + 1) == slab.bin.get() {
             return;
@@ -323,7 +323,7 @@ impl Central {
         }
     }
 
-    fn unbin(&self, slab: &'static BitSlab) {
+    fn unbin(&self, slab: &'static Slab) {
         if let Some(bin) = usize::from(slab.bin.replace(0)).checked_sub(1) {
             self.bins[bin % BINS].remove(slab);
             self.capacity.set(self.capacity.get() - slab.capacity() as usize);
@@ -372,17 +372,16 @@ impl Central {
 
     /// Whether it can be seen that there is something to do; for audits.
     pub(crate) fn counts_untidy<V: Shared>(&self, me: Me) -> bool {
-        self.untidy() > 0 || me.waiting::<V>() == 0 && self.slabs().all(BitSlab::is_tidy)
+        self.untidy() > 0 || me.waiting::<V>() == 0 && self.slabs().all(Slab::is_tidy)
     }
 
     /// Whether the sums are those of the slabs in the bins (N4, N5); for audits.
     pub(crate) fn sums_up(&self) -> bool {
-        let sum =
-            |of: fn(&BitSlab) -> u32| self.slabs().map(|slab| of(slab) as usize).sum::<usize>();
-        let capacity = sum(BitSlab::capacity);
-        let is_spare = |slab: &BitSlab| self.spare.get().is_some_and(|spare| ptr::eq(spare, slab));
+        let sum = |of: fn(&Slab) -> u32| self.slabs().map(|slab| of(slab) as usize).sum::<usize>();
+        let capacity = sum(Slab::capacity);
+        let is_spare = |slab: &Slab| self.spare.get().is_some_and(|spare| ptr::eq(spare, slab));
         self.capacity.get() == capacity
-            && self.free() == capacity - sum(BitSlab::used)
+            && self.free() == capacity - sum(Slab::used)
             && self.slabs().all(|slab| (slab.used() == 0) == is_spare(slab))
             && self.untidy_slabs.iter().count() == self.untidy_count.get() as usize
             && self.untidy_slabs.iter().all(|slab| !slab.is_tidy())
@@ -394,7 +393,7 @@ impl Central {
     }
 
     /// The slabs that have blocks; none may be moved while they are looked at.
-    fn slabs(&self) -> impl Iterator<Item = &'static BitSlab> {
+    fn slabs(&self) -> impl Iterator<Item = &'static Slab> {
         self.bins.iter().flat_map(LinkedList::iter)
     }
 
@@ -404,7 +403,7 @@ impl Central {
     }
 
     /// Takes the untidy slab whose turn it is out of their list; it is to be purged, or put back.
-    pub(super) fn next_untidy(&self) -> Option<&'static BitSlab> {
+    pub(super) fn next_untidy(&self) -> Option<&'static Slab> {
         let slab = self.untidy_slabs.first()?;
         self.untidy_slabs.remove(slab);
         self.untidy_count.set(self.untidy_count.get() - 1);
@@ -412,7 +411,7 @@ impl Central {
     }
 
     /// Lets an untidy slab wait for its next turn.
-    pub(super) fn put_back_untidy(&self, slab: &'static BitSlab) {
+    pub(super) fn put_back_untidy(&self, slab: &'static Slab) {
         self.untidy_slabs.push_last(slab);
         self.untidy_count.set(self.untidy_count.get() + 1);
     }
@@ -498,16 +497,16 @@ pub(crate) fn give_all<V: Shared>(me: Me, list: &FreeList) {
 }
 
 /// The slab of a block.
-fn slab_of(block: &FreeBlock) -> &'static BitSlab {
+fn slab_of(block: &FreeBlock) -> &'static Slab {
     let address = block.address();
-    // SAFETY: the block is out of its slab, so its chunk is mapped.
-    unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address))
+    // SAFETY: the block is out of its slab, so its segment is mapped.
+    unsafe { Segment::containing(address) }.slab(Segment::slot_at(address))
 }
 
 /// Runs `action` while nobody else touches a slab of a class, for checks.
 pub(crate) fn with_slab<V: Shared, R>(
     class: ClassIdx,
-    slab: &'static BitSlab,
+    slab: &'static Slab,
     action: impl Fn() -> R,
 ) -> R {
     loop {

@@ -9,7 +9,7 @@
 //!        └────────────────▲────────────┬────────────────┘
 //!          a free slot    │            │ a slab with every block home
 //!        ┌────────────────┴────────────▼────────────────┐   spans of slots for large blocks
-//!        │ spans: chunks with free slots                │ ◀──────────────────────────────────
+//!        │ spans: segments with free slots                │ ◀──────────────────────────────────
 //!        └────────────────▲────────────┬────────────────┘   mappings of their own for larger ones
 //!                    map  │            │ purge, unmap
 //! ```

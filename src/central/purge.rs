@@ -7,22 +7,22 @@
 //! | a free slot | it has been free for `purge_ms`; or at once, where far more are free than are in use (`spans`) |
 //! | a page of a slab that no block in use touches | nothing came home to the slab for `purge_ms` |
 //! | a mapping that was kept | it has been kept for `purge_ms` |
-//! | a chunk | all of it is free and without memory, and it is not the only one such |
+//! | a segment | all of it is free and without memory, and it is not the only one such |
 //!
 //! ```text
 //! Done ──▶ class 0 ──▶ class 1 ──▶ … ──▶ slots ──▶ Done       a round; four begin in the time of `purge_ms`
 //!          send home,               kept mappings,
-//!          slabs in turn            chunks in turn
+//!          slabs in turn            segments in turn
 //! ```
 //!
-//! A round looks once at each slab and each chunk to which something came home. A heap may have a million of those, so
+//! A round looks once at each slab and each segment to which something came home. A heap may have a million of those, so
 //! a round is made in steps, and each slow path that sees the clock go on makes one. What a step may cost grows with the
 //! time since the one before it ([`PER_MS`]), up to [`MOST`]: so a busy program spends a part of its time on it, and one
 //! that allocates once a second gives back as much as a malloc may take. A lock is held for [`SLABS`] slabs or
-//! [`CHUNKS`] chunks at a time.
+//! [`SEGMENTS`] segments at a time.
 //!
-//! With `reclaim = "first"` the clock is not all that is waited for: before a chunk is mapped, all batches go home, in the
-//! hope of a free slot; and if that frees none, as much of what is kept goes back as the chunk has.
+//! With `reclaim = "first"` the clock is not all that is waited for: before a segment is mapped, all batches go home, in the
+//! hope of a free slot; and if that frees none, as much of what is kept goes back as the segment has.
 //!
 //! While much waits, threads come by the clock with each operation (`cache/shut.rs`): served from its lists alone, a
 //! thread would look at no clock.
@@ -39,7 +39,7 @@ use super::{Me, Shared, used};
 use crate::base::{
     ArenaIdx, ClassIdx, MAX_CLASSES, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in,
 };
-use crate::chunk::{BitSlab, Chunk};
+use crate::slab::{Segment, Slab};
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::lock::Lock;
@@ -54,7 +54,7 @@ const HURRIES: u32 = 2 * ROUNDS_PER_DELAY as u32;
 /// Bytes of free blocks of one class that are worth a look at its sums.
 pub(super) const MUCH_OF_A_CLASS: usize = 2 << 20;
 
-/// What a look at a slab or a chunk costs: mostly a few cache misses.
+/// What a look at a slab or a segment costs: mostly a few cache misses.
 const PER_LOOK: usize = 4;
 /// What a system call costs, and a page that it takes, in the same unit.
 const PER_CALL: usize = 8;
@@ -67,12 +67,12 @@ const MOST: u64 = 40 * 1024;
 /// Milliseconds by which a thread may come late with what it read of the clock.
 const SOON: u64 = 10_000;
 
-/// Central lists that are asked for free slots before a chunk is mapped.
+/// Central lists that are asked for free slots before a segment is mapped.
 const LISTS: usize = 4 * MAX_CLASSES;
 /// Slabs that are looked at before their class's lock is given up.
 const SLABS: u32 = 16;
-/// Chunks that are looked at before the lock of the spans is given up.
-const CHUNKS: u32 = 4;
+/// Segments that are looked at before the lock of the spans is given up.
+const SEGMENTS: u32 = 4;
 /// Remembered ranges that are unmapped before it is.
 const RANGES: usize = 16;
 /// Pages of kept mappings that go back before it is.
@@ -385,14 +385,14 @@ fn tidy_class<V: Shared>(round: &Round, me: Me, terms: Terms, budget: &mut Budge
 }
 
 /// Bytes of a slab's free blocks, if they may well be whole pages: it is mostly free, or each block has pages of its own.
-fn waiting_bytes<V: Variant>(slab: &BitSlab) -> usize {
+fn waiting_bytes<V: Variant>(slab: &Slab) -> usize {
     let (used, free) = (slab.used() as usize, (slab.capacity() - slab.used()) as usize);
     let bytes = V::CLASSES.block_bytes(slab.class());
     if bytes >= PAGE_BYTES || free >= used { free * bytes } else { 0 }
 }
 
 /// Pages of a slab that have memory and no block in use. With the class's lock held.
-fn purge_pages<V: Shared>(slab: &'static BitSlab, budget: &mut Budget) {
+fn purge_pages<V: Shared>(slab: &'static Slab, budget: &mut Budget) {
     budget.spend(PER_LOOK);
     for (from, to) in runs(slab.pages_to_purge::<V>()) {
         budget.spend_pages(to - from);
@@ -405,7 +405,7 @@ fn purge_pages<V: Shared>(slab: &'static BitSlab, budget: &mut Budget) {
     }
 }
 
-/// Goes on with kept mappings, and then with chunks that have dirty slots. Whether that was the last of it.
+/// Goes on with kept mappings, and then with segments that have dirty slots. Whether that was the last of it.
 fn tidy_slots<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> bool {
     let spans = V::spans();
     spans.lock.with(|| {
@@ -425,18 +425,18 @@ fn tidy_slots<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> bo
             budget.spend(unmapped * PER_CALL);
             return false;
         }
-        for _ in 0..CHUNKS {
+        for _ in 0..SEGMENTS {
             if left == 0 || budget.is_spent() {
                 break;
             }
             left -= 1;
-            let Some(chunk) = spans.next_soiled() else {
+            let Some(segment) = spans.next_soiled() else {
                 left = 0;
                 break;
             };
-            let slots = purge_slots::<V>(chunk, terms.now, terms.delay, budget);
+            let slots = purge_slots::<V>(segment, terms.now, terms.delay, budget);
             spans.forget_regrets(slots);
-            spans.end_turn::<V>(chunk);
+            spans.end_turn::<V>(segment);
         }
         if left == 0 && terms.all {
             spans.unmap_spare::<V>();
@@ -446,18 +446,18 @@ fn tidy_slots<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> bo
     })
 }
 
-/// Slots of a chunk that have been free for `delay` milliseconds; returns how many went back. With the lock of the spans
+/// Slots of a segment that have been free for `delay` milliseconds; returns how many went back. With the lock of the spans
 /// held.
 pub(super) fn purge_slots<V: Shared>(
-    chunk: &'static Chunk,
+    segment: &'static Segment,
     now: u64,
     delay: u64,
     budget: &mut Budget,
 ) -> u32 {
     budget.spend(PER_LOOK);
     V::counters().count(Event::Look);
-    let age = |slot: SlotIdx| clock::since(chunk.freed_at[slot.index()].get(), now);
-    let old = slots_in(chunk.purgeable())
+    let age = |slot: SlotIdx| clock::since(segment.freed_at[slot.index()].get(), now);
+    let old = slots_in(segment.purgeable())
         .filter(|&slot| age(slot) >= delay)
         .fold(0, |mask, slot| mask | slot.bit());
     let mut purged = 0;
@@ -465,12 +465,12 @@ pub(super) fn purge_slots<V: Shared>(
         let bytes = (to - from) * SLOT_BYTES;
         budget.spend_pages(bytes / PAGE_BYTES);
         // SAFETY: the slots are free (X1, X2), and mapped.
-        if unsafe { pages::purge(chunk.slot_start(SlotIdx::new(from)), bytes) } {
-            V::spans().note_clean(chunk, bit_range(from, to));
+        if unsafe { pages::purge(segment.slot_start(SlotIdx::new(from)), bytes) } {
+            V::spans().note_clean(segment, bit_range(from, to));
             purged += (to - from) as u32;
             V::counters().count_many(Event::PurgedPage, (bytes / PAGE_BYTES) as u64);
         } else {
-            V::spans().note_refused(chunk, bit_range(from, to));
+            V::spans().note_refused(segment, bit_range(from, to));
         }
     }
     purged

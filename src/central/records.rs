@@ -107,7 +107,7 @@ impl Records {
             if !self.spare_in_map.prepare() {
                 return None;
             }
-            // Before it moves: where it was, a chunk may be mapped at once.
+            // Before it moves: where it was, a segment may be mapped at once.
             map.note(start.addr().get(), Kind::Foreign);
             let moved = action();
             let at = moved.unwrap_or(start).addr().get();

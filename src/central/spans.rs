@@ -1,18 +1,18 @@
-//! Slots of chunks, one at a time for slabs and in runs for large blocks.
+//! Slots of segments, one at a time for slabs and in runs for large blocks.
 //!
 //! Dirty slots are reused before clean ones, and of each kind the ones in the tightest hole.
 //!
 //! A slot that is freed waits, dirty, to be used again. Where as many wait as are plainly not going to be needed (the
-//! *allowance*: [`FEW_SLOTS`], or half as many as are in use), the chunk whose dirty slots have waited longest gives them
+//! *allowance*: [`FEW_SLOTS`], or half as many as are in use), the segment whose dirty slots have waited longest gives them
 //! back with each further one that comes: a program that falls silent looks at no clock. What a program then takes
 //! clean, it could have had dirty: it is *regretted*, and raises the allowance, until as much has waited in vain.
 //!
-//! Each claim looks at [`MOST_LOOKS`] chunks at most, and each slot that is freed at one other.
+//! Each claim looks at [`MOST_LOOKS`] segments at most, and each slot that is freed at one other.
 //!
-//! V1  A chunk is in the list of those with free slots exactly while it has any.
-//! V2  `dirty_slots` is how many slots of all chunks are dirty, `free_slots` how many are free.
-//! V3  A chunk is among the soiled ones exactly while a purge may give back slots of it.
-//! V4  A chunk that is bare and not pinned is `spare`: there is one such at most.
+//! V1  A segment is in the list of those with free slots exactly while it has any.
+//! V2  `dirty_slots` is how many slots of all segments are dirty, `free_slots` how many are free.
+//! V3  A segment is among the soiled ones exactly while a purge may give back slots of it.
+//! V4  A segment that is bare and not pinned is `spare`: there is one such at most.
 
 use super::Shared;
 use super::arena::Users;
@@ -21,10 +21,10 @@ use super::kept::Kept;
 use super::purge::{Budget, Round, purge_slots, reclaim_batches};
 use super::retained::Retained;
 use super::tuning::Tuning;
-use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in};
-use crate::chunk::{ALL, ALL_SLOTS, AVAILABLE, BitSlab, Chunk, Run, SOILED, Wanted};
+use crate::base::{MAX_SLOTS, SEGMENT_BYTES, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in};
 use crate::list::LinkedList;
 use crate::page_map::Kind;
+use crate::slab::{ALL, ALL_SLOTS, AVAILABLE, Run, SOILED, Segment, Slab, Wanted};
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::fatal::fatal;
@@ -34,9 +34,9 @@ use crate::variant::{Growth, Reclaim};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-/// Bytes of addresses that are seen to for chunks.
+/// Bytes of addresses that are seen to for segments.
 const RESERVE: usize = 512 << 20;
-/// Chunks that are compared before slots are taken.
+/// Segments that are compared before slots are taken.
 const LOOKS: usize = 8;
 /// Bytes that are worth a hurry, and the part of all memory that they must be, too.
 const MUCH: (usize, usize) = (4 << 20, 8);
@@ -44,14 +44,14 @@ const MUCH: (usize, usize) = (4 << 20, 8);
 const STILL_MUCH: (usize, usize) = (1 << 20, 128);
 /// Slots that may always wait to be used again: 32 MiB.
 const FEW_SLOTS: u32 = 512;
-/// Dirty slots of a chunk that are worth giving back at once.
+/// Dirty slots of a segment that are worth giving back at once.
 const WORTH_A_CALL: u32 = 8;
-/// Chunks that are looked at before a new one is mapped: a long search under the lock helps nobody.
+/// Segments that are looked at before a new one is mapped: a long search under the lock helps nobody.
 const MOST_LOOKS: usize = 64;
 
 /// Slots that were claimed.
 struct Claimed {
-    chunk: &'static Chunk,
+    segment: &'static Segment,
     /// The first of them.
     slot: SlotIdx,
     /// Whether none of them has memory: all are zero.
@@ -61,18 +61,18 @@ struct Claimed {
 /// See the module.
 #[repr(C, align(64))]
 pub(crate) struct Spans {
-    /// Guards all that follows but the atomics, and the chunks' own fields.
+    /// Guards all that follows but the atomics, and the segments' own fields.
     pub(crate) lock: Lock,
-    /// Chunks with free slots, the one that came to have some last first (V1).
-    available: LinkedList<Chunk, AVAILABLE>,
-    all: LinkedList<Chunk, ALL>,
-    chunks: Cell<u32>,
-    /// Chunks of which a purge may give back slots, the one that it looks at next first (V3).
-    soiled: LinkedList<Chunk, SOILED>,
+    /// Segments with free slots, the one that came to have some last first (V1).
+    available: LinkedList<Segment, AVAILABLE>,
+    all: LinkedList<Segment, ALL>,
+    segments: Cell<u32>,
+    /// Segments of which a purge may give back slots, the one that it looks at next first (V3).
+    soiled: LinkedList<Segment, SOILED>,
     soiled_count: Cell<u32>,
-    /// The chunk that is kept though it is bare (V4).
-    spare: Cell<Option<&'static Chunk>>,
-    /// Free slots of all chunks, and those of them that have memory (V2).
+    /// The segment that is kept though it is bare (V4).
+    spare: Cell<Option<&'static Segment>>,
+    /// Free slots of all segments, and those of them that have memory (V2).
     free_slots: Cell<u32>,
     /// Slots in use, for who has no lock. [shared]
     slots_in_use: AtomicU32,
@@ -83,7 +83,7 @@ pub(crate) struct Spans {
     regretted: Cell<u32>,
     /// Mappings that were freed and wait to be used again.
     pub(super) kept: Kept,
-    /// Whether addresses for chunks were seen to, and what of them is left.
+    /// Whether addresses for segments were seen to, and what of them is left.
     has_reserve: Cell<bool>,
     reserved: Retained,
     /// Milliseconds, as last looked at. [shared]
@@ -120,7 +120,7 @@ impl Spans {
             lock: Lock::over(AtomicU32::new(0)),
             available: LinkedList::new(),
             all: LinkedList::new(),
-            chunks: Cell::new(0),
+            segments: Cell::new(0),
             soiled: LinkedList::new(),
             soiled_count: Cell::new(0),
             spare: Cell::new(None),
@@ -224,7 +224,7 @@ impl Spans {
     fn is_much(&self, more: usize, (bytes, part): (usize, usize)) -> bool {
         let kept = if self.tuning.keeps_mappings() { 0 } else { self.kept.bytes() };
         let free = self.dirty_slots.get() as usize * SLOT_BYTES + kept + more;
-        let all = self.chunks.get() as usize * CHUNK_BYTES + kept;
+        let all = self.segments.get() as usize * SEGMENT_BYTES + kept;
         free >= bytes && free >= quotient(all, part) && free > self.tuning.idle_kept()
     }
 
@@ -263,19 +263,19 @@ impl Spans {
         }
     }
 
-    /// Claims a slot for a slab: its chunk, and whether it has no memory. `None` when memory is exhausted; or where the
+    /// Claims a slot for a slab: its segment, and whether it has no memory. `None` when memory is exhausted; or where the
     /// slot is to be `dirty`, and there is none.
     pub(crate) fn claim_slot<V: Shared>(
         &self,
         dirty: bool,
-    ) -> Option<(&'static Chunk, SlotIdx, bool)> {
+    ) -> Option<(&'static Segment, SlotIdx, bool)> {
         if dirty {
             let claimed = self.lock.with(|| self.claim_dirty::<V>())?;
-            return Some((claimed.chunk, claimed.slot, false));
+            return Some((claimed.segment, claimed.slot, false));
         }
         let wanted = Wanted { count: 1, align: 1, growth: Growth::Tight };
         let claimed = self.claim::<V>(wanted, 0)?;
-        Some((claimed.chunk, claimed.slot, claimed.clean))
+        Some((claimed.segment, claimed.slot, claimed.clean))
     }
 
     /// Claims the slots of a large block, the first of which is a multiple of `align`: its start, and whether they are
@@ -288,22 +288,22 @@ impl Spans {
     ) -> Option<(NonNull<u8>, bool)> {
         let wanted = Wanted { count, align, growth };
         let claimed = self.claim::<V>(wanted, count as u8)?;
-        Some((claimed.chunk.slot_start(claimed.slot), claimed.clean))
+        Some((claimed.segment.slot_start(claimed.slot), claimed.clean))
     }
 
     /// Claims slots, the first of which begins a span of `span`: free ones, else those that reclaiming frees, else those
-    /// of a chunk that is mapped.
+    /// of a segment that is mapped.
     fn claim<V: Shared>(&self, wanted: Wanted, span: u8) -> Option<Claimed> {
         let claim_free = || {
-            let (chunk, slot) = self.find::<V>(wanted)?;
-            let clean = self.mark_used(chunk, slot, wanted.count);
-            chunk.span[slot.index()].set(span);
+            let (segment, slot) = self.find::<V>(wanted)?;
+            let clean = self.mark_used(segment, slot, wanted.count);
+            segment.span[slot.index()].set(span);
             if span > 0 {
-                let start = chunk.slot_start(slot).addr().get();
+                let start = segment.slot_start(slot).addr().get();
                 V::page_map().note(start, Kind::Span);
                 V::page_map().note_slots(start + SLOT_BYTES, wanted.count - 1, Kind::Body);
             }
-            Some(Claimed { chunk, slot, clean })
+            Some(Claimed { segment, slot, clean })
         };
         if V::RECLAIM == Reclaim::First {
             if let Some(claimed) = self.lock.with(claim_free) {
@@ -314,7 +314,7 @@ impl Spans {
         self.lock.with(|| {
             claim_free().or_else(|| {
                 if V::RECLAIM == Reclaim::First && !self.tuning.keeps_mappings() {
-                    self.kept.give_back(CHUNK_BYTES, self.now());
+                    self.kept.give_back(SEGMENT_BYTES, self.now());
                 }
                 self.map::<V>()?;
                 claim_free()
@@ -322,53 +322,53 @@ impl Spans {
         })
     }
 
-    /// Claims a slot that has memory, of the first few chunks. With the lock held.
+    /// Claims a slot that has memory, of the first few segments. With the lock held.
     fn claim_dirty<V: Shared>(&self) -> Option<Claimed> {
         if self.dirty_slots.get() == 0 {
             return None;
         }
         let wanted = Wanted { count: 1, align: 1, growth: Growth::Tight };
-        let (chunk, slot) = self.find::<V>(wanted)?;
-        if chunk.dirty.get() & slot.bit() == 0 {
+        let (segment, slot) = self.find::<V>(wanted)?;
+        if segment.dirty.get() & slot.bit() == 0 {
             return None;
         }
-        let clean = self.mark_used(chunk, slot, 1);
-        chunk.span[slot.index()].set(0);
-        Some(Claimed { chunk, slot, clean })
+        let clean = self.mark_used(segment, slot, 1);
+        segment.span[slot.index()].set(0);
+        Some(Claimed { segment, slot, clean })
     }
 
-    /// The free slots that take the least memory, among the first few chunks that have enough.
-    fn find<V: Shared>(&self, wanted: Wanted) -> Option<(&'static Chunk, SlotIdx)> {
-        let mut best: Option<(Run, &'static Chunk)> = None;
-        for (looks, chunk) in self.available.iter().enumerate() {
+    /// The free slots that take the least memory, among the first few segments that have enough.
+    fn find<V: Shared>(&self, wanted: Wanted) -> Option<(&'static Segment, SlotIdx)> {
+        let mut best: Option<(Run, &'static Segment)> = None;
+        for (looks, segment) in self.available.iter().enumerate() {
             if looks >= LOOKS && (best.is_some() || looks >= MOST_LOOKS) {
                 break;
             }
             V::counters().count(Event::Look);
-            let Some(run) = chunk.find_run(wanted) else { continue };
+            let Some(run) = segment.find_run(wanted) else { continue };
             if run.is_dirty || best.is_none() {
-                best = Some((run, chunk));
+                best = Some((run, segment));
             }
             if run.is_dirty {
                 break;
             }
         }
-        best.map(|(run, chunk)| (chunk, run.slot()))
+        best.map(|(run, segment)| (segment, run.slot()))
     }
 
-    /// Takes slots out of a chunk's free ones (X1); says whether none of them has memory (X2).
-    fn mark_used(&self, chunk: &'static Chunk, slot: SlotIdx, count: usize) -> bool {
+    /// Takes slots out of a segment's free ones (X1); says whether none of them has memory (X2).
+    fn mark_used(&self, segment: &'static Segment, slot: SlotIdx, count: usize) -> bool {
         let run = bit_range(slot.index(), slot.index() + count);
-        debug_assert_eq!(chunk.free.get() & run, run);
-        let dirty = chunk.dirty.get() & run;
+        debug_assert_eq!(segment.free.get() & run, run);
+        let dirty = segment.dirty.get() & run;
         self.free_slots.set(self.free_slots.get() - count as u32);
         self.note_in_use();
-        chunk.free.set(chunk.free.get() & !run);
-        self.note_clean(chunk, dirty);
-        if chunk.free.get() == 0 {
-            self.available.remove(chunk);
+        segment.free.set(segment.free.get() & !run);
+        self.note_clean(segment, dirty);
+        if segment.free.get() == 0 {
+            self.available.remove(segment);
         }
-        self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, chunk)));
+        self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, segment)));
         let regretted = (count as u32 - dirty.count_ones()).min(self.early.get());
         self.early.set(self.early.get() - regretted);
         self.regretted.set(self.regretted.get() + regretted);
@@ -376,30 +376,31 @@ impl Spans {
     }
 
     /// Notes that dirty slots are so no more: they went back, or are in use.
-    pub(super) fn note_clean(&self, chunk: &'static Chunk, slots: u32) {
-        self.change_soil(chunk, || {
-            self.dirty_slots.set(self.dirty_slots.get() - (chunk.dirty.get() & slots).count_ones());
-            chunk.dirty.set(chunk.dirty.get() & !slots);
-            chunk.refused.set(chunk.refused.get() & !slots);
+    pub(super) fn note_clean(&self, segment: &'static Segment, slots: u32) {
+        self.change_soil(segment, || {
+            self.dirty_slots
+                .set(self.dirty_slots.get() - (segment.dirty.get() & slots).count_ones());
+            segment.dirty.set(segment.dirty.get() & !slots);
+            segment.refused.set(segment.refused.get() & !slots);
         });
     }
 
     /// Notes that the kernel would not have dirty slots.
-    pub(super) fn note_refused(&self, chunk: &'static Chunk, slots: u32) {
-        self.change_soil(chunk, || chunk.refused.set(chunk.refused.get() | slots));
+    pub(super) fn note_refused(&self, segment: &'static Segment, slots: u32) {
+        self.change_soil(segment, || segment.refused.set(segment.refused.get() | slots));
     }
 
-    /// Changes what a purge may give back of a chunk, and keeps V3.
-    fn change_soil(&self, chunk: &'static Chunk, change: impl FnOnce()) {
-        let was_soiled = chunk.purgeable() != 0;
+    /// Changes what a purge may give back of a segment, and keeps V3.
+    fn change_soil(&self, segment: &'static Segment, change: impl FnOnce()) {
+        let was_soiled = segment.purgeable() != 0;
         change();
-        match (was_soiled, chunk.purgeable() != 0) {
+        match (was_soiled, segment.purgeable() != 0) {
             (false, true) => {
-                self.soiled.push_last(chunk);
+                self.soiled.push_last(segment);
                 self.soiled_count.set(self.soiled_count.get() + 1);
             }
             (true, false) => {
-                self.soiled.remove(chunk);
+                self.soiled.remove(segment);
                 self.soiled_count.set(self.soiled_count.get() - 1);
             }
             (false, false) | (true, true) => {}
@@ -407,41 +408,41 @@ impl Spans {
     }
 
     /// Takes back the slot of a slab that was taken down.
-    pub(crate) fn give_slot<V: Shared>(&self, slab: &'static BitSlab) {
-        self.lock.with(|| self.mark_free::<V>(slab.chunk(), slab.slot(), 1));
+    pub(crate) fn give_slot<V: Shared>(&self, slab: &'static Slab) {
+        self.lock.with(|| self.mark_free::<V>(slab.segment(), slab.slot(), 1));
     }
 
     /// Takes back a large block's slots. What was no span of that size is misuse.
     ///
     /// # Safety
-    /// `start` lies in a chunk that is mapped, as that of a live span is.
+    /// `start` lies in a segment that is mapped, as that of a live span is.
     pub(crate) unsafe fn give_span<V: Shared>(&self, start: NonNull<u8>, count: usize) {
         let address = start.addr().get();
-        let slot = Chunk::slot_at(address);
+        let slot = Segment::slot_at(address);
         // SAFETY: the caller's condition.
-        let chunk = unsafe { Chunk::containing(address) };
+        let segment = unsafe { Segment::containing(address) };
         self.lock.with(|| {
-            if usize::from(chunk.span[slot.index()].replace(0)) != count {
+            if usize::from(segment.span[slot.index()].replace(0)) != count {
                 fatal("double free, or free with a layout of another size:", address);
             }
-            self.mark_free::<V>(chunk, slot, count);
+            self.mark_free::<V>(segment, slot, count);
         });
     }
 
-    fn mark_free<V: Shared>(&self, chunk: &'static Chunk, slot: SlotIdx, count: usize) {
+    fn mark_free<V: Shared>(&self, segment: &'static Segment, slot: SlotIdx, count: usize) {
         let run = bit_range(slot.index(), slot.index() + count);
-        debug_assert_eq!(chunk.free.get() & run, 0);
-        if chunk.free.get() == 0 {
-            self.available.push(chunk);
+        debug_assert_eq!(segment.free.get() & run, 0);
+        if segment.free.get() == 0 {
+            self.available.push(segment);
         }
-        chunk.free.set(chunk.free.get() | run);
-        V::page_map().note_slots(chunk.slot_start(slot).addr().get(), count, Kind::Free);
-        self.change_soil(chunk, || chunk.dirty.set(chunk.dirty.get() | run));
+        segment.free.set(segment.free.get() | run);
+        V::page_map().note_slots(segment.slot_start(slot).addr().get(), count, Kind::Free);
+        self.change_soil(segment, || segment.dirty.set(segment.dirty.get() | run));
         self.free_slots.set(self.free_slots.get() + count as u32);
         self.note_in_use();
         self.dirty_slots.set(self.dirty_slots.get() + count as u32);
         for slot in slots_in(run) {
-            chunk.freed_at[slot.index()].set(self.now());
+            segment.freed_at[slot.index()].set(self.now());
         }
         if self.is_much(0, MUCH) {
             self.note_waits();
@@ -451,7 +452,7 @@ impl Spans {
 
     /// Slots in use. With the lock held.
     fn in_use(&self) -> u32 {
-        self.chunks.get() * (MAX_SLOTS as u32 - 1) - self.free_slots.get()
+        self.segments.get() * (MAX_SLOTS as u32 - 1) - self.free_slots.get()
     }
 
     fn note_in_use(&self) {
@@ -473,45 +474,45 @@ impl Spans {
         if V::PURGE_MS.is_none() || self.dirty_slots.get() <= allowance || is_kept {
             return;
         }
-        let Some(chunk) = self.next_soiled() else { return };
+        let Some(segment) = self.next_soiled() else { return };
         V::counters().count(Event::Look);
-        if chunk.purgeable().count_ones() >= WORTH_A_CALL {
-            let slots = purge_slots::<V>(chunk, self.now(), 0, &mut Budget::unbounded());
+        if segment.purgeable().count_ones() >= WORTH_A_CALL {
+            let slots = purge_slots::<V>(segment, self.now(), 0, &mut Budget::unbounded());
             self.early.set(self.early.get() + slots);
         }
-        self.end_turn::<V>(chunk);
+        self.end_turn::<V>(segment);
     }
 
-    // ---- chunks that a purge is to look at: with the lock held ---------------------------------------
+    // ---- segments that a purge is to look at: with the lock held ---------------------------------------
 
     pub(super) fn soiled_count(&self) -> u32 {
         self.soiled_count.get()
     }
 
-    /// The chunk whose turn it is.
-    pub(super) fn next_soiled(&self) -> Option<&'static Chunk> {
+    /// The segment whose turn it is.
+    pub(super) fn next_soiled(&self) -> Option<&'static Segment> {
         self.soiled.first()
     }
 
-    /// Lets a chunk whose turn it was wait for the next; or unmaps it, if it is bare and not the only one such.
-    pub(super) fn end_turn<V: Shared>(&self, chunk: &'static Chunk) {
-        if chunk.purgeable() != 0 {
-            self.soiled.remove(chunk);
-            self.soiled.push_last(chunk);
+    /// Lets a segment whose turn it was wait for the next; or unmaps it, if it is bare and not the only one such.
+    pub(super) fn end_turn<V: Shared>(&self, segment: &'static Segment) {
+        if segment.purgeable() != 0 {
+            self.soiled.remove(segment);
+            self.soiled.push_last(segment);
         }
-        if !chunk.is_bare() || chunk.pinned.get() {
+        if !segment.is_bare() || segment.pinned.get() {
             return;
         }
         match self.spare.get() {
-            None => self.spare.set(Some(chunk)),
-            Some(_) => self.unmap::<V>(chunk),
+            None => self.spare.set(Some(segment)),
+            Some(_) => self.unmap::<V>(segment),
         }
     }
 
     /// Lets go what is kept though it is bare.
     pub(super) fn unmap_spare<V: Shared>(&self) {
-        if let Some(chunk) = self.spare.take() {
-            self.unmap::<V>(chunk);
+        if let Some(segment) = self.spare.take() {
+            self.unmap::<V>(segment);
         }
     }
 
@@ -531,61 +532,61 @@ impl Spans {
         new: usize,
     ) -> bool {
         let address = start.addr().get();
-        let slot = Chunk::slot_at(address);
+        let slot = Segment::slot_at(address);
         // SAFETY: the caller's condition.
-        let chunk = unsafe { Chunk::containing(address) };
+        let segment = unsafe { Segment::containing(address) };
         self.lock.with(|| {
-            if usize::from(chunk.span[slot.index()].get()) != old {
+            if usize::from(segment.span[slot.index()].get()) != old {
                 fatal("realloc with a layout of another size:", address);
             }
             let end = slot.index() + old;
             if new < old {
-                self.mark_free::<V>(chunk, SlotIdx::new(slot.index() + new), old - new);
+                self.mark_free::<V>(segment, SlotIdx::new(slot.index() + new), old - new);
             } else {
                 let wanted = end..slot.index() + new;
                 let fits = wanted.end <= MAX_SLOTS
-                    && chunk.free.get() & bit_range(wanted.start, wanted.end)
+                    && segment.free.get() & bit_range(wanted.start, wanted.end)
                         == bit_range(wanted.start, wanted.end);
                 if !fits {
                     return false;
                 }
-                self.mark_used(chunk, SlotIdx::new(end), new - old);
+                self.mark_used(segment, SlotIdx::new(end), new - old);
                 V::page_map().note_slots(address + old * SLOT_BYTES, new - old, Kind::Body);
             }
-            chunk.span[slot.index()].set(new as u8);
+            segment.span[slot.index()].set(new as u8);
             true
         })
     }
 
-    // ---- chunks ----------------------------------------------------------------------------------
+    // ---- segments ----------------------------------------------------------------------------------
 
-    /// Maps a chunk and notes it in the map; `None` when memory is exhausted, or the address is beyond the map. Where the kernel maps nothing any
+    /// Maps a segment and notes it in the map; `None` when memory is exhausted, or the address is beyond the map. Where the kernel maps nothing any
     /// more, addresses that were given up may do.
-    fn map<V: Shared>(&self) -> Option<&'static Chunk> {
-        let pages = pages::map_aligned(CHUNK_BYTES, CHUNK_BYTES)
-            .or_else(|| self.kept.retained.take(CHUNK_BYTES, CHUNK_BYTES))
-            .or_else(|| self.reserved.take(CHUNK_BYTES, CHUNK_BYTES))?;
+    fn map<V: Shared>(&self) -> Option<&'static Segment> {
+        let pages = pages::map_aligned(SEGMENT_BYTES, SEGMENT_BYTES)
+            .or_else(|| self.kept.retained.take(SEGMENT_BYTES, SEGMENT_BYTES))
+            .or_else(|| self.reserved.take(SEGMENT_BYTES, SEGMENT_BYTES))?;
         // SAFETY: fresh pages of that size, aligned so, which nobody else knows of; they are unmapped
         // only when nobody can find them any more.
-        let chunk = unsafe { Chunk::create(pages) };
-        if !V::page_map().cover(chunk.address(), None) {
-            // SAFETY: nobody has found the chunk, since it is not in the map.
-            unsafe { self.kept.let_go(pages, CHUNK_BYTES) };
+        let segment = unsafe { Segment::create(pages) };
+        if !V::page_map().cover(segment.address(), None) {
+            // SAFETY: nobody has found the segment, since it is not in the map.
+            unsafe { self.kept.let_go(pages, SEGMENT_BYTES) };
             return None;
         }
         // SAFETY: mapped above.
-        unsafe { pages::refuse_huge_pages(pages, CHUNK_BYTES) };
+        unsafe { pages::refuse_huge_pages(pages, SEGMENT_BYTES) };
         V::counters().count(Event::AcquireGrow);
-        V::page_map().note(chunk.address(), Kind::Header);
-        V::page_map().note_slots(chunk.address() + SLOT_BYTES, MAX_SLOTS - 1, Kind::Free);
-        self.all.push(chunk);
-        self.chunks.set(self.chunks.get() + 1);
+        V::page_map().note(segment.address(), Kind::Header);
+        V::page_map().note_slots(segment.address() + SLOT_BYTES, MAX_SLOTS - 1, Kind::Free);
+        self.all.push(segment);
+        self.segments.set(self.segments.get() + 1);
         self.free_slots.set(self.free_slots.get() + ALL_SLOTS.count_ones());
-        self.available.push(chunk);
-        Some(chunk)
+        self.available.push(segment);
+        Some(segment)
     }
 
-    /// Where there are many mappings, sees to addresses for chunks, for when the kernel maps no more.
+    /// Where there are many mappings, sees to addresses for segments, for when the kernel maps no more.
     pub(super) fn reserve(&self) {
         if self.has_reserve.get() || !self.kept.is_crowded() {
             return;
@@ -598,35 +599,35 @@ impl Spans {
         }
     }
 
-    /// Maps a chunk that nobody needs yet, for good.
+    /// Maps a segment that nobody needs yet, for good.
     pub(crate) fn map_spare<V: Shared>(&self) -> bool {
-        self.lock.with(|| self.map::<V>().map(|chunk| chunk.pinned.set(true)).is_some())
+        self.lock.with(|| self.map::<V>().map(|segment| segment.pinned.set(true)).is_some())
     }
 
-    /// Unmaps a chunk whose slots are all free. With the lock held.
-    pub(super) fn unmap<V: Shared>(&self, chunk: &'static Chunk) {
-        debug_assert!(chunk.is_bare());
-        V::page_map().note_slots(chunk.address(), MAX_SLOTS, Kind::Foreign);
-        self.available.remove(chunk);
-        self.all.remove(chunk);
-        self.chunks.set(self.chunks.get() - 1);
+    /// Unmaps a segment whose slots are all free. With the lock held.
+    pub(super) fn unmap<V: Shared>(&self, segment: &'static Segment) {
+        debug_assert!(segment.is_bare());
+        V::page_map().note_slots(segment.address(), MAX_SLOTS, Kind::Foreign);
+        self.available.remove(segment);
+        self.all.remove(segment);
+        self.segments.set(self.segments.get() - 1);
         self.free_slots.set(self.free_slots.get() - ALL_SLOTS.count_ones());
         // Locked pages, which go with the mapping.
-        self.dirty_slots.set(self.dirty_slots.get() - chunk.dirty.get().count_ones());
-        // SAFETY: no block of the chunk is out, it is in no list, and no lookup finds it (X4).
-        unsafe { self.kept.let_go(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
+        self.dirty_slots.set(self.dirty_slots.get() - segment.dirty.get().count_ones());
+        // SAFETY: no block of the segment is out, it is in no list, and no lookup finds it (X4).
+        unsafe { self.kept.let_go(segment.slot_start(SlotIdx::FIRST), SEGMENT_BYTES) };
     }
 
-    /// Unmaps every chunk, and every mapping that was kept.
+    /// Unmaps every segment, and every mapping that was kept.
     ///
     /// # Safety
     /// Nobody refers to a block of the variant, or will ask for one.
     pub(crate) unsafe fn release(&self) {
         self.lock.with(|| {
             self.kept.give_back(usize::MAX, self.now());
-            for chunk in self.all() {
+            for segment in self.all() {
                 // SAFETY: nobody refers to what is in it, by the caller's condition, and the list has gone past it.
-                unsafe { pages::unmap(chunk.slot_start(SlotIdx::FIRST), CHUNK_BYTES) };
+                unsafe { pages::unmap(segment.slot_start(SlotIdx::FIRST), SEGMENT_BYTES) };
             }
             // SAFETY: nobody will ask for a block any more, by the caller's condition.
             unsafe { self.kept.retained.release() };
@@ -635,14 +636,14 @@ impl Spans {
         });
     }
 
-    /// Whether the free slots and the dirty ones are as many as are counted (V2), and the soiled chunks as many as are
+    /// Whether the free slots and the dirty ones are as many as are counted (V2), and the soiled segments as many as are
     /// listed (V3); for audits.
     pub(crate) fn sums_up(&self) -> bool {
-        let sum = |of: fn(&Chunk) -> u32| self.all().map(of).sum::<u32>();
-        sum(|chunk| chunk.free.get().count_ones()) == self.free_slots.get()
-            && sum(|chunk| chunk.dirty.get().count_ones()) == self.dirty_slots.get()
-            && sum(|chunk| u32::from(chunk.purgeable() != 0)) == self.soiled_count.get()
-            && self.soiled.iter().filter(|chunk| chunk.purgeable() != 0).count()
+        let sum = |of: fn(&Segment) -> u32| self.all().map(of).sum::<u32>();
+        sum(|segment| segment.free.get().count_ones()) == self.free_slots.get()
+            && sum(|segment| segment.dirty.get().count_ones()) == self.dirty_slots.get()
+            && sum(|segment| u32::from(segment.purgeable() != 0)) == self.soiled_count.get()
+            && self.soiled.iter().filter(|segment| segment.purgeable() != 0).count()
                 == self.soiled_count.get() as usize
     }
 
@@ -657,24 +658,24 @@ impl Spans {
     }
 
     /// Bytes mapped, and once more those that are free and have memory: less than before a purge if slots, mappings
-    /// or chunks went back.
+    /// or segments went back.
     pub(crate) fn slack(&self) -> usize {
-        self.lock.with(|| self.chunks.get() as usize * CHUNK_BYTES + self.free_and_dirty())
+        self.lock.with(|| self.segments.get() as usize * SEGMENT_BYTES + self.free_and_dirty())
     }
 
-    /// Chunks mapped now.
-    pub(crate) fn chunks(&self) -> u32 {
-        self.lock.with(|| self.chunks.get())
+    /// Segments mapped now.
+    pub(crate) fn segments(&self) -> u32 {
+        self.lock.with(|| self.segments.get())
     }
 
-    /// Calls `visit` with every chunk.
-    pub(crate) fn visit(&self, visit: impl FnMut(&'static Chunk)) {
+    /// Calls `visit` with every segment.
+    pub(crate) fn visit(&self, visit: impl FnMut(&'static Segment)) {
         self.lock.with(|| self.all().for_each(visit));
     }
 
-    /// All chunks; with the lock held, or when no other thread is at work. Each may be unmapped while it is
+    /// All segments; with the lock held, or when no other thread is at work. Each may be unmapped while it is
     /// looked at.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &'static Chunk> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'static Segment> {
         self.all.iter()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::purge::runs;
 use super::{Me, Shared, lock_all, unlock_all};
-use crate::base::{ArenaIdx, CHUNK_BYTES, ClassIdx, SLOT_BYTES, SlotIdx};
+use crate::base::{ArenaIdx, ClassIdx, SEGMENT_BYTES, SLOT_BYTES, SlotIdx};
 
 /// Bytes, at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,16 +27,16 @@ pub struct Usage {
 pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
     lock_all::<V>();
     let (mut blocks, mut free_blocks, mut superslabs) = (0, 0, 0);
-    for chunk in V::spans().all() {
+    for segment in V::spans().all() {
         superslabs += 1;
-        free_blocks += runs(chunk.free.get()).count();
+        free_blocks += runs(segment.free.get()).count();
         for slot in (1..V::SLOTS).map(SlotIdx::new) {
-            let slab = chunk.slab(slot);
+            let slab = segment.slab(slot);
             if slab.capacity() > 0 {
                 blocks += slab.used() as usize * V::CLASSES.block_bytes(slab.class());
                 free_blocks += (slab.capacity() - slab.used()) as usize;
             } else {
-                blocks += usize::from(chunk.span[slot.index()].get()) * SLOT_BYTES;
+                blocks += usize::from(segment.span[slot.index()].get()) * SLOT_BYTES;
             }
         }
     }
@@ -50,7 +50,7 @@ pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
     }
     let (large_blocks, large) = if V::BY_ADDRESS { V::records().sum() } else { (0, 0) };
     let usage = Usage {
-        mapped: superslabs * CHUNK_BYTES + V::spans().kept.bytes() + large,
+        mapped: superslabs * SEGMENT_BYTES + V::spans().kept.bytes() + large,
         in_use: blocks + large,
         large_blocks,
         large,

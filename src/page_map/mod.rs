@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | 0 | `Foreign` | nothing of ours begins |
 //! | 2 | `Free` | nothing, and it is ours |
-//! | 4 | `Header` | the metadata of a chunk |
+//! | 4 | `Header` | the metadata of a segment |
 //! | 6 | `Span` | a large block of slots begins |
 //! | 8 | `Body` | such a block goes on |
 //! | 10 | `Huge` | a block with a mapping of its own begins, at some page |
@@ -26,7 +26,7 @@
 //!
 //! A1  A slot's byte says `Class` from before the first block of the slab is handed out until after the last one
 //!     has come home; and it says `Span`, `Huge` or `SuperSlab` as long as such a block is out.
-//! A2  The slots of a chunk, from its mapping to its unmapping, are none of them `Foreign` or `Huge`.
+//! A2  The slots of a segment, from its mapping to its unmapping, are none of them `Foreign` or `Huge`.
 //! A3  Leaves are not unmapped before the variant is released, so an address that a thread has of one stays good. Where a
 //!     part has none yet, its bytes read as 0.
 //!
@@ -75,9 +75,9 @@ static FIRST_TAKEN: AtomicBool = AtomicBool::new(false);
 pub(crate) enum Kind {
     /// Nothing of ours begins there.
     Foreign,
-    /// A slot of a chunk that nobody has.
+    /// A slot of a segment that nobody has.
     Free,
-    /// A chunk's first slot.
+    /// A segment's first slot.
     Header,
     /// The first slot of a span.
     Span,
@@ -215,7 +215,7 @@ impl PageMap {
         Some(ClassIdx::new(number % MAX_CLASSES))
     }
 
-    /// Whether an address lies in a chunk or a SuperSlab.
+    /// Whether an address lies in a segment or a SuperSlab.
     #[inline(always)]
     pub(crate) fn is_ours(&self, address: usize) -> bool {
         let place = self.place(address);

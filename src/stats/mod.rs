@@ -52,7 +52,7 @@ pub(crate) enum Event {
     Purge,
     /// A page went back to the kernel.
     PurgedPage,
-    /// A slab or a chunk was looked at for another reason than a block of it.
+    /// A slab or a segment was looked at for another reason than a block of it.
     Look,
 }
 

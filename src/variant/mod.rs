@@ -13,7 +13,7 @@ mod limits;
 pub(crate) use classes::SizeClasses;
 pub(crate) use limits::{least_limit, list_bytes_limit};
 
-use crate::base::{BATCH_MOST, CHUNK_LG, ClassIdx, MAX_CLASSES, MAX_SLOTS, SLOT_LG};
+use crate::base::{BATCH_MOST, ClassIdx, MAX_CLASSES, MAX_SLOTS, SEGMENT_LG, SLOT_LG};
 use core::alloc::Layout;
 
 // The one place that Cargo features reach: the build script has read them.
@@ -136,7 +136,7 @@ pub(crate) const fn check<V: Variant>() {
     assert!(V::SLOTS <= MAX_SLOTS, "`superslab_lg`: a claim mask holds at most 32 slots");
     assert!(V::BATCH >= 1 && V::BATCH <= V::LIST_LIMIT, "`batch`: from 1 to `list_limit`");
     if matches!(V::BACKEND, Backend::Central) {
-        assert!(V::SUPERSLAB_LG == CHUNK_LG, "`superslab_lg`: the central backend's are 2 MiB");
+        assert!(V::SUPERSLAB_LG == SEGMENT_LG, "`superslab_lg`: the central backend's are 2 MiB");
         assert!(matches!(V::REGISTRY, Registry::Map), "`registry`: the central backend's is a map");
         assert!(V::SOFT_CAP.is_none(), "`soft_cap`: the central backend serves its classes alone");
         let is_fatal = matches!(V::FOREIGN, Foreign::Fatal);

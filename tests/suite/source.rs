@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["variant"],
     &["list", "stats"],
     &["page_map"],
-    &["chunk", WING],
+    &["slab", WING],
     &["central"],
     &["cache"],
     &[ROOF],
@@ -101,7 +101,7 @@ fn the_check_sees_an_upward_import() {
         fs::write(file, text).expect("a file");
     };
     let line = "use crate::report::pool::Pool;";
-    write("chunk/bad.rs", "use crate::base::X;\nuse crate::central::Central;\n");
+    write("slab/bad.rs", "use crate::base::X;\nuse crate::central::Central;\n");
     write("cache/bad.rs", line);
     write("api/good.rs", line);
     write("report/slab/bad.rs", line);
@@ -109,7 +109,7 @@ fn the_check_sees_an_upward_import() {
     found.sort_unstable();
     assert_eq!(
         found,
-        [&format!("cache/bad.rs:1: {line}"), "chunk/bad.rs:2: use crate::central::Central;"]
+        [&format!("cache/bad.rs:1: {line}"), "slab/bad.rs:2: use crate::central::Central;"]
     );
     let found = upward_imports(&folder.join(WING), WING_LAYERS, "crate::report::");
     assert_eq!(found, [format!("slab/bad.rs:1: {line}")]);

@@ -38,7 +38,7 @@ impl<V: Cached> Backend<V> for Central {
     }
 
     fn superslabs() -> u32 {
-        V::spans().chunks()
+        V::spans().segments()
     }
 
     fn map_spare() -> bool {
@@ -46,7 +46,7 @@ impl<V: Cached> Backend<V> for Central {
     }
 
     fn visit_superslabs(mut visit: impl FnMut(*const u8)) {
-        V::spans().visit(|chunk| visit(ptr::from_ref(chunk).cast()));
+        V::spans().visit(|segment| visit(ptr::from_ref(segment).cast()));
     }
 
     #[inline]

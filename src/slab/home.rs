@@ -21,7 +21,7 @@ pub(crate) struct Home(AtomicU8);
 
 impl Home {
     /// A home over this number, which is 0: the model checker makes its own.
-    #[allow(dead_code, reason = "a chunk's bytes are zero, and so are its homes")]
+    #[allow(dead_code, reason = "a segment's bytes are zero, and so are its homes")]
     pub(crate) const fn over(number: AtomicU8) -> Self {
         Self(number)
     }

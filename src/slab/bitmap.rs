@@ -13,10 +13,10 @@
 //!
 //! The blocks' memory is not touched here, but for the link of a block that is taken. Never: locks.
 
-use super::Chunk;
+use super::Segment;
 use super::home::Home;
 use crate::base::{
-    CACHE_LINE, CHUNK_BYTES, ClassIdx, PAGE_BYTES, PAGE_LG, SLOT_BYTES, SlotIdx, bit_range,
+    CACHE_LINE, ClassIdx, PAGE_BYTES, PAGE_LG, SEGMENT_BYTES, SLOT_BYTES, SlotIdx, bit_range,
     quotient,
 };
 use crate::list::{Batch, FreeBlock, Linked, Links};
@@ -37,11 +37,11 @@ pub(super) const FAR: usize = WORDS - NEAR;
 
 /// See the module. Touched with the lock of its home's list held (X3).
 #[repr(C, align(64))]
-pub(crate) struct BitSlab {
+pub(crate) struct Slab {
     /// Neighbours among the class's slabs of about the same fullness that have blocks.
-    binned: Links<BitSlab>,
+    binned: Links<Slab>,
     /// Neighbours among the class's slabs to which blocks have come home since their free pages were purged.
-    untidied: Links<BitSlab>,
+    untidied: Links<Slab>,
     /// Blocks that are out.
     used: Cell<u16>,
     /// Blocks that the slot has room for; 0 where it is no slab.
@@ -67,8 +67,8 @@ pub(crate) struct BitSlab {
 }
 
 const _: () =
-    assert!(offset_of!(BitSlab, near) < CACHE_LINE, "the first word shares a line with the rest");
-const _: () = assert!(size_of::<BitSlab>() == 3 * CACHE_LINE);
+    assert!(offset_of!(Slab, near) < CACHE_LINE, "the first word shares a line with the rest");
+const _: () = assert!(size_of::<Slab>() == 3 * CACHE_LINE);
 const _: () = assert!(SLOT_BYTES / PAGE_BYTES == u16::BITS as usize);
 
 /// The lists of slabs by fullness.
@@ -76,26 +76,26 @@ pub(crate) const BINNED: u8 = 0;
 /// The list of slabs that a purge is to look at.
 pub(crate) const UNTIDY: u8 = 1;
 
-impl Linked<BINNED> for BitSlab {
+impl Linked<BINNED> for Slab {
     fn links(&self) -> &Links<Self> {
         &self.binned
     }
 }
 
-impl Linked<UNTIDY> for BitSlab {
+impl Linked<UNTIDY> for Slab {
     fn links(&self) -> &Links<Self> {
         &self.untidied
     }
 }
 
-impl BitSlab {
-    pub(crate) fn chunk(&self) -> &'static Chunk {
-        // SAFETY: a slab's metadata lies in its chunk, which is mapped as long as the slab's is.
-        unsafe { Chunk::containing(ptr::from_ref(self).addr()) }
+impl Slab {
+    pub(crate) fn segment(&self) -> &'static Segment {
+        // SAFETY: a slab's metadata lies in its segment, which is mapped as long as the slab's is.
+        unsafe { Segment::containing(ptr::from_ref(self).addr()) }
     }
 
     pub(crate) fn slot(&self) -> SlotIdx {
-        let offset = ptr::from_ref(self).addr() % CHUNK_BYTES - offset_of!(Chunk, slabs);
+        let offset = ptr::from_ref(self).addr() % SEGMENT_BYTES - offset_of!(Segment, slabs);
         SlotIdx::new(offset / size_of::<Self>())
     }
 
@@ -109,7 +109,7 @@ impl BitSlab {
     /// A word of the bitmap.
     #[inline]
     fn word(&self, at: usize) -> &Cell<u64> {
-        self.near.get(at).unwrap_or_else(|| self.chunk().far_word(self.slot(), at - NEAR))
+        self.near.get(at).unwrap_or_else(|| self.segment().far_word(self.slot(), at - NEAR))
     }
 
     pub(crate) fn class(&self) -> ClassIdx {
@@ -160,7 +160,7 @@ impl BitSlab {
     /// Moves blocks to a batch until it has `want`, which it has room for, or none is left: used ones first, by address.
     pub(crate) fn take<V: Variant>(&self, batch: &mut Batch, want: u32) {
         let bytes = V::CLASSES.block_bytes(self.class());
-        let start = self.chunk().slot_start(self.slot());
+        let start = self.segment().slot_start(self.slot());
         let before = batch.len();
         let mut append = |index: usize| {
             // SAFETY: the block lies in this slot and was home (Y1) or never out (Y2); its bit is
@@ -330,8 +330,8 @@ impl BitSlab {
 
     /// Start of a page of the slab.
     pub(crate) fn page(&self, index: usize) -> NonNull<u8> {
-        // SAFETY: the slot has 16 pages, in the chunk's mapping.
-        unsafe { self.chunk().slot_start(self.slot()).add(index << PAGE_LG) }
+        // SAFETY: the slot has 16 pages, in the segment's mapping.
+        unsafe { self.segment().slot_start(self.slot()).add(index << PAGE_LG) }
     }
 
     /// Checks Y1 to Y4; for audits.

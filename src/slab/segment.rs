@@ -1,51 +1,24 @@
-//! Layer 5: the memory layout of the central backend.
-//!
-//! ```text
-//! chunk, 2 MiB, aligned to its size: the SuperSlab of the central backend
-//! ┌──────────────────────────────────────────┬────────────────┬────────────────┬───
-//! │ slot 0: header │ 32 slabs, their bitmaps │ slot 1: blocks │ slot 2: blocks │ …
-//! └──────────────────────────────────────────┴────────────────┴────────────────┴───
-//!    each page of it touched when needed      a slab, or a part of a span
-//! ```
-//!
-//! A slot is free, a slab of one class, or one of the slots of a *span*, which is a large block. All
-//! metadata lies in slot 0, away from the blocks: looking at a slab touches none of its pages.
-//!
-//! X1  A slot is in exactly one of: the chunk's `free`, a slab, a span.
-//! X2  What a slot's bit in `dirty` is: free, and perhaps not zero. A free slot without it is zero, and
-//!     has no memory.
-//! X3  A chunk's own fields are touched with the lock of the spans held; a slab's with the lock of its
-//!     home's list of the class (HM1), and where the slot is free or changes hands, with that of the spans. A slab without a
-//!     home is touched by nobody but who makes it his own.
-//! X4  A reference to a chunk or a slab is not kept past the lock it was found under, unless a slot or a
-//!     block of it is out: so nobody has one when the chunk is unmapped.
-//!
-//! Never: locks, or decides who gets a slot.
+//! A segment: its header, and which of its slots are free.
 
-mod home;
-mod slab;
-
-pub(crate) use slab::{BINNED, BitSlab, UNTIDY};
-
-use crate::base::{CHUNK_BYTES, MAX_SLOTS, SLOT_BYTES, SLOT_LG, SlotIdx, bit_range};
+use super::bitmap::{FAR, Slab};
+use crate::base::{MAX_SLOTS, SEGMENT_BYTES, SLOT_BYTES, SLOT_LG, SlotIdx, bit_range};
 use crate::list::{Linked, Links};
 use crate::variant::Growth;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
-use slab::FAR;
 
 /// Bits of the slots that can be had: all but the header's.
 pub(crate) const ALL_SLOTS: u32 = bit_range(1, MAX_SLOTS);
 
-/// See the drawing in the module. All bytes zero but for `free` is a fresh chunk.
+/// See the drawing in `slab`. All bytes zero but for `free` is a fresh segment.
 #[repr(C, align(64))]
-pub(crate) struct Chunk {
-    /// Neighbours among the chunks with free slots. [spans]
-    available: Links<Chunk>,
-    /// Neighbours among all chunks. [spans]
-    all: Links<Chunk>,
-    /// Neighbours among the chunks with dirty slots that a purge is to look at. [spans]
-    soiled: Links<Chunk>,
+pub(crate) struct Segment {
+    /// Neighbours among the segments with free slots. [spans]
+    available: Links<Segment>,
+    /// Neighbours among all segments. [spans]
+    all: Links<Segment>,
+    /// Neighbours among the segments with dirty slots that a purge is to look at. [spans]
+    soiled: Links<Segment>,
     /// Slots that are free (X1). [spans]
     pub(crate) free: Cell<u32>,
     /// Of these, the ones that may have memory (X2). [spans]
@@ -59,65 +32,65 @@ pub(crate) struct Chunk {
     pub(crate) freed_at: [Cell<u64>; MAX_SLOTS],
     /// Slots of the span that starts here; 0 where none does. [spans]
     pub(crate) span: [Cell<u8>; MAX_SLOTS],
-    slabs: [BitSlab; MAX_SLOTS],
+    pub(super) slabs: [Slab; MAX_SLOTS],
     /// The rest of their bitmaps. [class]
     far: [[Cell<u64>; FAR]; MAX_SLOTS],
 }
 
-const _: () = assert!(size_of::<Chunk>() <= SLOT_BYTES, "the header fits slot 0");
+const _: () = assert!(size_of::<Segment>() <= SLOT_BYTES, "the header fits slot 0");
 
 // SAFETY: all fields are touched with a lock held (X3).
-unsafe impl Sync for Chunk {}
+unsafe impl Sync for Segment {}
 
-/// The list of chunks with free slots.
+/// The list of segments with free slots.
 pub(crate) const AVAILABLE: u8 = 0;
-/// The list of all chunks.
+/// The list of all segments.
 pub(crate) const ALL: u8 = 1;
-/// The list of chunks that a purge is to look at.
+/// The list of segments that a purge is to look at.
 pub(crate) const SOILED: u8 = 2;
 
-impl Linked<AVAILABLE> for Chunk {
+impl Linked<AVAILABLE> for Segment {
     fn links(&self) -> &Links<Self> {
         &self.available
     }
 }
 
-impl Linked<ALL> for Chunk {
+impl Linked<ALL> for Segment {
     fn links(&self) -> &Links<Self> {
         &self.all
     }
 }
 
-impl Linked<SOILED> for Chunk {
+impl Linked<SOILED> for Segment {
     fn links(&self) -> &Links<Self> {
         &self.soiled
     }
 }
 
-impl Chunk {
-    /// Makes a chunk of fresh pages, with every slot free.
+impl Segment {
+    /// Makes a segment of fresh pages, with every slot free.
     ///
     /// # Safety
-    /// `pages` are [`CHUNK_BYTES`] of zeroed memory, aligned to their size, that nobody else knows of and
+    /// `pages` are [`SEGMENT_BYTES`] of zeroed memory, aligned to their size, that nobody else knows of and
     /// that stay mapped while anyone can find them.
     pub(crate) unsafe fn create(pages: NonNull<u8>) -> &'static Self {
-        // Everything in the chunk is reached by address from here on.
-        let chunk = ptr::with_exposed_provenance::<Self>(pages.expose_provenance().get());
-        // SAFETY: zeroed pages are a valid chunk (numbers, atomics, `None`s), aligned and large enough, by the
+        // Everything in the segment is reached by address from here on.
+        let segment = ptr::with_exposed_provenance::<Self>(pages.expose_provenance().get());
+        // SAFETY: zeroed pages are a valid segment (numbers, atomics, `None`s), aligned and large enough, by the
         // caller's condition.
-        let chunk = unsafe { &*chunk };
-        chunk.free.set(ALL_SLOTS);
-        chunk
+        let segment = unsafe { &*segment };
+        segment.free.set(ALL_SLOTS);
+        segment
     }
 
-    /// The chunk that an address lies in.
+    /// The segment that an address lies in.
     ///
     /// # Safety
-    /// The address lies in a chunk, which stays mapped while the reference is in use (X4).
+    /// The address lies in a segment, which stays mapped while the reference is in use (X4).
     #[inline(always)]
     pub(crate) unsafe fn containing(address: usize) -> &'static Self {
-        let base = address & !(CHUNK_BYTES - 1);
-        // SAFETY: chunks are aligned to their size, so the header is at `base`; its provenance was
+        let base = address & !(SEGMENT_BYTES - 1);
+        // SAFETY: segments are aligned to their size, so the header is at `base`; its provenance was
         // exposed by `create`, and it is mapped, by the caller's condition.
         unsafe { &*ptr::with_exposed_provenance::<Self>(base) }
     }
@@ -126,11 +99,11 @@ impl Chunk {
         ptr::from_ref(self).addr()
     }
 
-    pub(crate) fn slab(&'static self, slot: SlotIdx) -> &'static BitSlab {
+    pub(crate) fn slab(&'static self, slot: SlotIdx) -> &'static Slab {
         &self.slabs[slot.index()]
     }
 
-    fn far_word(&self, slot: SlotIdx, at: usize) -> &Cell<u64> {
+    pub(super) fn far_word(&self, slot: SlotIdx, at: usize) -> &Cell<u64> {
         &self.far[slot.index()][at % FAR]
     }
 
@@ -140,7 +113,7 @@ impl Chunk {
         NonNull::new(ptr::with_exposed_provenance_mut(address)).unwrap_or(NonNull::dangling())
     }
 
-    /// The slot that an address of this chunk lies in.
+    /// The slot that an address of this segment lies in.
     #[inline(always)]
     pub(crate) fn slot_at(address: usize) -> SlotIdx {
         SlotIdx::new(address >> SLOT_LG)
@@ -179,7 +152,7 @@ pub(crate) struct Run {
     /// Tight: free slots that would be left of the hole, counted down from all. Roomy: dirty slots from the
     /// run's start to the hole's end.
     suits: u32,
-    /// Slots from the run's start to the chunk's end: low ones have room to grow.
+    /// Slots from the run's start to the segment's end: low ones have room to grow.
     room: usize,
 }
 
