@@ -25,7 +25,7 @@ enum { MMAP, MMAP64, MUNMAP, MREMAP, MADVISE, GETTID, YIELD, WRITE, SYSCALL, FUN
 // Number of calls of each function by this thread.
 static _Thread_local unsigned calls[FUNCTIONS];
 
-// Blocks of a class, of a segment's slots, and with a mapping of their own: they need every lock that there is.
+// Blocks of a class, of a segment's slices, and with a mapping of their own: they need every lock that there is.
 static void allocate(void)
 {
     static _Thread_local volatile int is_at_it;

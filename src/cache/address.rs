@@ -6,7 +6,7 @@ use super::free::free_of_class;
 use super::large::{give_own, large_free};
 use super::tables::{AddressTables, COUNTS};
 use super::{Cached, audit, lookup, shut};
-use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES};
+use crate::base::{ClassIdx, PAGE_BYTES, SLICE_BYTES};
 use crate::central::{Moved, own_resize};
 use crate::list::FreeBlock;
 use crate::page_map::Kind;
@@ -26,7 +26,7 @@ impl<V: Cached<Tables = AddressTables>> Addressed for V {}
 pub(crate) enum Found {
     /// A block of a class.
     Block(ClassIdx),
-    /// A large block of so many slots.
+    /// A large block of so many slices.
     Span(usize),
     /// A large block with a mapping of so many bytes.
     Own(usize),
@@ -102,7 +102,7 @@ pub(crate) unsafe fn free<V: Addressed>(block: *mut u8) {
     }
     // SAFETY: what the map says is a place.
     let list = unsafe { cache.list_at(place) };
-    // SAFETY: only a list of a class counts so, and a block of a class is not null: slot 0 of the address space is none.
+    // SAFETY: only a list of a class counts so, and a block of a class is not null: slice 0 of the address space is none.
     let start = unsafe { NonNull::new_unchecked(block) };
     // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to have it (FB1).
     list.push_counted(unsafe { FreeBlock::new(start) });
@@ -147,7 +147,7 @@ unsafe fn free_found<V: Addressed>(block: *mut u8) {
             unsafe { free_of_class::<V>(block, class) };
         }
         // SAFETY: a live span, which has this layout.
-        Found::Span(slots) => unsafe { large_free::<V>(block, span_layout(slots)) },
+        Found::Span(slices) => unsafe { large_free::<V>(block, span_layout(slices)) },
         // SAFETY: a live block with that mapping.
         Found::Own(bytes) => unsafe { give_own::<V>(start, own_layout(bytes)) },
     }
@@ -165,12 +165,12 @@ fn learn<V: Addressed>(address: usize) {
 pub(crate) fn find<V: Addressed>(address: usize) -> Found {
     match lookup::<V>().kind(address) {
         Kind::Class(class) => return Found::Block(class),
-        Kind::Span if address.is_multiple_of(SLOT_BYTES) => {
+        Kind::Span if address.is_multiple_of(SLICE_BYTES) => {
             // SAFETY: a span lies in a segment, which is mapped while the span is out.
             let segment = unsafe { Segment::containing(address) };
-            let slots = usize::from(segment.span[Segment::slot_at(address).index()].get());
-            if slots > 0 {
-                return Found::Span(slots);
+            let slices = usize::from(segment.span[Segment::slice_at(address).index()].get());
+            if slices > 0 {
+                return Found::Span(slices);
             }
         }
         Kind::Huge => {
@@ -198,8 +198,8 @@ fn layout_of<V: Addressed>(class: ClassIdx) -> Layout {
     layout(V::CLASSES.block_bytes(class), 1)
 }
 
-const fn span_layout(slots: usize) -> Layout {
-    layout(slots * SLOT_BYTES, 1)
+const fn span_layout(slices: usize) -> Layout {
+    layout(slices * SLICE_BYTES, 1)
 }
 
 const fn own_layout(bytes: usize) -> Layout {
@@ -215,7 +215,7 @@ const fn layout(bytes: usize, align: usize) -> Layout {
 pub(crate) fn usable_size<V: Addressed>(address: usize) -> Option<usize> {
     match find::<V>(address) {
         Found::Block(class) => Some(V::CLASSES.block_bytes(class)),
-        Found::Span(slots) => Some(slots * SLOT_BYTES),
+        Found::Span(slices) => Some(slices * SLICE_BYTES),
         Found::Own(bytes) => Some(bytes),
         Found::Foreign => None,
     }
@@ -229,7 +229,7 @@ pub(crate) unsafe fn realloc<V: Addressed>(block: *mut u8, new: usize) -> Option
     let old = match find::<V>(block.addr()) {
         Found::Foreign => return None,
         Found::Block(class) => layout_of::<V>(class),
-        Found::Span(slots) => span_layout(slots),
+        Found::Span(slices) => span_layout(slices),
         Found::Own(bytes) => {
             // SAFETY: the caller's condition.
             return Some(unsafe { realloc_own::<V>(block, bytes, new) });

@@ -1,4 +1,4 @@
-//! Sizes above the classes: spans of slots, mappings of their own, or the system's malloc.
+//! Sizes above the classes: spans of slices, mappings of their own, or the system's malloc.
 //!
 //! | bytes | alignment | served by |
 //! |---|---|---|
@@ -11,7 +11,9 @@
 use super::drain::drain_idle;
 use super::exit::open;
 use super::{Cached, State, fill, lookup, shut};
-use crate::base::{ClassIdx, MAX_SLOTS, PAGE_BYTES, SEGMENT_BYTES, SLOT_BYTES, quotient, round_up};
+use crate::base::{
+    ClassIdx, MAX_SLICES, PAGE_BYTES, SEGMENT_BYTES, SLICE_BYTES, quotient, round_up,
+};
 use crate::central::{self, HOPELESS, mapping_bytes, own_alloc, own_free};
 use crate::page_map::Kind;
 use crate::sys::{pages, system};
@@ -21,37 +23,37 @@ use core::ptr::{self, NonNull};
 
 /// Bytes of the largest span that is claimed.
 const SPAN_MOST: usize = 512 << 10;
-/// The largest alignment of a span: larger ones have no place in a SuperSlab, whose first slot is its header.
+/// The largest alignment of a span: larger ones have no place in a SuperSlab, whose first slice is its header.
 const ALIGN_MOST: usize = SEGMENT_BYTES / 2;
-/// Bytes that a span can grow to: all slots but the header's.
-const GROWN_MOST: usize = (MAX_SLOTS - 1) * SLOT_BYTES;
+/// Bytes that a span can grow to: all slices but the header's.
+const GROWN_MOST: usize = (MAX_SLICES - 1) * SLICE_BYTES;
 
-/// Slots of a span for a layout; `None` where it gets a mapping.
-pub(super) const fn span_slots(layout: Layout) -> Option<usize> {
-    slots_within(layout, SPAN_MOST)
+/// Slices of a span for a layout; `None` where it gets a mapping.
+pub(super) const fn span_slices(layout: Layout) -> Option<usize> {
+    slices_within(layout, SPAN_MOST)
 }
 
-/// Slots that a live block's span has; `None` where it has a mapping.
-pub(super) fn slots_of<V: Cached>(block: *mut u8, layout: Layout) -> Option<usize> {
-    span_slots(layout).or_else(|| {
-        let slots = grown_slots::<V>(layout)?;
-        lookup::<V>().has(block.addr(), Kind::Span).then_some(slots)
+/// Slices that a live block's span has; `None` where it has a mapping.
+pub(super) fn slices_of<V: Cached>(block: *mut u8, layout: Layout) -> Option<usize> {
+    span_slices(layout).or_else(|| {
+        let slices = grown_slices::<V>(layout)?;
+        lookup::<V>().has(block.addr(), Kind::Span).then_some(slices)
     })
 }
 
-/// Slots that a span has when it has grown to a layout; `None` where none can.
-pub(super) fn grown_slots<V: Cached>(layout: Layout) -> Option<usize> {
+/// Slices that a span has when it has grown to a layout; `None` where none can.
+pub(super) fn grown_slices<V: Cached>(layout: Layout) -> Option<usize> {
     match V::GROWTH {
-        Growth::Tight => span_slots(layout),
-        Growth::Roomy => slots_within(layout, GROWN_MOST),
+        Growth::Tight => span_slices(layout),
+        Growth::Roomy => slices_within(layout, GROWN_MOST),
     }
 }
 
-const fn slots_within(layout: Layout, most: usize) -> Option<usize> {
+const fn slices_within(layout: Layout, most: usize) -> Option<usize> {
     if layout.size() > most || layout.align() > ALIGN_MOST {
         return None;
     }
-    Some(layout.size().div_ceil(SLOT_BYTES))
+    Some(layout.size().div_ceil(SLICE_BYTES))
 }
 
 /// A block for a layout above the classes, or null.
@@ -88,18 +90,18 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
         return after_purge::<V>(layout, alloc);
     }
     let Some(found) = find::<V>(layout, Growth::Tight) else { return ptr::null_mut() };
-    let Found { start, zero, slots } = found;
+    let Found { start, zero, slices } = found;
     if zero && V::FRESH == Fresh::Known {
         return start.as_ptr();
     }
-    let (asked, whole) = match slots {
+    let (asked, whole) = match slices {
         _ if !V::BY_ADDRESS => (layout.size(), layout.size()),
-        Some(slots) => (round_up(layout.size(), PAGE_BYTES), slots * SLOT_BYTES),
+        Some(slices) => (round_up(layout.size(), PAGE_BYTES), slices * SLICE_BYTES),
         None => (round_up(layout.size(), PAGE_BYTES), mapping_bytes::<V>(layout.size())),
     };
     let written = match V::ZEROING {
         // Not spans: they are small, and mostly have memory.
-        Zeroing::Dirty if slots.is_none() => 0,
+        Zeroing::Dirty if slices.is_none() => 0,
         Zeroing::Dirty | Zeroing::All => asked,
     };
     // SAFETY: the block has that many bytes, and is nobody's yet.
@@ -107,7 +109,7 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
     if written < whole {
         // SAFETY: inside the block.
         let rest = unsafe { start.add(written) };
-        // SAFETY: whole pages up to the last one, of slots or a mapping, which are nobody's yet: what was written ends
+        // SAFETY: whole pages up to the last one, of slices or a mapping, which are nobody's yet: what was written ends
         // with a page where anything is left.
         unsafe { pages::zero(rest, whole - written) };
     }
@@ -129,26 +131,26 @@ struct Found {
     start: NonNull<u8>,
     /// Whether it is known to be zero.
     zero: bool,
-    /// Its slots, if it is a span.
-    slots: Option<usize>,
+    /// Its slices, if it is a span.
+    slices: Option<usize>,
 }
 
 fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
     tend::<V>(true);
-    let align = quotient(layout.align(), SLOT_BYTES).max(1);
+    let align = quotient(layout.align(), SLICE_BYTES).max(1);
     let instead = || {
         let keeps = V::GROWTH == Growth::Roomy && V::spans().tuning.keeps_mappings();
-        // The first slot at the alignment that is not the header's, and as many as are asked for.
-        let fits = |slots: &usize| V::BY_ADDRESS && keeps && align + slots <= MAX_SLOTS;
-        slots_within(layout, GROWN_MOST).filter(fits)
+        // The first slice at the alignment that is not the header's, and as many as are asked for.
+        let fits = |slices: &usize| V::BY_ADDRESS && keeps && align + slices <= MAX_SLICES;
+        slices_within(layout, GROWN_MOST).filter(fits)
     };
-    let slots = span_slots(layout).or_else(instead);
+    let slices = span_slices(layout).or_else(instead);
     let find = || {
-        let (start, zero) = match slots {
+        let (start, zero) = match slices {
             Some(count) => V::spans().claim_span::<V>(count, align, growth)?,
             None => own_alloc::<V>(layout)?,
         };
-        Some(Found { start, zero, slots })
+        Some(Found { start, zero, slices })
     };
     // Where the kernel refuses, what waits to be used again may be enough; not for what no machine has.
     find().or_else(|| {
@@ -173,7 +175,7 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
     tend::<V>(!V::BY_ADDRESS);
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
-    match slots_of::<V>(block, layout) {
+    match slices_of::<V>(block, layout) {
         Some(count) => {
             // SAFETY: the block has as many bytes, and the caller gave it up.
             unsafe { fill::wipe::<V>(start, layout.size()) };

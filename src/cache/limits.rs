@@ -6,7 +6,7 @@
 //! | `bytes` | two batches at first; a refill raises it by what it fetches, up to 64 KiB |
 //! | `share` | so, too, and beyond, while what all lists of the thread may hold beyond stays below its share of the heap |
 //!
-//! The share is an eighth of the slots in use, divided by the threads that have lists, and 4 MiB at most. As the heap
+//! The share is an eighth of the slices in use, divided by the threads that have lists, and 4 MiB at most. As the heap
 //! shrinks, so do the lists, by a batch with each batch that comes over a limit; and where much memory waits to go back, with
 //! each look at the clock.
 //!

@@ -2,7 +2,7 @@
 
 use super::alloc::alloc;
 use super::free::free;
-use super::large::{grown_slots, place, slots_of, span_slots, tend};
+use super::large::{grown_slices, place, slices_of, span_slices, tend};
 use super::{Cached, audit};
 use crate::central::{Moved, own_resize};
 use crate::sys::system;
@@ -57,13 +57,13 @@ unsafe fn resize<V: Cached>(
     new: Layout,
 ) -> Option<NonNull<u8>> {
     tend::<V>(true);
-    let slots = slots_of::<V>(start.as_ptr(), layout);
-    let new_slots = if slots.is_some() { grown_slots::<V>(new) } else { span_slots(new) };
-    match (slots, new_slots) {
-        (Some(old_slots), Some(new_slots)) if old_slots == new_slots => Some(start),
-        (Some(old_slots), Some(new_slots)) => {
+    let slices = slices_of::<V>(start.as_ptr(), layout);
+    let new_slices = if slices.is_some() { grown_slices::<V>(new) } else { span_slices(new) };
+    match (slices, new_slices) {
+        (Some(old_slices), Some(new_slices)) if old_slices == new_slices => Some(start),
+        (Some(old_slices), Some(new_slices)) => {
             // SAFETY: a live span, by the caller's condition.
-            let resized = unsafe { V::spans().resize_span::<V>(start, old_slots, new_slots) };
+            let resized = unsafe { V::spans().resize_span::<V>(start, old_slices, new_slices) };
             resized.then_some(start)
         }
         // SAFETY: the caller's condition.

@@ -24,7 +24,7 @@ pub(crate) fn purge<V: Cached>() {
     central::purge_all::<V>();
 }
 
-/// The same where that may be more than a [`FEW`] bytes; says whether it gave back slots, mappings or SuperSlabs.
+/// The same where that may be more than a [`FEW`] bytes; says whether it gave back slices, mappings or SuperSlabs.
 pub(crate) fn trim<V: Cached>() -> bool {
     prepare_for_forks::<V>();
     if V::cache().state.get() == State::Open {

@@ -14,7 +14,7 @@
 
 use super::purge::MUCH_OF_A_CLASS;
 use super::{Shared, transfer, used};
-use crate::base::{ArenaIdx, BATCH_MOST, ClassIdx, PAGE_BYTES, SLOT_BYTES, quotient};
+use crate::base::{ArenaIdx, BATCH_MOST, ClassIdx, PAGE_BYTES, SLICE_BYTES, quotient};
 use crate::list::{Batch, FreeBlock, FreeList, LinkedList};
 use crate::page_map::Kind;
 use crate::slab::{BINNED, Segment, Slab, UNTIDY};
@@ -133,7 +133,7 @@ impl Central {
 
     /// Takes a slab over from another arena that has many free blocks of the class; `None` where there is none.
     fn take_over<V: Shared>(&self, me: Me) -> Option<&'static Slab> {
-        let much = quotient(SLOT_BYTES / 2, V::CLASSES.block_bytes(me.class));
+        let much = quotient(SLICE_BYTES / 2, V::CLASSES.block_bytes(me.class));
         let slab = used::<V>().filter(|arena| *arena != me.arena).find_map(|arena| {
             let other = V::central(arena, me.class);
             if other.free() < much || !other.lock.try_lock() {
@@ -169,19 +169,19 @@ impl Central {
         Some(slab)
     }
 
-    /// A slot made a slab of this class; of those that have memory, if it is to be `dirty`.
+    /// A slice made a slab of this class; of those that have memory, if it is to be `dirty`.
     fn claim<V: Shared>(&self, me: Me, dirty: bool) -> Option<&'static Slab> {
         let class = me.class;
         V::counters().count(Event::Atomic);
-        let (segment, slot, clean) = V::spans().claim_slot::<V>(dirty)?;
-        let slab = segment.slab(slot);
+        let (segment, slice, clean) = V::spans().claim_slice::<V>(dirty)?;
+        let slab = segment.slab(slice);
         slab.set_up::<V>(class, clean);
         slab.home.set(me.arena);
         self.set_free(self.free() + slab.capacity() as usize);
         if !clean {
             // What it does not come to use goes back, too.
             self.touch(slab, V::spans().now());
-            self.add_untidy::<V>(me, (SLOT_BYTES / PAGE_BYTES) as u32);
+            self.add_untidy::<V>(me, (SLICE_BYTES / PAGE_BYTES) as u32);
         }
         V::page_map().note(slab.page(0).addr().get(), Kind::Class(class));
         V::counters().count(Event::AcquireUnused);
@@ -200,8 +200,8 @@ impl Central {
         let mut runs = 0;
         // First, since a slab that becomes free takes its blocks out of the sum again.
         self.set_free(self.free() + all as usize);
-        let slot = |address| quotient(address, SLOT_BYTES);
-        batch.offer_runs(slot, |blocks| {
+        let slice = |address| quotient(address, SLICE_BYTES);
+        batch.offer_runs(slice, |blocks| {
             let Some(slab) = blocks.first().map(slab_of) else { return true };
             if V::ARENAS > 1 && !slab.home.belongs_to(me.arena) {
                 return false;
@@ -266,7 +266,7 @@ impl Central {
         slab.home.leave();
         V::counters().count(Event::Atomic);
         V::counters().count(Event::Retired);
-        V::spans().give_slot::<V>(slab);
+        V::spans().give_slice::<V>(slab);
     }
 
     /// Notes that blocks came home to a slab, or that it was claimed dirty.
@@ -500,7 +500,7 @@ pub(crate) fn give_all<V: Shared>(me: Me, list: &FreeList) {
 fn slab_of(block: &FreeBlock) -> &'static Slab {
     let address = block.address();
     // SAFETY: the block is out of its slab, so its segment is mapped.
-    unsafe { Segment::containing(address) }.slab(Segment::slot_at(address))
+    unsafe { Segment::containing(address) }.slab(Segment::slice_at(address))
 }
 
 /// Runs `action` while nobody else touches a slab of a class, for checks.

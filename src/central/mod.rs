@@ -7,9 +7,9 @@
 //!        │        fullness; of large blocks, in the     │
 //!        │        first arena, a transfer cache as well │
 //!        └────────────────▲────────────┬────────────────┘
-//!          a free slot    │            │ a slab with every block home
-//!        ┌────────────────┴────────────▼────────────────┐   spans of slots for large blocks
-//!        │ spans: segments with free slots                │ ◀──────────────────────────────────
+//!         a free slice    │            │ a slab with every block home
+//!        ┌────────────────┴────────────▼────────────────┐   spans of slices for large blocks
+//!        │ spans: segments with free slices             │ ◀──────────────────────────────────
 //!        └────────────────▲────────────┬────────────────┘   mappings of their own for larger ones
 //!                    map  │            │ purge, unmap
 //! ```
@@ -19,7 +19,7 @@
 //! N2  A slab is in its class's list of slabs of its fullness exactly while it has blocks.
 //! N3  Locks are taken in the order: the idle caches', the round's of purging, the parked lists', the central lists' by
 //!     arena and then by class, then the spans', then the records'. A thread holds more than one only to purge, to get or
-//!     give a slot, to count all that is in use, and around a fork. A thread that reclaims slots, or takes a slab over from
+//!     give a slice, to count all that is in use, and around a fork. A thread that reclaims slices, or takes a slab over from
 //!     another arena, holds a central list's lock and tries others', but never waits for one.
 //!
 //! Never: touches a thread's lists.
@@ -64,7 +64,7 @@ pub(crate) trait Shared: Variant {
     fn transfer(class: ClassIdx) -> &'static Transfer;
     /// The lists of threads that ended.
     fn parked() -> &'static Parked;
-    /// The slots.
+    /// The slices.
     fn spans() -> &'static Spans;
     /// What lies where.
     fn page_map() -> &'static PageMap;

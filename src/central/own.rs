@@ -5,7 +5,7 @@
 //! an eighth more than was asked for: a block that grows step by step stays where it is for most of them.
 
 use super::Shared;
-use crate::base::{PAGE_BYTES, SLOT_BYTES, round_up};
+use crate::base::{PAGE_BYTES, SLICE_BYTES, round_up};
 use crate::sys::pages;
 use crate::variant::{Growth, Reclaim};
 use core::alloc::Layout;
@@ -27,7 +27,7 @@ const ROOMS: usize = 8;
 /// Bytes of the most room that a mapping has.
 const ROOM_MOST: usize = 4 << 20;
 
-/// Bytes of the mapping of a block of so many. Where they are recorded, a slot's at least (RC1).
+/// Bytes of the mapping of a block of so many. Where they are recorded, a slice's at least (RC1).
 pub(crate) fn mapping_bytes<V: Shared>(size: usize) -> usize {
     let unit = match V::GROWTH {
         Growth::Tight => PAGE_BYTES,
@@ -35,7 +35,7 @@ pub(crate) fn mapping_bytes<V: Shared>(size: usize) -> usize {
         Growth::Roomy => ((1 << (size | 1).ilog2()) / ROOMS).clamp(PAGE_BYTES, ROOM_MOST),
     };
     let bytes = round_up(size, unit);
-    if V::BY_ADDRESS { bytes.max(SLOT_BYTES) } else { bytes }
+    if V::BY_ADDRESS { bytes.max(SLICE_BYTES) } else { bytes }
 }
 
 /// Bytes of freed mappings that are kept.

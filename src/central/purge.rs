@@ -4,13 +4,13 @@
 //! |---|---|
 //! | a batch that waits | nobody needed it between two rounds: home to its slabs |
 //! | a parked list | no thread took it for `purge_ms`: home to its slabs |
-//! | a free slot | it has been free for `purge_ms`; or at once, where far more are free than are in use (`spans`) |
+//! | a free slice | it has been free for `purge_ms`; or at once, where far more are free than are in use (`spans`) |
 //! | a page of a slab that no block in use touches | nothing came home to the slab for `purge_ms` |
 //! | a mapping that was kept | it has been kept for `purge_ms` |
 //! | a segment | all of it is free and without memory, and it is not the only one such |
 //!
 //! ```text
-//! Done ──▶ class 0 ──▶ class 1 ──▶ … ──▶ slots ──▶ Done       a round; four begin in the time of `purge_ms`
+//! Done ──▶ class 0 ──▶ class 1 ──▶ … ──▶ slices ──▶ Done      a round; four begin in the time of `purge_ms`
 //!          send home,               kept mappings,
 //!          slabs in turn            segments in turn
 //! ```
@@ -22,7 +22,7 @@
 //! [`SEGMENTS`] segments at a time.
 //!
 //! With `reclaim = "first"` the clock is not all that is waited for: before a segment is mapped, all batches go home, in the
-//! hope of a free slot; and if that frees none, as much of what is kept goes back as the segment has.
+//! hope of a free slice; and if that frees none, as much of what is kept goes back as the segment has.
 //!
 //! While much waits, threads come by the clock with each operation (`cache/shut.rs`): served from its lists alone, a
 //! thread would look at no clock.
@@ -37,7 +37,8 @@
 use super::background::start_if_due;
 use super::{Me, Shared, used};
 use crate::base::{
-    ArenaIdx, ClassIdx, MAX_CLASSES, PAGE_BYTES, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in,
+    ArenaIdx, ClassIdx, MAX_CLASSES, PAGE_BYTES, SLICE_BYTES, SliceIdx, bit_range, quotient,
+    slices_in,
 };
 use crate::slab::{Segment, Slab};
 use crate::stats::Event;
@@ -67,7 +68,7 @@ const MOST: u64 = 40 * 1024;
 /// Milliseconds by which a thread may come late with what it read of the clock.
 const SOON: u64 = 10_000;
 
-/// Central lists that are asked for free slots before a segment is mapped.
+/// Central lists that are asked for free slices before a segment is mapped.
 const LISTS: usize = 4 * MAX_CLASSES;
 /// Slabs that are looked at before their class's lock is given up.
 const SLABS: u32 = 16;
@@ -83,7 +84,7 @@ const PAGES: usize = 1024;
 enum Stage {
     Done,
     List(Me),
-    Slots,
+    Slices,
 }
 
 /// How far the rounds have come (RD1).
@@ -274,11 +275,11 @@ fn go_on<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) {
             Stage::Done => return,
             Stage::List(me) => {
                 if tidy_class::<V>(round, me, terms, budget) {
-                    round.enter(next::<V>(me).map_or(Stage::Slots, Stage::List));
+                    round.enter(next::<V>(me).map_or(Stage::Slices, Stage::List));
                 }
             }
-            Stage::Slots => {
-                if tidy_slots::<V>(round, terms, budget) {
+            Stage::Slices => {
+                if tidy_slices::<V>(round, terms, budget) {
                     end::<V>(round);
                 }
             }
@@ -286,7 +287,7 @@ fn go_on<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) {
     }
 }
 
-/// About how many bytes a purge of everything would find at most: in the central lists, in parked ones, in free slots, and
+/// About how many bytes a purge of everything would find at most: in the central lists, in parked ones, in free slices, and
 /// in mappings that are kept. What lies in the lists of threads is not in it.
 pub(crate) fn idle_bytes<V: Shared>() -> usize {
     let of_class = |class| {
@@ -302,7 +303,7 @@ pub(crate) fn at_stake<V: Shared>(class: ClassIdx) -> usize {
     V::CLASSES.block_bytes(class).max(PAGE_BYTES)
 }
 
-/// Before more memory is mapped, brings home what waits in the central lists, so that slots become free: until one is, if
+/// Before more memory is mapped, brings home what waits in the central lists, so that slices become free: until one is, if
 /// that is all that is wanted, and of [`LISTS`] lists at most. Of those whose locks are taken, the caller's among them,
 /// nothing comes: that one has just found none.
 #[cold]
@@ -405,8 +406,8 @@ fn purge_pages<V: Shared>(slab: &'static Slab, budget: &mut Budget) {
     }
 }
 
-/// Goes on with kept mappings, and then with segments that have dirty slots. Whether that was the last of it.
-fn tidy_slots<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> bool {
+/// Goes on with kept mappings, and then with segments that have dirty slices. Whether that was the last of it.
+fn tidy_slices<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> bool {
     let spans = V::spans();
     spans.lock.with(|| {
         let mut left = round.left.get().unwrap_or_else(|| spans.soiled_count());
@@ -434,8 +435,8 @@ fn tidy_slots<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> bo
                 left = 0;
                 break;
             };
-            let slots = purge_slots::<V>(segment, terms.now, terms.delay, budget);
-            spans.forget_regrets(slots);
+            let slices = purge_slices::<V>(segment, terms.now, terms.delay, budget);
+            spans.forget_regrets(slices);
             spans.end_turn::<V>(segment);
         }
         if left == 0 && terms.all {
@@ -446,9 +447,9 @@ fn tidy_slots<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> bo
     })
 }
 
-/// Slots of a segment that have been free for `delay` milliseconds; returns how many went back. With the lock of the spans
+/// Slices of a segment that have been free for `delay` milliseconds; returns how many went back. With the lock of the spans
 /// held.
-pub(super) fn purge_slots<V: Shared>(
+pub(super) fn purge_slices<V: Shared>(
     segment: &'static Segment,
     now: u64,
     delay: u64,
@@ -456,16 +457,16 @@ pub(super) fn purge_slots<V: Shared>(
 ) -> u32 {
     budget.spend(PER_LOOK);
     V::counters().count(Event::Look);
-    let age = |slot: SlotIdx| clock::since(segment.freed_at[slot.index()].get(), now);
-    let old = slots_in(segment.purgeable())
-        .filter(|&slot| age(slot) >= delay)
-        .fold(0, |mask, slot| mask | slot.bit());
+    let age = |slice: SliceIdx| clock::since(segment.freed_at[slice.index()].get(), now);
+    let old = slices_in(segment.purgeable())
+        .filter(|&slice| age(slice) >= delay)
+        .fold(0, |mask, slice| mask | slice.bit());
     let mut purged = 0;
     for (from, to) in runs(old) {
-        let bytes = (to - from) * SLOT_BYTES;
+        let bytes = (to - from) * SLICE_BYTES;
         budget.spend_pages(bytes / PAGE_BYTES);
-        // SAFETY: the slots are free (X1, X2), and mapped.
-        if unsafe { pages::purge(segment.slot_start(SlotIdx::new(from)), bytes) } {
+        // SAFETY: the slices are free (X1, X2), and mapped.
+        if unsafe { pages::purge(segment.slice_start(SliceIdx::new(from)), bytes) } {
             V::spans().note_clean(segment, bit_range(from, to));
             purged += (to - from) as u32;
             V::counters().count_many(Event::PurgedPage, (bytes / PAGE_BYTES) as u64);

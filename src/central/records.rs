@@ -2,18 +2,18 @@
 //!
 //! ```text
 //! 63    47 46          34 33          16 15      12 11    0
-//! ┌───────┬──────────────┬──────────────┬──────────┬───────┐     a word per slot of the address space:
+//! ┌───────┬──────────────┬──────────────┬──────────┬───────┐     a word per slice of the address space:
 //! │   0   │ root: leaf   │ leaf: word   │ page     │   0   │     its mapping's length, and its page
 //! └───────┴──────────────┴──────────────┴──────────┴───────┘
 //! ```
 //!
-//! RC1  Such a mapping has a slot's size at least, so no two begin in the same slot.
-//! RC2  A word is not 0 exactly while a block that begins in its slot is in use; and then the page map says `Huge`.
+//! RC1  Such a mapping has a slice's size at least, so no two begin in the same slice.
+//! RC2  A word is not 0 exactly while a block that begins in its slice is in use; and then the page map says `Huge`.
 //!
 //! Written with the lock held, read without: who asks for a block in use got it through a chain of
 //! synchronisation that starts behind the writing.
 
-use crate::base::{PAGE_BYTES, PAGE_LG, SLOT_LG};
+use crate::base::{PAGE_BYTES, PAGE_LG, SLICE_LG};
 use crate::page_map::{Kind, LeafPlace, PageMap, SpareLeaf};
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sys::lock::Lock;
@@ -24,10 +24,10 @@ use core::ptr::{self, NonNull};
 const ADDRESS_BITS: u32 = 47;
 const LEAF_LG: u32 = 18;
 const LEAF_WORDS: usize = 1 << LEAF_LG;
-const ROOT_WORDS: usize = 1 << (ADDRESS_BITS - SLOT_LG - LEAF_LG);
+const ROOT_WORDS: usize = 1 << (ADDRESS_BITS - SLICE_LG - LEAF_LG);
 const LEAF_BYTES: usize = LEAF_WORDS * size_of::<u64>();
-/// Pages that a slot has: what the low bits of a word count.
-const PAGES: u64 = 1 << (SLOT_LG - PAGE_LG);
+/// Pages that a slice has: what the low bits of a word count.
+const PAGES: u64 = 1 << (SLICE_LG - PAGE_LG);
 
 /// See the module.
 pub(crate) struct Records {
@@ -122,7 +122,7 @@ impl Records {
     }
 
     fn set(&self, address: usize, bytes: usize) -> bool {
-        let number = address >> SLOT_LG;
+        let number = address >> SLICE_LG;
         let Some(entry) = self.root.get(number >> LEAF_LG) else { return false };
         let mut leaf = entry.get();
         if leaf.is_null() {
@@ -146,14 +146,14 @@ impl Records {
 
     /// Bytes of the mapping of the block that begins at an address; `None` where none does.
     pub(crate) fn bytes_at(&self, address: usize) -> Option<usize> {
-        let number = address >> SLOT_LG;
+        let number = address >> SLICE_LG;
         let leaf = self.root.get(number >> LEAF_LG)?.get();
         // SAFETY: null, or a leaf of words that are only touched atomically, which is never unmapped.
         let leaf = unsafe { leaf.cast::<[AtomicU64; LEAF_WORDS]>().as_ref() }?;
         // ORDERING: relaxed; see the module.
         let word = leaf[number % LEAF_WORDS].load(Ordering::Relaxed);
         let (bytes, page) = (word & !(PAGES - 1), word % PAGES);
-        let begins = number << SLOT_LG | (page as usize) << PAGE_LG;
+        let begins = number << SLICE_LG | (page as usize) << PAGE_LG;
         (word != 0 && begins == address).then_some(bytes as usize)
     }
 

@@ -1,30 +1,32 @@
-//! Slots of segments, one at a time for slabs and in runs for large blocks.
+//! Slices of segments, one at a time for slabs and in runs for large blocks.
 //!
-//! Dirty slots are reused before clean ones, and of each kind the ones in the tightest hole.
+//! Dirty slices are reused before clean ones, and of each kind the ones in the tightest hole.
 //!
-//! A slot that is freed waits, dirty, to be used again. Where as many wait as are plainly not going to be needed (the
-//! *allowance*: [`FEW_SLOTS`], or half as many as are in use), the segment whose dirty slots have waited longest gives them
+//! A slice that is freed waits, dirty, to be used again. Where as many wait as are plainly not going to be needed (the
+//! *allowance*: [`FEW_SLICES`], or half as many as are in use), the segment whose dirty slices have waited longest gives them
 //! back with each further one that comes: a program that falls silent looks at no clock. What a program then takes
 //! clean, it could have had dirty: it is *regretted*, and raises the allowance, until as much has waited in vain.
 //!
-//! Each claim looks at [`MOST_LOOKS`] segments at most, and each slot that is freed at one other.
+//! Each claim looks at [`MOST_LOOKS`] segments at most, and each slice that is freed at one other.
 //!
-//! V1  A segment is in the list of those with free slots exactly while it has any.
-//! V2  `dirty_slots` is how many slots of all segments are dirty, `free_slots` how many are free.
-//! V3  A segment is among the soiled ones exactly while a purge may give back slots of it.
+//! V1  A segment is in the list of those with free slices exactly while it has any.
+//! V2  `dirty_slices` is how many slices of all segments are dirty, `free_slices` how many are free.
+//! V3  A segment is among the soiled ones exactly while a purge may give back slices of it.
 //! V4  A segment that is bare and not pinned is `spare`: there is one such at most.
 
 use super::Shared;
 use super::arena::Users;
 use super::background::Background;
 use super::kept::Kept;
-use super::purge::{Budget, Round, purge_slots, reclaim_batches};
+use super::purge::{Budget, Round, purge_slices, reclaim_batches};
 use super::retained::Retained;
 use super::tuning::Tuning;
-use crate::base::{MAX_SLOTS, SEGMENT_BYTES, SLOT_BYTES, SlotIdx, bit_range, quotient, slots_in};
+use crate::base::{
+    MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, bit_range, quotient, slices_in,
+};
 use crate::list::LinkedList;
 use crate::page_map::Kind;
-use crate::slab::{ALL, ALL_SLOTS, AVAILABLE, Run, SOILED, Segment, Slab, Wanted};
+use crate::slab::{ALL, ALL_SLICES, AVAILABLE, Run, SOILED, Segment, Slab, Wanted};
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::fatal::fatal;
@@ -36,24 +38,24 @@ use core::ptr::{self, NonNull};
 
 /// Bytes of addresses that are seen to for segments.
 const RESERVE: usize = 512 << 20;
-/// Segments that are compared before slots are taken.
+/// Segments that are compared before slices are taken.
 const LOOKS: usize = 8;
 /// Bytes that are worth a hurry, and the part of all memory that they must be, too.
 const MUCH: (usize, usize) = (4 << 20, 8);
 /// The same for going on with it.
 const STILL_MUCH: (usize, usize) = (1 << 20, 128);
-/// Slots that may always wait to be used again: 32 MiB.
-const FEW_SLOTS: u32 = 512;
-/// Dirty slots of a segment that are worth giving back at once.
+/// Slices that may always wait to be used again: 32 MiB.
+const FEW_SLICES: u32 = 512;
+/// Dirty slices of a segment that are worth giving back at once.
 const WORTH_A_CALL: u32 = 8;
 /// Segments that are looked at before a new one is mapped: a long search under the lock helps nobody.
 const MOST_LOOKS: usize = 64;
 
-/// Slots that were claimed.
+/// Slices that were claimed.
 struct Claimed {
     segment: &'static Segment,
     /// The first of them.
-    slot: SlotIdx,
+    slice: SliceIdx,
     /// Whether none of them has memory: all are zero.
     clean: bool,
 }
@@ -63,21 +65,21 @@ struct Claimed {
 pub(crate) struct Spans {
     /// Guards all that follows but the atomics, and the segments' own fields.
     pub(crate) lock: Lock,
-    /// Segments with free slots, the one that came to have some last first (V1).
+    /// Segments with free slices, the one that came to have some last first (V1).
     available: LinkedList<Segment, AVAILABLE>,
     all: LinkedList<Segment, ALL>,
     segments: Cell<u32>,
-    /// Segments of which a purge may give back slots, the one that it looks at next first (V3).
+    /// Segments of which a purge may give back slices, the one that it looks at next first (V3).
     soiled: LinkedList<Segment, SOILED>,
     soiled_count: Cell<u32>,
     /// The segment that is kept though it is bare (V4).
     spare: Cell<Option<&'static Segment>>,
-    /// Free slots of all segments, and those of them that have memory (V2).
-    free_slots: Cell<u32>,
-    /// Slots in use, for who has no lock. [shared]
-    slots_in_use: AtomicU32,
-    dirty_slots: Cell<u32>,
-    /// Slots that were given back before their time, and have not been taken since.
+    /// Free slices of all segments, and those of them that have memory (V2).
+    free_slices: Cell<u32>,
+    /// Slices in use, for who has no lock. [shared]
+    slices_in_use: AtomicU32,
+    dirty_slices: Cell<u32>,
+    /// Slices that were given back before their time, and have not been taken since.
     early: Cell<u32>,
     /// Those that were taken: so many more may wait.
     regretted: Cell<u32>,
@@ -92,7 +94,7 @@ pub(crate) struct Spans {
     waits: AtomicU32,
     /// Which arenas threads have.
     pub(crate) users: Users,
-    /// The central list that is asked for free slots next. [shared]
+    /// The central list that is asked for free slices next. [shared]
     pub(super) reclaimed_at: AtomicU32,
     /// Whether a thread without lists looks at the clock: 0 or 1. [shared]
     pub(super) asked: AtomicU32,
@@ -124,9 +126,9 @@ impl Spans {
             soiled: LinkedList::new(),
             soiled_count: Cell::new(0),
             spare: Cell::new(None),
-            free_slots: Cell::new(0),
-            slots_in_use: AtomicU32::new(0),
-            dirty_slots: Cell::new(0),
+            free_slices: Cell::new(0),
+            slices_in_use: AtomicU32::new(0),
+            dirty_slices: Cell::new(0),
             early: Cell::new(0),
             regretted: Cell::new(0),
             kept: Kept::new(),
@@ -223,7 +225,7 @@ impl Spans {
     /// Whether what is free and has memory, and `more`, is much, in itself and as a part of all. With the lock held.
     fn is_much(&self, more: usize, (bytes, part): (usize, usize)) -> bool {
         let kept = if self.tuning.keeps_mappings() { 0 } else { self.kept.bytes() };
-        let free = self.dirty_slots.get() as usize * SLOT_BYTES + kept + more;
+        let free = self.dirty_slices.get() as usize * SLICE_BYTES + kept + more;
         let all = self.segments.get() as usize * SEGMENT_BYTES + kept;
         free >= bytes && free >= quotient(all, part) && free > self.tuning.idle_kept()
     }
@@ -263,22 +265,22 @@ impl Spans {
         }
     }
 
-    /// Claims a slot for a slab: its segment, and whether it has no memory. `None` when memory is exhausted; or where the
-    /// slot is to be `dirty`, and there is none.
-    pub(crate) fn claim_slot<V: Shared>(
+    /// Claims a slice for a slab: its segment, and whether it has no memory. `None` when memory is exhausted; or where the
+    /// slice is to be `dirty`, and there is none.
+    pub(crate) fn claim_slice<V: Shared>(
         &self,
         dirty: bool,
-    ) -> Option<(&'static Segment, SlotIdx, bool)> {
+    ) -> Option<(&'static Segment, SliceIdx, bool)> {
         if dirty {
             let claimed = self.lock.with(|| self.claim_dirty::<V>())?;
-            return Some((claimed.segment, claimed.slot, false));
+            return Some((claimed.segment, claimed.slice, false));
         }
         let wanted = Wanted { count: 1, align: 1, growth: Growth::Tight };
         let claimed = self.claim::<V>(wanted, 0)?;
-        Some((claimed.segment, claimed.slot, claimed.clean))
+        Some((claimed.segment, claimed.slice, claimed.clean))
     }
 
-    /// Claims the slots of a large block, the first of which is a multiple of `align`: its start, and whether they are
+    /// Claims the slices of a large block, the first of which is a multiple of `align`: its start, and whether they are
     /// zero.
     pub(crate) fn claim_span<V: Shared>(
         &self,
@@ -288,22 +290,22 @@ impl Spans {
     ) -> Option<(NonNull<u8>, bool)> {
         let wanted = Wanted { count, align, growth };
         let claimed = self.claim::<V>(wanted, count as u8)?;
-        Some((claimed.segment.slot_start(claimed.slot), claimed.clean))
+        Some((claimed.segment.slice_start(claimed.slice), claimed.clean))
     }
 
-    /// Claims slots, the first of which begins a span of `span`: free ones, else those that reclaiming frees, else those
+    /// Claims slices, the first of which begins a span of `span`: free ones, else those that reclaiming frees, else those
     /// of a segment that is mapped.
     fn claim<V: Shared>(&self, wanted: Wanted, span: u8) -> Option<Claimed> {
         let claim_free = || {
-            let (segment, slot) = self.find::<V>(wanted)?;
-            let clean = self.mark_used(segment, slot, wanted.count);
-            segment.span[slot.index()].set(span);
+            let (segment, slice) = self.find::<V>(wanted)?;
+            let clean = self.mark_used(segment, slice, wanted.count);
+            segment.span[slice.index()].set(span);
             if span > 0 {
-                let start = segment.slot_start(slot).addr().get();
+                let start = segment.slice_start(slice).addr().get();
                 V::page_map().note(start, Kind::Span);
-                V::page_map().note_slots(start + SLOT_BYTES, wanted.count - 1, Kind::Body);
+                V::page_map().note_slices(start + SLICE_BYTES, wanted.count - 1, Kind::Body);
             }
-            Some(Claimed { segment, slot, clean })
+            Some(Claimed { segment, slice, clean })
         };
         if V::RECLAIM == Reclaim::First {
             if let Some(claimed) = self.lock.with(claim_free) {
@@ -322,23 +324,23 @@ impl Spans {
         })
     }
 
-    /// Claims a slot that has memory, of the first few segments. With the lock held.
+    /// Claims a slice that has memory, of the first few segments. With the lock held.
     fn claim_dirty<V: Shared>(&self) -> Option<Claimed> {
-        if self.dirty_slots.get() == 0 {
+        if self.dirty_slices.get() == 0 {
             return None;
         }
         let wanted = Wanted { count: 1, align: 1, growth: Growth::Tight };
-        let (segment, slot) = self.find::<V>(wanted)?;
-        if segment.dirty.get() & slot.bit() == 0 {
+        let (segment, slice) = self.find::<V>(wanted)?;
+        if segment.dirty.get() & slice.bit() == 0 {
             return None;
         }
-        let clean = self.mark_used(segment, slot, 1);
-        segment.span[slot.index()].set(0);
-        Some(Claimed { segment, slot, clean })
+        let clean = self.mark_used(segment, slice, 1);
+        segment.span[slice.index()].set(0);
+        Some(Claimed { segment, slice, clean })
     }
 
-    /// The free slots that take the least memory, among the first few segments that have enough.
-    fn find<V: Shared>(&self, wanted: Wanted) -> Option<(&'static Segment, SlotIdx)> {
+    /// The free slices that take the least memory, among the first few segments that have enough.
+    fn find<V: Shared>(&self, wanted: Wanted) -> Option<(&'static Segment, SliceIdx)> {
         let mut best: Option<(Run, &'static Segment)> = None;
         for (looks, segment) in self.available.iter().enumerate() {
             if looks >= LOOKS && (best.is_some() || looks >= MOST_LOOKS) {
@@ -353,15 +355,15 @@ impl Spans {
                 break;
             }
         }
-        best.map(|(run, segment)| (segment, run.slot()))
+        best.map(|(run, segment)| (segment, run.slice()))
     }
 
-    /// Takes slots out of a segment's free ones (X1); says whether none of them has memory (X2).
-    fn mark_used(&self, segment: &'static Segment, slot: SlotIdx, count: usize) -> bool {
-        let run = bit_range(slot.index(), slot.index() + count);
+    /// Takes slices out of a segment's free ones (X1); says whether none of them has memory (X2).
+    fn mark_used(&self, segment: &'static Segment, slice: SliceIdx, count: usize) -> bool {
+        let run = bit_range(slice.index(), slice.index() + count);
         debug_assert_eq!(segment.free.get() & run, run);
         let dirty = segment.dirty.get() & run;
-        self.free_slots.set(self.free_slots.get() - count as u32);
+        self.free_slices.set(self.free_slices.get() - count as u32);
         self.note_in_use();
         segment.free.set(segment.free.get() & !run);
         self.note_clean(segment, dirty);
@@ -375,19 +377,19 @@ impl Spans {
         dirty == 0
     }
 
-    /// Notes that dirty slots are so no more: they went back, or are in use.
-    pub(super) fn note_clean(&self, segment: &'static Segment, slots: u32) {
+    /// Notes that dirty slices are so no more: they went back, or are in use.
+    pub(super) fn note_clean(&self, segment: &'static Segment, slices: u32) {
         self.change_soil(segment, || {
-            self.dirty_slots
-                .set(self.dirty_slots.get() - (segment.dirty.get() & slots).count_ones());
-            segment.dirty.set(segment.dirty.get() & !slots);
-            segment.refused.set(segment.refused.get() & !slots);
+            self.dirty_slices
+                .set(self.dirty_slices.get() - (segment.dirty.get() & slices).count_ones());
+            segment.dirty.set(segment.dirty.get() & !slices);
+            segment.refused.set(segment.refused.get() & !slices);
         });
     }
 
-    /// Notes that the kernel would not have dirty slots.
-    pub(super) fn note_refused(&self, segment: &'static Segment, slots: u32) {
-        self.change_soil(segment, || segment.refused.set(segment.refused.get() | slots));
+    /// Notes that the kernel would not have dirty slices.
+    pub(super) fn note_refused(&self, segment: &'static Segment, slices: u32) {
+        self.change_soil(segment, || segment.refused.set(segment.refused.get() | slices));
     }
 
     /// Changes what a purge may give back of a segment, and keeps V3.
@@ -407,42 +409,42 @@ impl Spans {
         }
     }
 
-    /// Takes back the slot of a slab that was taken down.
-    pub(crate) fn give_slot<V: Shared>(&self, slab: &'static Slab) {
-        self.lock.with(|| self.mark_free::<V>(slab.segment(), slab.slot(), 1));
+    /// Takes back the slice of a slab that was taken down.
+    pub(crate) fn give_slice<V: Shared>(&self, slab: &'static Slab) {
+        self.lock.with(|| self.mark_free::<V>(slab.segment(), slab.slice(), 1));
     }
 
-    /// Takes back a large block's slots. What was no span of that size is misuse.
+    /// Takes back a large block's slices. What was no span of that size is misuse.
     ///
     /// # Safety
     /// `start` lies in a segment that is mapped, as that of a live span is.
     pub(crate) unsafe fn give_span<V: Shared>(&self, start: NonNull<u8>, count: usize) {
         let address = start.addr().get();
-        let slot = Segment::slot_at(address);
+        let slice = Segment::slice_at(address);
         // SAFETY: the caller's condition.
         let segment = unsafe { Segment::containing(address) };
         self.lock.with(|| {
-            if usize::from(segment.span[slot.index()].replace(0)) != count {
+            if usize::from(segment.span[slice.index()].replace(0)) != count {
                 fatal("double free, or free with a layout of another size:", address);
             }
-            self.mark_free::<V>(segment, slot, count);
+            self.mark_free::<V>(segment, slice, count);
         });
     }
 
-    fn mark_free<V: Shared>(&self, segment: &'static Segment, slot: SlotIdx, count: usize) {
-        let run = bit_range(slot.index(), slot.index() + count);
+    fn mark_free<V: Shared>(&self, segment: &'static Segment, slice: SliceIdx, count: usize) {
+        let run = bit_range(slice.index(), slice.index() + count);
         debug_assert_eq!(segment.free.get() & run, 0);
         if segment.free.get() == 0 {
             self.available.push(segment);
         }
         segment.free.set(segment.free.get() | run);
-        V::page_map().note_slots(segment.slot_start(slot).addr().get(), count, Kind::Free);
+        V::page_map().note_slices(segment.slice_start(slice).addr().get(), count, Kind::Free);
         self.change_soil(segment, || segment.dirty.set(segment.dirty.get() | run));
-        self.free_slots.set(self.free_slots.get() + count as u32);
+        self.free_slices.set(self.free_slices.get() + count as u32);
         self.note_in_use();
-        self.dirty_slots.set(self.dirty_slots.get() + count as u32);
-        for slot in slots_in(run) {
-            segment.freed_at[slot.index()].set(self.now());
+        self.dirty_slices.set(self.dirty_slices.get() + count as u32);
+        for slice in slices_in(run) {
+            segment.freed_at[slice.index()].set(self.now());
         }
         if self.is_much(0, MUCH) {
             self.note_waits();
@@ -450,35 +452,35 @@ impl Spans {
         }
     }
 
-    /// Slots in use. With the lock held.
+    /// Slices in use. With the lock held.
     fn in_use(&self) -> u32 {
-        self.segments.get() * (MAX_SLOTS as u32 - 1) - self.free_slots.get()
+        self.segments.get() * (MAX_SLICES as u32 - 1) - self.free_slices.get()
     }
 
     fn note_in_use(&self) {
         // ORDERING: relaxed; a number that publishes nothing.
-        self.slots_in_use.store(self.in_use(), Ordering::Relaxed);
+        self.slices_in_use.store(self.in_use(), Ordering::Relaxed);
     }
 
-    /// Bytes of the slots in use, as a thread without the lock sees it.
+    /// Bytes of the slices in use, as a thread without the lock sees it.
     pub(crate) fn bytes_in_use(&self) -> usize {
         // ORDERING: relaxed, as in `note_in_use`.
-        self.slots_in_use.load(Ordering::Relaxed) as usize * SLOT_BYTES
+        self.slices_in_use.load(Ordering::Relaxed) as usize * SLICE_BYTES
     }
 
     /// Gives back what has waited longest, where more waits than the allowance.
     fn give_back_early<V: Shared>(&self) {
         let used = self.in_use();
-        let allowance = FEW_SLOTS.max(used / 2) + self.regretted.get();
+        let allowance = FEW_SLICES.max(used / 2) + self.regretted.get();
         let is_kept = self.free_and_dirty() <= self.tuning.idle_kept();
-        if V::PURGE_MS.is_none() || self.dirty_slots.get() <= allowance || is_kept {
+        if V::PURGE_MS.is_none() || self.dirty_slices.get() <= allowance || is_kept {
             return;
         }
         let Some(segment) = self.next_soiled() else { return };
         V::counters().count(Event::Look);
         if segment.purgeable().count_ones() >= WORTH_A_CALL {
-            let slots = purge_slots::<V>(segment, self.now(), 0, &mut Budget::unbounded());
-            self.early.set(self.early.get() + slots);
+            let slices = purge_slices::<V>(segment, self.now(), 0, &mut Budget::unbounded());
+            self.early.set(self.early.get() + slices);
         }
         self.end_turn::<V>(segment);
     }
@@ -516,9 +518,9 @@ impl Spans {
         }
     }
 
-    /// Notes that so many slots waited for their time in vain.
-    pub(super) fn forget_regrets(&self, slots: u32) {
-        self.regretted.set(self.regretted.get().saturating_sub(slots));
+    /// Notes that so many slices waited for their time in vain.
+    pub(super) fn forget_regrets(&self, slices: u32) {
+        self.regretted.set(self.regretted.get().saturating_sub(slices));
     }
 
     /// Makes a span longer or shorter where it is; false, and nothing changed, where it cannot grow.
@@ -532,28 +534,28 @@ impl Spans {
         new: usize,
     ) -> bool {
         let address = start.addr().get();
-        let slot = Segment::slot_at(address);
+        let slice = Segment::slice_at(address);
         // SAFETY: the caller's condition.
         let segment = unsafe { Segment::containing(address) };
         self.lock.with(|| {
-            if usize::from(segment.span[slot.index()].get()) != old {
+            if usize::from(segment.span[slice.index()].get()) != old {
                 fatal("realloc with a layout of another size:", address);
             }
-            let end = slot.index() + old;
+            let end = slice.index() + old;
             if new < old {
-                self.mark_free::<V>(segment, SlotIdx::new(slot.index() + new), old - new);
+                self.mark_free::<V>(segment, SliceIdx::new(slice.index() + new), old - new);
             } else {
-                let wanted = end..slot.index() + new;
-                let fits = wanted.end <= MAX_SLOTS
+                let wanted = end..slice.index() + new;
+                let fits = wanted.end <= MAX_SLICES
                     && segment.free.get() & bit_range(wanted.start, wanted.end)
                         == bit_range(wanted.start, wanted.end);
                 if !fits {
                     return false;
                 }
-                self.mark_used(segment, SlotIdx::new(end), new - old);
-                V::page_map().note_slots(address + old * SLOT_BYTES, new - old, Kind::Body);
+                self.mark_used(segment, SliceIdx::new(end), new - old);
+                V::page_map().note_slices(address + old * SLICE_BYTES, new - old, Kind::Body);
             }
-            segment.span[slot.index()].set(new as u8);
+            segment.span[slice.index()].set(new as u8);
             true
         })
     }
@@ -578,10 +580,10 @@ impl Spans {
         unsafe { pages::refuse_huge_pages(pages, SEGMENT_BYTES) };
         V::counters().count(Event::AcquireGrow);
         V::page_map().note(segment.address(), Kind::Header);
-        V::page_map().note_slots(segment.address() + SLOT_BYTES, MAX_SLOTS - 1, Kind::Free);
+        V::page_map().note_slices(segment.address() + SLICE_BYTES, MAX_SLICES - 1, Kind::Free);
         self.all.push(segment);
         self.segments.set(self.segments.get() + 1);
-        self.free_slots.set(self.free_slots.get() + ALL_SLOTS.count_ones());
+        self.free_slices.set(self.free_slices.get() + ALL_SLICES.count_ones());
         self.available.push(segment);
         Some(segment)
     }
@@ -604,18 +606,18 @@ impl Spans {
         self.lock.with(|| self.map::<V>().map(|segment| segment.pinned.set(true)).is_some())
     }
 
-    /// Unmaps a segment whose slots are all free. With the lock held.
+    /// Unmaps a segment whose slices are all free. With the lock held.
     pub(super) fn unmap<V: Shared>(&self, segment: &'static Segment) {
         debug_assert!(segment.is_bare());
-        V::page_map().note_slots(segment.address(), MAX_SLOTS, Kind::Foreign);
+        V::page_map().note_slices(segment.address(), MAX_SLICES, Kind::Foreign);
         self.available.remove(segment);
         self.all.remove(segment);
         self.segments.set(self.segments.get() - 1);
-        self.free_slots.set(self.free_slots.get() - ALL_SLOTS.count_ones());
+        self.free_slices.set(self.free_slices.get() - ALL_SLICES.count_ones());
         // Locked pages, which go with the mapping.
-        self.dirty_slots.set(self.dirty_slots.get() - segment.dirty.get().count_ones());
+        self.dirty_slices.set(self.dirty_slices.get() - segment.dirty.get().count_ones());
         // SAFETY: no block of the segment is out, it is in no list, and no lookup finds it (X4).
-        unsafe { self.kept.let_go(segment.slot_start(SlotIdx::FIRST), SEGMENT_BYTES) };
+        unsafe { self.kept.let_go(segment.slice_start(SliceIdx::FIRST), SEGMENT_BYTES) };
     }
 
     /// Unmaps every segment, and every mapping that was kept.
@@ -627,7 +629,7 @@ impl Spans {
             self.kept.give_back(usize::MAX, self.now());
             for segment in self.all() {
                 // SAFETY: nobody refers to what is in it, by the caller's condition, and the list has gone past it.
-                unsafe { pages::unmap(segment.slot_start(SlotIdx::FIRST), SEGMENT_BYTES) };
+                unsafe { pages::unmap(segment.slice_start(SliceIdx::FIRST), SEGMENT_BYTES) };
             }
             // SAFETY: nobody will ask for a block any more, by the caller's condition.
             unsafe { self.kept.retained.release() };
@@ -636,12 +638,12 @@ impl Spans {
         });
     }
 
-    /// Whether the free slots and the dirty ones are as many as are counted (V2), and the soiled segments as many as are
+    /// Whether the free slices and the dirty ones are as many as are counted (V2), and the soiled segments as many as are
     /// listed (V3); for audits.
     pub(crate) fn sums_up(&self) -> bool {
         let sum = |of: fn(&Segment) -> u32| self.all().map(of).sum::<u32>();
-        sum(|segment| segment.free.get().count_ones()) == self.free_slots.get()
-            && sum(|segment| segment.dirty.get().count_ones()) == self.dirty_slots.get()
+        sum(|segment| segment.free.get().count_ones()) == self.free_slices.get()
+            && sum(|segment| segment.dirty.get().count_ones()) == self.dirty_slices.get()
             && sum(|segment| u32::from(segment.purgeable() != 0)) == self.soiled_count.get()
             && self.soiled.iter().filter(|segment| segment.purgeable() != 0).count()
                 == self.soiled_count.get() as usize
@@ -654,10 +656,10 @@ impl Spans {
 
     /// The same, with the lock held.
     fn free_and_dirty(&self) -> usize {
-        self.dirty_slots.get() as usize * SLOT_BYTES + self.kept.bytes()
+        self.dirty_slices.get() as usize * SLICE_BYTES + self.kept.bytes()
     }
 
-    /// Bytes mapped, and once more those that are free and have memory: less than before a purge if slots, mappings
+    /// Bytes mapped, and once more those that are free and have memory: less than before a purge if slices, mappings
     /// or segments went back.
     pub(crate) fn slack(&self) -> usize {
         self.lock.with(|| self.segments.get() as usize * SEGMENT_BYTES + self.free_and_dirty())

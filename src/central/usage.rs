@@ -2,7 +2,7 @@
 
 use super::purge::runs;
 use super::{Me, Shared, lock_all, unlock_all};
-use crate::base::{ArenaIdx, ClassIdx, SEGMENT_BYTES, SLOT_BYTES, SlotIdx};
+use crate::base::{ArenaIdx, ClassIdx, SEGMENT_BYTES, SLICE_BYTES, SliceIdx};
 
 /// Bytes, at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,13 +30,13 @@ pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
     for segment in V::spans().all() {
         superslabs += 1;
         free_blocks += runs(segment.free.get()).count();
-        for slot in (1..V::SLOTS).map(SlotIdx::new) {
-            let slab = segment.slab(slot);
+        for slice in (1..V::SLICES).map(SliceIdx::new) {
+            let slab = segment.slab(slice);
             if slab.capacity() > 0 {
                 blocks += slab.used() as usize * V::CLASSES.block_bytes(slab.class());
                 free_blocks += (slab.capacity() - slab.used()) as usize;
             } else {
-                blocks += usize::from(segment.span[slot.index()].get()) * SLOT_BYTES;
+                blocks += usize::from(segment.span[slice.index()].get()) * SLICE_BYTES;
             }
         }
     }

@@ -1,13 +1,13 @@
-//! A slab of the central backend: a slot cut into blocks of one class, and a bit for each.
+//! A slab of the central backend: a slice cut into blocks of one class, and a bit for each.
 //!
 //! ```text
 //! block    0    1    2   …   carved − 1 │ carved        …      capacity − 1
 //! bit      1    0    1   …        0     │ never handed out: untouched memory
-//!          └ home ┘ └ out                 of the slot
+//!          └ home ┘ └ out                 of the slice
 //! ```
 //!
 //! Y1  A block below `carved` is home exactly if its bit is set; `used` is how many are not.
-//! Y2  Blocks from `carved` on have never been handed out since the slot became a slab.
+//! Y2  Blocks from `carved` on have never been handed out since the slice became a slab.
 //! Y3  No bit at or past `carved` is set, and no word below `lowest` has any.
 //! Y4  No block that is out touches a page that is known to be bare.
 //!
@@ -16,7 +16,7 @@
 use super::Segment;
 use super::home::Home;
 use crate::base::{
-    CACHE_LINE, ClassIdx, PAGE_BYTES, PAGE_LG, SEGMENT_BYTES, SLOT_BYTES, SlotIdx, bit_range,
+    CACHE_LINE, ClassIdx, PAGE_BYTES, PAGE_LG, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, bit_range,
     quotient,
 };
 use crate::list::{Batch, FreeBlock, Linked, Links};
@@ -44,7 +44,7 @@ pub(crate) struct Slab {
     untidied: Links<Slab>,
     /// Blocks that are out.
     used: Cell<u16>,
-    /// Blocks that the slot has room for; 0 where it is no slab.
+    /// Blocks that the slice has room for; 0 where it is no slab.
     capacity: Cell<u16>,
     /// Blocks that have been handed out at least once.
     carved: Cell<u16>,
@@ -58,7 +58,7 @@ pub(crate) struct Slab {
     /// The arena that it belongs to, if any. [shared]
     pub(crate) home: Home,
     /// Pages that are known to have no memory, as a mask: no block on them was handed out since they were purged, or
-    /// since the slot, which had none, became a slab (Y4).
+    /// since the slice, which had none, became a slab (Y4).
     bare: Cell<u16>,
     /// When a block last came home, in milliseconds.
     touched_at: Cell<u64>,
@@ -69,7 +69,7 @@ pub(crate) struct Slab {
 const _: () =
     assert!(offset_of!(Slab, near) < CACHE_LINE, "the first word shares a line with the rest");
 const _: () = assert!(size_of::<Slab>() == 3 * CACHE_LINE);
-const _: () = assert!(SLOT_BYTES / PAGE_BYTES == u16::BITS as usize);
+const _: () = assert!(SLICE_BYTES / PAGE_BYTES == u16::BITS as usize);
 
 /// The lists of slabs by fullness.
 pub(crate) const BINNED: u8 = 0;
@@ -94,22 +94,22 @@ impl Slab {
         unsafe { Segment::containing(ptr::from_ref(self).addr()) }
     }
 
-    pub(crate) fn slot(&self) -> SlotIdx {
+    pub(crate) fn slice(&self) -> SliceIdx {
         let offset = ptr::from_ref(self).addr() % SEGMENT_BYTES - offset_of!(Segment, slabs);
-        SlotIdx::new(offset / size_of::<Self>())
+        SliceIdx::new(offset / size_of::<Self>())
     }
 
     /// Reads what [`put`](Self::put) is going to change for a block. The number is of no use.
     #[inline]
     pub(crate) fn look_ahead<V: Variant>(&self, class: ClassIdx, address: usize) -> u64 {
-        let index = V::CLASSES.index_at(class, address % SLOT_BYTES);
+        let index = V::CLASSES.index_at(class, address % SLICE_BYTES);
         self.word(index / 64).get() ^ u64::from(self.class.get())
     }
 
     /// A word of the bitmap.
     #[inline]
     fn word(&self, at: usize) -> &Cell<u64> {
-        self.near.get(at).unwrap_or_else(|| self.segment().far_word(self.slot(), at - NEAR))
+        self.near.get(at).unwrap_or_else(|| self.segment().far_word(self.slice(), at - NEAR))
     }
 
     pub(crate) fn class(&self) -> ClassIdx {
@@ -121,7 +121,7 @@ impl Slab {
         u32::from(self.used.get())
     }
 
-    /// Blocks that the slab has room for; 0 where the slot is none.
+    /// Blocks that the slab has room for; 0 where the slice is none.
     pub(crate) fn capacity(&self) -> u32 {
         u32::from(self.capacity.get())
     }
@@ -130,9 +130,9 @@ impl Slab {
         self.used.get() < self.capacity.get()
     }
 
-    /// Makes a free slot a slab, with all blocks at home and none handed out yet. A `clean` one has no memory.
+    /// Makes a free slice a slab, with all blocks at home and none handed out yet. A `clean` one has no memory.
     pub(crate) fn set_up<V: Variant>(&self, class: ClassIdx, clean: bool) {
-        let capacity = quotient(SLOT_BYTES, V::CLASSES.block_bytes(class)).min(WORDS * 64);
+        let capacity = quotient(SLICE_BYTES, V::CLASSES.block_bytes(class)).min(WORDS * 64);
         for at in 0..capacity.div_ceil(64) {
             self.word(at).set(0);
         }
@@ -146,7 +146,7 @@ impl Slab {
         self.bare.set(if clean { u16::MAX } else { 0 });
     }
 
-    /// Makes a slab of which every block is home a slot again.
+    /// Makes a slab of which every block is home a slice again.
     pub(crate) fn take_down(&self) {
         debug_assert_eq!(self.used.get(), 0);
         self.capacity.set(0);
@@ -160,10 +160,10 @@ impl Slab {
     /// Moves blocks to a batch until it has `want`, which it has room for, or none is left: used ones first, by address.
     pub(crate) fn take<V: Variant>(&self, batch: &mut Batch, want: u32) {
         let bytes = V::CLASSES.block_bytes(self.class());
-        let start = self.segment().slot_start(self.slot());
+        let start = self.segment().slice_start(self.slice());
         let before = batch.len();
         let mut append = |index: usize| {
-            // SAFETY: the block lies in this slot and was home (Y1) or never out (Y2); its bit is
+            // SAFETY: the block lies in this slice and was home (Y1) or never out (Y2); its bit is
             // cleared, or `carved` passes it, so it is handed out once, and is the caller's.
             let block = unsafe { FreeBlock::new(self.block_at(start, bytes, index)) };
             batch.push(block);
@@ -234,7 +234,7 @@ impl Slab {
         let (mut at, mut home, mut lowest) = (WORDS, 0, usize::from(self.lowest.get()));
         for block in blocks {
             let address = block.address();
-            let offset = address % SLOT_BYTES;
+            let offset = address % SLICE_BYTES;
             let index = V::CLASSES.index_at(class, offset);
             if !is_class || index >= carved {
                 fatal("free with a layout of another size class:", address);
@@ -271,7 +271,7 @@ impl Slab {
 
     /// Whether an address is where a block starts that has been handed out.
     pub(crate) fn is_start<V: Variant>(&self, address: usize) -> bool {
-        let offset = address % SLOT_BYTES;
+        let offset = address % SLICE_BYTES;
         let index = V::CLASSES.index_at(self.class(), offset);
         index < usize::from(self.carved.get())
             && index * V::CLASSES.block_bytes(self.class()) == offset
@@ -279,7 +279,7 @@ impl Slab {
 
     /// Whether an address is where a block that is out starts.
     pub(crate) fn has_out<V: Variant>(&self, address: usize) -> bool {
-        let index = V::CLASSES.index_at(self.class(), address % SLOT_BYTES);
+        let index = V::CLASSES.index_at(self.class(), address % SLICE_BYTES);
         self.is_start::<V>(address) && self.word(index / 64).get() & (1 << (index % 64)) == 0
     }
 
@@ -303,7 +303,7 @@ impl Slab {
     pub(crate) fn pages_to_purge<V: Variant>(&self) -> u32 {
         self.untidy.set(false);
         let bare = u32::from(self.bare.get());
-        (0..SLOT_BYTES / PAGE_BYTES)
+        (0..SLICE_BYTES / PAGE_BYTES)
             .filter(|page| bare & (1 << page) == 0 && self.is_free_page::<V>(*page))
             .fold(0, |mask, page| mask | 1 << page)
     }
@@ -330,8 +330,8 @@ impl Slab {
 
     /// Start of a page of the slab.
     pub(crate) fn page(&self, index: usize) -> NonNull<u8> {
-        // SAFETY: the slot has 16 pages, in the segment's mapping.
-        unsafe { self.segment().slot_start(self.slot()).add(index << PAGE_LG) }
+        // SAFETY: the slice has 16 pages, in the segment's mapping.
+        unsafe { self.segment().slice_start(self.slice()).add(index << PAGE_LG) }
     }
 
     /// Checks Y1 to Y4; for audits.
@@ -342,7 +342,7 @@ impl Slab {
         let past = (usize::from(self.carved.get())..usize::from(self.capacity.get()))
             .any(|index| word(index / 64) & (1 << (index % 64)) != 0);
         let nothing_below = (0..count.min(self.lowest.get().into())).all(|at| word(at) == 0);
-        let bare_is_free = (0..SLOT_BYTES / PAGE_BYTES)
+        let bare_is_free = (0..SLICE_BYTES / PAGE_BYTES)
             .all(|page| self.bare.get() & (1 << page) == 0 || self.is_free_page::<V>(page));
         !past && nothing_below && bare_is_free && u32::from(self.carved.get()) == home + self.used()
     }

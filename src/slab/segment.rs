@@ -1,25 +1,25 @@
-//! A segment: its header, and which of its slots are free.
+//! A segment: its header, and which of its slices are free.
 
 use super::bitmap::{FAR, Slab};
-use crate::base::{MAX_SLOTS, SEGMENT_BYTES, SLOT_BYTES, SLOT_LG, SlotIdx, bit_range};
+use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SLICE_LG, SliceIdx, bit_range};
 use crate::list::{Linked, Links};
 use crate::variant::Growth;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-/// Bits of the slots that can be had: all but the header's.
-pub(crate) const ALL_SLOTS: u32 = bit_range(1, MAX_SLOTS);
+/// Bits of the slices that can be had: all but the header's.
+pub(crate) const ALL_SLICES: u32 = bit_range(1, MAX_SLICES);
 
 /// See the drawing in `slab`. All bytes zero but for `free` is a fresh segment.
 #[repr(C, align(64))]
 pub(crate) struct Segment {
-    /// Neighbours among the segments with free slots. [spans]
+    /// Neighbours among the segments with free slices. [spans]
     available: Links<Segment>,
     /// Neighbours among all segments. [spans]
     all: Links<Segment>,
-    /// Neighbours among the segments with dirty slots that a purge is to look at. [spans]
+    /// Neighbours among the segments with dirty slices that a purge is to look at. [spans]
     soiled: Links<Segment>,
-    /// Slots that are free (X1). [spans]
+    /// Slices that are free (X1). [spans]
     pub(crate) free: Cell<u32>,
     /// Of these, the ones that may have memory (X2). [spans]
     pub(crate) dirty: Cell<u32>,
@@ -28,21 +28,21 @@ pub(crate) struct Segment {
     pub(crate) refused: Cell<u32>,
     /// Whether it was mapped ahead of need, and so stays mapped. [spans]
     pub(crate) pinned: Cell<bool>,
-    /// When a dirty slot became free, in milliseconds. [spans]
-    pub(crate) freed_at: [Cell<u64>; MAX_SLOTS],
-    /// Slots of the span that starts here; 0 where none does. [spans]
-    pub(crate) span: [Cell<u8>; MAX_SLOTS],
-    pub(super) slabs: [Slab; MAX_SLOTS],
+    /// When a dirty slice became free, in milliseconds. [spans]
+    pub(crate) freed_at: [Cell<u64>; MAX_SLICES],
+    /// Slices of the span that starts here; 0 where none does. [spans]
+    pub(crate) span: [Cell<u8>; MAX_SLICES],
+    pub(super) slabs: [Slab; MAX_SLICES],
     /// The rest of their bitmaps. [class]
-    far: [[Cell<u64>; FAR]; MAX_SLOTS],
+    far: [[Cell<u64>; FAR]; MAX_SLICES],
 }
 
-const _: () = assert!(size_of::<Segment>() <= SLOT_BYTES, "the header fits slot 0");
+const _: () = assert!(size_of::<Segment>() <= SLICE_BYTES, "the header fits slice 0");
 
 // SAFETY: all fields are touched with a lock held (X3).
 unsafe impl Sync for Segment {}
 
-/// The list of segments with free slots.
+/// The list of segments with free slices.
 pub(crate) const AVAILABLE: u8 = 0;
 /// The list of all segments.
 pub(crate) const ALL: u8 = 1;
@@ -68,7 +68,7 @@ impl Linked<SOILED> for Segment {
 }
 
 impl Segment {
-    /// Makes a segment of fresh pages, with every slot free.
+    /// Makes a segment of fresh pages, with every slice free.
     ///
     /// # Safety
     /// `pages` are [`SEGMENT_BYTES`] of zeroed memory, aligned to their size, that nobody else knows of and
@@ -79,7 +79,7 @@ impl Segment {
         // SAFETY: zeroed pages are a valid segment (numbers, atomics, `None`s), aligned and large enough, by the
         // caller's condition.
         let segment = unsafe { &*segment };
-        segment.free.set(ALL_SLOTS);
+        segment.free.set(ALL_SLICES);
         segment
     }
 
@@ -99,43 +99,43 @@ impl Segment {
         ptr::from_ref(self).addr()
     }
 
-    pub(crate) fn slab(&'static self, slot: SlotIdx) -> &'static Slab {
-        &self.slabs[slot.index()]
+    pub(crate) fn slab(&'static self, slice: SliceIdx) -> &'static Slab {
+        &self.slabs[slice.index()]
     }
 
-    pub(super) fn far_word(&self, slot: SlotIdx, at: usize) -> &Cell<u64> {
-        &self.far[slot.index()][at % FAR]
+    pub(super) fn far_word(&self, slice: SliceIdx, at: usize) -> &Cell<u64> {
+        &self.far[slice.index()][at % FAR]
     }
 
-    /// Start of a slot's memory.
-    pub(crate) fn slot_start(&self, slot: SlotIdx) -> NonNull<u8> {
-        let address = self.address() + slot.index() * SLOT_BYTES;
+    /// Start of a slice's memory.
+    pub(crate) fn slice_start(&self, slice: SliceIdx) -> NonNull<u8> {
+        let address = self.address() + slice.index() * SLICE_BYTES;
         NonNull::new(ptr::with_exposed_provenance_mut(address)).unwrap_or(NonNull::dangling())
     }
 
-    /// The slot that an address of this segment lies in.
+    /// The slice that an address of this segment lies in.
     #[inline(always)]
-    pub(crate) fn slot_at(address: usize) -> SlotIdx {
-        SlotIdx::new(address >> SLOT_LG)
+    pub(crate) fn slice_at(address: usize) -> SliceIdx {
+        SliceIdx::new(address >> SLICE_LG)
     }
 
-    /// Slots that a purge may give back.
+    /// Slices that a purge may give back.
     pub(crate) fn purgeable(&self) -> u32 {
         self.dirty.get() & !self.refused.get()
     }
 
-    /// Whether all slots are free, and none has memory that the kernel would take.
+    /// Whether all slices are free, and none has memory that the kernel would take.
     pub(crate) fn is_bare(&self) -> bool {
-        self.free.get() == ALL_SLOTS && self.purgeable() == 0
+        self.free.get() == ALL_SLICES && self.purgeable() == 0
     }
 
-    /// Where free slots are best taken.
+    /// Where free slices are best taken.
     pub(crate) fn find_run(&self, wanted: Wanted) -> Option<Run> {
         best_run(self.free.get(), self.dirty.get(), wanted)
     }
 }
 
-/// Slots that are to be taken.
+/// Slices that are to be taken.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted {
     pub(crate) count: usize,
@@ -144,26 +144,26 @@ pub(crate) struct Wanted {
     pub(crate) growth: Growth,
 }
 
-/// A run of slots that could be taken.
+/// A run of slices that could be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Run {
     /// Whether all of them are dirty: then they take no memory.
     pub(crate) is_dirty: bool,
-    /// Tight: free slots that would be left of the hole, counted down from all. Roomy: dirty slots from the
+    /// Tight: free slices that would be left of the hole, counted down from all. Roomy: dirty slices from the
     /// run's start to the hole's end.
     suits: u32,
-    /// Slots from the run's start to the segment's end: low ones have room to grow.
+    /// Slices from the run's start to the segment's end: low ones have room to grow.
     room: usize,
 }
 
 impl Run {
-    pub(crate) fn slot(self) -> SlotIdx {
-        SlotIdx::new(MAX_SLOTS - self.room)
+    pub(crate) fn slice(self) -> SliceIdx {
+        SliceIdx::new(MAX_SLICES - self.room)
     }
 }
 
-/// The run of wanted slots of `free` that are all `dirty`, or else of any, in the tightest hole, or with the
-/// most dirty slots ahead.
+/// The run of wanted slices of `free` that are all `dirty`, or else of any, in the tightest hole, or with the
+/// most dirty slices ahead.
 fn best_run(free: u32, dirty: u32, wanted: Wanted) -> Option<Run> {
     let Wanted { count, align, growth } = wanted;
     let mut best = None;
@@ -179,10 +179,10 @@ fn best_run(free: u32, dirty: u32, wanted: Wanted) -> Option<Run> {
             let run = bit_range(start, start + count);
             let is_dirty = dirty & run == run;
             let suits = match growth {
-                Growth::Tight => (MAX_SLOTS - len) as u32,
+                Growth::Tight => (MAX_SLICES - len) as u32,
                 Growth::Roomy => ((free & dirty) >> start).trailing_ones(),
             };
-            best = best.max(Some(Run { is_dirty, suits, room: MAX_SLOTS - start }));
+            best = best.max(Some(Run { is_dirty, suits, room: MAX_SLICES - start }));
         }
     }
     best
@@ -195,39 +195,39 @@ mod tests {
     #[test]
     fn the_smallest_hole_that_fits() {
         let tight = |count| Wanted { count, align: 1, growth: Growth::Tight };
-        let find = |mask, count| best_run(mask, 0, tight(count)).map(|run| run.slot().index());
+        let find = |mask, count| best_run(mask, 0, tight(count)).map(|run| run.slice().index());
         assert_eq!(find(0b1110_0110, 2), Some(1));
         assert_eq!(find(0b1110_0110, 3), Some(5));
         assert_eq!(find(0b1110_0110, 4), None);
-        assert_eq!((find(u32::MAX, 32), find(ALL_SLOTS, 31)), (Some(0), Some(1)));
-        assert_eq!((find(ALL_SLOTS, 32), find(0, 1)), (None, None));
+        assert_eq!((find(u32::MAX, 32), find(ALL_SLICES, 31)), (Some(0), Some(1)));
+        assert_eq!((find(ALL_SLICES, 32), find(0, 1)), (None, None));
     }
 
     #[test]
     fn at_a_multiple() {
         let find = |free, count, align| {
             let wanted = Wanted { count, align, growth: Growth::Tight };
-            best_run(free, 0, wanted).map(|run| run.slot().index())
+            best_run(free, 0, wanted).map(|run| run.slice().index())
         };
-        assert_eq!((find(ALL_SLOTS, 1, 2), find(ALL_SLOTS, 8, 16)), (Some(2), Some(16)));
-        assert_eq!((find(ALL_SLOTS, 1, 32), find(0b1110, 2, 4)), (None, None));
+        assert_eq!((find(ALL_SLICES, 1, 2), find(ALL_SLICES, 8, 16)), (Some(2), Some(16)));
+        assert_eq!((find(ALL_SLICES, 1, 32), find(0b1110, 2, 4)), (None, None));
         assert_eq!(find(0b1111_0110, 3, 4), Some(4));
     }
 
     #[test]
-    fn dirty_slots_first() {
+    fn dirty_slices_first() {
         let tight = |count| Wanted { count, align: 1, growth: Growth::Tight };
         let run = best_run(0b1111_0110, 0b0110_0000, tight(2)).expect("a run");
-        assert_eq!((run.slot().index(), run.is_dirty), (5, true));
+        assert_eq!((run.slice().index(), run.is_dirty), (5, true));
         let run = best_run(0b1111_0110, 0b0110_0000, tight(3)).expect("a run");
-        assert_eq!((run.slot().index(), run.is_dirty), (4, false));
+        assert_eq!((run.slice().index(), run.is_dirty), (4, false));
     }
 
     #[test]
-    fn the_most_dirty_slots_ahead() {
+    fn the_most_dirty_slices_ahead() {
         let find = |free, dirty, count| {
             let wanted = Wanted { count, align: 1, growth: Growth::Roomy };
-            best_run(free, dirty, wanted).map(|run| run.slot().index())
+            best_run(free, dirty, wanted).map(|run| run.slice().index())
         };
         assert_eq!(find(0b1111_0110, 0b1111_0110, 1), Some(4));
         assert_eq!(find(0b1111_0110, 0b0001_0110, 1), Some(1));

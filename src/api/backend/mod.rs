@@ -215,7 +215,7 @@ pub(crate) trait Addressed<V: variant::Variant>: Backend<V> {
         0
     }
 
-    /// Gives back what nobody uses, if that is more than a little; says whether it gave back slots, mappings or SuperSlabs.
+    /// Gives back what nobody uses, if that is more than a little; says whether it gave back slices, mappings or SuperSlabs.
     fn trim() -> bool {
         false
     }

@@ -1,7 +1,7 @@
 //! The founding report's allocator as a backend.
 
 use super::{Addressed, Backend, Report};
-use crate::base::{ClassIdx, SLOT_BYTES};
+use crate::base::{ClassIdx, SLICE_BYTES};
 use crate::central::Usage;
 use crate::report::heap::{self, Hosted};
 use crate::report::registry;
@@ -119,7 +119,7 @@ impl<V: Hosted> Addressed<V> for Report {
         (usage.mapped, usage.superslabs) = (mapped, superslabs);
         let (blocks, bytes) = heap::free_blocks::<V>();
         usage.free_blocks = unused + blocks;
-        usage.in_use = mapped.saturating_sub(unused * SLOT_BYTES + bytes);
+        usage.in_use = mapped.saturating_sub(unused * SLICE_BYTES + bytes);
         usage
     }
 }
