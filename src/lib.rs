@@ -28,7 +28,7 @@
 //! | 3 | `list`, `stats` | links between free blocks; event counters, what an audit says |
 //! | 4 | `page_map` | address → what lies there |
 //! | 5 | `slab`; beside it `report` | memory layout: segments, slices, slabs; the founding report's allocator, whole |
-//! | 6 | `central` | what threads share: locked lists per class, spans, purging |
+//! | 6 | `central` | what threads share: locked lists per class, the page heap, huge blocks, purging |
 //! | 7 | `cache` | the thread's front end: alloc and free (hot), refill, drain, large, realloc, exit, audit |
 //! | 8 | `api` | which backend serves a variant, `GlobalAlloc`, the stamped statics, snapshots |
 //!

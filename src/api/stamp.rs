@@ -8,7 +8,7 @@ use super::observe::Observe;
 use super::unload::prepare_at_start;
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::cache::{Cached, CloseCache, Idle, ThreadCache};
-use crate::central::{Arena, Parked, Records, Shared, Spans, Transfer};
+use crate::central::{Arena, HugeBlocks, PageHeap, Parked, Shared, Transfer};
 use crate::page_map::PageMap;
 use crate::report::heap::{GiveUpHeap, Heap, Heaps, Hosted};
 use crate::report::pool::{Pool, Pooled};
@@ -108,8 +108,8 @@ macro_rules! stamp_type {
             static [<$type:snake:upper _ARENAS>]: [Arena; <$type as Chosen>::ARENAS] = [const { Arena::new() }; <$type as Chosen>::ARENAS];
             static [<$type:snake:upper _TRANSFER>]: [Transfer; MAX_CLASSES] = [const { Transfer::new() }; MAX_CLASSES];
             static [<$type:snake:upper _PARKED>]: Parked = Parked::new();
-            static [<$type:snake:upper _SPANS>]: Spans = Spans::new();
-            static [<$type:snake:upper _RECORDS>]: Records = Records::new();
+            static [<$type:snake:upper _PAGE_HEAP>]: PageHeap = PageHeap::new();
+            static [<$type:snake:upper _HUGE_BLOCKS>]: HugeBlocks = HugeBlocks::new();
             static [<$type:snake:upper _IDLE>]: Idle<<$type as Cached>::Tables> = Idle::new();
             static [<$type:snake:upper _CACHE_HOOK>]: ExitHook<CloseCache<$type>> = ExitHook::new();
             static [<$type:snake:upper _COUNTERS>]: Counters = Counters::new();
@@ -176,15 +176,15 @@ macro_rules! stamp_type {
                     &[<$type:snake:upper _PARKED>]
                 }
                 #[inline(always)]
-                fn spans() -> &'static Spans {
-                    &[<$type:snake:upper _SPANS>]
+                fn page_heap() -> &'static PageHeap {
+                    &[<$type:snake:upper _PAGE_HEAP>]
                 }
                 #[inline(always)]
                 fn page_map() -> &'static PageMap {
                     &[<$type:snake:upper _PAGE_MAP>]
                 }
-                fn records() -> &'static Records {
-                    &[<$type:snake:upper _RECORDS>]
+                fn huge_blocks() -> &'static HugeBlocks {
+                    &[<$type:snake:upper _HUGE_BLOCKS>]
                 }
                 #[inline(always)]
                 fn counters() -> &'static Counters {

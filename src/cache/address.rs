@@ -3,11 +3,11 @@
 use super::alloc::{alloc, alloc_zeroed};
 use super::drain::overflow_cold;
 use super::free::free_of_class;
-use super::large::{give_own, large_free};
+use super::large::{give_huge, large_free};
 use super::tables::{AddressTables, COUNTS};
 use super::{Cached, audit, lookup, shut};
 use crate::base::{ClassIdx, PAGE_BYTES, SLICE_BYTES};
-use crate::central::{Moved, own_resize};
+use crate::central::{Moved, huge_resize};
 use crate::list::FreeBlock;
 use crate::page_map::Kind;
 use crate::slab::Segment;
@@ -28,8 +28,8 @@ pub(crate) enum Found {
     Block(ClassIdx),
     /// A large block of so many slices.
     Span(usize),
-    /// A large block with a mapping of so many bytes.
-    Own(usize),
+    /// A huge block, with a mapping of so many bytes.
+    Huge(usize),
     /// Nothing of ours.
     Foreign,
 }
@@ -148,8 +148,8 @@ unsafe fn free_found<V: Addressed>(block: *mut u8) {
         }
         // SAFETY: a live span, which has this layout.
         Found::Span(slices) => unsafe { large_free::<V>(block, span_layout(slices)) },
-        // SAFETY: a live block with that mapping.
-        Found::Own(bytes) => unsafe { give_own::<V>(start, own_layout(bytes)) },
+        // SAFETY: a live huge block with that mapping.
+        Found::Huge(bytes) => unsafe { give_huge::<V>(start, huge_layout(bytes)) },
     }
 }
 
@@ -174,8 +174,8 @@ pub(crate) fn find<V: Addressed>(address: usize) -> Found {
             }
         }
         Kind::Huge => {
-            if let Some(bytes) = V::records().bytes_at(address) {
-                return Found::Own(bytes);
+            if let Some(bytes) = V::huge_blocks().bytes_at(address) {
+                return Found::Huge(bytes);
             }
             return foreign::<V>(address);
         }
@@ -202,7 +202,7 @@ const fn span_layout(slices: usize) -> Layout {
     layout(slices * SLICE_BYTES, 1)
 }
 
-const fn own_layout(bytes: usize) -> Layout {
+const fn huge_layout(bytes: usize) -> Layout {
     layout(bytes, PAGE_BYTES)
 }
 
@@ -216,7 +216,7 @@ pub(crate) fn usable_size<V: Addressed>(address: usize) -> Option<usize> {
     match find::<V>(address) {
         Found::Block(class) => Some(V::CLASSES.block_bytes(class)),
         Found::Span(slices) => Some(slices * SLICE_BYTES),
-        Found::Own(bytes) => Some(bytes),
+        Found::Huge(bytes) => Some(bytes),
         Found::Foreign => None,
     }
 }
@@ -230,9 +230,9 @@ pub(crate) unsafe fn realloc<V: Addressed>(block: *mut u8, new: usize) -> Option
         Found::Foreign => return None,
         Found::Block(class) => layout_of::<V>(class),
         Found::Span(slices) => span_layout(slices),
-        Found::Own(bytes) => {
+        Found::Huge(bytes) => {
             // SAFETY: the caller's condition.
-            return Some(unsafe { realloc_own::<V>(block, bytes, new) });
+            return Some(unsafe { realloc_huge::<V>(block, bytes, new) });
         }
     };
     let Ok(wanted) = Layout::from_size_align(new, 16) else { return Some(ptr::null_mut()) };
@@ -245,17 +245,17 @@ pub(crate) unsafe fn realloc<V: Addressed>(block: *mut u8, new: usize) -> Option
     Some(unsafe { super::realloc::<V>(block, old, new.max(16)) })
 }
 
-/// The same for a block with a mapping of `bytes`.
+/// The same for a huge block with a mapping of `bytes`.
 ///
 /// # Safety
 /// As for [`realloc`].
-unsafe fn realloc_own<V: Addressed>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
-    let layout = own_layout(bytes);
+unsafe fn realloc_huge<V: Addressed>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
+    let layout = huge_layout(bytes);
     super::large::tend::<V>(true);
-    if super::large::is_own(new)
+    if super::large::is_huge(new)
         && let Some(start) = NonNull::new(block)
         // SAFETY: the caller's condition; the mapping has that layout.
-        && let Moved::To(start) = unsafe { own_resize::<V>(start, layout, new) }
+        && let Moved::To(start) = unsafe { huge_resize::<V>(start, layout, new) }
     {
         return start.as_ptr();
     }

@@ -63,10 +63,10 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
         outbox::flush::<V>(cache);
     }
     let mut sum = Audit::default();
-    if !V::spans().sums_up() {
+    if !V::page_heap().sums_up() {
         return Err(Unsound::because("V2 or V3, slices and segments are counted"));
     }
-    for segment in V::spans().all() {
+    for segment in V::page_heap().all() {
         let mut taken = segment.free.get();
         if segment.dirty.get() & !taken != 0 {
             return Err(Unsound::because("X2, dirty slices are free"));

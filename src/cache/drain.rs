@@ -63,7 +63,7 @@ fn overflow<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeB
             central::give::<V>(cache.me::<V>(class), &mut blocks)
         }
     };
-    demand.scattered.set(runs * 2 > batch && V::spans().bytes_in_use() > LARGE);
+    demand.scattered.set(runs * 2 > batch && V::page_heap().bytes_in_use() > LARGE);
     demand.newest_seen.set(0);
     limits::follow::<V>(cache, class);
     drain_idle::<V>(cache, class);

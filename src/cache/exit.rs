@@ -180,7 +180,7 @@ fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
     // Before the hook: arming it may allocate, with this very variant as the program's allocator.
     cache.state.set(State::Open);
     if V::hook().arm(cache) {
-        if V::spans().background.note_opened() {
+        if V::page_heap().background.note_opened() {
             central::start_if_wanted::<V>();
         }
         return Some(cache);
@@ -271,15 +271,14 @@ pub(crate) fn leave_threads<V: Cached>() {
     V::hook().disarm();
 }
 
-/// Unmaps all that the variant has mapped, but for large blocks in use that have mappings of their own: these it does
-/// not know.
+/// Unmaps all that the variant has mapped, but for huge blocks in use: these it does not know.
 ///
 /// # Safety
 /// Threads were left, none is in the variant, and nobody refers to a block of it, or will ask for one. The variant's
 /// caches have no tables.
 pub(crate) unsafe fn release<V: Cached>() {
     // SAFETY: nobody refers to a block, or will ask for one, by the caller's condition.
-    unsafe { V::spans().release() };
+    unsafe { V::page_heap().release() };
     // SAFETY: nobody will look an address up, by the caller's condition.
     unsafe { V::page_map().release() };
     // SAFETY: threads were left, so no thread has a cache, by the caller's condition.
@@ -306,8 +305,8 @@ extern "C" fn after_fork_in_parent<V: Cached>() {
 }
 
 extern "C" fn after_fork_in_child<V: Cached>() {
-    V::spans().after_fork();
-    V::spans().users.forget();
+    V::page_heap().after_fork();
+    V::page_heap().users.forget();
     if after_fork::<V>() {
         fork::reset_stdio();
     }

@@ -1,9 +1,9 @@
-//! Sizes above the classes: spans of slices, mappings of their own, or the system's malloc.
+//! Sizes above the classes: spans of slices, huge blocks, or the system's malloc.
 //!
 //! | bytes | alignment | served by |
 //! |---|---|---|
 //! | up to 512 KiB | up to 1 MiB | a span |
-//! | more | more | a mapping |
+//! | more | more | a mapping of its own: a *huge* block |
 //!
 //! With `growth = "roomy"` a span may grow past 512 KiB where it is, up to its SuperSlab's end; then it takes a
 //! lookup to tell the two apart.
@@ -14,7 +14,7 @@ use super::{Cached, State, fill, lookup, shut};
 use crate::base::{
     ClassIdx, MAX_SLICES, PAGE_BYTES, SEGMENT_BYTES, SLICE_BYTES, quotient, round_up,
 };
-use crate::central::{self, HOPELESS, mapping_bytes, own_alloc, own_free};
+use crate::central::{self, HOPELESS, huge_alloc, huge_free, mapping_bytes};
 use crate::page_map::Kind;
 use crate::sys::{pages, system};
 use crate::variant::{Fresh, Growth, Large, Zeroing};
@@ -139,7 +139,7 @@ fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
     tend::<V>(true);
     let align = quotient(layout.align(), SLICE_BYTES).max(1);
     let instead = || {
-        let keeps = V::GROWTH == Growth::Roomy && V::spans().tuning.keeps_mappings();
+        let keeps = V::GROWTH == Growth::Roomy && V::page_heap().tuning.keeps_mappings();
         // The first slice at the alignment that is not the header's, and as many as are asked for.
         let fits = |slices: &usize| V::BY_ADDRESS && keeps && align + slices <= MAX_SLICES;
         slices_within(layout, GROWN_MOST).filter(fits)
@@ -147,8 +147,8 @@ fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
     let slices = span_slices(layout).or_else(instead);
     let find = || {
         let (start, zero) = match slices {
-            Some(count) => V::spans().claim_span::<V>(count, align, growth)?,
-            None => own_alloc::<V>(layout)?,
+            Some(count) => V::page_heap().claim_span::<V>(count, align, growth)?,
+            None => huge_alloc::<V>(layout)?,
         };
         Some(Found { start, zero, slices })
     };
@@ -180,28 +180,28 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
             // SAFETY: the block has as many bytes, and the caller gave it up.
             unsafe { fill::wipe::<V>(start, layout.size()) };
             // SAFETY: a live span, by the caller's condition.
-            unsafe { V::spans().give_span::<V>(start, count) };
+            unsafe { V::page_heap().give_span::<V>(start, count) };
         }
         // SAFETY: the caller's condition.
-        None => unsafe { own_free::<V>(start, layout) },
+        None => unsafe { huge_free::<V>(start, layout) },
     }
     central::start_if_wanted::<V>();
 }
 
-/// Gives a block with a mapping of its own back.
+/// Gives a huge block back.
 ///
 /// # Safety
 /// `start` is live, and has a mapping of as many bytes as the layout says.
 #[inline(never)]
-pub(super) unsafe fn give_own<V: Cached>(start: NonNull<u8>, layout: Layout) {
+pub(super) unsafe fn give_huge<V: Cached>(start: NonNull<u8>, layout: Layout) {
     tend::<V>(!V::BY_ADDRESS);
     // SAFETY: the caller's condition.
-    unsafe { own_free::<V>(start, layout) };
+    unsafe { huge_free::<V>(start, layout) };
     central::start_if_wanted::<V>();
 }
 
-/// Whether a block of so many bytes has a mapping of its own, whatever its alignment.
-pub(super) const fn is_own(bytes: usize) -> bool {
+/// Whether a block of so many bytes is huge, and so has a mapping of its own, whatever its alignment.
+pub(super) const fn is_huge(bytes: usize) -> bool {
     bytes > SPAN_MOST
 }
 

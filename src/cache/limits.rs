@@ -29,7 +29,8 @@ fn share<V: Cached>() -> usize {
     match V::LIST_BOUND {
         Bound::Blocks | Bound::Bytes => 0,
         Bound::Share => {
-            quotient(V::spans().bytes_in_use(), PART * V::spans().users.threads()).min(MOST_BYTES)
+            quotient(V::page_heap().bytes_in_use(), PART * V::page_heap().users.threads())
+                .min(MOST_BYTES)
         }
     }
 }

@@ -4,7 +4,7 @@ use super::alloc::alloc;
 use super::free::free;
 use super::large::{grown_slices, place, slices_of, span_slices, tend};
 use super::{Cached, audit};
-use crate::central::{Moved, own_resize};
+use crate::central::{Moved, huge_resize};
 use crate::sys::system;
 use crate::variant::{Growth, Large};
 use core::alloc::Layout;
@@ -63,11 +63,11 @@ unsafe fn resize<V: Cached>(
         (Some(old_slices), Some(new_slices)) if old_slices == new_slices => Some(start),
         (Some(old_slices), Some(new_slices)) => {
             // SAFETY: a live span, by the caller's condition.
-            let resized = unsafe { V::spans().resize_span::<V>(start, old_slices, new_slices) };
+            let resized = unsafe { V::page_heap().resize_span::<V>(start, old_slices, new_slices) };
             resized.then_some(start)
         }
         // SAFETY: the caller's condition.
-        (None, None) => match unsafe { own_resize::<V>(start, layout, new.size()) } {
+        (None, None) => match unsafe { huge_resize::<V>(start, layout, new.size()) } {
             Moved::To(start) => Some(start),
             Moved::No => None,
         },

@@ -14,7 +14,7 @@
 //! | open | that much waits | shut |
 //! | shut | that nothing waits any more | open |
 //!
-//! Much is a part of all memory (`Spans::is_much`): in a steady state lists are open. Of the slow frees in a row one in
+//! Much is a part of all memory (`PageHeap::is_much`): in a steady state lists are open. Of the slow frees in a row one in
 //! [`FREES`] sees the clock, since who frees much at once allocates nothing meanwhile.
 //!
 //! An allocation that comes within [`TICKS`] of the last look is served at once: a busy thread pays little.
@@ -43,11 +43,11 @@ const TURNS: u8 = 64;
 pub(super) fn look<V: Cached>(cache: &'static CacheOf<V>) -> bool {
     central::tend::<V>(&cache.asks);
     cache.looked_at.set(clock::ticks().unwrap_or(0));
-    let much_waits = V::spans().much_waits::<V>();
+    let much_waits = V::page_heap().much_waits::<V>();
     if much_waits {
         limits::shrink::<V>(cache);
         shut::<V>(cache);
-        if V::spans().is_news::<V>() {
+        if V::page_heap().is_news::<V>() {
             V::idle().shut_others::<V>();
         }
     } else {
@@ -115,7 +115,7 @@ pub(super) fn open<V: Cached>(cache: &'static CacheOf<V>) {
         // One thing at a time: another thread may be shutting them.
         return V::idle().with_made(|| {
             // It may be just the news that much waits.
-            if V::spans().much_waits::<V>() {
+            if V::page_heap().much_waits::<V>() {
                 return;
             }
             // ORDERING: relaxed, as above.

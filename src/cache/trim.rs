@@ -35,9 +35,9 @@ pub(crate) fn trim<V: Cached>() -> bool {
         return false;
     }
     // Programs ask for this again and again, so nothing is counted that takes a walk.
-    let before = V::spans().slack();
+    let before = V::page_heap().slack();
     purge::<V>();
-    V::spans().slack() < before
+    V::page_heap().slack() < before
 }
 
 /// About how many bytes may go back when the blocks of this thread's lists come home, at most.

@@ -77,7 +77,7 @@ impl Users {
 /// Gives a thread the arena that the fewest threads have: the first of several. The caller holds the lock of the idle
 /// caches.
 pub(crate) fn join<V: Shared>() -> ArenaIdx {
-    let users = &V::spans().users;
+    let users = &V::page_heap().users;
     let count = |arena: &ArenaIdx| users.of(*arena).load(Ordering::Relaxed);
     let arena = (0..V::ARENAS).map(ArenaIdx::new).min_by_key(count).unwrap_or(ArenaIdx::FIRST);
     users.of(arena).fetch_add(1, Ordering::Relaxed);
@@ -88,7 +88,7 @@ pub(crate) fn join<V: Shared>() -> ArenaIdx {
 
 /// Notes that a thread has ended, or has no use for its arena. The caller holds the lock of the idle caches.
 pub(crate) fn leave<V: Shared>(arena: ArenaIdx) {
-    let users = &V::spans().users;
+    let users = &V::page_heap().users;
     for count in [users.of(arena), &users.threads] {
         // None, where the thread has forked.
         count.store(count.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
@@ -98,6 +98,6 @@ pub(crate) fn leave<V: Shared>(arena: ArenaIdx) {
 /// The arenas that threads have, or have had (AR1). Without the lock of the idle caches, one that has just come into use may
 /// be missing.
 pub(crate) fn used<V: Shared>() -> impl Iterator<Item = ArenaIdx> {
-    let in_use = V::spans().users.in_use.load(Ordering::Relaxed) as usize;
+    let in_use = V::page_heap().users.in_use.load(Ordering::Relaxed) as usize;
     (0..in_use.clamp(1, V::ARENAS)).map(ArenaIdx::new)
 }

@@ -173,14 +173,14 @@ impl Central {
     fn claim<V: Shared>(&self, me: Me, dirty: bool) -> Option<&'static Slab> {
         let class = me.class;
         V::counters().count(Event::Atomic);
-        let (segment, slice, clean) = V::spans().claim_slice::<V>(dirty)?;
+        let (segment, slice, clean) = V::page_heap().claim_slice::<V>(dirty)?;
         let slab = segment.slab(slice);
         slab.set_up::<V>(class, clean);
         slab.home.set(me.arena);
         self.set_free(self.free() + slab.capacity() as usize);
         if !clean {
             // What it does not come to use goes back, too.
-            self.touch(slab, V::spans().now());
+            self.touch(slab, V::page_heap().now());
             self.add_untidy::<V>(me, (SLICE_BYTES / PAGE_BYTES) as u32);
         }
         V::page_map().note(slab.page(0).addr().get(), Kind::Class(class));
@@ -192,7 +192,7 @@ impl Central {
     /// are mostly of one slab, which moves once. Returns how many runs of such neighbours there were.
     fn bring_home<V: Shared>(&self, me: Me, batch: &mut Batch) -> u32 {
         let class = me.class;
-        let now = V::spans().now();
+        let now = V::page_heap().now();
         let all = batch.len();
         if self.capacity.get() * V::CLASSES.block_bytes(class) > LARGE {
             look_ahead::<V>(me, batch);
@@ -219,7 +219,7 @@ impl Central {
         let is_much = came as usize >= much;
         self.came.set(if is_much { 0 } else { came });
         if is_much && self.is_loose::<V>(class, much) {
-            V::spans().note_waits();
+            V::page_heap().note_waits();
         }
         runs
     }
@@ -232,7 +232,7 @@ impl Central {
         self.free() >= much.max(part)
     }
 
-    /// Puts a slab to which blocks came home where it belongs: back to the spans, if that was all of them.
+    /// Puts a slab to which blocks came home where it belongs: back to the page heap, if that was all of them.
     fn settle<V: Shared>(&self, slab: &'static Slab, now: u64) {
         self.touch(slab, now);
         if slab.used() == 0 && self.has_others::<V>(slab) {
@@ -253,7 +253,7 @@ impl Central {
         })
     }
 
-    /// Gives a slab with every block home back to the spans.
+    /// Gives a slab with every block home back to the page heap.
     fn retire<V: Shared>(&self, slab: &'static Slab) {
         self.unbin(slab);
         self.set_free(self.free() - slab.capacity() as usize);
@@ -266,7 +266,7 @@ impl Central {
         slab.home.leave();
         V::counters().count(Event::Atomic);
         V::counters().count(Event::Retired);
-        V::spans().give_slice::<V>(slab);
+        V::page_heap().give_slice::<V>(slab);
     }
 
     /// Notes that blocks came home to a slab, or that it was claimed dirty.
@@ -416,7 +416,7 @@ impl Central {
         self.untidy_count.set(self.untidy_count.get() + 1);
     }
 
-    /// Gives the slab that stays without a block in use back to the spans, if that is what it was for
+    /// Gives the slab that stays without a block in use back to the page heap, if that is what it was for
     /// `delay` milliseconds; says whether it was.
     pub(super) fn retire_last<V: Shared>(&self, now: u64, delay: u64) -> bool {
         let idle = self.spare.get().filter(|slab| slab.idle_ms(now) >= delay);

@@ -79,7 +79,7 @@ impl Parked {
                 to.set_limit(from.limit());
                 to.take_over(from);
             }
-            place.parked_at.set(V::spans().now());
+            place.parked_at.set(V::page_heap().now());
             self.taken.set(self.taken.get() | 1 << index);
         });
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a batch that waits | nobody needed it between two rounds: home to its slabs |
 //! | a parked list | no thread took it for `purge_ms`: home to its slabs |
-//! | a free slice | it has been free for `purge_ms`; or at once, where far more are free than are in use (`spans`) |
+//! | a free slice | it has been free for `purge_ms`; or at once, where far more are free than are in use (`page_heap`) |
 //! | a page of a slab that no block in use touches | nothing came home to the slab for `purge_ms` |
 //! | a mapping that was kept | it has been kept for `purge_ms` |
 //! | a segment | all of it is free and without memory, and it is not the only one such |
@@ -72,7 +72,7 @@ const SOON: u64 = 10_000;
 const LISTS: usize = 4 * MAX_CLASSES;
 /// Slabs that are looked at before their class's lock is given up.
 const SLABS: u32 = 16;
-/// Segments that are looked at before the lock of the spans is given up.
+/// Segments that are looked at before the lock of the page heap is given up.
 const SEGMENTS: u32 = 4;
 /// Remembered ranges that are unmapped before it is.
 const RANGES: usize = 16;
@@ -168,8 +168,8 @@ pub(crate) fn tend<V: Shared>(asks: &Cell<bool>) {
         return;
     }
     let now = clock::now_ms();
-    if now != V::spans().now() {
-        V::spans().set_now(now);
+    if now != V::page_heap().now() {
+        V::page_heap().set_now(now);
         start_if_due::<V>();
         step_cold::<V>(Terms { now, delay: delay.into(), all: false });
     }
@@ -178,7 +178,7 @@ pub(crate) fn tend<V: Shared>(asks: &Cell<bool>) {
 
 /// The same for a thread that has nowhere to note that it asks: of all such, one at a time.
 pub(crate) fn tend_alone<V: Shared>() {
-    let asked = &V::spans().asked;
+    let asked = &V::page_heap().asked;
     // ORDERING: relaxed; it says whose turn it is, and publishes nothing.
     if asked.swap(1, Ordering::Relaxed) == 0 {
         tend::<V>(&Cell::new(false));
@@ -190,7 +190,7 @@ pub(crate) fn tend_alone<V: Shared>() {
 #[cold]
 #[inline(never)]
 fn step_cold<V: Shared>(terms: Terms) {
-    let round = &V::spans().round;
+    let round = &V::page_heap().round;
     if !round.lock.try_lock() {
         return;
     }
@@ -205,10 +205,10 @@ fn step_cold<V: Shared>(terms: Terms) {
     if matches!(round.stage.get(), Stage::Done)
         && terms.now.wrapping_sub(round.began_at.get()) >= terms.delay / ROUNDS_PER_DELAY
     {
-        let kept = V::spans().tuning.idle_kept();
+        let kept = V::page_heap().tuning.idle_kept();
         if kept > 0 && idle_bytes::<V>() <= kept {
             round.began_at.set(terms.now);
-            V::spans().note_kept();
+            V::page_heap().note_kept();
         } else {
             begin::<V>(round, terms);
         }
@@ -221,11 +221,11 @@ fn step_cold<V: Shared>(terms: Terms) {
 pub(super) fn rest<V: Shared>() {
     let Some(delay) = V::PURGE_MS else { return };
     let now = clock::now_ms();
-    V::spans().set_now(now);
-    if idle_bytes::<V>() <= V::spans().tuning.idle_kept() {
+    V::page_heap().set_now(now);
+    if idle_bytes::<V>() <= V::page_heap().tuning.idle_kept() {
         return;
     }
-    let round = &V::spans().round;
+    let round = &V::page_heap().round;
     let terms = Terms { now, delay: delay.into(), all: false };
     // A step at a time: who forks waits for the lock.
     let step = |is_first: bool| {
@@ -243,10 +243,10 @@ pub(super) fn rest<V: Shared>() {
 
 /// Gives back all that can be, at once.
 pub(crate) fn purge_all<V: Shared>() {
-    let round = &V::spans().round;
+    let round = &V::page_heap().round;
     round.lock.with(|| {
         // Not by the clock, which may be a program's own, that allocates: with no delay the time decides nothing.
-        let terms = Terms { now: V::spans().now(), delay: 0, all: true };
+        let terms = Terms { now: V::page_heap().now(), delay: 0, all: true };
         begin::<V>(round, terms);
         go_on::<V>(round, terms, &mut Budget::unbounded());
     });
@@ -254,7 +254,7 @@ pub(crate) fn purge_all<V: Shared>() {
 
 fn begin<V: Shared>(round: &Round, terms: Terms) {
     V::counters().count(Event::Purge);
-    V::spans().begin_round();
+    V::page_heap().begin_round();
     round.began_at.set(terms.now);
     round.waiting.set(0);
     V::parked().send_home::<V>(terms.now, terms.delay, if terms.all { usize::MAX } else { 1 });
@@ -263,8 +263,8 @@ fn begin<V: Shared>(round: &Round, terms: Terms) {
 
 fn end<V: Shared>(round: &Round) {
     let unseen = round.unseen.get() + 1;
-    let spans = V::spans();
-    let seen = spans.lock.with(|| spans.end_round(round.waiting.get(), unseen > HURRIES));
+    let page_heap = V::page_heap();
+    let seen = page_heap.lock.with(|| page_heap.end_round(round.waiting.get(), unseen > HURRIES));
     round.unseen.set(if seen { 0 } else { unseen });
     round.enter(Stage::Done);
 }
@@ -295,7 +295,7 @@ pub(crate) fn idle_bytes<V: Shared>() -> usize {
         used::<V>().map(untidy).sum::<usize>() * at_stake::<V>(class)
     };
     let classes: usize = ClassIdx::all(V::CLASSES.count()).map(of_class).sum();
-    classes + V::parked().bytes::<V>() + V::spans().free_bytes()
+    classes + V::parked().bytes::<V>() + V::page_heap().free_bytes()
 }
 
 /// Bytes that may go back when a block comes home: it may have been the last one on its page.
@@ -309,7 +309,7 @@ pub(crate) fn at_stake<V: Shared>(class: ClassIdx) -> usize {
 #[cold]
 #[inline(never)]
 pub(super) fn reclaim_batches<V: Shared>(wanted: usize) {
-    let reclaimed_at = &V::spans().reclaimed_at;
+    let reclaimed_at = &V::page_heap().reclaimed_at;
     for _ in 0..LISTS {
         // ORDERING: relaxed; a number that says where to look, and publishes nothing.
         let at = reclaimed_at.fetch_add(1, Ordering::Relaxed) as usize;
@@ -324,7 +324,7 @@ pub(super) fn reclaim_batches<V: Shared>(wanted: usize) {
             continue;
         }
         list.send_home::<V>(Me { arena, class }, true);
-        let gave = list.retire_last::<V>(V::spans().now(), 0);
+        let gave = list.retire_last::<V>(V::page_heap().now(), 0);
         list.lock.unlock();
         if gave && wanted == 1 {
             return;
@@ -408,20 +408,20 @@ fn purge_pages<V: Shared>(slab: &'static Slab, budget: &mut Budget) {
 
 /// Goes on with kept mappings, and then with segments that have dirty slices. Whether that was the last of it.
 fn tidy_slices<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> bool {
-    let spans = V::spans();
-    spans.lock.with(|| {
-        let mut left = round.left.get().unwrap_or_else(|| spans.soiled_count());
+    let page_heap = V::page_heap();
+    page_heap.lock.with(|| {
+        let mut left = round.left.get().unwrap_or_else(|| page_heap.soiled_count());
         round.left.set(Some(left));
-        let dropped = if spans.tuning.keeps_mappings() && !terms.all {
+        let dropped = if page_heap.tuning.keeps_mappings() && !terms.all {
             0
         } else {
-            spans.kept.drop_older(terms.now, terms.delay, PAGES * PAGE_BYTES)
+            page_heap.map_cache.drop_older(terms.now, terms.delay, PAGES * PAGE_BYTES)
         };
         if dropped > 0 {
             budget.spend_pages(quotient(dropped, PAGE_BYTES));
             return false;
         }
-        let unmapped = spans.kept.unmap_retained(RANGES);
+        let unmapped = page_heap.map_cache.unmap_retained(RANGES);
         if unmapped > 0 {
             budget.spend(unmapped * PER_CALL);
             return false;
@@ -431,23 +431,23 @@ fn tidy_slices<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> b
                 break;
             }
             left -= 1;
-            let Some(segment) = spans.next_soiled() else {
+            let Some(segment) = page_heap.next_soiled() else {
                 left = 0;
                 break;
             };
             let slices = purge_slices::<V>(segment, terms.now, terms.delay, budget);
-            spans.forget_regrets(slices);
-            spans.end_turn::<V>(segment);
+            page_heap.forget_regrets(slices);
+            page_heap.end_turn::<V>(segment);
         }
         if left == 0 && terms.all {
-            spans.unmap_spare::<V>();
+            page_heap.unmap_spare::<V>();
         }
         round.left.set(Some(left));
         left == 0
     })
 }
 
-/// Slices of a segment that have been free for `delay` milliseconds; returns how many went back. With the lock of the spans
+/// Slices of a segment that have been free for `delay` milliseconds; returns how many went back. With the lock of the page heap
 /// held.
 pub(super) fn purge_slices<V: Shared>(
     segment: &'static Segment,
@@ -467,11 +467,11 @@ pub(super) fn purge_slices<V: Shared>(
         budget.spend_pages(bytes / PAGE_BYTES);
         // SAFETY: the slices are free (X1, X2), and mapped.
         if unsafe { pages::purge(segment.slice_start(SliceIdx::new(from)), bytes) } {
-            V::spans().note_clean(segment, bit_range(from, to));
+            V::page_heap().note_clean(segment, bit_range(from, to));
             purged += (to - from) as u32;
             V::counters().count_many(Event::PurgedPage, (bytes / PAGE_BYTES) as u64);
         } else {
-            V::spans().note_refused(segment, bit_range(from, to));
+            V::page_heap().note_refused(segment, bit_range(from, to));
         }
     }
     purged

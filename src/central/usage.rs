@@ -27,7 +27,7 @@ pub struct Usage {
 pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
     lock_all::<V>();
     let (mut blocks, mut free_blocks, mut superslabs) = (0, 0, 0);
-    for segment in V::spans().all() {
+    for segment in V::page_heap().all() {
         superslabs += 1;
         free_blocks += runs(segment.free.get()).count();
         for slice in (1..V::SLICES).map(SliceIdx::new) {
@@ -48,13 +48,13 @@ pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
         free_blocks += idle;
         blocks = blocks.saturating_sub(idle * V::CLASSES.block_bytes(class));
     }
-    let (large_blocks, large) = if V::BY_ADDRESS { V::records().sum() } else { (0, 0) };
+    let (large_blocks, large) = if V::BY_ADDRESS { V::huge_blocks().sum() } else { (0, 0) };
     let usage = Usage {
-        mapped: superslabs * SEGMENT_BYTES + V::spans().kept.bytes() + large,
+        mapped: superslabs * SEGMENT_BYTES + V::page_heap().map_cache.bytes() + large,
         in_use: blocks + large,
         large_blocks,
         large,
-        free_blocks: free_blocks + V::spans().kept.extents(),
+        free_blocks: free_blocks + V::page_heap().map_cache.extents(),
         superslabs,
     };
     unlock_all::<V>();

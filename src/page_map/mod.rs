@@ -14,7 +14,7 @@
 //! | 4 | `Header` | the metadata of a segment |
 //! | 6 | `Span` | a large block of slices begins |
 //! | 8 | `Body` | such a block goes on |
-//! | 10 | `Huge` | a block with a mapping of its own begins, at some page |
+//! | 10 | `Huge` | a huge block begins, with a mapping of its own, at some page |
 //! | 12 | `SuperSlab` | a part of a SuperSlab, which knows the rest |
 //! | 14, 16, … | `Class` | blocks of a class |
 //!
@@ -83,7 +83,7 @@ pub(crate) enum Kind {
     Span,
     /// One of a span's other slices.
     Body,
-    /// The slice where a mapping of a block's own begins.
+    /// The slice where a huge block begins, which has a mapping of its own.
     Huge,
     /// A slice of a SuperSlab.
     SuperSlab,

@@ -14,8 +14,8 @@
 //! X1  A slice is in exactly one of: the segment's `free`, a slab, a span.
 //! X2  What a slice's bit in `dirty` is: free, and perhaps not zero. A free slice without it is zero, and
 //!     has no memory.
-//! X3  A segment's own fields are touched with the lock of the spans held; a slab's with the lock of its
-//!     home's list of the class (HM1), and where the slice is free or changes hands, with that of the spans. A slab without a
+//! X3  A segment's own fields are touched with the lock of the page heap held; a slab's with the lock of its
+//!     home's list of the class (HM1), and where the slice is free or changes hands, with that of the page heap. A slab without a
 //!     home is touched by nobody but who makes it his own.
 //! X4  A reference to a segment or a slab is not kept past the lock it was found under, unless a slice or a
 //!     block of it is out: so nobody has one when the segment is unmapped.

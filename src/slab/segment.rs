@@ -13,24 +13,24 @@ pub(crate) const ALL_SLICES: u32 = bit_range(1, MAX_SLICES);
 /// See the drawing in `slab`. All bytes zero but for `free` is a fresh segment.
 #[repr(C, align(64))]
 pub(crate) struct Segment {
-    /// Neighbours among the segments with free slices. [spans]
+    /// Neighbours among the segments with free slices. [page heap]
     available: Links<Segment>,
-    /// Neighbours among all segments. [spans]
+    /// Neighbours among all segments. [page heap]
     all: Links<Segment>,
-    /// Neighbours among the segments with dirty slices that a purge is to look at. [spans]
+    /// Neighbours among the segments with dirty slices that a purge is to look at. [page heap]
     soiled: Links<Segment>,
-    /// Slices that are free (X1). [spans]
+    /// Slices that are free (X1). [page heap]
     pub(crate) free: Cell<u32>,
-    /// Of these, the ones that may have memory (X2). [spans]
+    /// Of these, the ones that may have memory (X2). [page heap]
     pub(crate) dirty: Cell<u32>,
     /// Of these, the ones that the kernel would not have when they were purged last, as it does where the program has
-    /// locked pages: they are not asked for again until they have been in use. [spans]
+    /// locked pages: they are not asked for again until they have been in use. [page heap]
     pub(crate) refused: Cell<u32>,
-    /// Whether it was mapped ahead of need, and so stays mapped. [spans]
+    /// Whether it was mapped ahead of need, and so stays mapped. [page heap]
     pub(crate) pinned: Cell<bool>,
-    /// When a dirty slice became free, in milliseconds. [spans]
+    /// When a dirty slice became free, in milliseconds. [page heap]
     pub(crate) freed_at: [Cell<u64>; MAX_SLICES],
-    /// Slices of the span that starts here; 0 where none does. [spans]
+    /// Slices of the span that starts here; 0 where none does. [page heap]
     pub(crate) span: [Cell<u8>; MAX_SLICES],
     pub(super) slabs: [Slab; MAX_SLICES],
     /// The rest of their bitmaps. [class]

@@ -38,15 +38,15 @@ impl<V: Cached> Backend<V> for Central {
     }
 
     fn superslabs() -> u32 {
-        V::spans().segments()
+        V::page_heap().segments()
     }
 
     fn map_spare() -> bool {
-        V::spans().map_spare::<V>()
+        V::page_heap().map_spare::<V>()
     }
 
     fn visit_superslabs(mut visit: impl FnMut(*const u8)) {
-        V::spans().visit(|segment| visit(ptr::from_ref(segment).cast()));
+        V::page_heap().visit(|segment| visit(ptr::from_ref(segment).cast()));
     }
 
     #[inline]
@@ -119,7 +119,7 @@ impl<V: Cached<Tables = AddressTables>> Addressed<V> for Central {
     fn keep_idle(bytes: usize) -> bool {
         let purges = V::PURGE_MS.is_some();
         if purges {
-            V::spans().tuning.keep_idle(bytes);
+            V::page_heap().tuning.keep_idle(bytes);
         }
         purges
     }
@@ -127,7 +127,7 @@ impl<V: Cached<Tables = AddressTables>> Addressed<V> for Central {
     fn keep_mappings() -> bool {
         let keeps = V::KEEP_MIB > 0;
         if keeps {
-            V::spans().tuning.keep_mappings();
+            V::page_heap().tuning.keep_mappings();
         }
         keeps
     }
@@ -142,7 +142,7 @@ impl<V: Cached<Tables = AddressTables>> Addressed<V> for Central {
 
     #[inline]
     fn filler() -> u8 {
-        V::spans().tuning.filler()
+        V::page_heap().tuning.filler()
     }
 
     fn trim() -> bool {

@@ -1,4 +1,4 @@
-//! How long the mappings are that hold one block each, by the block's address: for those who free by address alone.
+//! How long the mappings of huge blocks are, by the block's address: for those who free by address alone.
 //!
 //! ```text
 //! 63    47 46          34 33          16 15      12 11    0
@@ -30,7 +30,7 @@ const LEAF_BYTES: usize = LEAF_WORDS * size_of::<u64>();
 const PAGES: u64 = 1 << (SLICE_LG - PAGE_LG);
 
 /// See the module.
-pub(crate) struct Records {
+pub(crate) struct HugeBlocks {
     pub(super) lock: Lock,
     root: [LeafPlace<AtomicU64>; ROOT_WORDS],
     /// A leaf that waits for a block that moves to where none is. [lock]
@@ -43,9 +43,9 @@ pub(crate) struct Records {
 }
 
 // SAFETY: the spare leaves, `count` and `bytes` are touched with the lock held.
-unsafe impl Sync for Records {}
+unsafe impl Sync for HugeBlocks {}
 
-impl Records {
+impl HugeBlocks {
     pub(crate) const fn new() -> Self {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
@@ -182,25 +182,25 @@ mod tests {
 
     #[test]
     fn found_where_it_begins_and_nowhere_else() {
-        let (records, map) = (Records::new(), PageMap::new());
+        let (blocks, map) = (HugeBlocks::new(), PageMap::new());
         let start = 0x7f12_3456_7000;
-        assert!(records.add(&map, at(start), 0x20_0000));
-        assert_eq!(records.bytes_at(start), Some(0x20_0000));
+        assert!(blocks.add(&map, at(start), 0x20_0000));
+        assert_eq!(blocks.bytes_at(start), Some(0x20_0000));
         for other in [start + 16, start - 0x1000, start + 0x1000, start + 0x10_0000, 0, 1 << 50] {
-            assert_eq!(records.bytes_at(other), None);
+            assert_eq!(blocks.bytes_at(other), None);
         }
         let to = 0x5512_0000_0000;
-        let moved = records.change(&map, at(start), (0x20_0000, 0x30_0000), || Some(at(to)));
+        let moved = blocks.change(&map, at(start), (0x20_0000, 0x30_0000), || Some(at(to)));
         assert_eq!(moved, Some(at(to)));
-        assert_eq!((records.bytes_at(start), records.bytes_at(to)), (None, Some(0x30_0000)));
+        assert_eq!((blocks.bytes_at(start), blocks.bytes_at(to)), (None, Some(0x30_0000)));
         assert_eq!((map.kind(start), map.kind(to)), (Kind::Foreign, Kind::Huge));
-        assert!(records.change(&map, at(to), (0x30_0000, 0), || None).is_none());
-        assert_eq!((map.kind(to), records.sum()), (Kind::Huge, (1, 0x30_0000)));
-        records.change_length(at(to), 0x30_0000, 0x40_0000);
-        assert_eq!((records.bytes_at(to), records.sum()), (Some(0x40_0000), (1, 0x40_0000)));
-        records.remove(&map, at(to), 0x40_0000);
-        assert_eq!((records.bytes_at(to), records.sum()), (None, (0, 0)));
+        assert!(blocks.change(&map, at(to), (0x30_0000, 0), || None).is_none());
+        assert_eq!((map.kind(to), blocks.sum()), (Kind::Huge, (1, 0x30_0000)));
+        blocks.change_length(at(to), 0x30_0000, 0x40_0000);
+        assert_eq!((blocks.bytes_at(to), blocks.sum()), (Some(0x40_0000), (1, 0x40_0000)));
+        blocks.remove(&map, at(to), 0x40_0000);
+        assert_eq!((blocks.bytes_at(to), blocks.sum()), (None, (0, 0)));
         assert_eq!(map.kind(to), Kind::Foreign);
-        assert!(!records.add(&map, at(1 << 52), 0x1_0000));
+        assert!(!blocks.add(&map, at(1 << 52), 0x1_0000));
     }
 }

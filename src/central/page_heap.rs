@@ -17,7 +17,7 @@
 use super::Shared;
 use super::arena::Users;
 use super::background::Background;
-use super::kept::Kept;
+use super::map_cache::MapCache;
 use super::purge::{Budget, Round, purge_slices, reclaim_batches};
 use super::retained::Retained;
 use super::tuning::Tuning;
@@ -62,7 +62,7 @@ struct Claimed {
 
 /// See the module.
 #[repr(C, align(64))]
-pub(crate) struct Spans {
+pub(crate) struct PageHeap {
     /// Guards all that follows but the atomics, and the segments' own fields.
     pub(crate) lock: Lock,
     /// Segments with free slices, the one that came to have some last first (V1).
@@ -84,7 +84,7 @@ pub(crate) struct Spans {
     /// Those that were taken: so many more may wait.
     regretted: Cell<u32>,
     /// Mappings that were freed and wait to be used again.
-    pub(super) kept: Kept,
+    pub(super) map_cache: MapCache,
     /// Whether addresses for segments were seen to, and what of them is left.
     has_reserve: Cell<bool>,
     reserved: Retained,
@@ -114,9 +114,9 @@ const SEEN: u32 = 2;
 const TOLD: u32 = 4;
 
 // SAFETY: all fields but the lock and the atomics are touched with the lock held.
-unsafe impl Sync for Spans {}
+unsafe impl Sync for PageHeap {}
 
-impl Spans {
+impl PageHeap {
     pub(crate) const fn new() -> Self {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
@@ -131,7 +131,7 @@ impl Spans {
             dirty_slices: Cell::new(0),
             early: Cell::new(0),
             regretted: Cell::new(0),
-            kept: Kept::new(),
+            map_cache: MapCache::new(),
             has_reserve: Cell::new(false),
             reserved: Retained::new(),
             now: AtomicU64::new(0),
@@ -224,7 +224,7 @@ impl Spans {
 
     /// Whether what is free and has memory, and `more`, is much, in itself and as a part of all. With the lock held.
     fn is_much(&self, more: usize, (bytes, part): (usize, usize)) -> bool {
-        let kept = if self.tuning.keeps_mappings() { 0 } else { self.kept.bytes() };
+        let kept = if self.tuning.keeps_mappings() { 0 } else { self.map_cache.bytes() };
         let free = self.dirty_slices.get() as usize * SLICE_BYTES + kept + more;
         let all = self.segments.get() as usize * SEGMENT_BYTES + kept;
         free >= bytes && free >= quotient(all, part) && free > self.tuning.idle_kept()
@@ -233,7 +233,7 @@ impl Spans {
     /// Keeps a mapping that was freed, or gives it back where it has more than `bound` bytes.
     ///
     /// # Safety
-    /// As for [`Kept::put`].
+    /// As for [`MapCache::put`].
     pub(super) unsafe fn keep(&self, start: NonNull<u8>, bytes: usize, bound: usize) {
         if bytes > bound {
             // SAFETY: the caller's condition.
@@ -241,27 +241,27 @@ impl Spans {
         }
         self.lock.with(|| {
             // SAFETY: the caller's condition.
-            unsafe { self.kept.put(start, bytes, self.now(), bound) };
+            unsafe { self.map_cache.put(start, bytes, self.now(), bound) };
             if self.is_much(0, MUCH) {
                 self.note_waits();
             }
         });
     }
 
-    /// Gives back a range of its own, as [`Kept::let_go`] does, but not with the lock held where it is unmapped: it may be
+    /// Gives back a range of its own, as [`MapCache::let_go`] does, but not with the lock held where it is unmapped: it may be
     /// large.
     ///
     /// # Safety
-    /// As for [`Kept::let_go`].
+    /// As for [`MapCache::let_go`].
     pub(super) unsafe fn let_go(&self, start: NonNull<u8>, bytes: usize) {
         let is_crowded = self.lock.with(|| {
-            self.kept.add_cut();
-            self.kept.is_crowded()
+            self.map_cache.add_cut();
+            self.map_cache.is_crowded()
         });
         // SAFETY: the caller's condition.
         if is_crowded || !unsafe { pages::unmap(start, bytes) } {
             // SAFETY: the caller's condition; where the kernel refused, the range is as it was.
-            self.lock.with(|| unsafe { self.kept.retain(start, bytes) });
+            self.lock.with(|| unsafe { self.map_cache.retain(start, bytes) });
         }
     }
 
@@ -316,7 +316,7 @@ impl Spans {
         self.lock.with(|| {
             claim_free().or_else(|| {
                 if V::RECLAIM == Reclaim::First && !self.tuning.keeps_mappings() {
-                    self.kept.give_back(SEGMENT_BYTES, self.now());
+                    self.map_cache.give_back(SEGMENT_BYTES, self.now());
                 }
                 self.map::<V>()?;
                 claim_free()
@@ -566,14 +566,14 @@ impl Spans {
     /// more, addresses that were given up may do.
     fn map<V: Shared>(&self) -> Option<&'static Segment> {
         let pages = pages::map_aligned(SEGMENT_BYTES, SEGMENT_BYTES)
-            .or_else(|| self.kept.retained.take(SEGMENT_BYTES, SEGMENT_BYTES))
+            .or_else(|| self.map_cache.retained.take(SEGMENT_BYTES, SEGMENT_BYTES))
             .or_else(|| self.reserved.take(SEGMENT_BYTES, SEGMENT_BYTES))?;
         // SAFETY: fresh pages of that size, aligned so, which nobody else knows of; they are unmapped
         // only when nobody can find them any more.
         let segment = unsafe { Segment::create(pages) };
         if !V::page_map().cover(segment.address(), None) {
             // SAFETY: nobody has found the segment, since it is not in the map.
-            unsafe { self.kept.let_go(pages, SEGMENT_BYTES) };
+            unsafe { self.map_cache.let_go(pages, SEGMENT_BYTES) };
             return None;
         }
         // SAFETY: mapped above.
@@ -590,7 +590,7 @@ impl Spans {
 
     /// Where there are many mappings, sees to addresses for segments, for when the kernel maps no more.
     pub(super) fn reserve(&self) {
-        if self.has_reserve.get() || !self.kept.is_crowded() {
+        if self.has_reserve.get() || !self.map_cache.is_crowded() {
             return;
         }
         self.has_reserve.set(true);
@@ -617,7 +617,7 @@ impl Spans {
         // Locked pages, which go with the mapping.
         self.dirty_slices.set(self.dirty_slices.get() - segment.dirty.get().count_ones());
         // SAFETY: no block of the segment is out, it is in no list, and no lookup finds it (X4).
-        unsafe { self.kept.let_go(segment.slice_start(SliceIdx::FIRST), SEGMENT_BYTES) };
+        unsafe { self.map_cache.let_go(segment.slice_start(SliceIdx::FIRST), SEGMENT_BYTES) };
     }
 
     /// Unmaps every segment, and every mapping that was kept.
@@ -626,13 +626,13 @@ impl Spans {
     /// Nobody refers to a block of the variant, or will ask for one.
     pub(crate) unsafe fn release(&self) {
         self.lock.with(|| {
-            self.kept.give_back(usize::MAX, self.now());
+            self.map_cache.give_back(usize::MAX, self.now());
             for segment in self.all() {
                 // SAFETY: nobody refers to what is in it, by the caller's condition, and the list has gone past it.
                 unsafe { pages::unmap(segment.slice_start(SliceIdx::FIRST), SEGMENT_BYTES) };
             }
             // SAFETY: nobody will ask for a block any more, by the caller's condition.
-            unsafe { self.kept.retained.release() };
+            unsafe { self.map_cache.retained.release() };
             // SAFETY: as above.
             unsafe { self.reserved.release() };
         });
@@ -656,7 +656,7 @@ impl Spans {
 
     /// The same, with the lock held.
     fn free_and_dirty(&self) -> usize {
-        self.dirty_slices.get() as usize * SLICE_BYTES + self.kept.bytes()
+        self.dirty_slices.get() as usize * SLICE_BYTES + self.map_cache.bytes()
     }
 
     /// Bytes mapped, and once more those that are free and have memory: less than before a purge if slices, mappings
