@@ -29,21 +29,20 @@
 //! | 4 | `page_map` | address → what lies there |
 //! | 5 | `slab`; beside it `report` | memory layout: segments, slices, slabs; the founding report's allocator, whole |
 //! | 6 | `central` | what threads share: locked lists per class, the page heap, huge blocks, purging |
-//! | 7 | `cache` | the thread's front end: alloc and free (hot), refill, drain, large, realloc, exit, audit |
+//! | 7 | `thread_cache` | the thread's front end: alloc and free (hot), refill, drain, large, realloc, exit, audit |
 //! | 8 | `api` | which backend serves a variant, `GlobalAlloc`, the stamped statics, snapshots |
 //!
-//! `slab`, `central` and `cache` are the central backend, which the default variant has. `report` is the baseline that it
+//! `slab`, `central` and `thread_cache` are the central backend, which the default variant has. `report` is the baseline that it
 //! is compared to (`src/report/README.md`).
 //!
 //! With feature `preload` there is a face more, `Preload`, the selected variant as a C library has it
 //! ([`ByAddress`]): `libhakmem.so` is made of it.
 //!
-//! To read it: `cache/alloc.rs` and `cache/free.rs` are the hot paths of the default variant,
+//! To read it: `thread_cache/alloc.rs` and `thread_cache/free.rs` are the hot paths of the default variant,
 //! `docs/life-of-a-block.md` follows a block through all layers.
 
 mod api;
 mod base;
-mod cache;
 mod central;
 mod list;
 mod page_map;
@@ -51,6 +50,7 @@ mod report;
 mod slab;
 mod stats;
 mod sys;
+mod thread_cache;
 mod variant;
 
 pub use api::*;

@@ -1,9 +1,9 @@
 //! The C face of a variant: blocks are freed by their address alone.
 
 use super::backend::{Addressed, Backend, Served};
-use crate::cache::{AddressTables, Cached};
 use crate::central::Usage;
 use crate::sys::next;
+use crate::thread_cache::{AddressTables, Cached};
 
 /// What a C library's functions are made of. They know no layout, and pass on what is not theirs: a block of
 /// another allocator goes to the next one that the process has.

@@ -17,7 +17,7 @@
 //! N1  A block of a class is in exactly one place: its slab (a bit), a transfer cache, a batch on its way, a thread's list
 //!     or what lies aside of it, its outbox, a parked list, or the program's hands.
 //! N2  A slab is in its class's list of slabs of its fullness exactly while it has blocks.
-//! N3  Locks are taken in the order: the idle caches', the round's of purging, the parked lists', the central lists' by
+//! N3  Locks are taken in the order: the cache pool's, the round's of purging, the parked lists', the central lists' by
 //!     arena and then by class, then the page heap's, then the huge blocks'. A thread holds more than one only to purge, to get or
 //!     give a slice, to count all that is in use, and around a fork. A thread that reclaims slices, or takes a slab over from
 //!     another arena, holds a central list's lock and tries others', but never waits for one.
@@ -26,9 +26,9 @@
 
 mod arena;
 mod background;
-mod class;
 mod huge;
 mod huge_blocks;
+mod list;
 mod map_cache;
 mod page_heap;
 mod parked;
@@ -40,13 +40,13 @@ mod usage;
 
 pub(crate) use arena::{Arena, join, leave, used};
 pub(crate) use background::{ask, start_if_wanted, stop};
-pub(crate) use class::{Central, Me, give, give_all, me, take, take_one, with_slab};
 pub(crate) use huge::{HOPELESS, Moved, huge_alloc, huge_free, huge_resize, mapping_bytes};
 pub(crate) use huge_blocks::HugeBlocks;
+pub(crate) use list::{CentralList, ListId, give, give_all, list_id, take, take_one, with_slab};
 pub(crate) use page_heap::PageHeap;
 pub(crate) use parked::Parked;
 use parked::parks;
-pub(crate) use purge::{at_stake, idle_bytes, purge_all, tend, tend_alone};
+pub(crate) use purge::{at_stake, idle_bytes, purge_all, tick, tick_alone};
 pub(crate) use transfer::Transfer;
 pub use usage::Usage;
 pub(crate) use usage::usage;
@@ -81,19 +81,19 @@ pub(crate) trait Shared: Variant {
 
     /// An arena's central list of a class.
     #[inline]
-    fn central(arena: ArenaIdx, class: ClassIdx) -> &'static Central {
+    fn central(arena: ArenaIdx, class: ClassIdx) -> &'static CentralList {
         Self::arena(arena).list(class)
     }
 }
 
 /// The central lists of the arenas that are in use, each arena's from the first class to the last.
-pub(crate) fn lists<V: Shared>() -> impl Iterator<Item = &'static Central> {
+pub(crate) fn lists<V: Shared>() -> impl Iterator<Item = &'static CentralList> {
     used::<V>().flat_map(|arena| {
         ClassIdx::all(V::CLASSES.count()).map(move |class| V::central(arena, class))
     })
 }
 
-/// Takes every lock, for a fork. The caller holds the lock of the idle caches, so no arena comes into use meanwhile: nobody else is in the middle of anything then.
+/// Takes every lock, for a fork. The caller holds the lock of the cache pool, so no arena comes into use meanwhile: nobody else is in the middle of anything then.
 pub(crate) extern "C" fn lock_all<V: Shared>() {
     V::page_heap().round.lock.lock();
     if parks::<V>() {

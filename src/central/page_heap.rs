@@ -11,8 +11,8 @@
 //!
 //! V1  A segment is in the list of those with free slices exactly while it has any.
 //! V2  `dirty_slices` is how many slices of all segments are dirty, `free_slices` how many are free.
-//! V3  A segment is among the soiled ones exactly while a purge may give back slices of it.
-//! V4  A segment that is bare and not pinned is `spare`: there is one such at most.
+//! V3  A segment is among the dirty ones exactly while a purge may give back slices of it.
+//! V4  A segment that is decommitted and not pinned is `spare`: there is one such at most.
 
 use super::Shared;
 use super::arena::Users;
@@ -26,7 +26,7 @@ use crate::base::{
 };
 use crate::list::LinkedList;
 use crate::page_map::Kind;
-use crate::slab::{ALL, ALL_SLICES, AVAILABLE, Run, SOILED, Segment, Slab, Wanted};
+use crate::slab::{ALL, ALL_SLICES, AVAILABLE, DIRTY, Run, Segment, Slab, Wanted};
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::fatal::fatal;
@@ -70,9 +70,9 @@ pub(crate) struct PageHeap {
     all: LinkedList<Segment, ALL>,
     segments: Cell<u32>,
     /// Segments of which a purge may give back slices, the one that it looks at next first (V3).
-    soiled: LinkedList<Segment, SOILED>,
-    soiled_count: Cell<u32>,
-    /// The segment that is kept though it is bare (V4).
+    dirty_segments: LinkedList<Segment, DIRTY>,
+    dirty_segment_count: Cell<u32>,
+    /// The segment that is kept though it is decommitted (V4).
     spare: Cell<Option<&'static Segment>>,
     /// Free slices of all segments, and those of them that have memory (V2).
     free_slices: Cell<u32>,
@@ -90,8 +90,8 @@ pub(crate) struct PageHeap {
     reserved: Retained,
     /// Milliseconds, as last looked at. [shared]
     now: AtomicU64,
-    /// Whether much memory waits for its time to go back: [`WAITS`], [`SEEN`] and [`TOLD`], or none of them. [shared]
-    waits: AtomicU32,
+    /// Whether much memory waits for its time to go back: [`PENDING`], [`SEEN`] and [`TOLD`], or none of them. [shared]
+    pending: AtomicU32,
     /// Which arenas threads have.
     pub(crate) users: Users,
     /// The central list that is asked for free slices next. [shared]
@@ -107,7 +107,7 @@ pub(crate) struct PageHeap {
 }
 
 /// Much memory waits for its time to go back.
-const WAITS: u32 = 1;
+const PENDING: u32 = 1;
 /// That was seen since the round of purging began.
 const SEEN: u32 = 2;
 /// All threads were told so.
@@ -123,8 +123,8 @@ impl PageHeap {
             available: LinkedList::new(),
             all: LinkedList::new(),
             segments: Cell::new(0),
-            soiled: LinkedList::new(),
-            soiled_count: Cell::new(0),
+            dirty_segments: LinkedList::new(),
+            dirty_segment_count: Cell::new(0),
             spare: Cell::new(None),
             free_slices: Cell::new(0),
             slices_in_use: AtomicU32::new(0),
@@ -135,7 +135,7 @@ impl PageHeap {
             has_reserve: Cell::new(false),
             reserved: Retained::new(),
             now: AtomicU64::new(0),
-            waits: AtomicU32::new(0),
+            pending: AtomicU32::new(0),
             users: Users::new(),
             reclaimed_at: AtomicU32::new(0),
             asked: AtomicU32::new(0),
@@ -145,7 +145,7 @@ impl PageHeap {
         }
     }
 
-    /// Milliseconds, as [`tend`](super::tend) last saw them.
+    /// Milliseconds, as [`tick`](super::tick) last saw them.
     pub(crate) fn now(&self) -> u64 {
         // ORDERING: relaxed; a number that says when, and publishes nothing.
         self.now.load(Ordering::Relaxed)
@@ -159,24 +159,24 @@ impl PageHeap {
     /// Whether so much memory waits for its time to go back that threads should look at the clock more often
     /// than they would, though all that they do is served from their lists.
     #[inline]
-    pub(crate) fn much_waits<V: Shared>(&self) -> bool {
+    pub(crate) fn purge_pending<V: Shared>(&self) -> bool {
         // ORDERING: relaxed; it says how often to look, and publishes nothing.
-        V::PURGE_MS.is_some() && self.waits.load(Ordering::Relaxed) & WAITS != 0
+        V::PURGE_MS.is_some() && self.pending.load(Ordering::Relaxed) & PENDING != 0
     }
 
     /// Whether nobody has told the other threads yet that much waits; who asks does so.
     pub(crate) fn is_news<V: Shared>(&self) -> bool {
-        let told = |waits: u32| (waits & (WAITS | TOLD) == WAITS).then_some(waits | TOLD);
+        let told = |pending: u32| (pending & (PENDING | TOLD) == PENDING).then_some(pending | TOLD);
         // ORDERING: relaxed, as above; of several that ask at once one is told yes.
         V::COUNTED
-            && told(self.waits.load(Ordering::Relaxed)).is_some()
-            && self.waits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, told).is_ok()
+            && told(self.pending.load(Ordering::Relaxed)).is_some()
+            && self.pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, told).is_ok()
     }
 
     /// In a child, where no other thread is in the middle of telling or asking.
     pub(crate) fn after_fork(&self) {
         // ORDERING: relaxed; there is no other thread.
-        self.waits.fetch_and(!TOLD, Ordering::Relaxed);
+        self.pending.fetch_and(!TOLD, Ordering::Relaxed);
         self.asked.store(0, Ordering::Relaxed);
         self.background.lose();
     }
@@ -184,41 +184,41 @@ impl PageHeap {
     /// Notes that nothing is to go back now, whatever waits.
     pub(super) fn note_kept(&self) {
         // ORDERING: relaxed, as above.
-        self.waits.store(0, Ordering::Relaxed);
+        self.pending.store(0, Ordering::Relaxed);
     }
 
     /// Notes that much waits, if it is for the program's threads to see to it.
-    pub(super) fn note_waits(&self) {
+    pub(super) fn note_pending(&self) {
         if self.background.runs() {
             return self.note_kept();
         }
         if self.tuning.idle_kept() == usize::MAX {
             return;
         }
-        let seen = |waits: u32| match waits & (WAITS | SEEN) {
-            0 | SEEN => Some(WAITS | SEEN),
-            WAITS => Some(waits | SEEN),
+        let seen = |pending: u32| match pending & (PENDING | SEEN) {
+            0 | SEEN => Some(PENDING | SEEN),
+            PENDING => Some(pending | SEEN),
             _ => None,
         };
         // ORDERING: relaxed, as above.
-        if seen(self.waits.load(Ordering::Relaxed)).is_some() {
-            let _ = self.waits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, seen);
+        if seen(self.pending.load(Ordering::Relaxed)).is_some() {
+            let _ = self.pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, seen);
         }
     }
 
     /// Notes that a round of purging begins.
     pub(super) fn begin_round(&self) {
         // ORDERING: relaxed, as above.
-        self.waits.fetch_and(!SEEN, Ordering::Relaxed);
+        self.pending.fetch_and(!SEEN, Ordering::Relaxed);
     }
 
     /// Notes that a round has ended, which saw so many bytes wait in slabs; says whether much was seen since it began.
     /// Where it was not, much waits no more if so little is left, or the hurry has gone `on_and_on`. With the lock held.
     pub(super) fn end_round(&self, in_slabs: usize, on_and_on: bool) -> bool {
         let goes_on = !on_and_on && self.is_much(in_slabs, STILL_MUCH);
-        let anew = |waits: u32| if goes_on { None } else { (waits & SEEN == 0).then_some(0) };
+        let anew = |pending: u32| if goes_on { None } else { (pending & SEEN == 0).then_some(0) };
         // ORDERING: relaxed, as above; nothing changes where another thread has seen much since the round began.
-        let was = self.waits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, anew);
+        let was = self.pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, anew);
         was.unwrap_or_else(|was| was) & SEEN != 0
     }
 
@@ -243,7 +243,7 @@ impl PageHeap {
             // SAFETY: the caller's condition.
             unsafe { self.map_cache.put(start, bytes, self.now(), bound) };
             if self.is_much(0, MUCH) {
-                self.note_waits();
+                self.note_pending();
             }
         });
     }
@@ -379,7 +379,7 @@ impl PageHeap {
 
     /// Notes that dirty slices are so no more: they went back, or are in use.
     pub(super) fn note_clean(&self, segment: &'static Segment, slices: u32) {
-        self.change_soil(segment, || {
+        self.change_dirty(segment, || {
             self.dirty_slices
                 .set(self.dirty_slices.get() - (segment.dirty.get() & slices).count_ones());
             segment.dirty.set(segment.dirty.get() & !slices);
@@ -389,21 +389,21 @@ impl PageHeap {
 
     /// Notes that the kernel would not have dirty slices.
     pub(super) fn note_refused(&self, segment: &'static Segment, slices: u32) {
-        self.change_soil(segment, || segment.refused.set(segment.refused.get() | slices));
+        self.change_dirty(segment, || segment.refused.set(segment.refused.get() | slices));
     }
 
     /// Changes what a purge may give back of a segment, and keeps V3.
-    fn change_soil(&self, segment: &'static Segment, change: impl FnOnce()) {
-        let was_soiled = segment.purgeable() != 0;
+    fn change_dirty(&self, segment: &'static Segment, change: impl FnOnce()) {
+        let was_dirty = segment.purgeable_slices() != 0;
         change();
-        match (was_soiled, segment.purgeable() != 0) {
+        match (was_dirty, segment.purgeable_slices() != 0) {
             (false, true) => {
-                self.soiled.push_last(segment);
-                self.soiled_count.set(self.soiled_count.get() + 1);
+                self.dirty_segments.push_last(segment);
+                self.dirty_segment_count.set(self.dirty_segment_count.get() + 1);
             }
             (true, false) => {
-                self.soiled.remove(segment);
-                self.soiled_count.set(self.soiled_count.get() - 1);
+                self.dirty_segments.remove(segment);
+                self.dirty_segment_count.set(self.dirty_segment_count.get() - 1);
             }
             (false, false) | (true, true) => {}
         }
@@ -439,7 +439,7 @@ impl PageHeap {
         }
         segment.free.set(segment.free.get() | run);
         V::page_map().note_slices(segment.slice_start(slice).addr().get(), count, Kind::Free);
-        self.change_soil(segment, || segment.dirty.set(segment.dirty.get() | run));
+        self.change_dirty(segment, || segment.dirty.set(segment.dirty.get() | run));
         self.free_slices.set(self.free_slices.get() + count as u32);
         self.note_in_use();
         self.dirty_slices.set(self.dirty_slices.get() + count as u32);
@@ -447,7 +447,7 @@ impl PageHeap {
             segment.freed_at[slice.index()].set(self.now());
         }
         if self.is_much(0, MUCH) {
-            self.note_waits();
+            self.note_pending();
             self.give_back_early::<V>();
         }
     }
@@ -476,9 +476,9 @@ impl PageHeap {
         if V::PURGE_MS.is_none() || self.dirty_slices.get() <= allowance || is_kept {
             return;
         }
-        let Some(segment) = self.next_soiled() else { return };
+        let Some(segment) = self.next_dirty_segment() else { return };
         V::counters().count(Event::Look);
-        if segment.purgeable().count_ones() >= WORTH_A_CALL {
+        if segment.purgeable_slices().count_ones() >= WORTH_A_CALL {
             let slices = purge_slices::<V>(segment, self.now(), 0, &mut Budget::unbounded());
             self.early.set(self.early.get() + slices);
         }
@@ -487,22 +487,22 @@ impl PageHeap {
 
     // ---- segments that a purge is to look at: with the lock held ---------------------------------------
 
-    pub(super) fn soiled_count(&self) -> u32 {
-        self.soiled_count.get()
+    pub(super) fn dirty_segment_count(&self) -> u32 {
+        self.dirty_segment_count.get()
     }
 
     /// The segment whose turn it is.
-    pub(super) fn next_soiled(&self) -> Option<&'static Segment> {
-        self.soiled.first()
+    pub(super) fn next_dirty_segment(&self) -> Option<&'static Segment> {
+        self.dirty_segments.first()
     }
 
-    /// Lets a segment whose turn it was wait for the next; or unmaps it, if it is bare and not the only one such.
+    /// Lets a segment whose turn it was wait for the next; or unmaps it, if it is decommitted and not the only one such.
     pub(super) fn end_turn<V: Shared>(&self, segment: &'static Segment) {
-        if segment.purgeable() != 0 {
-            self.soiled.remove(segment);
-            self.soiled.push_last(segment);
+        if segment.purgeable_slices() != 0 {
+            self.dirty_segments.remove(segment);
+            self.dirty_segments.push_last(segment);
         }
-        if !segment.is_bare() || segment.pinned.get() {
+        if !segment.is_decommitted() || segment.pinned.get() {
             return;
         }
         match self.spare.get() {
@@ -511,7 +511,7 @@ impl PageHeap {
         }
     }
 
-    /// Lets go what is kept though it is bare.
+    /// Lets go what is kept though it is decommitted.
     pub(super) fn unmap_spare<V: Shared>(&self) {
         if let Some(segment) = self.spare.take() {
             self.unmap::<V>(segment);
@@ -608,7 +608,7 @@ impl PageHeap {
 
     /// Unmaps a segment whose slices are all free. With the lock held.
     pub(super) fn unmap<V: Shared>(&self, segment: &'static Segment) {
-        debug_assert!(segment.is_bare());
+        debug_assert!(segment.is_decommitted());
         V::page_map().note_slices(segment.address(), MAX_SLICES, Kind::Foreign);
         self.available.remove(segment);
         self.all.remove(segment);
@@ -638,15 +638,16 @@ impl PageHeap {
         });
     }
 
-    /// Whether the free slices and the dirty ones are as many as are counted (V2), and the soiled segments as many as are
+    /// Whether the free slices and the dirty ones are as many as are counted (V2), and the dirty segments as many as are
     /// listed (V3); for audits.
     pub(crate) fn sums_up(&self) -> bool {
         let sum = |of: fn(&Segment) -> u32| self.all().map(of).sum::<u32>();
         sum(|segment| segment.free.get().count_ones()) == self.free_slices.get()
             && sum(|segment| segment.dirty.get().count_ones()) == self.dirty_slices.get()
-            && sum(|segment| u32::from(segment.purgeable() != 0)) == self.soiled_count.get()
-            && self.soiled.iter().filter(|segment| segment.purgeable() != 0).count()
-                == self.soiled_count.get() as usize
+            && sum(|segment| u32::from(segment.purgeable_slices() != 0))
+                == self.dirty_segment_count.get()
+            && self.dirty_segments.iter().filter(|segment| segment.purgeable_slices() != 0).count()
+                == self.dirty_segment_count.get() as usize
     }
 
     /// Bytes that are free and have memory.

@@ -24,18 +24,18 @@
 //! With `reclaim = "first"` the clock is not all that is waited for: before a segment is mapped, all batches go home, in the
 //! hope of a free slice; and if that frees none, as much of what is kept goes back as the segment has.
 //!
-//! While much waits, threads come by the clock with each operation (`cache/shut.rs`): served from its lists alone, a
+//! While much waits, threads come by the clock with each operation (`thread_cache/shut.rs`): served from its lists alone, a
 //! thread would look at no clock.
 //!
 //! RD1  Only the thread that has the round's lock touches the round. It takes that lock before any other but that of the
-//!      idle caches.
+//!      cache pool.
 //!
 //! Never, unless all is to go at once or parked lists are due: waits for a lock of a class that is taken.
 //! Whoever holds it is in a slow path and looks at the clock by itself, so nothing is counted as waiting for it;
 //! its turn comes again.
 
 use super::background::start_if_due;
-use super::{Me, Shared, used};
+use super::{ListId, Shared, used};
 use crate::base::{
     ArenaIdx, ClassIdx, MAX_CLASSES, PAGE_BYTES, SLICE_BYTES, SliceIdx, bit_range, quotient,
     slices_in,
@@ -83,7 +83,7 @@ const PAGES: usize = 1024;
 #[derive(Clone, Copy)]
 enum Stage {
     Done,
-    List(Me),
+    List(ListId),
     Slices,
 }
 
@@ -162,7 +162,7 @@ impl Budget {
 ///
 /// The clock may be a program's own, which allocates, and so comes here again: `asks` says whether the caller does so
 /// already, and then this does nothing.
-pub(crate) fn tend<V: Shared>(asks: &Cell<bool>) {
+pub(crate) fn tick<V: Shared>(asks: &Cell<bool>) {
     let Some(delay) = V::PURGE_MS else { return };
     if asks.replace(true) {
         return;
@@ -177,11 +177,11 @@ pub(crate) fn tend<V: Shared>(asks: &Cell<bool>) {
 }
 
 /// The same for a thread that has nowhere to note that it asks: of all such, one at a time.
-pub(crate) fn tend_alone<V: Shared>() {
+pub(crate) fn tick_alone<V: Shared>() {
     let asked = &V::page_heap().asked;
     // ORDERING: relaxed; it says whose turn it is, and publishes nothing.
     if asked.swap(1, Ordering::Relaxed) == 0 {
-        tend::<V>(&Cell::new(false));
+        tick::<V>(&Cell::new(false));
         // ORDERING: relaxed, as above.
         asked.store(0, Ordering::Relaxed);
     }
@@ -258,7 +258,7 @@ fn begin<V: Shared>(round: &Round, terms: Terms) {
     round.began_at.set(terms.now);
     round.waiting.set(0);
     V::parked().send_home::<V>(terms.now, terms.delay, if terms.all { usize::MAX } else { 1 });
-    round.enter(Stage::List(Me { arena: ArenaIdx::FIRST, class: ClassIdx::new(0) }));
+    round.enter(Stage::List(ListId { arena: ArenaIdx::FIRST, class: ClassIdx::new(0) }));
 }
 
 fn end<V: Shared>(round: &Round) {
@@ -273,9 +273,9 @@ fn go_on<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) {
     while !budget.is_spent() {
         match round.stage.get() {
             Stage::Done => return,
-            Stage::List(me) => {
-                if tidy_class::<V>(round, me, terms, budget) {
-                    round.enter(next::<V>(me).map_or(Stage::Slices, Stage::List));
+            Stage::List(id) => {
+                if tidy_class::<V>(round, id, terms, budget) {
+                    round.enter(next::<V>(id).map_or(Stage::Slices, Stage::List));
                 }
             }
             Stage::Slices => {
@@ -291,8 +291,8 @@ fn go_on<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) {
 /// in mappings that are kept. What lies in the lists of threads is not in it.
 pub(crate) fn idle_bytes<V: Shared>() -> usize {
     let of_class = |class| {
-        let untidy = |arena| V::central(arena, class).untidy() as usize;
-        used::<V>().map(untidy).sum::<usize>() * at_stake::<V>(class)
+        let purgeable = |arena| V::central(arena, class).purgeable() as usize;
+        used::<V>().map(purgeable).sum::<usize>() * at_stake::<V>(class)
     };
     let classes: usize = ClassIdx::all(V::CLASSES.count()).map(of_class).sum();
     classes + V::parked().bytes::<V>() + V::page_heap().free_bytes()
@@ -320,10 +320,10 @@ pub(super) fn reclaim_batches<V: Shared>(wanted: usize) {
             continue;
         }
         let list = V::central(arena, class);
-        if list.untidy() == 0 || !list.lock.try_lock() {
+        if list.purgeable() == 0 || !list.lock.try_lock() {
             continue;
         }
-        list.send_home::<V>(Me { arena, class }, true);
+        list.send_home::<V>(ListId { arena, class }, true);
         let gave = list.retire_last::<V>(V::page_heap().now(), 0);
         list.lock.unlock();
         if gave && wanted == 1 {
@@ -333,19 +333,19 @@ pub(super) fn reclaim_batches<V: Shared>(wanted: usize) {
 }
 
 /// The central list that a round looks at after this one: of the next class, or of the next arena.
-fn next<V: Shared>(Me { arena, class }: Me) -> Option<Me> {
+fn next<V: Shared>(ListId { arena, class }: ListId) -> Option<ListId> {
     if class.index() + 1 < V::CLASSES.count() {
-        return Some(Me { arena, class: ClassIdx::new(class.index() + 1) });
+        return Some(ListId { arena, class: ClassIdx::new(class.index() + 1) });
     }
     let arena = used::<V>().find(|other| other.index() > arena.index())?;
-    Some(Me { arena, class: ClassIdx::new(0) })
+    Some(ListId { arena, class: ClassIdx::new(0) })
 }
 
 /// Goes on with a class: some of its slabs. Whether that was the last of it.
-fn tidy_class<V: Shared>(round: &Round, me: Me, terms: Terms, budget: &mut Budget) -> bool {
+fn tidy_class<V: Shared>(round: &Round, id: ListId, terms: Terms, budget: &mut Budget) -> bool {
     budget.spend(PER_LOOK);
-    let central = V::central(me.arena, me.class);
-    if central.untidy() == 0 {
+    let central = V::central(id.arena, id.class);
+    if central.purgeable() == 0 {
         return true;
     }
     if terms.all {
@@ -354,31 +354,31 @@ fn tidy_class<V: Shared>(round: &Round, me: Me, terms: Terms, budget: &mut Budge
         return true;
     }
     let mut left = round.left.get().unwrap_or_else(|| {
-        central.send_home::<V>(me, terms.all);
+        central.send_home::<V>(id, terms.all);
         central.retire_last::<V>(terms.now, terms.delay);
         let looks = V::PURGE_UNIT == Unit::Pages || terms.all;
-        if looks { central.untidy_count() } else { 0 }
+        if looks { central.purgeable_count() } else { 0 }
     });
     for _ in 0..SLABS {
         if left == 0 || budget.is_spent() {
             break;
         }
         left -= 1;
-        let Some(slab) = central.next_untidy() else {
+        let Some(slab) = central.next_purgeable() else {
             left = 0;
             break;
         };
         budget.spend(PER_LOOK);
         V::counters().count(Event::Look);
         if slab.idle_ms(terms.now) < terms.delay {
-            central.put_back_untidy(slab);
+            central.put_back_purgeable(slab);
             round.waiting.set(round.waiting.get() + waiting_bytes::<V>(slab));
         } else {
             purge_pages::<V>(slab, budget);
         }
     }
-    if central.untidy_count() == 0 && me.waiting::<V>() == 0 && !central.has_spare() {
-        central.set_untidy(0);
+    if central.purgeable_count() == 0 && id.waiting::<V>() == 0 && !central.has_spare() {
+        central.set_purgeable(0);
     }
     central.lock.unlock();
     round.left.set(Some(left));
@@ -400,7 +400,7 @@ fn purge_pages<V: Shared>(slab: &'static Slab, budget: &mut Budget) {
         // SAFETY: no block that is out touches these pages (Y1), and none gets out while the lock is
         // held; they are mapped.
         if unsafe { pages::purge(slab.page(from), (to - from) * PAGE_BYTES) } {
-            slab.note_bare(from, to);
+            slab.note_decommitted(from, to);
             V::counters().count_many(Event::PurgedPage, (to - from) as u64);
         }
     }
@@ -410,7 +410,7 @@ fn purge_pages<V: Shared>(slab: &'static Slab, budget: &mut Budget) {
 fn tidy_slices<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> bool {
     let page_heap = V::page_heap();
     page_heap.lock.with(|| {
-        let mut left = round.left.get().unwrap_or_else(|| page_heap.soiled_count());
+        let mut left = round.left.get().unwrap_or_else(|| page_heap.dirty_segment_count());
         round.left.set(Some(left));
         let dropped = if page_heap.tuning.keeps_mappings() && !terms.all {
             0
@@ -431,7 +431,7 @@ fn tidy_slices<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> b
                 break;
             }
             left -= 1;
-            let Some(segment) = page_heap.next_soiled() else {
+            let Some(segment) = page_heap.next_dirty_segment() else {
                 left = 0;
                 break;
             };
@@ -458,7 +458,7 @@ pub(super) fn purge_slices<V: Shared>(
     budget.spend(PER_LOOK);
     V::counters().count(Event::Look);
     let age = |slice: SliceIdx| clock::since(segment.freed_at[slice.index()].get(), now);
-    let old = slices_in(segment.purgeable())
+    let old = slices_in(segment.purgeable_slices())
         .filter(|&slice| age(slice) >= delay)
         .fold(0, |mask, slice| mask | slice.bit());
     let mut purged = 0;

@@ -26,5 +26,5 @@ mod bitmap;
 mod home;
 mod segment;
 
-pub(crate) use bitmap::{BINNED, Slab, UNTIDY};
-pub(crate) use segment::{ALL, ALL_SLICES, AVAILABLE, Run, SOILED, Segment, Wanted};
+pub(crate) use bitmap::{BINNED, PURGEABLE, Slab};
+pub(crate) use segment::{ALL, ALL_SLICES, AVAILABLE, DIRTY, Run, Segment, Wanted};

@@ -18,7 +18,7 @@ pub(crate) struct Segment {
     /// Neighbours among all segments. [page heap]
     all: Links<Segment>,
     /// Neighbours among the segments with dirty slices that a purge is to look at. [page heap]
-    soiled: Links<Segment>,
+    dirty_links: Links<Segment>,
     /// Slices that are free (X1). [page heap]
     pub(crate) free: Cell<u32>,
     /// Of these, the ones that may have memory (X2). [page heap]
@@ -47,7 +47,7 @@ pub(crate) const AVAILABLE: u8 = 0;
 /// The list of all segments.
 pub(crate) const ALL: u8 = 1;
 /// The list of segments that a purge is to look at.
-pub(crate) const SOILED: u8 = 2;
+pub(crate) const DIRTY: u8 = 2;
 
 impl Linked<AVAILABLE> for Segment {
     fn links(&self) -> &Links<Self> {
@@ -61,9 +61,9 @@ impl Linked<ALL> for Segment {
     }
 }
 
-impl Linked<SOILED> for Segment {
+impl Linked<DIRTY> for Segment {
     fn links(&self) -> &Links<Self> {
-        &self.soiled
+        &self.dirty_links
     }
 }
 
@@ -120,13 +120,13 @@ impl Segment {
     }
 
     /// Slices that a purge may give back.
-    pub(crate) fn purgeable(&self) -> u32 {
+    pub(crate) fn purgeable_slices(&self) -> u32 {
         self.dirty.get() & !self.refused.get()
     }
 
     /// Whether all slices are free, and none has memory that the kernel would take.
-    pub(crate) fn is_bare(&self) -> bool {
-        self.free.get() == ALL_SLICES && self.purgeable() == 0
+    pub(crate) fn is_decommitted(&self) -> bool {
+        self.free.get() == ALL_SLICES && self.purgeable_slices() == 0
     }
 
     /// Where free slices are best taken.

@@ -251,7 +251,7 @@ pub(crate) unsafe fn realloc<V: Addressed>(block: *mut u8, new: usize) -> Option
 /// As for [`realloc`].
 unsafe fn realloc_huge<V: Addressed>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
     let layout = huge_layout(bytes);
-    super::large::tend::<V>(true);
+    super::large::tick::<V>(true);
     if super::large::is_huge(new)
         && let Some(start) = NonNull::new(block)
         // SAFETY: the caller's condition; the mapping has that layout.

@@ -2,7 +2,7 @@
 
 use super::{CacheOf, Cached, State, outbox, shut};
 use crate::base::{ClassIdx, MAX_SLICES, SliceIdx, slices_in};
-use crate::central::{self, Me};
+use crate::central::{self, ListId};
 use crate::list::FreeList;
 use crate::page_map::Kind;
 use crate::slab::{ALL_SLICES, Segment};
@@ -40,7 +40,7 @@ fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if let Some(what) = what {
         fatal(what, address);
     }
-    if cache.outbox.has(address) || cache.demand(class).aside.has(address, LOOKS) {
+    if cache.outbox.has(address) || cache.list_limits(class).aside.has(address, LOOKS) {
         fatal("double free:", address);
     }
     let is_open = cache.state.get() == State::Open;
@@ -112,14 +112,14 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     for arena in central::used::<V>() {
         for class in ClassIdx::all(V::CLASSES.count()) {
             let list = V::central(arena, class);
-            let me = Me { arena, class };
-            if !list.counts_untidy::<V>(me) {
+            let id = ListId { arena, class };
+            if !list.counts_purgeable::<V>(id) {
                 return Err(Unsound::because("what is to be purged is not looked for"));
             }
             if !list.sums_up() || !list.is_home::<V>(arena) {
                 return Err(Unsound::because("N4 to N6, slabs are counted"));
             }
-            sum.waiting += me.waiting::<V>() as usize;
+            sum.waiting += id.waiting::<V>() as usize;
         }
     }
     for class in ClassIdx::all(V::CLASSES.count()) {

@@ -2,7 +2,7 @@
 
 use super::alloc::alloc;
 use super::free::free;
-use super::large::{grown_slices, place, slices_of, span_slices, tend};
+use super::large::{grown_slices, place, slices_of, span_slices, tick};
 use super::{Cached, audit};
 use crate::central::{Moved, huge_resize};
 use crate::sys::system;
@@ -56,7 +56,7 @@ unsafe fn resize<V: Cached>(
     layout: Layout,
     new: Layout,
 ) -> Option<NonNull<u8>> {
-    tend::<V>(true);
+    tick::<V>(true);
     let slices = slices_of::<V>(start.as_ptr(), layout);
     let new_slices = if slices.is_some() { grown_slices::<V>(new) } else { span_slices(new) };
     match (slices, new_slices) {

@@ -87,7 +87,8 @@ pub(super) fn shrink<V: Cached>(cache: &CacheOf<V>) {
         return;
     };
     let base = list_bytes_limit::<V>(class);
-    let list = if cache.lies_aside::<V>() { &cache.demand(class).aside } else { cache.list(class) };
+    let list =
+        if cache.lies_aside::<V>() { &cache.list_limits(class).aside } else { cache.list(class) };
     let most = BATCHES * u32::from(V::BATCHES[class.index()]);
     let surplus = list.len().saturating_sub(base);
     if surplus <= most {

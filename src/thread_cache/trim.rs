@@ -49,6 +49,6 @@ fn listed_bytes<V: Cached>() -> usize {
     };
     match cache.state.get() {
         State::Open => ClassIdx::all(V::CLASSES.count()).map(of_class).sum(),
-        State::NotYet | State::Gone => 0,
+        State::Uninit | State::Dead => 0,
     }
 }

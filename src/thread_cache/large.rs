@@ -136,7 +136,7 @@ struct Found {
 }
 
 fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
-    tend::<V>(true);
+    tick::<V>(true);
     let align = quotient(layout.align(), SLICE_BYTES).max(1);
     let instead = || {
         let keeps = V::GROWTH == Growth::Roomy && V::page_heap().tuning.keeps_mappings();
@@ -172,7 +172,7 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
         // SAFETY: above the classes every block is the system's; the rest is the caller's word.
         return unsafe { system::free(V::BY_ADDRESS, block, layout) };
     }
-    tend::<V>(!V::BY_ADDRESS);
+    tick::<V>(!V::BY_ADDRESS);
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
     match slices_of::<V>(block, layout) {
@@ -194,7 +194,7 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
 /// `start` is live, and has a mapping of as many bytes as the layout says.
 #[inline(never)]
 pub(super) unsafe fn give_huge<V: Cached>(start: NonNull<u8>, layout: Layout) {
-    tend::<V>(!V::BY_ADDRESS);
+    tick::<V>(!V::BY_ADDRESS);
     // SAFETY: the caller's condition.
     unsafe { huge_free::<V>(start, layout) };
     central::start_if_wanted::<V>();
@@ -206,20 +206,20 @@ pub(super) const fn is_huge(bytes: usize) -> bool {
 }
 
 /// Large blocks alone must drive purging too; and a thread's first block may be a large one, where it `may_open`.
-pub(super) fn tend<V: Cached>(may_open: bool) {
+pub(super) fn tick<V: Cached>(may_open: bool) {
     let cache = V::cache();
     let open = match cache.state.get() {
         State::Open => Some(cache),
-        State::NotYet if may_open => open::<V>(),
-        State::NotYet | State::Gone => None,
+        State::Uninit if may_open => open::<V>(),
+        State::Uninit | State::Dead => None,
     };
     match open {
         Some(cache) => {
-            shut::look::<V>(cache);
+            shut::maintain::<V>(cache);
             drain_idle::<V>(cache, ClassIdx::new(0));
         }
         None => {
-            central::tend_alone::<V>();
+            central::tick_alone::<V>();
         }
     }
 }

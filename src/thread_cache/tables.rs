@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! thread slot ──▶ ┌─────────────┬───────────────┬─────────────┬──────────────────────┐
-//!                 │ leaves      │ small: places │ closed      │ lists, demands, …    │
+//!                 │ leaves      │ small: places │ closed      │ lists, limits, …     │
 //!                 └─────────────┴───────────────┴─────────────┴──────────────────────┘
 //!                   of the map    by size         place 0, …    the classes' places
 //! ```
