@@ -35,6 +35,26 @@
 //! `slab`, `central` and `thread_cache` are the central backend, which the default variant has. `report` is the baseline that it
 //! is compared to (`src/report/README.md`).
 //!
+//! # Words
+//!
+//! | word | means |
+//! |---|---|
+//! | segment | 2 MiB from the kernel, aligned to its size: a header and 31 slices for blocks; to the report a *SuperSlab* |
+//! | slice | 64 KiB of a segment: free, a slab, or a part of a span; to the report a *slot* |
+//! | slab | a slice cut into blocks of one size class, with a bit for each |
+//! | span | a large block of whole slices |
+//! | huge block | a block with a mapping of its own |
+//! | size class | the sizes that blocks of one size serve |
+//! | thread cache | a thread's lists of free blocks, one for each size class |
+//! | batch | blocks on their way between a thread cache and a central list |
+//! | central list | the slabs of one size class that have blocks, behind a lock |
+//! | arena | a set of central lists, one for each size class; several threads may share it |
+//! | transfer cache | batches of larger blocks that wait for the next thread, before they go home to their slabs |
+//! | page heap | all segments: who wants slices gets them here |
+//! | page map | address → what lies in its slice |
+//! | map cache | mappings that huge blocks left, kept for reuse |
+//! | purge | to give memory that nobody uses back to the kernel |
+//!
 //! With feature `preload` there is a face more, `Preload`, the selected variant as a C library has it
 //! ([`ByAddress`]): `libhakmem.so` is made of it.
 //!

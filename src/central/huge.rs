@@ -45,7 +45,7 @@ fn bound<V: Shared>() -> usize {
 
 /// A huge block for a layout: start, and whether it is zero. `None` when memory is exhausted.
 pub(crate) fn huge_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    let (start, zero) = find::<V>(layout)?;
+    let (start, zero) = allocate::<V>(layout)?;
     let bytes = mapping_bytes::<V>(layout.size());
     if V::BY_ADDRESS && !V::huge_blocks().add(V::page_map(), start, bytes) {
         // SAFETY: found above, and nobody knows of it.
@@ -60,7 +60,7 @@ pub(crate) fn huge_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool
     Some((start, zero))
 }
 
-fn find<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+fn allocate<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     let bytes = mapping_bytes::<V>(layout.size());
     let is_aligned = layout.align() > PAGE_BYTES;
     let page_heap = V::page_heap();

@@ -2,7 +2,7 @@
 
 use super::{LEAF_LG, Leaf, PART_LG, PARTS, PageMap};
 use crate::base::SLICE_LG;
-use crate::sys::single::byte_at;
+use crate::sys::asm::byte_at;
 use core::cell::Cell;
 use core::ptr;
 

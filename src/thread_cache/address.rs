@@ -11,9 +11,9 @@ use crate::central::{Moved, huge_resize};
 use crate::list::FreeBlock;
 use crate::page_map::Kind;
 use crate::slab::Segment;
+use crate::sys::asm::count_up;
 use crate::sys::fatal::fatal;
-use crate::sys::next;
-use crate::sys::single::count_up;
+use crate::sys::rtld_next;
 use crate::variant::Foreign;
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -139,7 +139,7 @@ unsafe fn free_found<V: Addressed>(block: *mut u8) {
     let Some(start) = NonNull::new(block) else { return };
     match find::<V>(block.addr()) {
         // SAFETY: not ours, so the next allocator's; the rest is the caller's word.
-        Found::Foreign => unsafe { next::free(block) },
+        Found::Foreign => unsafe { rtld_next::free(block) },
         Found::Block(class) => {
             learn::<V>(block.addr());
             audit::freed::<V>(V::cache(), class, block.addr());
@@ -187,7 +187,7 @@ pub(crate) fn find<V: Addressed>(address: usize) -> Found {
 
 /// What another allocator handed out.
 fn foreign<V: Addressed>(address: usize) -> Found {
-    if V::FOREIGN == Foreign::Fatal && !next::is_from_arena(address) {
+    if V::FOREIGN == Foreign::Fatal && !rtld_next::is_from_arena(address) {
         fatal("no block of this allocator:", address);
     }
     Found::Foreign

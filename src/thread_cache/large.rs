@@ -74,7 +74,7 @@ pub(super) unsafe fn large<V: Cached>(layout: Layout) -> *mut u8 {
 
 /// A block of our own for a layout above the classes, or null.
 pub(super) fn place<V: Cached>(layout: Layout, growth: Growth) -> *mut u8 {
-    find::<V>(layout, growth).map_or(ptr::null_mut(), |found| found.start.as_ptr())
+    allocate::<V>(layout, growth).map_or(ptr::null_mut(), |found| found.start.as_ptr())
 }
 
 /// The same, all zero; where blocks are known by their address alone, to the block's end, which is further than what
@@ -89,7 +89,7 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
         let alloc = || unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) };
         return after_purge::<V>(layout, alloc);
     }
-    let Some(found) = find::<V>(layout, Growth::Tight) else { return ptr::null_mut() };
+    let Some(found) = allocate::<V>(layout, Growth::Tight) else { return ptr::null_mut() };
     let Found { start, zero, slices } = found;
     if zero && V::FRESH == Fresh::Known {
         return start.as_ptr();
@@ -135,7 +135,7 @@ struct Found {
     slices: Option<usize>,
 }
 
-fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
+fn allocate<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
     tick::<V>(true);
     let align = quotient(layout.align(), SLICE_BYTES).max(1);
     let instead = || {
@@ -145,7 +145,7 @@ fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
         slices_within(layout, GROWN_MOST).filter(fits)
     };
     let slices = span_slices(layout).or_else(instead);
-    let find = || {
+    let allocate = || {
         let (start, zero) = match slices {
             Some(count) => V::page_heap().claim_span::<V>(count, align, growth)?,
             None => huge_alloc::<V>(layout)?,
@@ -153,12 +153,12 @@ fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
         Some(Found { start, zero, slices })
     };
     // Where the kernel refuses, what waits to be used again may be enough; not for what no machine has.
-    find().or_else(|| {
+    allocate().or_else(|| {
         if layout.size() >= HOPELESS {
             return None;
         }
         central::purge_all::<V>();
-        find()
+        allocate()
     })
 }
 

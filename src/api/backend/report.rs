@@ -6,7 +6,7 @@ use crate::central::Usage;
 use crate::report::heap::{self, Hosted};
 use crate::report::registry;
 use crate::stats::{Audit, Events, Unsound};
-use crate::sys::next;
+use crate::sys::rtld_next;
 use core::alloc::Layout;
 use core::ptr;
 
@@ -95,7 +95,7 @@ impl<V: Hosted> Addressed<V> for Report {
             // SAFETY: the caller's condition; the class's blocks have this layout.
             Some(class) => unsafe { heap::free::<V>(block, layout_of::<V>(class)) },
             // SAFETY: not ours, so the next allocator's, or null; the rest is the caller's word.
-            None => unsafe { next::free(block) },
+            None => unsafe { rtld_next::free(block) },
         }
     }
 
