@@ -20,7 +20,7 @@ mod base;
 #[path = "../../src/report/list/claim.rs"]
 #[allow(dead_code, reason = "the models use some of it")]
 mod claim;
-#[path = "../../src/chunk/home.rs"]
+#[path = "../../src/slab/home.rs"]
 mod home;
 #[path = "../../src/page_map/leaf.rs"]
 #[allow(dead_code, reason = "the models use some of it")]

@@ -25,7 +25,7 @@ enum { MMAP, MMAP64, MUNMAP, MREMAP, MADVISE, GETTID, YIELD, WRITE, SYSCALL, FUN
 // Number of calls of each function by this thread.
 static _Thread_local unsigned calls[FUNCTIONS];
 
-// Blocks of a class, of a chunk's slots, and with a mapping of their own: they need every lock that there is.
+// Blocks of a class, of a segment's slices, and with a mapping of their own: they need every lock that there is.
 static void allocate(void)
 {
     static _Thread_local volatile int is_at_it;
@@ -144,7 +144,7 @@ static void each_is_found(void)
 
 // --- ways to bring an allocator to the kernel
 
-// Chunks, for more blocks than there ever were before, and no lists that would serve them.
+// Segments, for more blocks than there ever were before, and no lists that would serve them.
 static void small(void)
 {
     enum { BLOCKS = 3000 };

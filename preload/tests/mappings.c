@@ -24,7 +24,7 @@ static void small_ones_are_served(void)
         free(small[i]);
 }
 
-// Aligned to more than a slot: out of the shared memory, with no mapping of their own.
+// Aligned to more than a slice: out of the shared memory, with no mapping of their own.
 static void many_aligned(void)
 {
     for (int i = 0; i < MANY; i++) {

@@ -1,9 +1,9 @@
 //! The C face of a variant: blocks are freed by their address alone.
 
 use super::backend::{Addressed, Backend, Served};
-use crate::cache::{AddressTables, Cached};
 use crate::central::Usage;
-use crate::sys::next;
+use crate::sys::rtld_next;
+use crate::thread_cache::{AddressTables, Cached};
 
 /// What a C library's functions are made of. They know no layout, and pass on what is not theirs: a block of
 /// another allocator goes to the next one that the process has.
@@ -100,17 +100,17 @@ where
         // SAFETY: the caller's condition.
         let moved = unsafe { V::Backend::realloc_at(block, size) };
         // SAFETY: not ours, so the next allocator's; the rest is the caller's word.
-        moved.unwrap_or_else(|| unsafe { next::realloc(block, size) })
+        moved.unwrap_or_else(|| unsafe { rtld_next::realloc(block, size) })
     }
 
     unsafe fn usable_size(block: *mut u8) -> usize {
         // SAFETY: not ours, so the next allocator's; the rest is the caller's word.
-        V::Backend::usable_size(block).unwrap_or_else(|| unsafe { next::usable_size(block) })
+        V::Backend::usable_size(block).unwrap_or_else(|| unsafe { rtld_next::usable_size(block) })
     }
 
     fn prepare() {
         if V::Backend::LEAVES_A_PART {
-            next::usage();
+            rtld_next::usage();
         }
     }
 
@@ -137,14 +137,14 @@ where
 
     fn trim() -> bool {
         let ours = V::Backend::trim();
-        let theirs = V::Backend::LEAVES_A_PART && next::trim();
+        let theirs = V::Backend::LEAVES_A_PART && rtld_next::trim();
         ours || theirs
     }
 
     fn usage() -> Usage {
         let mut usage = V::Backend::usage();
         if V::Backend::LEAVES_A_PART {
-            let [mapped, in_use, large_blocks, large, free_blocks] = next::usage();
+            let [mapped, in_use, large_blocks, large, free_blocks] = rtld_next::usage();
             usage.mapped += mapped;
             usage.free_blocks += free_blocks;
             usage.in_use += in_use;

@@ -48,7 +48,7 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     fn owns(address: *const u8) -> bool;
 
     /// Gives back to the kernel, at once, what nobody uses: what this thread's lists and the central ones
-    /// hold, free slots, and pages of slabs that no block touches. Other threads' lists stay as they are.
+    /// hold, free slices, and pages of slabs that no block touches. Other threads' lists stay as they are.
     ///
     /// Nothing where the variant keeps its memory for good, as the founding report's do.
     fn purge();

@@ -7,8 +7,7 @@ use super::backend::{Backend, Choice, Choose, Of, Served};
 use super::observe::Observe;
 use super::unload::prepare_at_start;
 use crate::base::{ClassIdx, MAX_CLASSES};
-use crate::cache::{Cached, CloseCache, Idle, ThreadCache};
-use crate::central::{Arena, Parked, Records, Shared, Spans, Transfer};
+use crate::central::{Arena, HugeBlocks, PageHeap, Parked, Shared, Transfer};
 use crate::page_map::PageMap;
 use crate::report::heap::{GiveUpHeap, Heap, Heaps, Hosted};
 use crate::report::pool::{Pool, Pooled};
@@ -17,6 +16,7 @@ use crate::stats::Counters;
 use crate::sys::pages;
 use crate::sys::thread::ExitHook;
 use crate::sys::tls::{thread_place, thread_slot};
+use crate::thread_cache::{CachePool, Cached, CloseCache, ThreadCache};
 use crate::variant::{self, Chosen, Knobs, Slot, Variant, values, with_face, with_variants};
 use core::alloc::{GlobalAlloc, Layout};
 
@@ -57,8 +57,8 @@ macro_rules! stamp_face {
     ($type:ident $knobs:ident $id:literal $parent:expr, $doc:literal;) => {
         /// Whether the build has a face.
         pub(super) const HAS_FACE: bool = true;
-        use crate::cache::AddressTables;
         use crate::sys::tls::exec_slot;
+        use crate::thread_cache::AddressTables;
         stamp_type! {
             exec_slot, stamp_tables, $type, $id, $parent, $doc,
             true,
@@ -108,9 +108,9 @@ macro_rules! stamp_type {
             static [<$type:snake:upper _ARENAS>]: [Arena; <$type as Chosen>::ARENAS] = [const { Arena::new() }; <$type as Chosen>::ARENAS];
             static [<$type:snake:upper _TRANSFER>]: [Transfer; MAX_CLASSES] = [const { Transfer::new() }; MAX_CLASSES];
             static [<$type:snake:upper _PARKED>]: Parked = Parked::new();
-            static [<$type:snake:upper _SPANS>]: Spans = Spans::new();
-            static [<$type:snake:upper _RECORDS>]: Records = Records::new();
-            static [<$type:snake:upper _IDLE>]: Idle<<$type as Cached>::Tables> = Idle::new();
+            static [<$type:snake:upper _PAGE_HEAP>]: PageHeap = PageHeap::new();
+            static [<$type:snake:upper _HUGE_BLOCKS>]: HugeBlocks = HugeBlocks::new();
+            static [<$type:snake:upper _CACHE_POOL>]: CachePool<<$type as Cached>::Tables> = CachePool::new();
             static [<$type:snake:upper _CACHE_HOOK>]: ExitHook<CloseCache<$type>> = ExitHook::new();
             static [<$type:snake:upper _COUNTERS>]: Counters = Counters::new();
 
@@ -176,15 +176,15 @@ macro_rules! stamp_type {
                     &[<$type:snake:upper _PARKED>]
                 }
                 #[inline(always)]
-                fn spans() -> &'static Spans {
-                    &[<$type:snake:upper _SPANS>]
+                fn page_heap() -> &'static PageHeap {
+                    &[<$type:snake:upper _PAGE_HEAP>]
                 }
                 #[inline(always)]
                 fn page_map() -> &'static PageMap {
                     &[<$type:snake:upper _PAGE_MAP>]
                 }
-                fn records() -> &'static Records {
-                    &[<$type:snake:upper _RECORDS>]
+                fn huge_blocks() -> &'static HugeBlocks {
+                    &[<$type:snake:upper _HUGE_BLOCKS>]
                 }
                 #[inline(always)]
                 fn counters() -> &'static Counters {
@@ -237,10 +237,10 @@ macro_rules! stamp_type {
 macro_rules! stamp_cache {
     ($type:ident) => {
         paste::paste! {
-            static [<$type:snake:upper _CLOSED>]: ThreadCache<()> = ThreadCache::not_yet(());
-            static [<$type:snake:upper _GONE>]: ThreadCache<()> = ThreadCache::gone(());
+            static [<$type:snake:upper _CLOSED>]: ThreadCache<()> = ThreadCache::uninit(());
+            static [<$type:snake:upper _DEAD>]: ThreadCache<()> = ThreadCache::dead(());
             thread_slot!([<$type:snake:upper _CACHE>]: ThreadCache<()> = [<$type:snake:upper _CLOSED>]);
-            thread_place!([<$type:snake:upper _INLINE>], [<$type:snake _inline>]: ThreadCache<()> = ThreadCache::not_yet(()));
+            thread_place!([<$type:snake:upper _INLINE>], [<$type:snake _inline>]: ThreadCache<()> = ThreadCache::uninit(()));
 
             impl Cached for $type {
                 type Tables = ();
@@ -256,17 +256,17 @@ macro_rules! stamp_cache {
                         [<$type:snake:upper _CACHE>].set(cache);
                     }
                 }
-                fn gone() -> &'static ThreadCache<()> {
-                    &[<$type:snake:upper _GONE>]
+                fn dead() -> &'static ThreadCache<()> {
+                    &[<$type:snake:upper _DEAD>]
                 }
-                fn idle() -> &'static Idle<Self::Tables> {
-                    &[<$type:snake:upper _IDLE>]
+                fn pool() -> &'static CachePool<Self::Tables> {
+                    &[<$type:snake:upper _CACHE_POOL>]
                 }
                 fn hook() -> &'static ExitHook<CloseCache<Self>> {
                     &[<$type:snake:upper _CACHE_HOOK>]
                 }
                 fn new_cache() -> Option<&'static ThreadCache<()>> {
-                    pages::leaked(ThreadCache::not_yet(()))
+                    pages::leaked(ThreadCache::uninit(()))
                 }
             }
         }
@@ -278,8 +278,8 @@ macro_rules! stamp_cache {
 macro_rules! stamp_tables {
     ($type:ident) => {
         paste::paste! {
-            static [<$type:snake:upper _CLOSED>]: ThreadCache<AddressTables> = ThreadCache::not_yet(AddressTables::new::<$type>());
-            static [<$type:snake:upper _GONE>]: ThreadCache<AddressTables> = ThreadCache::gone(AddressTables::new::<$type>());
+            static [<$type:snake:upper _CLOSED>]: ThreadCache<AddressTables> = ThreadCache::uninit(AddressTables::new::<$type>());
+            static [<$type:snake:upper _DEAD>]: ThreadCache<AddressTables> = ThreadCache::dead(AddressTables::new::<$type>());
             exec_slot!([<$type:snake:upper _CACHE>]: ThreadCache<AddressTables> = [<$type:snake:upper _CLOSED>]);
 
             impl Cached for $type {
@@ -291,17 +291,17 @@ macro_rules! stamp_tables {
                 fn set_cache(cache: &'static ThreadCache<AddressTables>) {
                     [<$type:snake:upper _CACHE>].set(cache);
                 }
-                fn gone() -> &'static ThreadCache<AddressTables> {
-                    &[<$type:snake:upper _GONE>]
+                fn dead() -> &'static ThreadCache<AddressTables> {
+                    &[<$type:snake:upper _DEAD>]
                 }
-                fn idle() -> &'static Idle<Self::Tables> {
-                    &[<$type:snake:upper _IDLE>]
+                fn pool() -> &'static CachePool<Self::Tables> {
+                    &[<$type:snake:upper _CACHE_POOL>]
                 }
                 fn hook() -> &'static ExitHook<CloseCache<Self>> {
                     &[<$type:snake:upper _CACHE_HOOK>]
                 }
                 fn new_cache() -> Option<&'static ThreadCache<AddressTables>> {
-                    pages::leaked(ThreadCache::not_yet(AddressTables::new::<Self>()))
+                    pages::leaked(ThreadCache::uninit(AddressTables::new::<Self>()))
                 }
             }
         }

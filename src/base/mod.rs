@@ -4,18 +4,18 @@
 
 #![forbid(unsafe_code)]
 
-/// Binary logarithm of a slot's size.
-pub(crate) const SLOT_LG: u32 = 16;
+/// Binary logarithm of a slice's size.
+pub(crate) const SLICE_LG: u32 = 16;
 
-/// Size of a slot, the part of a SuperSlab that is claimed for one class: 64 KiB.
-pub(crate) const SLOT_BYTES: usize = 1 << SLOT_LG;
+/// Size of a slice, the part of a SuperSlab that is claimed for one class: 64 KiB. (The report's backend says *slot*.)
+pub(crate) const SLICE_BYTES: usize = 1 << SLICE_LG;
 
 /// Binary logarithm of a SuperSlab's size where the central backend has it: 2 MiB, as much as a huge page.
-pub(crate) const CHUNK_LG: u32 = 21;
-pub(crate) const CHUNK_BYTES: usize = 1 << CHUNK_LG;
+pub(crate) const SEGMENT_LG: u32 = 21;
+pub(crate) const SEGMENT_BYTES: usize = 1 << SEGMENT_LG;
 
-/// Upper bound of slots in a SuperSlab: what a claim mask can hold.
-pub(crate) const MAX_SLOTS: usize = 32;
+/// Upper bound of slices in a SuperSlab: what a claim mask can hold.
+pub(crate) const MAX_SLICES: usize = 32;
 
 /// Upper bound of size classes; a power of two, so that [`ClassIdx::index`] needs no check.
 pub(crate) const MAX_CLASSES: usize = 64;
@@ -85,52 +85,52 @@ impl ArenaIdx {
     }
 }
 
-/// Index of a slot in its SuperSlab, below [`MAX_SLOTS`].
+/// Index of a slice in its SuperSlab, below [`MAX_SLICES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SlotIdx(u8);
+pub(crate) struct SliceIdx(u8);
 
-impl SlotIdx {
-    /// Slot 0, the one that shares its memory with the SuperSlab's header.
+impl SliceIdx {
+    /// Slice 0, the one that shares its memory with the SuperSlab's header.
     pub(crate) const FIRST: Self = Self(0);
 
-    /// The slot that bit `index` of a claim mask stands for.
+    /// The slice that bit `index` of a claim mask stands for.
     #[inline(always)]
     pub(crate) const fn new(index: usize) -> Self {
-        Self((index % MAX_SLOTS) as u8)
+        Self((index % MAX_SLICES) as u8)
     }
 
     #[inline(always)]
     pub(crate) const fn index(self) -> usize {
-        self.0 as usize % MAX_SLOTS
+        self.0 as usize % MAX_SLICES
     }
 
-    /// This slot's bit in a claim mask.
+    /// This slice's bit in a claim mask.
     #[inline(always)]
     pub(crate) const fn bit(self) -> u32 {
         1 << self.index()
     }
 }
 
-/// Slots of the bits set in a mask, lowest first.
+/// Slices of the bits set in a mask, lowest first.
 #[inline]
-pub(crate) fn slots_in(mut mask: u32) -> impl Iterator<Item = SlotIdx> {
+pub(crate) fn slices_in(mut mask: u32) -> impl Iterator<Item = SliceIdx> {
     core::iter::from_fn(move || {
-        let slot = (mask != 0).then(|| SlotIdx::new(mask.trailing_zeros() as usize));
+        let slice = (mask != 0).then(|| SliceIdx::new(mask.trailing_zeros() as usize));
         mask &= mask.wrapping_sub(1);
-        slot
+        slice
     })
 }
 
-/// A mask with the bits `[from, to)` set; `to` is at most [`MAX_SLOTS`].
+/// A mask with the bits `[from, to)` set; `to` is at most [`MAX_SLICES`].
 #[inline]
 pub(crate) const fn bit_range(from: usize, to: usize) -> u32 {
-    debug_assert!(from <= to && to <= MAX_SLOTS);
+    debug_assert!(from <= to && to <= MAX_SLICES);
     low_bits(to) & !low_bits(from)
 }
 
 #[inline]
 const fn low_bits(count: usize) -> u32 {
-    if count >= MAX_SLOTS { u32::MAX } else { (1 << count) - 1 }
+    if count >= MAX_SLICES { u32::MAX } else { (1 << count) - 1 }
 }
 
 /// How often `by` goes into a number; 0 is taken for 1, so that nothing can panic.
@@ -156,10 +156,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_of_a_mask_come_lowest_first() {
-        let slots: Vec<usize> = slots_in(1 << 31 | 0b1010).map(SlotIdx::index).collect();
-        assert_eq!(slots, [1, 3, 31]);
-        assert_eq!(slots_in(0).count(), 0);
+    fn slices_of_a_mask_come_lowest_first() {
+        let slices: Vec<usize> = slices_in(1 << 31 | 0b1010).map(SliceIdx::index).collect();
+        assert_eq!(slices, [1, 3, 31]);
+        assert_eq!(slices_in(0).count(), 0);
     }
 
     #[test]

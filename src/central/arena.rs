@@ -12,9 +12,9 @@
 //! others, 2000).
 //!
 //! AR1  `in_use` is above the index of each arena that a thread has, or has had.
-//! AR2  `users` and `in_use` change with the lock of the idle caches held.
+//! AR2  `users` and `in_use` change with the lock of the cache pool held.
 
-use super::{Central, Shared};
+use super::{CentralList, Shared};
 use crate::base::{ArenaIdx, ClassIdx, MAX_ARENAS, MAX_CLASSES};
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::cpus;
@@ -24,7 +24,7 @@ const PER_CPU: usize = 4;
 
 /// One set of central lists.
 pub(crate) struct Arena {
-    lists: [Central; MAX_CLASSES],
+    lists: [CentralList; MAX_CLASSES],
 }
 
 /// Which arenas threads have. Away from the arenas, so that a search for one touches none.
@@ -41,12 +41,12 @@ pub(crate) struct Users {
 
 impl Arena {
     pub(crate) const fn new() -> Self {
-        Self { lists: [const { Central::new() }; MAX_CLASSES] }
+        Self { lists: [const { CentralList::new() }; MAX_CLASSES] }
     }
 
     /// The central list of a class.
     #[inline]
-    pub(crate) fn list(&self, class: ClassIdx) -> &Central {
+    pub(crate) fn list(&self, class: ClassIdx) -> &CentralList {
         &self.lists[class.index()]
     }
 }
@@ -93,10 +93,10 @@ impl Users {
     }
 }
 
-/// Gives a thread the arena that the fewest threads have: the first of several. The caller holds the lock of the idle
-/// caches.
+/// Gives a thread the arena that the fewest threads have: the first of several. The caller holds the lock of the cache
+/// pool.
 pub(crate) fn join<V: Shared>() -> ArenaIdx {
-    let users = &V::spans().users;
+    let users = &V::page_heap().users;
     let count = |arena: &ArenaIdx| users.of(*arena).load(Ordering::Relaxed);
     let arena =
         (0..users.most::<V>()).map(ArenaIdx::new).min_by_key(count).unwrap_or(ArenaIdx::FIRST);
@@ -106,18 +106,18 @@ pub(crate) fn join<V: Shared>() -> ArenaIdx {
     arena
 }
 
-/// Notes that a thread has ended, or has no use for its arena. The caller holds the lock of the idle caches.
+/// Notes that a thread has ended, or has no use for its arena. The caller holds the lock of the cache pool.
 pub(crate) fn leave<V: Shared>(arena: ArenaIdx) {
-    let users = &V::spans().users;
+    let users = &V::page_heap().users;
     for count in [users.of(arena), &users.threads] {
         // None, where the thread has forked.
         count.store(count.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
     }
 }
 
-/// The arenas that threads have, or have had (AR1). Without the lock of the idle caches, one that has just come into use may
+/// The arenas that threads have, or have had (AR1). Without the lock of the cache pool, one that has just come into use may
 /// be missing.
 pub(crate) fn used<V: Shared>() -> impl Iterator<Item = ArenaIdx> {
-    let in_use = V::spans().users.in_use.load(Ordering::Relaxed) as usize;
+    let in_use = V::page_heap().users.in_use.load(Ordering::Relaxed) as usize;
     (0..in_use.clamp(1, V::ARENAS)).map(ArenaIdx::new)
 }

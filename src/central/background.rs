@@ -80,7 +80,7 @@ pub(crate) fn ask<V: Shared>() -> bool {
     if V::PURGE_MS.is_none() {
         return false;
     }
-    V::spans().background.changes(OFF, WANTED);
+    V::page_heap().background.changes(OFF, WANTED);
     true
 }
 
@@ -94,13 +94,13 @@ pub(crate) fn start_if_wanted<V: Shared>() {
 pub(super) fn start_if_due<V: Shared>() {
     start_from::<V>(LOST);
     // ORDERING: relaxed, as in `note_opened`.
-    if V::spans().background.opened.load(Ordering::Relaxed) > 1 {
+    if V::page_heap().background.opened.load(Ordering::Relaxed) > 1 {
         start_from::<V>(WANTED);
     }
 }
 
 fn start_from<V: Shared>(state: u32) {
-    let background = &V::spans().background;
+    let background = &V::page_heap().background;
     // ORDERING: relaxed; a look, confirmed by the compare-and-swap.
     if background.state.load(Ordering::Relaxed) == state && background.changes(state, RUNS) {
         match thread::start(run::<V>) {
@@ -116,7 +116,7 @@ fn start_from<V: Shared>(state: u32) {
 
 /// Ends the thread, and waits until it has: before its code goes away.
 pub(crate) fn stop<V: Shared>() {
-    let background = &V::spans().background;
+    let background = &V::page_heap().background;
     background.changes(WANTED, STOPPED);
     if background.changes(RUNS, STOPPED) {
         futex::wake_all(&background.state);
@@ -127,7 +127,7 @@ pub(crate) fn stop<V: Shared>() {
 
 extern "C" fn run<V: Shared>(_: *mut c_void) -> *mut c_void {
     thread::set_name(c"hakmem");
-    let state = &V::spans().background.state;
+    let state = &V::page_heap().background.state;
     let shortest = u64::from(V::PURGE_MS.unwrap_or(0)) / 4;
     let (mut pause, mut before) = (shortest, 0);
     // ORDERING: acquire, paired with the release in `changes`.

@@ -15,7 +15,7 @@
 //!
 //! Never: parks much, or has a thread wait to start or to end: where the lock is taken, it goes without.
 
-use super::{Me, Shared, at_stake, give_all};
+use super::{ListId, Shared, at_stake, give_all};
 use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
 use crate::list::FreeList;
 use crate::stats::Event;
@@ -79,7 +79,7 @@ impl Parked {
                 to.set_limit(from.limit());
                 to.take_over(from);
             }
-            place.parked_at.set(V::spans().now());
+            place.parked_at.set(V::page_heap().now());
             self.taken.set(self.taken.get() | 1 << index);
         });
     }
@@ -154,7 +154,7 @@ impl Place {
         for class in ClassIdx::all(V::CLASSES.count()) {
             let list = &self.lists[class.index()];
             if list.len() > 0 {
-                give_all::<V>(Me { arena: ArenaIdx::FIRST, class }, list);
+                give_all::<V>(ListId { arena: ArenaIdx::FIRST, class }, list);
             }
         }
     }

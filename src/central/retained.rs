@@ -1,7 +1,7 @@
 //! Ranges of addresses that were given up, but not unmapped: they have no memory, and serve what comes next.
 //!
 //! The kernel keeps a process to some 65 000 mappings. Each hole between two blocks makes one more, and at the limit it
-//! refuses every new mapping, and every hole. So where blocks with mappings of their own have made many, what is freed
+//! refuses every new mapping, and every hole. So where huge blocks have made many, what is freed
 //! gives its memory back and keeps its addresses; and what the kernel would not unmap is not lost either.
 //!
 //! ```text
@@ -9,7 +9,7 @@
 //!             start, bytes           nodes lie in a mapping of their own, made when there are some hundred holes
 //! ```
 //!
-//! Taking a range looks at [`LOOKS`] nodes of each bin at most. Touched with the lock of the spans held.
+//! Taking a range looks at [`LOOKS`] nodes of each bin at most. Touched with the lock of the page heap held.
 //!
 //! HO1  A range is in one node, is mapped, has no memory, and nobody refers to it.
 //!

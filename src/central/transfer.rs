@@ -7,7 +7,7 @@
 //!
 //! Touched with the lock of the first arena's list of the class held.
 
-use super::class::MOST_BYTES;
+use super::list::MOST_BYTES;
 use crate::base::{ClassIdx, quotient};
 use crate::list::{Batch, FreeBlock};
 use crate::variant::Variant;

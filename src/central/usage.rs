@@ -1,8 +1,8 @@
 //! How much memory there is, and what of it is in use: for who asks a program from outside.
 
 use super::purge::runs;
-use super::{Me, Shared, lock_all, unlock_all};
-use crate::base::{ArenaIdx, CHUNK_BYTES, ClassIdx, SLOT_BYTES, SlotIdx};
+use super::{ListId, Shared, lock_all, unlock_all};
+use crate::base::{ArenaIdx, ClassIdx, SEGMENT_BYTES, SLICE_BYTES, SliceIdx};
 
 /// Bytes, at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,34 +27,34 @@ pub struct Usage {
 pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
     lock_all::<V>();
     let (mut blocks, mut free_blocks, mut superslabs) = (0, 0, 0);
-    for chunk in V::spans().all() {
+    for segment in V::page_heap().all() {
         superslabs += 1;
-        free_blocks += runs(chunk.free.get()).count();
-        for slot in (1..V::SLOTS).map(SlotIdx::new) {
-            let slab = chunk.slab(slot);
+        free_blocks += runs(segment.free.get()).count();
+        for slice in (1..V::SLICES).map(SliceIdx::new) {
+            let slab = segment.slab(slice);
             if slab.capacity() > 0 {
                 blocks += slab.used() as usize * V::CLASSES.block_bytes(slab.class());
                 free_blocks += (slab.capacity() - slab.used()) as usize;
             } else {
-                blocks += usize::from(chunk.span[slot.index()].get()) * SLOT_BYTES;
+                blocks += usize::from(segment.span[slice.index()].get()) * SLICE_BYTES;
             }
         }
     }
     for class in ClassIdx::all(V::CLASSES.count()) {
         let parked = V::parked().lists::<V>().filter(|(of, _)| *of == class);
         let parked: usize = parked.map(|(_, list)| list.len() as usize).sum();
-        let waiting = Me { arena: ArenaIdx::FIRST, class }.waiting::<V>() as usize;
+        let waiting = ListId { arena: ArenaIdx::FIRST, class }.waiting::<V>() as usize;
         let idle = listed(class) + waiting + parked;
         free_blocks += idle;
         blocks = blocks.saturating_sub(idle * V::CLASSES.block_bytes(class));
     }
-    let (large_blocks, large) = if V::BY_ADDRESS { V::records().sum() } else { (0, 0) };
+    let (large_blocks, large) = if V::BY_ADDRESS { V::huge_blocks().sum() } else { (0, 0) };
     let usage = Usage {
-        mapped: superslabs * CHUNK_BYTES + V::spans().kept.bytes() + large,
+        mapped: superslabs * SEGMENT_BYTES + V::page_heap().map_cache.bytes() + large,
         in_use: blocks + large,
         large_blocks,
         large,
-        free_blocks: free_blocks + V::spans().kept.extents(),
+        free_blocks: free_blocks + V::page_heap().map_cache.extents(),
         superslabs,
     };
     unlock_all::<V>();

@@ -24,8 +24,8 @@
 
 use super::batch::Batch;
 use super::free_block::{self, FreeBlock, Link};
+use crate::sys::asm::count_up;
 use crate::sys::atomic::{AtomicI32, Ordering};
-use crate::sys::single::count_up;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};

@@ -5,7 +5,7 @@
 //! | `free_list` | of blocks, counted so that a sign tells when to look | one thread | no |
 //! | `batch` | of blocks, on their way between two lists | one thread | no |
 //! | `free_block` | none: one block in hand | one thread | no |
-//! | `linked` | of slabs or chunks, both ways, through themselves | whoever owns it, or holds its lock | no |
+//! | `linked` | of slabs or segments, both ways, through themselves | whoever owns it, or holds its lock | no |
 
 mod batch;
 mod free_block;

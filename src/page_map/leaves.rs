@@ -1,8 +1,8 @@
 //! The page map's leaves as one thread knows them: one load less, from a register that leads to the thread's lists too.
 
 use super::{LEAF_LG, Leaf, PART_LG, PARTS, PageMap};
-use crate::base::SLOT_LG;
-use crate::sys::single::byte_at;
+use crate::base::SLICE_LG;
+use crate::sys::asm::byte_at;
 use core::cell::Cell;
 use core::ptr;
 
@@ -36,10 +36,10 @@ impl Leaves {
         debug_assert!(address >> PART_LG < PARTS);
         // SAFETY: the caller's condition: there are as many parts as that.
         let leaf = unsafe { self.0.get_unchecked(address >> PART_LG) }.get();
-        // ORDERING: relaxed, for the reason given in `PageMap::note_slots`.
+        // ORDERING: relaxed, for the reason given in `PageMap::note_slices`.
         // SAFETY: the byte of the address, in its part's leaf or in `NOTHING`, which live as long as a thread has lists
         // (A3), and whose bytes are written atomically.
-        unsafe { byte_at::<0>(leaf, address >> SLOT_LG) }
+        unsafe { byte_at::<0>(leaf, address >> SLICE_LG) }
     }
 
     /// Learns the leaf that an address is in.

@@ -1,4 +1,4 @@
-//! Layer 4: address → what lies there: a byte for each slot of the address space, in two levels.
+//! Layer 4: address → what lies there: a byte for each slice of the address space, in two levels.
 //!
 //! ```text
 //! 63    47 46        39 38            16 15        0
@@ -7,14 +7,14 @@
 //! └───────┴────────────┴────────────────┴──────────┘
 //! ```
 //!
-//! | byte | [`Kind`] | in the slot |
+//! | byte | [`Kind`] | in the slice |
 //! |---|---|---|
 //! | 0 | `Foreign` | nothing of ours begins |
 //! | 2 | `Free` | nothing, and it is ours |
-//! | 4 | `Header` | the metadata of a chunk |
-//! | 6 | `Span` | a large block of slots begins |
+//! | 4 | `Header` | the metadata of a segment |
+//! | 6 | `Span` | a large block of slices begins |
 //! | 8 | `Body` | such a block goes on |
-//! | 10 | `Huge` | a block with a mapping of its own begins, at some page |
+//! | 10 | `Huge` | a huge block begins, with a mapping of its own, at some page |
 //! | 12 | `SuperSlab` | a part of a SuperSlab, which knows the rest |
 //! | 14, 16, … | `Class` | blocks of a class |
 //!
@@ -24,9 +24,9 @@
 //!
 //! A leaf covers 512 GiB, 8 MiB of addresses, of which little has memory.
 //!
-//! A1  A slot's byte says `Class` from before the first block of the slab is handed out until after the last one
+//! A1  A slice's byte says `Class` from before the first block of the slab is handed out until after the last one
 //!     has come home; and it says `Span`, `Huge` or `SuperSlab` as long as such a block is out.
-//! A2  The slots of a chunk, from its mapping to its unmapping, are none of them `Foreign` or `Huge`.
+//! A2  The slices of a segment, from its mapping to its unmapping, are none of them `Foreign` or `Huge`.
 //! A3  Leaves are not unmapped before the variant is released, so an address that a thread has of one stays good. Where a
 //!     part has none yet, its bytes read as 0.
 //!
@@ -38,7 +38,7 @@ mod leaves;
 pub(crate) use leaf::LeafPlace;
 pub(crate) use leaves::Leaves;
 
-use crate::base::{ClassIdx, MAX_CLASSES, SLOT_LG};
+use crate::base::{ClassIdx, MAX_CLASSES, SLICE_LG};
 use crate::sys::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 use crate::sys::pages;
 use core::cell::{Cell, UnsafeCell};
@@ -48,10 +48,10 @@ use core::ptr::{self, NonNull};
 const ADDRESS_BITS: u32 = 47;
 const PART_LG: u32 = 39;
 const PARTS: usize = 1 << (ADDRESS_BITS - PART_LG);
-const LEAF_LG: u32 = PART_LG - SLOT_LG;
+const LEAF_LG: u32 = PART_LG - SLICE_LG;
 const LEAF_BYTES: usize = 1 << LEAF_LG;
 
-/// A byte for each slot of a part. Not an array of atomics: the compiler looks at each of those, for seconds.
+/// A byte for each slice of a part. Not an array of atomics: the compiler looks at each of those, for seconds.
 #[repr(C, align(4096))]
 struct Leaf(UnsafeCell<[u8; LEAF_BYTES]>);
 
@@ -70,22 +70,22 @@ static FIRST: Leaf = Leaf::new();
 /// Whether [`FIRST`] is in use.
 static FIRST_TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// What lies in a slot; see the table above.
+/// What lies in a slice; see the table above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Nothing of ours begins there.
     Foreign,
-    /// A slot of a chunk that nobody has.
+    /// A slice of a segment that nobody has.
     Free,
-    /// A chunk's first slot.
+    /// A segment's first slice.
     Header,
-    /// The first slot of a span.
+    /// The first slice of a span.
     Span,
-    /// One of a span's other slots.
+    /// One of a span's other slices.
     Body,
-    /// The slot where a mapping of a block's own begins.
+    /// The slice where a huge block begins, which has a mapping of its own.
     Huge,
-    /// A slot of a SuperSlab.
+    /// A slice of a SuperSlab.
     SuperSlab,
     /// A slab of this class.
     Class(ClassIdx),
@@ -163,7 +163,7 @@ impl PageMap {
         Self { leaves: [const { LeafPlace::over(AtomicPtr::new(ptr::null_mut())) }; PARTS] }
     }
 
-    /// Sees to it that the slots of an address's part can be noted, with the spare leaf if it must be; false where memory is
+    /// Sees to it that the slices of an address's part can be noted, with the spare leaf if it must be; false where memory is
     /// exhausted, or the address is beyond the map.
     pub(crate) fn cover(&self, address: usize, spare: Option<&SpareLeaf>) -> bool {
         let Some(entry) = self.leaves.get(address >> PART_LG) else { return false };
@@ -183,23 +183,23 @@ impl PageMap {
         true
     }
 
-    /// Notes what lies in a slot, whose part is covered.
+    /// Notes what lies in a slice, whose part is covered.
     pub(crate) fn note(&self, address: usize, kind: Kind) {
-        self.note_slots(address, 1, kind);
+        self.note_slices(address, 1, kind);
     }
 
-    /// Notes what lies in `count` slots of one part, which is covered.
-    pub(crate) fn note_slots(&self, address: usize, count: usize, kind: Kind) {
+    /// Notes what lies in `count` slices of one part, which is covered.
+    pub(crate) fn note_slices(&self, address: usize, count: usize, kind: Kind) {
         let leaf = self.leaf(address);
         if leaf.is_null() {
             return;
         }
-        let first = (address >> SLOT_LG) % LEAF_BYTES;
+        let first = (address >> SLICE_LG) % LEAF_BYTES;
         debug_assert!(first + count <= LEAF_BYTES);
-        for slot in first..first + count {
+        for slice in first..first + count {
             // ORDERING: relaxed; blocks reach other threads through locks or the program's own synchronisation, which
             // come after this store, and come home before the next one (A1).
-            byte_in(leaf, slot).store(kind.place(), Ordering::Relaxed);
+            byte_in(leaf, slice).store(kind.place(), Ordering::Relaxed);
         }
     }
 
@@ -215,7 +215,7 @@ impl PageMap {
         Some(ClassIdx::new(number % MAX_CLASSES))
     }
 
-    /// Whether an address lies in a chunk or a SuperSlab.
+    /// Whether an address lies in a segment or a SuperSlab.
     #[inline(always)]
     pub(crate) fn is_ours(&self, address: usize) -> bool {
         let place = self.place(address);
@@ -237,8 +237,8 @@ impl PageMap {
         if leaf.is_null() {
             return 0;
         }
-        // ORDERING: relaxed, for the reason given in `note_slots`.
-        usize::from(byte_in(leaf, (address >> SLOT_LG) % LEAF_BYTES).load(Ordering::Relaxed))
+        // ORDERING: relaxed, for the reason given in `note_slices`.
+        usize::from(byte_in(leaf, (address >> SLICE_LG) % LEAF_BYTES).load(Ordering::Relaxed))
     }
 
     /// Null where the part has none, or is beyond the map.
@@ -260,8 +260,8 @@ impl PageMap {
 
 /// A byte of a leaf, which is not null.
 #[inline(always)]
-fn byte_in<'map>(leaf: *mut u8, slot: usize) -> &'map AtomicU8 {
-    let byte = leaf.wrapping_add(slot % LEAF_BYTES);
+fn byte_in<'map>(leaf: *mut u8, slice: usize) -> &'map AtomicU8 {
+    let byte = leaf.wrapping_add(slice % LEAF_BYTES);
     // SAFETY: inside a leaf, whose bytes are only ever touched atomically, and which is not unmapped (A3).
     unsafe { AtomicU8::from_ptr(byte) }
 }
@@ -318,15 +318,16 @@ mod tests {
         assert_eq!(map.kind(at), Kind::Foreign);
         assert!(map.cover(at, None) && !map.cover(1 << ADDRESS_BITS, None));
         map.note(at, Kind::Header);
-        map.note_slots(at + (1 << SLOT_LG), 3, Kind::Class(ClassIdx::new(5)));
+        map.note_slices(at + (1 << SLICE_LG), 3, Kind::Class(ClassIdx::new(5)));
         assert_eq!((map.kind(at + 100), map.class(at + 100)), (Kind::Header, None));
-        let last = at + (4 << SLOT_LG) - 1;
+        let last = at + (4 << SLICE_LG) - 1;
         assert_eq!(
             (map.kind(last).class(), map.class(last)),
             (map.class(last), Some(ClassIdx::new(5)))
         );
         assert!(map.is_ours(at) && map.is_ours(last) && map.has(at, Kind::Header));
-        let others = [at - 1, at + (4 << SLOT_LG), at + (1 << PART_LG), at % (1 << PART_LG), 0, !0];
+        let others =
+            [at - 1, at + (4 << SLICE_LG), at + (1 << PART_LG), at % (1 << PART_LG), 0, !0];
         assert!(others.iter().all(|&other| map.has(other, Kind::Foreign) && !map.is_ours(other)));
         let leaves = Leaves::new();
         // SAFETY: below 2^47.

@@ -12,7 +12,7 @@ pub struct Audit {
     pub active: usize,
     /// Slabs with all blocks home that nobody owns.
     pub empty: usize,
-    /// Large blocks in spans of slots; central backend only.
+    /// Large blocks in spans of slices; central backend only.
     pub spans: usize,
     /// Blocks that have left their slabs: in the program's hands, in threads' lists, or freed by
     /// other threads and waiting in a slab.

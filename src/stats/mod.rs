@@ -52,7 +52,7 @@ pub(crate) enum Event {
     Purge,
     /// A page went back to the kernel.
     PurgedPage,
-    /// A slab or a chunk was looked at for another reason than a block of it.
+    /// A slab or a segment was looked at for another reason than a block of it.
     Look,
 }
 
@@ -163,7 +163,7 @@ pub struct Events {
     pub purges: u64,
     /// Pages of 4 KiB given back to the kernel.
     pub purged_pages: u64,
-    /// Slabs and SuperSlabs looked at to find slots, or what can be given back: the steps of walks; central backend only.
+    /// Slabs and SuperSlabs looked at to find slices, or what can be given back: the steps of walks; central backend only.
     pub looks: u64,
     /// SuperSlabs mapped.
     pub superslabs: u64,

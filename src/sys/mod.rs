@@ -2,11 +2,11 @@
 //!
 //! Never: knows blocks, slabs or variants.
 
+pub(crate) mod asm;
 pub(crate) mod atomic;
 pub(crate) mod fatal;
 pub(crate) mod lock;
-pub(crate) mod next;
-pub(crate) mod single;
+pub(crate) mod rtld_next;
 pub(crate) mod system;
 pub(crate) mod tls;
 

@@ -3,7 +3,7 @@
 //! The standard library's binding, which keeps every alignment; or, with `next`, that of whoever is next, where
 //! the C names are our own.
 
-use super::next as behind;
+use super::rtld_next as behind;
 use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
 

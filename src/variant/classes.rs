@@ -9,13 +9,13 @@
 //! C1  Block sizes rise, and each is a multiple of 8 bytes, or of 16 from 16 on; every power of two
 //!     from the smallest to the largest block is among them.
 //! C2  The class of a size is the smallest whose blocks hold it.
-//! C3  A block is aligned to every power of two that divides its size: slots are aligned to 64 KiB and
+//! C3  A block is aligned to every power of two that divides its size: slices are aligned to 64 KiB and
 //!     blocks are laid out at multiples of their size.
 //! C4  A block above 128 bytes wastes less than a fifth of itself; in `report`, less than all of it.
 //!
 //! All four are proven for every size by the constants at the end. Never: looks at memory.
 
-use crate::base::{ClassIdx, MAX_CLASSES, SLOT_BYTES};
+use crate::base::{ClassIdx, MAX_CLASSES, SLICE_BYTES};
 use seq_macro::seq;
 
 /// The largest size that any table reaches.
@@ -149,7 +149,7 @@ impl SizeClasses {
         self.blocks[class.index()] as usize
     }
 
-    /// Number of the block of this class that an offset below [`SLOT_BYTES`] from the start of its slot
+    /// Number of the block of this class that an offset below [`SLICE_BYTES`] from the start of its slice
     /// lies in.
     #[inline(always)]
     pub(crate) const fn index_at(&self, class: ClassIdx, offset: usize) -> usize {
@@ -168,14 +168,14 @@ impl SizeClasses {
         while class < self.count {
             let bytes = self.blocks[class] as usize;
             let unit = if bytes < 16 { 8 } else { 16 };
-            assert!(bytes.is_multiple_of(unit) && bytes <= SLOT_BYTES / 2, "C1");
+            assert!(bytes.is_multiple_of(unit) && bytes <= SLICE_BYTES / 2, "C1");
             assert!(class == 0 || bytes > self.blocks[class - 1] as usize, "C1");
             if self.step_lg > 3 {
                 assert!(bytes <= power, "C1: every power of two");
                 power = if bytes == power { 2 * power } else { power };
             }
             // The division by multiplying is exact at the block's first and last byte, so between.
-            let last = SLOT_BYTES / bytes - 1;
+            let last = SLICE_BYTES / bytes - 1;
             assert!(self.index_at(ClassIdx::new(class), last * bytes) == last, "index_at");
             assert!(
                 self.index_at(ClassIdx::new(class), last * bytes + bytes - 1) == last,

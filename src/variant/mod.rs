@@ -13,7 +13,7 @@ mod limits;
 pub(crate) use classes::SizeClasses;
 pub(crate) use limits::{least_limit, list_bytes_limit};
 
-use crate::base::{BATCH_MOST, CHUNK_LG, ClassIdx, MAX_CLASSES, MAX_SLOTS, SLOT_LG};
+use crate::base::{BATCH_MOST, ClassIdx, MAX_CLASSES, MAX_SLICES, SEGMENT_LG, SLICE_LG};
 use core::alloc::Layout;
 
 // The one place that Cargo features reach: the build script has read them.
@@ -115,8 +115,8 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
     };
     /// Bytes of a SuperSlab; also its alignment.
     const SUPERSLAB_BYTES: usize = 1 << Self::SUPERSLAB_LG;
-    /// Slots of a SuperSlab.
-    const SLOTS: usize = Self::SUPERSLAB_BYTES >> SLOT_LG;
+    /// Slices of a SuperSlab.
+    const SLICES: usize = Self::SUPERSLAB_BYTES >> SLICE_LG;
     /// Blocks moved at a time, per class, between a thread's list and the central one.
     const BATCHES: &'static [u16; MAX_CLASSES] = &limits::batches::<Self>();
 
@@ -132,11 +132,11 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
 /// What a variant must keep for the layers above to be right. Stamped as a constant per variant, so
 /// that a violation is a compile error that `cargo check` sees.
 pub(crate) const fn check<V: Variant>() {
-    assert!(V::SUPERSLAB_LG >= SLOT_LG, "`superslab_lg`: a SuperSlab holds at least one slot");
-    assert!(V::SLOTS <= MAX_SLOTS, "`superslab_lg`: a claim mask holds at most 32 slots");
+    assert!(V::SUPERSLAB_LG >= SLICE_LG, "`superslab_lg`: a SuperSlab holds at least one slice");
+    assert!(V::SLICES <= MAX_SLICES, "`superslab_lg`: a claim mask holds at most 32 slices");
     assert!(V::BATCH >= 1 && V::BATCH <= V::LIST_LIMIT, "`batch`: from 1 to `list_limit`");
     if matches!(V::BACKEND, Backend::Central) {
-        assert!(V::SUPERSLAB_LG == CHUNK_LG, "`superslab_lg`: the central backend's are 2 MiB");
+        assert!(V::SUPERSLAB_LG == SEGMENT_LG, "`superslab_lg`: the central backend's are 2 MiB");
         assert!(matches!(V::REGISTRY, Registry::Map), "`registry`: the central backend's is a map");
         assert!(V::SOFT_CAP.is_none(), "`soft_cap`: the central backend serves its classes alone");
         let is_fatal = matches!(V::FOREIGN, Foreign::Fatal);

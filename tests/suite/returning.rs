@@ -95,7 +95,7 @@ fn random_tenth_of_four_threads() {
     assert_eq!(apex().audit().live(), 0);
 }
 
-/// After all blocks are freed, only the chunks that are kept for the next blocks stay mapped.
+/// After all blocks are freed, only the segments that are kept for the next blocks stay mapped.
 fn nothing_left() {
     let (_, _, after) = survivors(|_| false);
     (apex().purge)();
@@ -131,10 +131,10 @@ fn threads_come_and_go() {
         }
     };
     round(0);
-    let (before, chunks) = (resident(), (apex().superslabs)());
+    let (before, segments) = (resident(), (apex().superslabs)());
     round(500);
     assert!(resident() < before + 2 * MIB, "{before} to {}", resident());
-    assert!((apex().superslabs)() <= chunks + 1, "{chunks} to {}", (apex().superslabs)());
+    assert!((apex().superslabs)() <= segments + 1, "{segments} to {}", (apex().superslabs)());
 }
 
 /// The live bytes stay constant, but their sizes drift, as over a week of uptime: no memory may stay behind with sizes

@@ -10,9 +10,9 @@ const LAYERS: &[&[&str]] = &[
     &["variant"],
     &["list", "stats"],
     &["page_map"],
-    &["chunk", WING],
+    &["slab", WING],
     &["central"],
-    &["cache"],
+    &["thread_cache"],
     &[ROOF],
 ];
 /// The module that only the roof may import from.
@@ -101,15 +101,18 @@ fn the_check_sees_an_upward_import() {
         fs::write(file, text).expect("a file");
     };
     let line = "use crate::report::pool::Pool;";
-    write("chunk/bad.rs", "use crate::base::X;\nuse crate::central::Central;\n");
-    write("cache/bad.rs", line);
+    write("slab/bad.rs", "use crate::base::X;\nuse crate::central::CentralList;\n");
+    write("thread_cache/bad.rs", line);
     write("api/good.rs", line);
     write("report/slab/bad.rs", line);
     let mut found = upward_imports(&folder, LAYERS, "crate::");
     found.sort_unstable();
     assert_eq!(
         found,
-        [&format!("cache/bad.rs:1: {line}"), "chunk/bad.rs:2: use crate::central::Central;"]
+        [
+            "slab/bad.rs:2: use crate::central::CentralList;",
+            &format!("thread_cache/bad.rs:1: {line}")
+        ]
     );
     let found = upward_imports(&folder.join(WING), WING_LAYERS, "crate::report::");
     assert_eq!(found, [format!("slab/bad.rs:1: {line}")]);

@@ -1,9 +1,9 @@
 //! The central lists and the threads' caches as a backend.
 
 use super::{Addressed, Backend, Central};
-use crate::cache::{self, AddressTables, Cached};
 use crate::central::{self, Usage};
 use crate::stats::{Audit, Events, Unsound};
+use crate::thread_cache::{self, AddressTables, Cached};
 use crate::variant::Large;
 use core::alloc::Layout;
 use core::ptr;
@@ -12,25 +12,25 @@ impl<V: Cached> Backend<V> for Central {
     #[inline(always)]
     unsafe fn alloc(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
-        unsafe { cache::alloc::<V>(layout) }
+        unsafe { thread_cache::alloc::<V>(layout) }
     }
 
     #[inline(always)]
     unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
-        unsafe { cache::alloc_zeroed::<V>(layout) }
+        unsafe { thread_cache::alloc_zeroed::<V>(layout) }
     }
 
     #[inline(always)]
     unsafe fn free(block: *mut u8, layout: Layout) {
         // SAFETY: the caller's conditions.
-        unsafe { cache::free::<V>(block, layout) }
+        unsafe { thread_cache::free::<V>(block, layout) }
     }
 
     #[inline(always)]
     unsafe fn realloc(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller's conditions.
-        unsafe { cache::realloc::<V>(block, layout, new_size) }
+        unsafe { thread_cache::realloc::<V>(block, layout, new_size) }
     }
 
     fn events(sum: &mut Events) {
@@ -38,20 +38,20 @@ impl<V: Cached> Backend<V> for Central {
     }
 
     fn superslabs() -> u32 {
-        V::spans().chunks()
+        V::page_heap().segments()
     }
 
     fn map_spare() -> bool {
-        V::spans().map_spare::<V>()
+        V::page_heap().map_spare::<V>()
     }
 
     fn visit_superslabs(mut visit: impl FnMut(*const u8)) {
-        V::spans().visit(|chunk| visit(ptr::from_ref(chunk).cast()));
+        V::page_heap().visit(|segment| visit(ptr::from_ref(segment).cast()));
     }
 
     #[inline]
     fn lookup(address: usize) -> bool {
-        cache::lookup::<V>().is_ours(address)
+        thread_cache::lookup::<V>().is_ours(address)
     }
 
     fn owns(address: usize) -> bool {
@@ -60,11 +60,11 @@ impl<V: Cached> Backend<V> for Central {
 
     unsafe fn audit() -> Result<Audit, Unsound> {
         // SAFETY: the caller's condition.
-        unsafe { cache::audit::<V>() }
+        unsafe { thread_cache::audit::<V>() }
     }
 
     fn purge() {
-        cache::purge::<V>();
+        thread_cache::purge::<V>();
     }
 
     fn background() -> bool {
@@ -72,16 +72,16 @@ impl<V: Cached> Backend<V> for Central {
     }
 
     fn prepare_at_start() {
-        cache::prepare_at_start::<V>();
+        thread_cache::prepare_at_start::<V>();
     }
 
     fn leave_threads() {
-        cache::leave_threads::<V>();
+        thread_cache::leave_threads::<V>();
     }
 
     unsafe fn release() {
         // SAFETY: the caller's conditions. A variant with tables frees by address, and is not released.
-        unsafe { cache::release::<V>() }
+        unsafe { thread_cache::release::<V>() }
     }
 }
 
@@ -90,36 +90,36 @@ impl<V: Cached<Tables = AddressTables>> Addressed<V> for Central {
 
     #[inline(always)]
     fn quick(size: usize) -> *mut u8 {
-        cache::quick::<V>(size)
+        thread_cache::quick::<V>(size)
     }
 
     fn malloc(size: usize) -> *mut u8 {
-        cache::malloc::<V>(size)
+        thread_cache::malloc::<V>(size)
     }
 
     fn zeroed(size: usize) -> *mut u8 {
-        cache::zeroed::<V>(size)
+        thread_cache::zeroed::<V>(size)
     }
 
     #[inline(always)]
     unsafe fn free_at(block: *mut u8) {
         // SAFETY: the caller's condition.
-        unsafe { cache::free_at::<V>(block) }
+        unsafe { thread_cache::free_at::<V>(block) }
     }
 
     unsafe fn realloc_at(block: *mut u8, new: usize) -> Option<*mut u8> {
         // SAFETY: the caller's condition.
-        unsafe { cache::realloc_at::<V>(block, new) }
+        unsafe { thread_cache::realloc_at::<V>(block, new) }
     }
 
     fn usable_size(block: *mut u8) -> Option<usize> {
-        cache::usable_size::<V>(block.addr())
+        thread_cache::usable_size::<V>(block.addr())
     }
 
     fn keep_idle(bytes: usize) -> bool {
         let purges = V::PURGE_MS.is_some();
         if purges {
-            V::spans().tuning.keep_idle(bytes);
+            V::page_heap().tuning.keep_idle(bytes);
         }
         purges
     }
@@ -127,7 +127,7 @@ impl<V: Cached<Tables = AddressTables>> Addressed<V> for Central {
     fn keep_mappings() -> bool {
         let keeps = V::KEEP_MIB > 0;
         if keeps {
-            V::spans().tuning.keep_mappings();
+            V::page_heap().tuning.keep_mappings();
         }
         keeps
     }
@@ -135,21 +135,21 @@ impl<V: Cached<Tables = AddressTables>> Addressed<V> for Central {
     fn fill_with(byte: u8) -> bool {
         let fills = V::LARGE == Large::Own;
         if fills {
-            cache::fill_with::<V>(byte);
+            thread_cache::fill_with::<V>(byte);
         }
         fills
     }
 
     #[inline]
     fn filler() -> u8 {
-        V::spans().tuning.filler()
+        V::page_heap().tuning.filler()
     }
 
     fn trim() -> bool {
-        cache::trim::<V>()
+        thread_cache::trim::<V>()
     }
 
     fn usage() -> Usage {
-        cache::usage::<V>()
+        thread_cache::usage::<V>()
     }
 }

@@ -5,16 +5,16 @@
 //! |---|---|---|
 //! | `system` | [`System`] | the system's malloc |
 //! | `superslab` | [`Report`] | `report` |
-//! | `central` | [`Central`] | `central`, `cache` |
+//! | `central` | [`Central`] | `central`, `thread_cache` |
 
 mod central;
 mod report;
 mod system;
 
-use crate::cache::Cached;
 use crate::central::Usage;
 use crate::report::heap::Hosted;
 use crate::stats::{Audit, Events, Unsound};
+use crate::thread_cache::Cached;
 use crate::variant;
 use core::alloc::Layout;
 
@@ -215,7 +215,7 @@ pub(crate) trait Addressed<V: variant::Variant>: Backend<V> {
         0
     }
 
-    /// Gives back what nobody uses, if that is more than a little; says whether it gave back slots, mappings or SuperSlabs.
+    /// Gives back what nobody uses, if that is more than a little; says whether it gave back slices, mappings or SuperSlabs.
     fn trim() -> bool {
         false
     }

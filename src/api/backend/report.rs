@@ -1,12 +1,12 @@
 //! The founding report's allocator as a backend.
 
 use super::{Addressed, Backend, Report};
-use crate::base::{ClassIdx, SLOT_BYTES};
+use crate::base::{ClassIdx, SLICE_BYTES};
 use crate::central::Usage;
 use crate::report::heap::{self, Hosted};
 use crate::report::registry;
 use crate::stats::{Audit, Events, Unsound};
-use crate::sys::next;
+use crate::sys::rtld_next;
 use core::alloc::Layout;
 use core::ptr;
 
@@ -95,7 +95,7 @@ impl<V: Hosted> Addressed<V> for Report {
             // SAFETY: the caller's condition; the class's blocks have this layout.
             Some(class) => unsafe { heap::free::<V>(block, layout_of::<V>(class)) },
             // SAFETY: not ours, so the next allocator's, or null; the rest is the caller's word.
-            None => unsafe { next::free(block) },
+            None => unsafe { rtld_next::free(block) },
         }
     }
 
@@ -119,7 +119,7 @@ impl<V: Hosted> Addressed<V> for Report {
         (usage.mapped, usage.superslabs) = (mapped, superslabs);
         let (blocks, bytes) = heap::free_blocks::<V>();
         usage.free_blocks = unused + blocks;
-        usage.in_use = mapped.saturating_sub(unused * SLOT_BYTES + bytes);
+        usage.in_use = mapped.saturating_sub(unused * SLICE_BYTES + bytes);
         usage
     }
 }

@@ -1,7 +1,7 @@
 //! The system's malloc as a backend; where blocks are freed by address, the next allocator, whichever that is.
 
 use super::{Addressed, Backend, System};
-use crate::sys::{next, system};
+use crate::sys::{rtld_next, system};
 use crate::variant::Variant;
 use core::alloc::Layout;
 
@@ -36,16 +36,16 @@ impl<V: Variant> Backend<V> for System {
 
 impl<V: Variant> Addressed<V> for System {
     fn aligned(size: usize, align: usize) -> *mut u8 {
-        next::alloc(size, align)
+        rtld_next::alloc(size, align)
     }
 
     fn zeroed(size: usize) -> *mut u8 {
-        next::zeroed(size, 16)
+        rtld_next::zeroed(size, 16)
     }
 
     #[inline(always)]
     unsafe fn free_at(block: *mut u8) {
         // SAFETY: none is ours, so this is the next allocator's; the rest is the caller's word.
-        unsafe { next::free(block) }
+        unsafe { rtld_next::free(block) }
     }
 }

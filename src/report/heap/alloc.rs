@@ -3,7 +3,7 @@
 use super::Hosted;
 use super::refill::refill_cold;
 use crate::base::ClassIdx;
-use crate::sys::{next, system};
+use crate::sys::{rtld_next, system};
 use core::alloc::Layout;
 
 /// A block for `layout`, or null when memory is exhausted.
@@ -60,6 +60,6 @@ unsafe fn usable<V: Hosted>(block: *mut u8, class: ClassIdx) -> usize {
     match V::local().lookup::<V>(block.addr()) {
         Some(_) => V::CLASSES.block_bytes(class),
         // SAFETY: a live block, in no SuperSlab, and so the next allocator's.
-        None => unsafe { next::usable_size(block) },
+        None => unsafe { rtld_next::usable_size(block) },
     }
 }

@@ -3,7 +3,7 @@
 //! Only sound when no other thread is allocating or freeing: it reads what is theirs.
 
 use super::{Heap, Hosted};
-use crate::base::{ClassIdx, SlotIdx};
+use crate::base::{ClassIdx, SliceIdx};
 use crate::report::list::NO_OWNER;
 use crate::report::registry;
 use crate::report::slab::{Slab, State};
@@ -16,7 +16,7 @@ use crate::stats::{Audit, Unsound};
 pub(crate) unsafe fn audit<V: Hosted>() -> Result<Audit, Unsound> {
     let mut sum = Audit::default();
     for superslab in registry::all::<V>() {
-        for slot in (0..V::SLOTS).map(SlotIdx::new) {
+        for slot in (0..V::SLICES).map(SliceIdx::new) {
             let slab = superslab.slab::<V>(slot);
             match slab.state() {
                 State::Unused => sum.unused += 1,

@@ -1,7 +1,7 @@
 //! Stage 2: claim an UNUSED slot, oldest SuperSlab first, whichever class it was mapped for.
 
 use super::{Pool, Pooled, Seeker, activate};
-use crate::base::slots_in;
+use crate::base::slices_in;
 use crate::report::registry;
 use crate::report::slab::{Slab, State};
 use crate::stats::Event;
@@ -9,7 +9,7 @@ use crate::stats::Event;
 impl Pool {
     pub(super) fn claim_unused<V: Pooled>(&self, seeker: &Seeker<'_>) -> Option<&'static Slab> {
         for superslab in registry::all::<V>() {
-            for slot in slots_in(superslab.unused.peek()) {
+            for slot in slices_in(superslab.unused.peek()) {
                 if superslab.unused.claim(slot.bit()) {
                     let slab = superslab.slab::<V>(slot);
                     return Some(activate(slab, State::Unused, seeker, Event::AcquireUnused));

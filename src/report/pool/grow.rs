@@ -1,7 +1,7 @@
 //! Stage 3: map a SuperSlab, unless the class has as many as its soft cap allows.
 
 use super::{Pool, Pooled, Seeker, activate};
-use crate::base::{ClassIdx, SlotIdx};
+use crate::base::{ClassIdx, SliceIdx};
 use crate::report::registry;
 use crate::report::slab::{Slab, State, SuperSlab};
 use crate::stats::Event;
@@ -27,7 +27,7 @@ impl Pool {
             return None;
         };
         // Slot 0 was never on offer: the SuperSlab's creator keeps it.
-        let slab = superslab.slab::<V>(SlotIdx::FIRST);
+        let slab = superslab.slab::<V>(SliceIdx::FIRST);
         Some(activate(slab, State::Unused, seeker, Event::AcquireGrow))
     }
 
@@ -36,7 +36,7 @@ impl Pool {
     pub(crate) fn map_spare<V: Pooled>(&self) -> bool {
         let mapped = self.map_superslab::<V>();
         if let Some(superslab) = mapped {
-            superslab.unused.offer(SlotIdx::FIRST.bit());
+            superslab.unused.offer(SliceIdx::FIRST.bit());
         }
         mapped.is_some()
     }

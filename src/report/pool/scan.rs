@@ -9,7 +9,7 @@
 //! so that every slab is looked at in the end.
 
 use super::{Pool, Pooled, Seeker, activate};
-use crate::base::{ClassIdx, bit_range, slots_in};
+use crate::base::{ClassIdx, bit_range, slices_in};
 use crate::report::registry;
 use crate::report::slab::{Slab, State, SuperSlab};
 use crate::stats::Event;
@@ -21,7 +21,7 @@ impl Pool {
         seeker: &Seeker<'_>,
     ) -> Option<&'static Slab> {
         let superslabs = registry::len::<V>();
-        let slots = superslabs as usize * V::SLOTS;
+        let slots = superslabs as usize * V::SLICES;
         let mut to_look_at = V::EMPTY_SCAN_LIMIT.min(slots);
         let mut at = seeker.cursor.get() as usize;
         let mut found = None;
@@ -29,9 +29,9 @@ impl Pool {
             if at >= slots {
                 at = 0;
             }
-            let first = at % V::SLOTS;
-            let end = V::SLOTS.min(first + to_look_at);
-            if let Some(superslab) = V::directory().get((at / V::SLOTS) as u32) {
+            let first = at % V::SLICES;
+            let end = V::SLICES.min(first + to_look_at);
+            if let Some(superslab) = V::directory().get((at / V::SLICES) as u32) {
                 found = take_from::<V>(superslab, bit_range(first, end), class, seeker);
             }
             to_look_at -= end - first;
@@ -49,13 +49,13 @@ fn take_from<V: Pooled>(
     class: ClassIdx,
     seeker: &Seeker<'_>,
 ) -> Option<&'static Slab> {
-    for slot in slots_in(superslab.empty.peek() & window) {
+    for slot in slices_in(superslab.empty.peek() & window) {
         if superslab.empty.claim(slot.bit()) {
             let slab = superslab.slab::<V>(slot);
             return Some(activate(slab, State::Empty, seeker, Event::AcquireEmptyScan));
         }
     }
-    for slot in slots_in(superslab.orphans.peek() & window) {
+    for slot in slices_in(superslab.orphans.peek() & window) {
         if superslab.orphans.claim(slot.bit()) {
             let slab = superslab.slab::<V>(slot);
             if let Some(slab) = adopt::<V>(slab, class, seeker) {

@@ -67,7 +67,7 @@ pub(crate) fn insert<V: Registered>(superslab: &'static SuperSlab) -> bool {
     match V::REGISTRY {
         Registry::Linear => {}
         Registry::Hash => V::table().insert::<V>(superslab),
-        Registry::Map => V::map().note_slots(superslab.address(), V::SLOTS, Kind::SuperSlab),
+        Registry::Map => V::map().note_slices(superslab.address(), V::SLICES, Kind::SuperSlab),
     }
     V::directory().publish(index, superslab);
     true

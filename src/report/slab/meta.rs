@@ -8,7 +8,7 @@
 
 use super::state::State;
 use super::superslab::SuperSlab;
-use crate::base::{CACHE_LINE, ClassIdx, SLOT_BYTES, SlotIdx};
+use crate::base::{CACHE_LINE, ClassIdx, SLICE_BYTES, SliceIdx};
 use crate::list::{Linked, Links};
 use crate::report::list::Block;
 use crate::report::list::{LocalList, RemoteList, Taken};
@@ -69,9 +69,9 @@ impl Slab {
     }
 
     #[inline(always)]
-    pub(crate) fn slot<V: Variant>(&self) -> SlotIdx {
+    pub(crate) fn slot<V: Variant>(&self) -> SliceIdx {
         let offset = self.address() & (V::SUPERSLAB_BYTES - 1);
-        SlotIdx::new((offset - size_of::<SuperSlab>()) / size_of::<Self>())
+        SliceIdx::new((offset - size_of::<SuperSlab>()) / size_of::<Self>())
     }
 
     /// The slab that a block of this variant belongs to.
@@ -87,23 +87,23 @@ impl Slab {
 
     /// A number for this slab, from 1, that [`with_id`](Self::with_id)'s caller turns back.
     pub(crate) fn id<V: Variant>(&self) -> u32 {
-        self.superslab::<V>().index() * V::SLOTS as u32 + self.slot::<V>().index() as u32 + 1
+        self.superslab::<V>().index() * V::SLICES as u32 + self.slot::<V>().index() as u32 + 1
     }
 
     /// Directory place and slot of a slab's number.
-    pub(crate) fn place_of_id<V: Variant>(id: u32) -> (u32, SlotIdx) {
+    pub(crate) fn place_of_id<V: Variant>(id: u32) -> (u32, SliceIdx) {
         let place = id - 1;
-        (place / V::SLOTS as u32, SlotIdx::new(place as usize % V::SLOTS))
+        (place / V::SLICES as u32, SliceIdx::new(place as usize % V::SLICES))
     }
 
     /// Address of the slot's first byte.
     fn slot_address<V: Variant>(&self) -> usize {
-        self.superslab::<V>().address() + self.slot::<V>().index() * SLOT_BYTES
+        self.superslab::<V>().address() + self.slot::<V>().index() * SLICE_BYTES
     }
 
     /// Number of the block in its slot.
     fn index_of<V: Variant>(&self, block: NonNull<Block>) -> u16 {
-        let offset = block.addr().get() % SLOT_BYTES;
+        let offset = block.addr().get() % SLICE_BYTES;
         (offset / V::CLASSES.block_bytes(self.class())) as u16
     }
 
@@ -116,7 +116,7 @@ impl Slab {
     /// Number of the first block: behind the header in slot 0, else 0.
     fn first_index<V: Variant>(&self, class: ClassIdx) -> u16 {
         let bytes = V::CLASSES.block_bytes(class);
-        if self.slot::<V>() == SlotIdx::FIRST {
+        if self.slot::<V>() == SliceIdx::FIRST {
             (SuperSlab::header_bytes::<V>(bytes) / bytes) as u16
         } else {
             0
@@ -128,7 +128,7 @@ impl Slab {
         let bytes = V::CLASSES.block_bytes(self.class());
         let offset = address.wrapping_sub(self.slot_address::<V>());
         let first = usize::from(self.first_index::<V>(self.class()));
-        offset < SLOT_BYTES && offset.is_multiple_of(bytes) && offset / bytes >= first
+        offset < SLICE_BYTES && offset.is_multiple_of(bytes) && offset / bytes >= first
     }
 
     // ---- state -------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ impl Slab {
         while self.free.pop().is_some() {}
         self.class.set(class.index() as u8);
         let first = self.first_index::<V>(class);
-        let end = (SLOT_BYTES / V::CLASSES.block_bytes(class)) as u16;
+        let end = (SLICE_BYTES / V::CLASSES.block_bytes(class)) as u16;
         for index in (first..end).rev() {
             // SAFETY: the block lies in this slot, behind the header; no block is in use, so it is
             // nobody's, and each index comes once.
@@ -250,7 +250,7 @@ impl Slab {
     pub(crate) fn is_all_home<V: Variant>(&self) -> bool {
         let slot = self.slot_address::<V>();
         self.used() == 0
-            && self.free.is_sound(|block| block.addr().get().wrapping_sub(slot) < SLOT_BYTES)
+            && self.free.is_sound(|block| block.addr().get().wrapping_sub(slot) < SLICE_BYTES)
     }
 
     /// Checks B1 to B3 as far as this slab can see; for audits, when no thread is at work.

@@ -1,7 +1,7 @@
 //! The header of a SuperSlab: what its slots are up for, one bit per slot.
 
 use super::meta::Slab;
-use crate::base::{CACHE_LINE, SLOT_LG, SlotIdx, bit_range, round_up};
+use crate::base::{CACHE_LINE, SLICE_LG, SliceIdx, bit_range, round_up};
 use crate::report::list::ClaimMask;
 use crate::variant::Variant;
 use core::cell::Cell;
@@ -39,7 +39,7 @@ impl SuperSlab {
         // SAFETY: zeroed pages are a valid header (atomics and a number), aligned, large enough,
         // and stay mapped while anyone can find them, by the caller's condition.
         let header = unsafe { &*header };
-        header.unused.offer(bit_range(1, V::SLOTS));
+        header.unused.offer(bit_range(1, V::SLICES));
         header
     }
 
@@ -69,10 +69,10 @@ impl SuperSlab {
         ptr::from_ref(self).addr()
     }
 
-    /// The slab of a slot below [`Variant::SLOTS`].
+    /// The slab of a slot below [`Variant::SLICES`].
     #[inline(always)]
-    pub(crate) fn slab<V: Variant>(&'static self, slot: SlotIdx) -> &'static Slab {
-        debug_assert!(slot.index() < V::SLOTS);
+    pub(crate) fn slab<V: Variant>(&'static self, slot: SliceIdx) -> &'static Slab {
+        debug_assert!(slot.index() < V::SLICES);
         let address = self.address() + size_of::<Self>() + slot.index() * size_of::<Slab>();
         // SAFETY: the metadata of every slot follows the header in the same pages, which started
         // out as zeros, a valid slab; it is aligned, its provenance was exposed by `create`, and it
@@ -83,11 +83,11 @@ impl SuperSlab {
     /// The slab that an address of this SuperSlab belongs to.
     #[inline(always)]
     pub(crate) fn slab_at<V: Variant>(&'static self, address: usize) -> &'static Slab {
-        self.slab::<V>(SlotIdx::new((address - self.address()) >> SLOT_LG))
+        self.slab::<V>(SliceIdx::new((address - self.address()) >> SLICE_LG))
     }
 
     /// Bytes at the start of slot 0 that are header and metadata, rounded up to blocks.
     pub(crate) const fn header_bytes<V: Variant>(block_bytes: usize) -> usize {
-        round_up(size_of::<Self>() + V::SLOTS * size_of::<Slab>(), block_bytes)
+        round_up(size_of::<Self>() + V::SLICES * size_of::<Slab>(), block_bytes)
     }
 }

@@ -14,14 +14,14 @@
 //!
 //! | a thread's state | lists | event | becomes |
 //! |---|---|---|---|
-//! | `NotYet` | closed | the first allocation or free; where blocks are freed by address, the seventeenth free | `Open` |
-//! | `NotYet` | closed | the same, and the system has no room to tell of the thread's end | `Gone` |
-//! | `NotYet` | closed | the same, and memory is exhausted | stays |
-//! | `Open` | open, or shut for a while (`shut`) | the thread ends (pthread key) | `Gone`, its blocks parked or given back |
-//! | `Gone` | closed | anything | stays: one block at a time, from and to the central lists |
+//! | `Uninit` | closed | the first allocation or free; where blocks are freed by address, the seventeenth free | `Open` |
+//! | `Uninit` | closed | the same, and the system has no room to tell of the thread's end | `Dead` |
+//! | `Uninit` | closed | the same, and memory is exhausted | stays |
+//! | `Open` | open, or shut for a while (`shut`) | the thread ends (pthread key) | `Dead`, its blocks parked or given back |
+//! | `Dead` | closed | anything | stays: one block at a time, from and to the central lists |
 //!
-//! With `thread_slot = "pointer"` a placeholder is `Gone`: the slot points to it from then on. The thread's cache is
-//! `NotYet` again and waits for another thread.
+//! With `thread_slot = "pointer"` a placeholder is `Dead`: the slot points to it from then on. The thread's cache is
+//! `Uninit` again and waits for another thread.
 //!
 //! Z1  A closed list is empty, and every pop from it and push to it goes the slow way: that is all the
 //!     checking there is.
@@ -51,7 +51,7 @@ pub(crate) use address::{
 };
 pub(crate) use alloc::{alloc, alloc_zeroed};
 pub(crate) use audit::audit;
-pub(crate) use exit::{CloseCache, Idle, leave_threads, prepare_at_start, release};
+pub(crate) use exit::{CachePool, CloseCache, leave_threads, prepare_at_start, release};
 #[allow(unused_imports, reason = "a build without a face has no mallopt")]
 pub(crate) use fill::fill_with;
 pub(crate) use free::free;
@@ -61,7 +61,7 @@ pub(crate) use tables::{AddressTables, Tables};
 pub(crate) use trim::{purge, trim};
 
 use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
-use crate::central::{self, Me, Shared, Usage};
+use crate::central::{self, ListId, Shared, Usage};
 use crate::list::FreeList;
 use crate::page_map::PageMap;
 use crate::stats::Event;
@@ -76,9 +76,9 @@ use outbox::Outbox;
 /// What of a thread's life the allocator has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    NotYet,
+    Uninit,
     Open,
-    Gone,
+    Dead,
 }
 
 /// One thread's lists, and what leads to them. [owner], but for what says otherwise; placeholders are shared, and nothing
@@ -90,7 +90,7 @@ pub(crate) struct ThreadCache<T> {
     /// Hot.
     lists: [FreeList; MAX_CLASSES],
     /// What is asked of each list, for the slow paths.
-    demands: [Demand; MAX_CLASSES],
+    list_limits: [ListLimits; MAX_CLASSES],
     state: Cell<State>,
     /// Whether the lists are shut (Z3). Where tables lead to them, other threads shut them, too. [shared]
     is_shut: AtomicBool,
@@ -120,7 +120,7 @@ pub(crate) struct ThreadCache<T> {
 pub(crate) type CacheOf<V> = ThreadCache<<V as Cached>::Tables>;
 
 /// How much a list is asked for.
-struct Demand {
+struct ListLimits {
     /// Blocks that the last refill asked for; the next asks for twice as many.
     refill: Cell<u32>,
     /// Its newest block when it was last looked at for idleness; 0 for none.
@@ -148,9 +148,9 @@ pub(crate) trait Cached: Shared {
     /// Makes the slot point elsewhere, where it points.
     fn set_cache(cache: &'static CacheOf<Self>);
     /// The placeholder of threads that have had theirs, where the slot points.
-    fn gone() -> &'static CacheOf<Self>;
+    fn dead() -> &'static CacheOf<Self>;
     /// Caches that wait for a thread, where the slot points.
-    fn idle() -> &'static Idle<Self::Tables>;
+    fn pool() -> &'static CachePool<Self::Tables>;
     /// Tells of a thread's end.
     fn hook() -> &'static ExitHook<CloseCache<Self>>;
     /// One more cache, closed, in pages of its own; `None` when memory is exhausted.
@@ -165,7 +165,7 @@ impl<T> ThreadCache<T> {
         Self {
             tables,
             lists: [const { FreeList::closed() }; MAX_CLASSES],
-            demands: [const { Demand::new() }; MAX_CLASSES],
+            list_limits: [const { ListLimits::new() }; MAX_CLASSES],
             state: Cell::new(state),
             is_shut: AtomicBool::new(false),
             asks: Cell::new(false),
@@ -182,13 +182,13 @@ impl<T> ThreadCache<T> {
     }
 
     /// What a thread starts out with.
-    pub(crate) const fn not_yet(tables: T) -> Self {
-        Self::new(State::NotYet, tables)
+    pub(crate) const fn uninit(tables: T) -> Self {
+        Self::new(State::Uninit, tables)
     }
 
     /// Stands for the cache of a thread whose end has been seen.
-    pub(crate) const fn gone(tables: T) -> Self {
-        Self::new(State::Gone, tables)
+    pub(crate) const fn dead(tables: T) -> Self {
+        Self::new(State::Dead, tables)
     }
 
     #[inline(always)]
@@ -197,12 +197,12 @@ impl<T> ThreadCache<T> {
     }
 
     /// The central list of a class that the thread deals with.
-    fn me<V: Shared>(&self, class: ClassIdx) -> Me {
-        central::me::<V>(self.arena.get(), class)
+    fn list_id<V: Shared>(&self, class: ClassIdx) -> ListId {
+        central::list_id::<V>(self.arena.get(), class)
     }
 
-    fn demand(&self, class: ClassIdx) -> &Demand {
-        &self.demands[class.index()]
+    fn list_limits(&self, class: ClassIdx) -> &ListLimits {
+        &self.list_limits[class.index()]
     }
 
     /// Whether the lists are shut (Z3).
@@ -226,7 +226,7 @@ pub(crate) fn lookup<V: Shared>() -> &'static PageMap {
     V::page_map()
 }
 
-impl Demand {
+impl ListLimits {
     const fn new() -> Self {
         Self {
             refill: Cell::new(0),
@@ -248,5 +248,5 @@ pub(crate) fn usage<V: Cached>() -> Usage {
     let listed = |class| {
         if is_open { cache.list(class).len() as usize } else { 0 }
     };
-    V::idle().with_made(|| central::usage::<V>(listed))
+    V::pool().with_made(|| central::usage::<V>(listed))
 }

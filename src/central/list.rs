@@ -4,20 +4,20 @@
 //! |---|---|
 //! | take, give | the blocks that it moves, and the slabs of these; two others at most, and where the arena grows, a number of each other arena |
 //! | send home | the blocks that wait in the transfer cache |
-//! | is loose, retire | sums, and one slab |
+//! | is fragmented, retire | sums, and one slab |
 //!
 //! So each costs a constant for a block that it moves, however many slabs there are.
 //!
 //! N4  `free` is how many blocks of the slabs in the bins are home, `capacity` how many these slabs have room for.
 //! N5  A slab in the bins without a block in use is `spare`: there is one such at most.
-//! N6  A slab is among the untidy ones exactly while it says that it is.
+//! N6  A slab is among the purgeable ones exactly while it says that it is.
 
 use super::purge::MUCH_OF_A_CLASS;
 use super::{Shared, transfer, used};
-use crate::base::{ArenaIdx, BATCH_MOST, ClassIdx, PAGE_BYTES, SLOT_BYTES, quotient};
-use crate::chunk::{BINNED, BitSlab, Chunk, UNTIDY};
+use crate::base::{ArenaIdx, BATCH_MOST, ClassIdx, PAGE_BYTES, SLICE_BYTES, quotient};
 use crate::list::{Batch, FreeBlock, FreeList, LinkedList};
 use crate::page_map::Kind;
+use crate::slab::{BINNED, PURGEABLE, Segment, Slab};
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
@@ -36,73 +36,73 @@ const BINS: usize = 4;
 pub(super) const MOST_BYTES: usize = 1024;
 
 /// The list that a thread with this arena deals with.
-pub(crate) fn me<V: Shared>(arena: ArenaIdx, class: ClassIdx) -> Me {
+pub(crate) fn list_id<V: Shared>(arena: ArenaIdx, class: ClassIdx) -> ListId {
     let is_small = V::CLASSES.block_bytes(class) <= MOST_BYTES;
-    Me { arena: if is_small { arena } else { ArenaIdx::FIRST }, class }
+    ListId { arena: if is_small { arena } else { ArenaIdx::FIRST }, class }
 }
 
 /// Which list it is: an arena's, of a class.
 #[derive(Clone, Copy)]
-pub(crate) struct Me {
+pub(crate) struct ListId {
     pub(crate) arena: ArenaIdx,
     pub(crate) class: ClassIdx,
 }
 
 /// See the module. All bytes zero is an empty one.
 #[repr(C, align(64))]
-pub(crate) struct Central {
+pub(crate) struct CentralList {
     /// Guards all that follows but the atomics, and the class's slabs whose home the arena is.
     pub(crate) lock: Lock,
     /// About how many pages a purge would find at most: one for each block that came, to wait or home, since all was last
-    /// tidied, and those that new slabs found dirty. Changed with the lock held, and looked at without it. [shared]
-    untidy: AtomicU32,
+    /// purged, and those that new slabs found dirty. Changed with the lock held, and looked at without it. [shared]
+    purgeable: AtomicU32,
     /// Blocks that came home since it was last looked at how many slabs have.
     came: Cell<u32>,
     /// The slabs that have blocks.
-    bins: [LinkedList<BitSlab, BINNED>; BINS],
+    bins: [LinkedList<Slab, BINNED>; BINS],
     /// Sums over these (N4).
     free: AtomicUsize,
     capacity: Cell<usize>,
     /// The one of them that has no block in use (N5).
-    spare: Cell<Option<&'static BitSlab>>,
+    spare: Cell<Option<&'static Slab>>,
     /// Slabs to which blocks came home since their pages were purged, the one that a purge looks at next first (N6).
-    untidy_slabs: LinkedList<BitSlab, UNTIDY>,
-    untidy_count: Cell<u32>,
+    purgeable_slabs: LinkedList<Slab, PURGEABLE>,
+    purgeable_count: Cell<u32>,
 }
 
 // SAFETY: all fields but the lock and the atomics are touched with the lock held.
-unsafe impl Sync for Central {}
+unsafe impl Sync for CentralList {}
 
-impl Central {
+impl CentralList {
     pub(crate) const fn new() -> Self {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
-            untidy: AtomicU32::new(0),
+            purgeable: AtomicU32::new(0),
             came: Cell::new(0),
             bins: [const { LinkedList::new() }; BINS],
             free: AtomicUsize::new(0),
             capacity: Cell::new(0),
             spare: Cell::new(None),
-            untidy_slabs: LinkedList::new(),
-            untidy_count: Cell::new(0),
+            purgeable_slabs: LinkedList::new(),
+            purgeable_count: Cell::new(0),
         }
     }
 
     /// Moves up to `want` blocks to an empty batch; more, up to a batch, where so many wait.
-    fn take<V: Shared>(&self, me: Me, want: u32, batch: &mut Batch) {
-        if me.waiting::<V>() > 0 {
-            V::transfer(me.class).take(u32::from(V::BATCHES[me.class.index()]), batch);
+    fn take<V: Shared>(&self, id: ListId, want: u32, batch: &mut Batch) {
+        if id.waiting::<V>() > 0 {
+            V::transfer(id.class).take(u32::from(V::BATCHES[id.class.index()]), batch);
             return V::counters().count(Event::Transfer);
         }
         while batch.len() < want && !batch.is_full() {
-            let Some(slab) = self.first_slab().or_else(|| self.find_slab::<V>(me)) else { break };
+            let Some(slab) = self.first_slab().or_else(|| self.find_slab::<V>(id)) else { break };
             let before = batch.len();
             slab.take::<V>(batch, want);
             self.set_free(self.free() - (batch.len() - before) as usize);
             if slab.used() > 0 {
                 self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, slab)));
             }
-            self.rebin::<V>(slab);
+            self.relink::<V>(slab);
             if V::ARENAS > 1 && !slab.has_blocks() {
                 self.let_go(slab);
             }
@@ -112,76 +112,76 @@ impl Central {
 
     /// A slab with blocks, where the arena has none: of memory that was used before, of another arena, or of memory
     /// that was not.
-    fn find_slab<V: Shared>(&self, me: Me) -> Option<&'static BitSlab> {
+    fn find_slab<V: Shared>(&self, id: ListId) -> Option<&'static Slab> {
         if V::ARENAS == 1 {
-            return self.claim::<V>(me, false);
+            return self.claim::<V>(id, false);
         }
-        self.claim::<V>(me, true)
-            .or_else(|| self.take_over::<V>(me))
-            .or_else(|| self.claim::<V>(me, false))
+        self.claim::<V>(id, true)
+            .or_else(|| self.take_over::<V>(id))
+            .or_else(|| self.claim::<V>(id, false))
     }
 
     /// Ends this arena's being home to a slab all of whose blocks are out.
-    fn let_go(&self, slab: &'static BitSlab) {
-        if !slab.is_tidy() {
-            self.untidy_slabs.remove(slab);
-            self.untidy_count.set(self.untidy_count.get() - 1);
-            slab.set_tidy();
+    fn let_go(&self, slab: &'static Slab) {
+        if !slab.is_purged() {
+            self.purgeable_slabs.remove(slab);
+            self.purgeable_count.set(self.purgeable_count.get() - 1);
+            slab.set_purged();
         }
         slab.home.leave();
     }
 
     /// Takes a slab over from another arena that has many free blocks of the class; `None` where there is none.
-    fn take_over<V: Shared>(&self, me: Me) -> Option<&'static BitSlab> {
-        let much = quotient(SLOT_BYTES / 2, V::CLASSES.block_bytes(me.class));
-        let slab = used::<V>().filter(|arena| *arena != me.arena).find_map(|arena| {
-            let other = V::central(arena, me.class);
+    fn take_over<V: Shared>(&self, id: ListId) -> Option<&'static Slab> {
+        let much = quotient(SLICE_BYTES / 2, V::CLASSES.block_bytes(id.class));
+        let slab = used::<V>().filter(|arena| *arena != id.arena).find_map(|arena| {
+            let other = V::central(arena, id.class);
             if other.free() < much || !other.lock.try_lock() {
                 return None;
             }
             V::counters().count(Event::Atomic);
             let slab = if other.free() < much { None } else { other.give_slab() };
             if let Some(slab) = slab {
-                slab.home.set(me.arena);
+                slab.home.set(id.arena);
             }
             other.lock.unlock();
             slab
         })?;
         self.set_free(self.free() + (slab.capacity() - slab.used()) as usize);
-        if !slab.is_tidy() {
-            self.untidy_slabs.push_last(slab);
-            self.untidy_count.set(self.untidy_count.get() + 1);
-            self.add_untidy::<V>(me, slab.capacity() - slab.used());
+        if !slab.is_purged() {
+            self.purgeable_slabs.push_last(slab);
+            self.purgeable_count.set(self.purgeable_count.get() + 1);
+            self.add_purgeable::<V>(id, slab.capacity() - slab.used());
         }
         Some(slab)
     }
 
     /// Takes one of the emptiest slabs out of all lists, for another arena.
-    fn give_slab(&self) -> Option<&'static BitSlab> {
+    fn give_slab(&self) -> Option<&'static Slab> {
         let slab = self.bins.iter().rev().find_map(LinkedList::first)?;
-        self.unbin(slab);
+        self.unlink(slab);
         self.set_free(self.free() - (slab.capacity() - slab.used()) as usize);
         self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, slab)));
-        if !slab.is_tidy() {
-            self.untidy_slabs.remove(slab);
-            self.untidy_count.set(self.untidy_count.get() - 1);
+        if !slab.is_purged() {
+            self.purgeable_slabs.remove(slab);
+            self.purgeable_count.set(self.purgeable_count.get() - 1);
         }
         Some(slab)
     }
 
-    /// A slot made a slab of this class; of those that have memory, if it is to be `dirty`.
-    fn claim<V: Shared>(&self, me: Me, dirty: bool) -> Option<&'static BitSlab> {
-        let class = me.class;
+    /// A slice made a slab of this class; of those that have memory, if it is to be `dirty`.
+    fn claim<V: Shared>(&self, id: ListId, dirty: bool) -> Option<&'static Slab> {
+        let class = id.class;
         V::counters().count(Event::Atomic);
-        let (chunk, slot, clean) = V::spans().claim_slot::<V>(dirty)?;
-        let slab = chunk.slab(slot);
+        let (segment, slice, clean) = V::page_heap().claim_slice::<V>(dirty)?;
+        let slab = segment.slab(slice);
         slab.set_up::<V>(class, clean);
-        slab.home.set(me.arena);
+        slab.home.set(id.arena);
         self.set_free(self.free() + slab.capacity() as usize);
         if !clean {
             // What it does not come to use goes back, too.
-            self.touch(slab, V::spans().now());
-            self.add_untidy::<V>(me, (SLOT_BYTES / PAGE_BYTES) as u32);
+            self.touch(slab, V::page_heap().now());
+            self.add_purgeable::<V>(id, (SLICE_BYTES / PAGE_BYTES) as u32);
         }
         V::page_map().note(slab.page(0).addr().get(), Kind::Class(class));
         V::counters().count(Event::AcquireUnused);
@@ -190,50 +190,50 @@ impl Central {
 
     /// Brings blocks home to their slabs, and leaves those in the batch whose slabs belong to other arenas. Neighbours
     /// are mostly of one slab, which moves once. Returns how many runs of such neighbours there were.
-    fn bring_home<V: Shared>(&self, me: Me, batch: &mut Batch) -> u32 {
-        let class = me.class;
-        let now = V::spans().now();
+    fn return_to_slabs<V: Shared>(&self, id: ListId, batch: &mut Batch) -> u32 {
+        let class = id.class;
+        let now = V::page_heap().now();
         let all = batch.len();
         if self.capacity.get() * V::CLASSES.block_bytes(class) > LARGE {
-            look_ahead::<V>(me, batch);
+            look_ahead::<V>(id, batch);
         }
         let mut runs = 0;
         // First, since a slab that becomes free takes its blocks out of the sum again.
         self.set_free(self.free() + all as usize);
-        let slot = |address| quotient(address, SLOT_BYTES);
-        batch.offer_runs(slot, |blocks| {
+        let slice = |address| quotient(address, SLICE_BYTES);
+        batch.offer_runs(slice, |blocks| {
             let Some(slab) = blocks.first().map(slab_of) else { return true };
-            if V::ARENAS > 1 && !slab.home.belongs_to(me.arena) {
+            if V::ARENAS > 1 && !slab.home.belongs_to(id.arena) {
                 return false;
             }
             slab.put::<V>(class, blocks);
-            self.settle::<V>(slab, now);
+            self.relink_or_retire::<V>(slab, now);
             runs += 1;
             true
         });
         let foreign = batch.len();
         self.set_free(self.free() - foreign as usize);
-        self.add_untidy::<V>(me, all - foreign);
+        self.add_purgeable::<V>(id, all - foreign);
         let came = self.came.get() + all - foreign;
         let much = quotient(MUCH_OF_A_CLASS, V::CLASSES.block_bytes(class));
         let is_much = came as usize >= much;
         self.came.set(if is_much { 0 } else { came });
-        if is_much && self.is_loose::<V>(class, much) {
-            V::spans().note_waits();
+        if is_much && self.is_fragmented::<V>(class, much) {
+            V::page_heap().note_pending();
         }
         runs
     }
 
     /// Whether there are so many free blocks, and more of what their slabs hold than in a steady state: half where
     /// many blocks share a page, since few pages are free before, and an eighth where a block has pages of its own.
-    fn is_loose<V: Variant>(&self, class: ClassIdx, much: usize) -> bool {
+    fn is_fragmented<V: Variant>(&self, class: ClassIdx, much: usize) -> bool {
         let is_small = V::CLASSES.block_bytes(class) < PAGE_BYTES;
         let part = quotient(self.capacity.get(), if is_small { 2 } else { 8 });
         self.free() >= much.max(part)
     }
 
-    /// Puts a slab to which blocks came home where it belongs: back to the spans, if that was all of them.
-    fn settle<V: Shared>(&self, slab: &'static BitSlab, now: u64) {
+    /// Puts a slab to which blocks came home where it belongs: back to the page heap, if that was all of them.
+    fn relink_or_retire<V: Shared>(&self, slab: &'static Slab, now: u64) {
         self.touch(slab, now);
         if slab.used() == 0 && self.has_others::<V>(slab) {
             return self.retire::<V>(slab);
@@ -241,39 +241,39 @@ impl Central {
         if slab.used() == 0 {
             self.spare.set(Some(slab));
         }
-        self.rebin::<V>(slab);
+        self.relink::<V>(slab);
     }
 
     /// Whether a refill would find blocks in another slab: the last one stays, or a class at its
     /// boundary would claim and retire in turn.
-    fn has_others<V: Shared>(&self, slab: &BitSlab) -> bool {
+    fn has_others<V: Shared>(&self, slab: &Slab) -> bool {
         self.slabs().any(|other| {
             V::counters().count(Event::Look);
             !ptr::eq(other, slab)
         })
     }
 
-    /// Gives a slab with every block home back to the spans.
-    fn retire<V: Shared>(&self, slab: &'static BitSlab) {
-        self.unbin(slab);
+    /// Gives a slab with every block home back to the page heap.
+    fn retire<V: Shared>(&self, slab: &'static Slab) {
+        self.unlink(slab);
         self.set_free(self.free() - slab.capacity() as usize);
         self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, slab)));
-        if !slab.is_tidy() {
-            self.untidy_slabs.remove(slab);
-            self.untidy_count.set(self.untidy_count.get() - 1);
+        if !slab.is_purged() {
+            self.purgeable_slabs.remove(slab);
+            self.purgeable_count.set(self.purgeable_count.get() - 1);
         }
         slab.take_down();
         slab.home.leave();
         V::counters().count(Event::Atomic);
         V::counters().count(Event::Retired);
-        V::spans().give_slot::<V>(slab);
+        V::page_heap().give_slice::<V>(slab);
     }
 
     /// Notes that blocks came home to a slab, or that it was claimed dirty.
-    fn touch(&self, slab: &'static BitSlab, now: u64) {
+    fn touch(&self, slab: &'static Slab, now: u64) {
         if slab.touch(now) {
-            self.untidy_slabs.push_last(slab);
-            self.untidy_count.set(self.untidy_count.get() + 1);
+            self.purgeable_slabs.push_last(slab);
+            self.purgeable_count.set(self.purgeable_count.get() + 1);
         }
     }
 
@@ -290,12 +290,12 @@ impl Central {
 
     // ---- slabs by fullness (N2) ------------------------------------------------------------------
 
-    fn first_slab(&self) -> Option<&'static BitSlab> {
+    fn first_slab(&self) -> Option<&'static Slab> {
         self.bins.iter().find_map(LinkedList::first)
     }
 
     /// Which list a slab belongs in; `None` for one without blocks.
-    fn bin_of<V: Variant>(slab: &BitSlab) -> Option<usize> {
+    fn bin_of<V: Variant>(slab: &Slab) -> Option<usize> {
         if !slab.has_blocks() {
             return None;
         }
@@ -310,12 +310,12 @@ impl Central {
         }
     }
 
-    fn rebin<V: Variant>(&self, slab: &'static BitSlab) {
+    fn relink<V: Variant>(&self, slab: &'static Slab) {
         let bin = Self::bin_of::<V>(slab);
         if bin.map_or(0, |bin| bin as u8 + 1) == slab.bin.get() {
             return;
         }
-        self.unbin(slab);
+        self.unlink(slab);
         if let Some(bin) = bin {
             self.bins[bin % BINS].push(slab);
             slab.bin.set(bin as u8 + 1);
@@ -323,7 +323,7 @@ impl Central {
         }
     }
 
-    fn unbin(&self, slab: &'static BitSlab) {
+    fn unlink(&self, slab: &'static Slab) {
         if let Some(bin) = usize::from(slab.bin.replace(0)).checked_sub(1) {
             self.bins[bin % BINS].remove(slab);
             self.capacity.set(self.capacity.get() - slab.capacity() as usize);
@@ -333,18 +333,18 @@ impl Central {
     // ---- for purging: with the lock held ---------------------------------------------------------
 
     /// Brings home what waits and nobody took since the last time, or `all` of it.
-    pub(super) fn send_home<V: Shared>(&self, me: Me, all: bool) {
-        if !me.has_transfer::<V>() {
+    pub(super) fn send_home<V: Shared>(&self, id: ListId, all: bool) {
+        if !id.has_transfer::<V>() {
             return;
         }
-        let waiting = V::transfer(me.class);
+        let waiting = V::transfer(id.class);
         let unused = waiting.turn();
         let mut left = if all { waiting.len() } else { unused };
         let mut batch = Batch::new();
         while left > 0 {
             waiting.take(left.min(BATCH_MOST as u32), &mut batch);
             left -= batch.len().clamp(1, left);
-            self.bring_home::<V>(me, &mut batch);
+            self.return_to_slabs::<V>(id, &mut batch);
             debug_assert!(
                 batch.len() == 0,
                 "a class with a transfer cache has all slabs in one arena"
@@ -354,38 +354,37 @@ impl Central {
 
     /// 0 only if there is nothing to bring home, to retire or to purge, now or later. Without the lock, too: what
     /// another thread is just about to bring comes after the look.
-    pub(super) fn untidy(&self) -> u32 {
+    pub(super) fn purgeable(&self) -> u32 {
         // ORDERING: relaxed; it says whether to look under the lock, and publishes nothing.
-        self.untidy.load(Ordering::Relaxed)
+        self.purgeable.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_untidy(&self, pages: u32) {
+    pub(super) fn set_purgeable(&self, pages: u32) {
         // ORDERING: relaxed, as above.
-        self.untidy.store(pages, Ordering::Relaxed);
+        self.purgeable.store(pages, Ordering::Relaxed);
     }
 
     /// No more than there are blocks at home or waiting: each page has one at least.
-    fn add_untidy<V: Shared>(&self, me: Me, pages: u32) {
-        let most = u32::try_from(self.free()).unwrap_or(u32::MAX).saturating_add(me.waiting::<V>());
-        self.set_untidy(self.untidy().saturating_add(pages).min(most));
+    fn add_purgeable<V: Shared>(&self, id: ListId, pages: u32) {
+        let most = u32::try_from(self.free()).unwrap_or(u32::MAX).saturating_add(id.waiting::<V>());
+        self.set_purgeable(self.purgeable().saturating_add(pages).min(most));
     }
 
     /// Whether it can be seen that there is something to do; for audits.
-    pub(crate) fn counts_untidy<V: Shared>(&self, me: Me) -> bool {
-        self.untidy() > 0 || me.waiting::<V>() == 0 && self.slabs().all(BitSlab::is_tidy)
+    pub(crate) fn counts_purgeable<V: Shared>(&self, id: ListId) -> bool {
+        self.purgeable() > 0 || id.waiting::<V>() == 0 && self.slabs().all(Slab::is_purged)
     }
 
     /// Whether the sums are those of the slabs in the bins (N4, N5); for audits.
     pub(crate) fn sums_up(&self) -> bool {
-        let sum =
-            |of: fn(&BitSlab) -> u32| self.slabs().map(|slab| of(slab) as usize).sum::<usize>();
-        let capacity = sum(BitSlab::capacity);
-        let is_spare = |slab: &BitSlab| self.spare.get().is_some_and(|spare| ptr::eq(spare, slab));
+        let sum = |of: fn(&Slab) -> u32| self.slabs().map(|slab| of(slab) as usize).sum::<usize>();
+        let capacity = sum(Slab::capacity);
+        let is_spare = |slab: &Slab| self.spare.get().is_some_and(|spare| ptr::eq(spare, slab));
         self.capacity.get() == capacity
-            && self.free() == capacity - sum(BitSlab::used)
+            && self.free() == capacity - sum(Slab::used)
             && self.slabs().all(|slab| (slab.used() == 0) == is_spare(slab))
-            && self.untidy_slabs.iter().count() == self.untidy_count.get() as usize
-            && self.untidy_slabs.iter().all(|slab| !slab.is_tidy())
+            && self.purgeable_slabs.iter().count() == self.purgeable_count.get() as usize
+            && self.purgeable_slabs.iter().all(|slab| !slab.is_purged())
     }
 
     /// Whether the slabs in the bins belong to the arena; for audits.
@@ -394,30 +393,30 @@ impl Central {
     }
 
     /// The slabs that have blocks; none may be moved while they are looked at.
-    fn slabs(&self) -> impl Iterator<Item = &'static BitSlab> {
+    fn slabs(&self) -> impl Iterator<Item = &'static Slab> {
         self.bins.iter().flat_map(LinkedList::iter)
     }
 
     /// Slabs that a purge has not looked at since blocks came home to them.
-    pub(super) fn untidy_count(&self) -> u32 {
-        self.untidy_count.get()
+    pub(super) fn purgeable_count(&self) -> u32 {
+        self.purgeable_count.get()
     }
 
-    /// Takes the untidy slab whose turn it is out of their list; it is to be purged, or put back.
-    pub(super) fn next_untidy(&self) -> Option<&'static BitSlab> {
-        let slab = self.untidy_slabs.first()?;
-        self.untidy_slabs.remove(slab);
-        self.untidy_count.set(self.untidy_count.get() - 1);
+    /// Takes the purgeable slab whose turn it is out of their list; it is to be purged, or put back.
+    pub(super) fn next_purgeable(&self) -> Option<&'static Slab> {
+        let slab = self.purgeable_slabs.first()?;
+        self.purgeable_slabs.remove(slab);
+        self.purgeable_count.set(self.purgeable_count.get() - 1);
         Some(slab)
     }
 
-    /// Lets an untidy slab wait for its next turn.
-    pub(super) fn put_back_untidy(&self, slab: &'static BitSlab) {
-        self.untidy_slabs.push_last(slab);
-        self.untidy_count.set(self.untidy_count.get() + 1);
+    /// Lets a purgeable slab wait for its next turn.
+    pub(super) fn put_back_purgeable(&self, slab: &'static Slab) {
+        self.purgeable_slabs.push_last(slab);
+        self.purgeable_count.set(self.purgeable_count.get() + 1);
     }
 
-    /// Gives the slab that stays without a block in use back to the spans, if that is what it was for
+    /// Gives the slab that stays without a block in use back to the page heap, if that is what it was for
     /// `delay` milliseconds; says whether it was.
     pub(super) fn retire_last<V: Shared>(&self, now: u64, delay: u64) -> bool {
         let idle = self.spare.get().filter(|slab| slab.idle_ms(now) >= delay);
@@ -433,7 +432,7 @@ impl Central {
     }
 }
 
-impl Me {
+impl ListId {
     /// Whether blocks of the class may wait in its transfer cache.
     pub(super) fn has_transfer<V: Variant>(self) -> bool {
         self.arena == ArenaIdx::FIRST && transfer::room::<V>(self.class) > 0
@@ -446,68 +445,68 @@ impl Me {
 }
 
 /// One block, for a thread without lists.
-pub(crate) fn take_one<V: Shared>(me: Me) -> Option<FreeBlock> {
+pub(crate) fn take_one<V: Shared>(id: ListId) -> Option<FreeBlock> {
     let mut batch = Batch::new();
-    take::<V>(me, 1, &mut batch);
+    take::<V>(id, 1, &mut batch);
     let block = batch.pop();
     if batch.len() > 0 {
-        give::<V>(me, &mut batch);
+        give::<V>(id, &mut batch);
     }
     block
 }
 
 /// Moves up to `want` blocks to an empty batch; fewer where memory runs out, and more, up to a batch, where so many wait.
-pub(crate) fn take<V: Shared>(me: Me, want: u32, batch: &mut Batch) {
+pub(crate) fn take<V: Shared>(id: ListId, want: u32, batch: &mut Batch) {
     V::counters().count(Event::Atomic);
-    let list = V::central(me.arena, me.class);
-    list.lock.with(|| list.take::<V>(me, want, batch));
+    let list = V::central(id.arena, id.class);
+    list.lock.with(|| list.take::<V>(id, want, batch));
 }
 
 /// Takes all blocks of a batch back: to wait for a thread that wants some, if there is room, or home to their slabs, an
 /// arena at a time. Returns how many runs of blocks of the same slab there were.
-pub(crate) fn give<V: Shared>(me: Me, batch: &mut Batch) -> u32 {
+pub(crate) fn give<V: Shared>(id: ListId, batch: &mut Batch) -> u32 {
     V::counters().count(Event::ListDrain);
     V::counters().count(Event::Atomic);
-    let list = V::central(me.arena, me.class);
+    let list = V::central(id.arena, id.class);
     let mut runs = list.lock.with(|| {
-        if me.has_transfer::<V>() {
+        if id.has_transfer::<V>() {
             let all = batch.len();
-            V::transfer(me.class).put::<V>(me.class, batch);
-            list.add_untidy::<V>(me, all - batch.len());
+            V::transfer(id.class).put::<V>(id.class, batch);
+            list.add_purgeable::<V>(id, all - batch.len());
         }
-        list.bring_home::<V>(me, batch)
+        list.return_to_slabs::<V>(id, batch)
     });
     // Another thread may take over a slab between the look and the lock: then its block goes where the slab went.
     while let Some(home) = batch.first().map(|block| slab_of(block).home.get()) {
         // Where it has no home any more, this thread's arena is as good as any.
-        let arena = home.unwrap_or(me.arena);
+        let arena = home.unwrap_or(id.arena);
         V::counters().count(Event::Atomic);
-        let list = V::central(arena, me.class);
-        runs += list.lock.with(|| list.bring_home::<V>(Me { arena, ..me }, batch));
+        let list = V::central(arena, id.class);
+        runs += list.lock.with(|| list.return_to_slabs::<V>(ListId { arena, ..id }, batch));
     }
     runs
 }
 
 /// Gives all blocks of a thread's list back.
-pub(crate) fn give_all<V: Shared>(me: Me, list: &FreeList) {
+pub(crate) fn give_all<V: Shared>(id: ListId, list: &FreeList) {
     let mut batch = Batch::new();
     while list.len() > 0 {
         list.take(BATCH_MOST as u32, &mut batch);
-        give::<V>(me, &mut batch);
+        give::<V>(id, &mut batch);
     }
 }
 
 /// The slab of a block.
-fn slab_of(block: &FreeBlock) -> &'static BitSlab {
+fn slab_of(block: &FreeBlock) -> &'static Slab {
     let address = block.address();
-    // SAFETY: the block is out of its slab, so its chunk is mapped.
-    unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address))
+    // SAFETY: the block is out of its slab, so its segment is mapped.
+    unsafe { Segment::containing(address) }.slab(Segment::slice_at(address))
 }
 
 /// Runs `action` while nobody else touches a slab of a class, for checks.
 pub(crate) fn with_slab<V: Shared, R>(
     class: ClassIdx,
-    slab: &'static BitSlab,
+    slab: &'static Slab,
     action: impl Fn() -> R,
 ) -> R {
     loop {
@@ -533,12 +532,12 @@ pub(crate) fn with_slab<V: Shared, R>(
 /// Reads what bringing blocks home is going to change. For blocks from all over a large heap these reads miss the caches,
 /// and here, where none waits for another, they do so several at a time. Not by prefetches: processors drop those that
 /// miss the translations of addresses, too.
-fn look_ahead<V: Variant>(me: Me, batch: &Batch) {
+fn look_ahead<V: Variant>(id: ListId, batch: &Batch) {
     let seen = batch.iter().fold(0, |seen, block| {
         let slab = slab_of(block);
         // Another arena's may be written to meanwhile.
-        let is_mine = slab.home.get() == Some(me.arena);
-        if is_mine { seen ^ slab.look_ahead::<V>(me.class, block.address()) } else { seen }
+        let is_mine = slab.home.get() == Some(id.arena);
+        if is_mine { seen ^ slab.look_ahead::<V>(id.class, block.address()) } else { seen }
     });
     black_box(seen);
 }

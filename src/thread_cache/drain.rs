@@ -25,17 +25,17 @@ pub(super) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
     if shut::takes_at_once::<V>(cache) {
         return put_aside::<V>(cache, class, block);
     }
-    if cache.state.get() == State::NotYet && V::idle().frees_enough::<V>() {
+    if cache.state.get() == State::Uninit && V::pool().frees_enough::<V>() {
         cache = open::<V>().unwrap_or(cache);
     }
     if cache.state.get() != State::Open {
         let mut batch = Batch::new();
         batch.push(fill::wiped::<V>(block, class));
-        central::give::<V>(cache.me::<V>(class), &mut batch);
-        central::tend_alone::<V>();
+        central::give::<V>(cache.list_id::<V>(class), &mut batch);
+        central::tick_alone::<V>();
         return;
     }
-    if shut::look::<V>(cache) && !V::COUNTED {
+    if shut::maintain::<V>(cache) && !V::COUNTED {
         return put_aside::<V>(cache, class, block);
     }
     overflow::<V>(cache, class, block);
@@ -44,9 +44,9 @@ pub(super) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
 /// Frees a block whose list is at its limit. What the program freed last is in the processor's caches: so it goes home
 /// first, by the batch. Where it was all over a large heap, not even its link is written.
 fn overflow<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeBlock) {
-    let (list, demand) = (cache.list(class), cache.demand(class));
+    let (list, list_limits) = (cache.list(class), cache.list_limits(class));
     let batch = u32::from(V::BATCHES[class.index()]);
-    let block = match demand.scattered.get() {
+    let block = match list_limits.scattered.get() {
         true => outbox::put::<V>(cache, class, block),
         false => Sent::Not(block),
     };
@@ -60,25 +60,25 @@ fn overflow<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeB
             }
             let mut blocks = Batch::new();
             list.take(batch, &mut blocks);
-            central::give::<V>(cache.me::<V>(class), &mut blocks)
+            central::give::<V>(cache.list_id::<V>(class), &mut blocks)
         }
     };
-    demand.scattered.set(runs * 2 > batch && V::spans().bytes_in_use() > LARGE);
-    demand.newest_seen.set(0);
+    list_limits.scattered.set(runs * 2 > batch && V::page_heap().bytes_in_use() > LARGE);
+    list_limits.newest_seen.set(0);
     limits::follow::<V>(cache, class);
     drain_idle::<V>(cache, class);
-    shut::look::<V>(cache);
+    shut::maintain::<V>(cache);
 }
 
 /// Frees a block to a list that is shut.
 #[inline]
 fn put_aside<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeBlock) {
-    let aside = &cache.demand(class).aside;
+    let aside = &cache.list_limits(class).aside;
     aside.put(block);
     if aside.len() >= least_limit::<V>(class) {
         let mut blocks = Batch::new();
         aside.take(V::BATCHES[class.index()].into(), &mut blocks);
-        central::give::<V>(cache.me::<V>(class), &mut blocks);
+        central::give::<V>(cache.list_id::<V>(class), &mut blocks);
     }
 }
 
@@ -87,10 +87,10 @@ pub(super) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx
     let turn = usize::from(cache.idle_turn.get()) % V::CLASSES.count();
     cache.idle_turn.set(turn as u8 + 1);
     let class = ClassIdx::new(turn);
-    let demand = cache.demand(class);
-    let list = if cache.lies_aside::<V>() { &demand.aside } else { cache.list(class) };
+    let list_limits = cache.list_limits(class);
+    let list = if cache.lies_aside::<V>() { &list_limits.aside } else { cache.list(class) };
     let newest = list.newest();
-    let seen = demand.newest_seen.replace(newest);
+    let seen = list_limits.newest_seen.replace(newest);
     if class == active {
         return;
     }
@@ -104,7 +104,7 @@ pub(super) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx
     }
     // The rest at its next turns: one call is to be short.
     give_some::<V>(cache, class, list, most);
-    demand.newest_seen.set(list.newest());
+    list_limits.newest_seen.set(list.newest());
 }
 
 /// Gives back `count` blocks of a list.
@@ -118,17 +118,17 @@ pub(super) fn give_some<V: Cached>(
     let left = list.len().saturating_sub(count);
     while list.len() > left {
         list.take(list.len() - left, &mut batch);
-        central::give::<V>(cache.me::<V>(class), &mut batch);
+        central::give::<V>(cache.list_id::<V>(class), &mut batch);
     }
 }
 
 /// Gives back every block of a list.
 pub(super) fn drain_list<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) {
-    let demand = cache.demand(class);
-    demand.refill.set(0);
-    demand.newest_seen.set(0);
-    let list = if cache.lies_aside::<V>() { &demand.aside } else { cache.list(class) };
-    central::give_all::<V>(cache.me::<V>(class), list);
+    let list_limits = cache.list_limits(class);
+    list_limits.refill.set(0);
+    list_limits.newest_seen.set(0);
+    let list = if cache.lies_aside::<V>() { &list_limits.aside } else { cache.list(class) };
+    central::give_all::<V>(cache.list_id::<V>(class), list);
     outbox::flush_class::<V>(cache, class);
     if !cache.lies_aside::<V>() {
         limits::reset::<V>(cache, class);

@@ -1,11 +1,11 @@
-//! Blocks with a mapping of their own: the largest.
+//! Huge blocks: the largest, each with a mapping of its own.
 //!
 //! The layout says how long a block's mapping is, whole pages, so no header is needed. Freed ones are
-//! kept for a while (`kept`); growing one moves its pages, not its bytes. With `growth = "roomy"` a mapping has up to
+//! kept for a while (`map_cache`); growing one moves its pages, not its bytes. With `growth = "roomy"` a mapping has up to
 //! an eighth more than was asked for: a block that grows step by step stays where it is for most of them.
 
 use super::Shared;
-use crate::base::{PAGE_BYTES, SLOT_BYTES, round_up};
+use crate::base::{PAGE_BYTES, SLICE_BYTES, round_up};
 use crate::sys::pages;
 use crate::variant::{Growth, Reclaim};
 use core::alloc::Layout;
@@ -27,7 +27,7 @@ const ROOMS: usize = 8;
 /// Bytes of the most room that a mapping has.
 const ROOM_MOST: usize = 4 << 20;
 
-/// Bytes of the mapping of a block of so many. Where they are recorded, a slot's at least (RC1).
+/// Bytes of the mapping of a block of so many. Where they are recorded, a slice's at least (RC1).
 pub(crate) fn mapping_bytes<V: Shared>(size: usize) -> usize {
     let unit = match V::GROWTH {
         Growth::Tight => PAGE_BYTES,
@@ -35,44 +35,45 @@ pub(crate) fn mapping_bytes<V: Shared>(size: usize) -> usize {
         Growth::Roomy => ((1 << (size | 1).ilog2()) / ROOMS).clamp(PAGE_BYTES, ROOM_MOST),
     };
     let bytes = round_up(size, unit);
-    if V::BY_ADDRESS { bytes.max(SLOT_BYTES) } else { bytes }
+    if V::BY_ADDRESS { bytes.max(SLICE_BYTES) } else { bytes }
 }
 
 /// Bytes of freed mappings that are kept.
 fn bound<V: Shared>() -> usize {
-    if V::spans().tuning.keeps_mappings() { HOPELESS } else { V::KEEP_MIB << 20 }
+    if V::page_heap().tuning.keeps_mappings() { HOPELESS } else { V::KEEP_MIB << 20 }
 }
 
-/// A mapping for a layout: start, and whether it is zero. `None` when memory is exhausted.
-pub(crate) fn own_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    let (start, zero) = find::<V>(layout)?;
+/// A huge block for a layout: start, and whether it is zero. `None` when memory is exhausted.
+pub(crate) fn huge_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    let (start, zero) = allocate::<V>(layout)?;
     let bytes = mapping_bytes::<V>(layout.size());
-    if V::BY_ADDRESS && !V::records().add(V::page_map(), start, bytes) {
+    if V::BY_ADDRESS && !V::huge_blocks().add(V::page_map(), start, bytes) {
         // SAFETY: found above, and nobody knows of it.
-        unsafe { V::spans().let_go(start, bytes) };
+        unsafe { V::page_heap().let_go(start, bytes) };
         return None;
     }
-    let spans = V::spans();
-    spans.lock.with(|| {
-        spans.kept.add_live(zero && layout.align() > PAGE_BYTES);
-        spans.reserve();
+    let page_heap = V::page_heap();
+    page_heap.lock.with(|| {
+        page_heap.map_cache.add_live(zero && layout.align() > PAGE_BYTES);
+        page_heap.reserve();
     });
     Some((start, zero))
 }
 
-fn find<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+fn allocate<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     let bytes = mapping_bytes::<V>(layout.size());
     let is_aligned = layout.align() > PAGE_BYTES;
-    let spans = V::spans();
+    let page_heap = V::page_heap();
     if V::KEEP_MIB > 0 && bytes <= bound::<V>() {
-        let (found, largest) = spans.lock.with(|| match spans.kept.take(bytes, layout.align()) {
-            None if !is_aligned => {
-                let largest = spans.kept.take_largest();
-                make_way::<V>(bytes - largest.map_or(0, |(_, kept)| kept.min(bytes)));
-                (None, largest)
-            }
-            found => (found, None),
-        });
+        let (found, largest) =
+            page_heap.lock.with(|| match page_heap.map_cache.take(bytes, layout.align()) {
+                None if !is_aligned => {
+                    let largest = page_heap.map_cache.take_largest();
+                    make_way::<V>(bytes - largest.map_or(0, |(_, kept)| kept.min(bytes)));
+                    (None, largest)
+                }
+                found => (found, None),
+            });
         if let Some(start) = found {
             return Some((start, false));
         }
@@ -83,12 +84,12 @@ fn find<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
                 return Some((start, false));
             }
             // SAFETY: as above; it is as it was.
-            unsafe { spans.let_go(start, kept) };
+            unsafe { page_heap.let_go(start, kept) };
         }
     } else {
-        spans.lock.with(|| make_way::<V>(bytes));
+        page_heap.lock.with(|| make_way::<V>(bytes));
     }
-    let retained = spans.lock.with(|| spans.kept.retained.take(bytes, layout.align()));
+    let retained = page_heap.lock.with(|| page_heap.map_cache.retained.take(bytes, layout.align()));
     let start = retained.or_else(|| match is_aligned {
         true => pages::map_aligned(bytes, layout.align()),
         false => pages::map(bytes),
@@ -97,24 +98,24 @@ fn find<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
 }
 
 /// Before more memory is mapped, gives back as much of what is kept; not for what no machine has. With the lock of the
-/// spans held.
+/// page heap held.
 fn make_way<V: Shared>(more: usize) {
-    let keeps = V::spans().tuning.keeps_mappings();
+    let keeps = V::page_heap().tuning.keeps_mappings();
     if V::RECLAIM == Reclaim::First && more < HOPELESS && !keeps {
-        V::spans().kept.give_back(more, V::spans().now());
+        V::page_heap().map_cache.give_back(more, V::page_heap().now());
     }
 }
 
-/// Takes back a mapping.
+/// Takes back a huge block.
 ///
 /// # Safety
-/// The block came from [`own_alloc`] or [`own_resize`] with this layout, and nobody refers to it.
-pub(crate) unsafe fn own_free<V: Shared>(start: NonNull<u8>, layout: Layout) {
+/// The block came from [`huge_alloc`] or [`huge_resize`] with this layout, and nobody refers to it.
+pub(crate) unsafe fn huge_free<V: Shared>(start: NonNull<u8>, layout: Layout) {
     let bytes = mapping_bytes::<V>(layout.size());
     if V::BY_ADDRESS {
-        V::records().remove(V::page_map(), start, bytes);
+        V::huge_blocks().remove(V::page_map(), start, bytes);
     }
-    V::spans().lock.with(|| V::spans().kept.remove_live());
+    V::page_heap().lock.with(|| V::page_heap().map_cache.remove_live());
     // SAFETY: the caller's condition.
     unsafe { give_up::<V>(start, bytes) };
 }
@@ -123,14 +124,14 @@ pub(crate) unsafe fn own_free<V: Shared>(start: NonNull<u8>, layout: Layout) {
 /// The range is whole pages of mappings, and nobody refers to it.
 unsafe fn give_up<V: Shared>(start: NonNull<u8>, bytes: usize) {
     // SAFETY: the caller's condition.
-    unsafe { V::spans().keep(start, bytes, bound::<V>()) };
+    unsafe { V::page_heap().keep(start, bytes, bound::<V>()) };
 }
 
-/// Changes a block's size, by moving its pages where it must move.
+/// Changes a huge block's size, by moving its pages where it must move.
 ///
 /// # Safety
-/// As for [`own_free`]; `layout` is the block's.
-pub(crate) unsafe fn own_resize<V: Shared>(
+/// As for [`huge_free`]; `layout` is the block's.
+pub(crate) unsafe fn huge_resize<V: Shared>(
     start: NonNull<u8>,
     layout: Layout,
     new: usize,
@@ -148,25 +149,25 @@ pub(crate) unsafe fn own_resize<V: Shared>(
         return Moved::To(start);
     }
     // What lies behind it may be what it was shortened by.
-    let takes_back = || V::spans().kept.take_at(start.addr().get() + old, new - old);
-    if V::KEEP_MIB > 0 && V::spans().lock.with(takes_back) {
+    let takes_back = || V::page_heap().map_cache.take_at(start.addr().get() + old, new - old);
+    if V::KEEP_MIB > 0 && V::page_heap().lock.with(takes_back) {
         record::<V>(start, old, new);
         return Moved::To(start);
     }
     if layout.align() > PAGE_BYTES {
         return Moved::No;
     }
-    V::spans().lock.with(|| make_way::<V>(new - old));
+    V::page_heap().lock.with(|| make_way::<V>(new - old));
     // SAFETY: the caller's condition: nobody else refers to the block.
     let resize = || unsafe { pages::resize(start, old, new) };
     let moved = if V::BY_ADDRESS {
-        V::records().change(V::page_map(), start, (old, new), resize)
+        V::huge_blocks().change(V::page_map(), start, (old, new), resize)
     } else {
         resize()
     };
     let Some(at) = moved else { return Moved::No };
     if at != start {
-        V::spans().lock.with(|| V::spans().kept.add_cut());
+        V::page_heap().lock.with(|| V::page_heap().map_cache.add_cut());
     }
     Moved::To(at)
 }
@@ -174,6 +175,6 @@ pub(crate) unsafe fn own_resize<V: Shared>(
 /// Notes that a mapping changed its length where it is.
 fn record<V: Shared>(start: NonNull<u8>, old: usize, new: usize) {
     if V::BY_ADDRESS {
-        V::records().change_length(start, old, new);
+        V::huge_blocks().change_length(start, old, new);
     }
 }

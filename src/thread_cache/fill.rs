@@ -14,7 +14,7 @@ use core::ptr::NonNull;
 /// Has this thread's blocks, and those of threads that come to allocate, be filled with a byte; 0 for none.
 #[allow(dead_code, reason = "a build without a face has no mallopt")]
 pub(crate) fn fill_with<V: Cached>(byte: u8) {
-    V::spans().tuning.fill_with(byte);
+    V::page_heap().tuning.fill_with(byte);
     prepare_for_forks::<V>();
     let cache = V::cache();
     if byte != 0 && cache.state.get() == State::Open {
@@ -25,7 +25,7 @@ pub(crate) fn fill_with<V: Cached>(byte: u8) {
 
 /// Whether threads that come to allocate are to have no lists.
 pub(super) fn fills<V: Cached>() -> bool {
-    V::BY_ADDRESS && V::spans().tuning.filler() != 0
+    V::BY_ADDRESS && V::page_heap().tuning.filler() != 0
 }
 
 /// A block that is freed, filled if it is to be.
@@ -44,6 +44,6 @@ pub(super) fn wiped<V: Cached>(block: FreeBlock, class: ClassIdx) -> FreeBlock {
 pub(super) unsafe fn wipe<V: Cached>(block: NonNull<u8>, bytes: usize) {
     if fills::<V>() {
         // SAFETY: the caller's condition.
-        unsafe { block.write_bytes(V::spans().tuning.filler(), bytes) };
+        unsafe { block.write_bytes(V::page_heap().tuning.filler(), bytes) };
     }
 }

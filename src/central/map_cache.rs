@@ -5,7 +5,7 @@
 //! less is wanted. So nobody need know how a mapping came about. What goes back leaves a hole, or, where there are many
 //! of those, addresses without memory (`retained`).
 //!
-//! Each operation looks at [`PLACES`] extents. Touched with the lock of the spans held. Never: holds more bytes than its
+//! Each operation looks at [`PLACES`] extents. Touched with the lock of the page heap held. Never: holds more bytes than its
 //! bound, or a system call but to give memory back.
 
 use super::retained::Retained;
@@ -34,10 +34,10 @@ impl Extent {
 
 const NONE: Extent = Extent { start: 0, bytes: 0, freed_at: 0 };
 
-pub(crate) struct Kept {
+pub(crate) struct MapCache {
     extents: [Cell<Extent>; PLACES],
     bytes: Cell<usize>,
-    /// Blocks with mappings of their own that are in use.
+    /// Huge blocks that are in use: each has a mapping of its own.
     live: Cell<usize>,
     /// Times that a mapping may have been cut in two, or have come to lie alone. The fewer of these two is how many
     /// mappings there may be of such blocks.
@@ -52,7 +52,7 @@ const SOME_CUTS: usize = 256;
 /// mappings besides.
 const MANY_MAPPINGS: usize = 24_000;
 
-impl Kept {
+impl MapCache {
     pub(super) const fn new() -> Self {
         Self {
             extents: [const { Cell::new(NONE) }; PLACES],
@@ -63,7 +63,7 @@ impl Kept {
         }
     }
 
-    /// Notes that there is one more block with a mapping of its own; where it lies alone, that is one more mapping.
+    /// Notes that there is one more huge block; where it lies alone, that is one more mapping.
     pub(super) fn add_live(&self, alone: bool) {
         self.live.set(self.live.get() + 1);
         if alone {
@@ -284,73 +284,73 @@ mod tests {
 
     #[test]
     fn cut_and_joined() {
-        let kept = Kept::new();
+        let cache = MapCache::new();
         let start = pages::map(8 * PAGE).expect("pages");
         // SAFETY: mapped above, and nobody refers to it.
-        unsafe { kept.put(start, 8 * PAGE, 0, NO_BOUND) };
-        let part = kept.take(3 * PAGE, PAGE).expect("there are eight");
+        unsafe { cache.put(start, 8 * PAGE, 0, NO_BOUND) };
+        let part = cache.take(3 * PAGE, PAGE).expect("there are eight");
         assert_eq!(part.addr().get(), start.addr().get() + 5 * PAGE);
-        assert!(kept.take(6 * PAGE, PAGE).is_none());
+        assert!(cache.take(6 * PAGE, PAGE).is_none());
         // SAFETY: taken above.
-        unsafe { kept.put(part, 3 * PAGE, 5, NO_BOUND) };
-        assert_eq!(kept.take(8 * PAGE, PAGE), Some(start));
-        assert_eq!(kept.bytes.get(), 0);
+        unsafe { cache.put(part, 3 * PAGE, 5, NO_BOUND) };
+        assert_eq!(cache.take(8 * PAGE, PAGE), Some(start));
+        assert_eq!(cache.bytes.get(), 0);
         // SAFETY: as above.
-        unsafe { kept.put(start, 8 * PAGE, 7, NO_BOUND) };
-        kept.drop_older(10, 5, NO_BOUND);
-        assert_eq!(kept.bytes.get(), 8 * PAGE);
-        kept.drop_older(12, 5, NO_BOUND);
-        assert_eq!(kept.bytes.get(), 0);
+        unsafe { cache.put(start, 8 * PAGE, 7, NO_BOUND) };
+        cache.drop_older(10, 5, NO_BOUND);
+        assert_eq!(cache.bytes.get(), 8 * PAGE);
+        cache.drop_older(12, 5, NO_BOUND);
+        assert_eq!(cache.bytes.get(), 0);
     }
 
     #[test]
     fn aligned_out_of_the_middle() {
-        let kept = Kept::new();
+        let cache = MapCache::new();
         let start = pages::map_aligned(8 * PAGE, 8 * PAGE).expect("pages");
         // SAFETY: mapped above, and nobody refers to it.
-        unsafe { kept.put(start, 8 * PAGE, 1, NO_BOUND) };
+        unsafe { cache.put(start, 8 * PAGE, 1, NO_BOUND) };
         let at = |page| start.addr().get() + page * PAGE;
         let address = |taken: Option<NonNull<u8>>| taken.map(|taken| taken.addr().get());
-        assert_eq!(address(kept.take(PAGE, 4 * PAGE)), Some(at(4)));
-        assert!(kept.take(4 * PAGE, 8 * PAGE).is_some_and(|taken| taken == start));
-        assert_eq!(kept.bytes(), 3 * PAGE);
-        assert!(!kept.take_at(at(4), PAGE) && !kept.take_at(at(5), 4 * PAGE));
-        assert!(kept.take_at(at(5), PAGE) && kept.take_at(at(6), 2 * PAGE));
-        assert_eq!(kept.bytes(), 0);
+        assert_eq!(address(cache.take(PAGE, 4 * PAGE)), Some(at(4)));
+        assert!(cache.take(4 * PAGE, 8 * PAGE).is_some_and(|taken| taken == start));
+        assert_eq!(cache.bytes(), 3 * PAGE);
+        assert!(!cache.take_at(at(4), PAGE) && !cache.take_at(at(5), 4 * PAGE));
+        assert!(cache.take_at(at(5), PAGE) && cache.take_at(at(6), 2 * PAGE));
+        assert_eq!(cache.bytes(), 0);
         // SAFETY: mapped above.
         unsafe { pages::unmap(start, 8 * PAGE) };
     }
 
     #[test]
     fn the_oldest_goes_first() {
-        let kept = Kept::new();
+        let cache = MapCache::new();
         let [old, new] = [1, 2].map(|_| pages::map(4 * PAGE).expect("pages"));
         for (start, now) in [(old, 1), (new, 2)] {
             // SAFETY: mapped above, and nobody refers to it; its fourth page stays out, so that the two
             // do not touch.
-            unsafe { kept.put(start, 3 * PAGE, now, NO_BOUND) };
+            unsafe { cache.put(start, 3 * PAGE, now, NO_BOUND) };
         }
-        kept.give_back(2 * PAGE, 3);
-        assert_eq!(kept.bytes(), 4 * PAGE);
-        kept.give_back(2 * PAGE, 3);
-        assert_eq!(kept.take(2 * PAGE, PAGE), Some(new));
-        kept.give_back(2 * PAGE, 3);
-        assert_eq!(kept.bytes(), 0);
+        cache.give_back(2 * PAGE, 3);
+        assert_eq!(cache.bytes(), 4 * PAGE);
+        cache.give_back(2 * PAGE, 3);
+        assert_eq!(cache.take(2 * PAGE, PAGE), Some(new));
+        cache.give_back(2 * PAGE, 3);
+        assert_eq!(cache.bytes(), 0);
     }
 
     #[test]
     fn never_more_than_the_bound() {
-        let kept = Kept::new();
+        let cache = MapCache::new();
         for n in 0..100 {
             let start = pages::map((1 + n % 5) * PAGE).expect("pages");
             // SAFETY: mapped above, and nobody refers to it.
-            unsafe { kept.put(start, (1 + n % 5) * PAGE, n as u64, 10 * PAGE) };
-            assert!(kept.bytes.get() <= 10 * PAGE);
+            unsafe { cache.put(start, (1 + n % 5) * PAGE, n as u64, 10 * PAGE) };
+            assert!(cache.bytes.get() <= 10 * PAGE);
         }
         let start = pages::map(11 * PAGE).expect("pages");
         // SAFETY: as above.
-        unsafe { kept.put(start, 11 * PAGE, 100, 10 * PAGE) };
-        assert!(kept.bytes.get() <= 10 * PAGE);
-        while kept.drop_older(1000, 0, 2 * PAGE) > 0 {}
+        unsafe { cache.put(start, 11 * PAGE, 100, 10 * PAGE) };
+        assert!(cache.bytes.get() <= 10 * PAGE);
+        while cache.drop_older(1000, 0, 2 * PAGE) > 0 {}
     }
 }

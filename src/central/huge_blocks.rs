@@ -1,19 +1,19 @@
-//! How long the mappings are that hold one block each, by the block's address: for those who free by address alone.
+//! How long the mappings of huge blocks are, by the block's address: for those who free by address alone.
 //!
 //! ```text
 //! 63    47 46          34 33          16 15      12 11    0
-//! ┌───────┬──────────────┬──────────────┬──────────┬───────┐     a word per slot of the address space:
+//! ┌───────┬──────────────┬──────────────┬──────────┬───────┐     a word per slice of the address space:
 //! │   0   │ root: leaf   │ leaf: word   │ page     │   0   │     its mapping's length, and its page
 //! └───────┴──────────────┴──────────────┴──────────┴───────┘
 //! ```
 //!
-//! RC1  Such a mapping has a slot's size at least, so no two begin in the same slot.
-//! RC2  A word is not 0 exactly while a block that begins in its slot is in use; and then the page map says `Huge`.
+//! RC1  Such a mapping has a slice's size at least, so no two begin in the same slice.
+//! RC2  A word is not 0 exactly while a block that begins in its slice is in use; and then the page map says `Huge`.
 //!
 //! Written with the lock held, read without: who asks for a block in use got it through a chain of
 //! synchronisation that starts behind the writing.
 
-use crate::base::{PAGE_BYTES, PAGE_LG, SLOT_LG};
+use crate::base::{PAGE_BYTES, PAGE_LG, SLICE_LG};
 use crate::page_map::{Kind, LeafPlace, PageMap, SpareLeaf};
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sys::lock::Lock;
@@ -24,13 +24,13 @@ use core::ptr::{self, NonNull};
 const ADDRESS_BITS: u32 = 47;
 const LEAF_LG: u32 = 18;
 const LEAF_WORDS: usize = 1 << LEAF_LG;
-const ROOT_WORDS: usize = 1 << (ADDRESS_BITS - SLOT_LG - LEAF_LG);
+const ROOT_WORDS: usize = 1 << (ADDRESS_BITS - SLICE_LG - LEAF_LG);
 const LEAF_BYTES: usize = LEAF_WORDS * size_of::<u64>();
-/// Pages that a slot has: what the low bits of a word count.
-const PAGES: u64 = 1 << (SLOT_LG - PAGE_LG);
+/// Pages that a slice has: what the low bits of a word count.
+const PAGES: u64 = 1 << (SLICE_LG - PAGE_LG);
 
 /// See the module.
-pub(crate) struct Records {
+pub(crate) struct HugeBlocks {
     pub(super) lock: Lock,
     root: [LeafPlace<AtomicU64>; ROOT_WORDS],
     /// A leaf that waits for a block that moves to where none is. [lock]
@@ -43,9 +43,9 @@ pub(crate) struct Records {
 }
 
 // SAFETY: the spare leaves, `count` and `bytes` are touched with the lock held.
-unsafe impl Sync for Records {}
+unsafe impl Sync for HugeBlocks {}
 
-impl Records {
+impl HugeBlocks {
     pub(crate) const fn new() -> Self {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
@@ -107,7 +107,7 @@ impl Records {
             if !self.spare_in_map.prepare() {
                 return None;
             }
-            // Before it moves: where it was, a chunk may be mapped at once.
+            // Before it moves: where it was, a segment may be mapped at once.
             map.note(start.addr().get(), Kind::Foreign);
             let moved = action();
             let at = moved.unwrap_or(start).addr().get();
@@ -122,7 +122,7 @@ impl Records {
     }
 
     fn set(&self, address: usize, bytes: usize) -> bool {
-        let number = address >> SLOT_LG;
+        let number = address >> SLICE_LG;
         let Some(entry) = self.root.get(number >> LEAF_LG) else { return false };
         let mut leaf = entry.get();
         if leaf.is_null() {
@@ -146,14 +146,14 @@ impl Records {
 
     /// Bytes of the mapping of the block that begins at an address; `None` where none does.
     pub(crate) fn bytes_at(&self, address: usize) -> Option<usize> {
-        let number = address >> SLOT_LG;
+        let number = address >> SLICE_LG;
         let leaf = self.root.get(number >> LEAF_LG)?.get();
         // SAFETY: null, or a leaf of words that are only touched atomically, which is never unmapped.
         let leaf = unsafe { leaf.cast::<[AtomicU64; LEAF_WORDS]>().as_ref() }?;
         // ORDERING: relaxed; see the module.
         let word = leaf[number % LEAF_WORDS].load(Ordering::Relaxed);
         let (bytes, page) = (word & !(PAGES - 1), word % PAGES);
-        let begins = number << SLOT_LG | (page as usize) << PAGE_LG;
+        let begins = number << SLICE_LG | (page as usize) << PAGE_LG;
         (word != 0 && begins == address).then_some(bytes as usize)
     }
 
@@ -182,25 +182,25 @@ mod tests {
 
     #[test]
     fn found_where_it_begins_and_nowhere_else() {
-        let (records, map) = (Records::new(), PageMap::new());
+        let (blocks, map) = (HugeBlocks::new(), PageMap::new());
         let start = 0x7f12_3456_7000;
-        assert!(records.add(&map, at(start), 0x20_0000));
-        assert_eq!(records.bytes_at(start), Some(0x20_0000));
+        assert!(blocks.add(&map, at(start), 0x20_0000));
+        assert_eq!(blocks.bytes_at(start), Some(0x20_0000));
         for other in [start + 16, start - 0x1000, start + 0x1000, start + 0x10_0000, 0, 1 << 50] {
-            assert_eq!(records.bytes_at(other), None);
+            assert_eq!(blocks.bytes_at(other), None);
         }
         let to = 0x5512_0000_0000;
-        let moved = records.change(&map, at(start), (0x20_0000, 0x30_0000), || Some(at(to)));
+        let moved = blocks.change(&map, at(start), (0x20_0000, 0x30_0000), || Some(at(to)));
         assert_eq!(moved, Some(at(to)));
-        assert_eq!((records.bytes_at(start), records.bytes_at(to)), (None, Some(0x30_0000)));
+        assert_eq!((blocks.bytes_at(start), blocks.bytes_at(to)), (None, Some(0x30_0000)));
         assert_eq!((map.kind(start), map.kind(to)), (Kind::Foreign, Kind::Huge));
-        assert!(records.change(&map, at(to), (0x30_0000, 0), || None).is_none());
-        assert_eq!((map.kind(to), records.sum()), (Kind::Huge, (1, 0x30_0000)));
-        records.change_length(at(to), 0x30_0000, 0x40_0000);
-        assert_eq!((records.bytes_at(to), records.sum()), (Some(0x40_0000), (1, 0x40_0000)));
-        records.remove(&map, at(to), 0x40_0000);
-        assert_eq!((records.bytes_at(to), records.sum()), (None, (0, 0)));
+        assert!(blocks.change(&map, at(to), (0x30_0000, 0), || None).is_none());
+        assert_eq!((map.kind(to), blocks.sum()), (Kind::Huge, (1, 0x30_0000)));
+        blocks.change_length(at(to), 0x30_0000, 0x40_0000);
+        assert_eq!((blocks.bytes_at(to), blocks.sum()), (Some(0x40_0000), (1, 0x40_0000)));
+        blocks.remove(&map, at(to), 0x40_0000);
+        assert_eq!((blocks.bytes_at(to), blocks.sum()), (None, (0, 0)));
         assert_eq!(map.kind(to), Kind::Foreign);
-        assert!(!records.add(&map, at(1 << 52), 0x1_0000));
+        assert!(!blocks.add(&map, at(1 << 52), 0x1_0000));
     }
 }

@@ -3,17 +3,17 @@
 use super::alloc::{alloc, alloc_zeroed};
 use super::drain::overflow_cold;
 use super::free::free_of_class;
-use super::large::{give_own, large_free};
+use super::large::{give_huge, large_free};
 use super::tables::{AddressTables, COUNTS};
 use super::{Cached, audit, lookup, shut};
-use crate::base::{ClassIdx, PAGE_BYTES, SLOT_BYTES};
-use crate::central::{Moved, own_resize};
-use crate::chunk::Chunk;
+use crate::base::{ClassIdx, PAGE_BYTES, SLICE_BYTES};
+use crate::central::{Moved, huge_resize};
 use crate::list::FreeBlock;
 use crate::page_map::Kind;
+use crate::slab::Segment;
+use crate::sys::asm::count_up;
 use crate::sys::fatal::fatal;
-use crate::sys::next;
-use crate::sys::single::count_up;
+use crate::sys::rtld_next;
 use crate::variant::Foreign;
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -26,10 +26,10 @@ impl<V: Cached<Tables = AddressTables>> Addressed for V {}
 pub(crate) enum Found {
     /// A block of a class.
     Block(ClassIdx),
-    /// A large block of so many slots.
+    /// A large block of so many slices.
     Span(usize),
-    /// A large block with a mapping of so many bytes.
-    Own(usize),
+    /// A huge block, with a mapping of so many bytes.
+    Huge(usize),
     /// Nothing of ours.
     Foreign,
 }
@@ -104,7 +104,7 @@ pub(crate) unsafe fn free<V: Addressed>(block: *mut u8) {
     }
     // SAFETY: what the map says is a place.
     let list = unsafe { cache.list_at(place) };
-    // SAFETY: only a list of a class counts so, and a block of a class is not null: slot 0 of the address space is none.
+    // SAFETY: only a list of a class counts so, and a block of a class is not null: slice 0 of the address space is none.
     let start = unsafe { NonNull::new_unchecked(block) };
     // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to have it (FB1).
     list.push_counted(unsafe { FreeBlock::new(start) });
@@ -141,7 +141,7 @@ unsafe fn free_found<V: Addressed>(block: *mut u8) {
     let Some(start) = NonNull::new(block) else { return };
     match find::<V>(block.addr()) {
         // SAFETY: not ours, so the next allocator's; the rest is the caller's word.
-        Found::Foreign => unsafe { next::free(block) },
+        Found::Foreign => unsafe { rtld_next::free(block) },
         Found::Block(class) => {
             learn::<V>(block.addr());
             audit::freed::<V>(V::cache(), class, block.addr());
@@ -149,9 +149,9 @@ unsafe fn free_found<V: Addressed>(block: *mut u8) {
             unsafe { free_of_class::<V>(block, class) };
         }
         // SAFETY: a live span, which has this layout.
-        Found::Span(slots) => unsafe { large_free::<V>(block, span_layout(slots)) },
-        // SAFETY: a live block with that mapping.
-        Found::Own(bytes) => unsafe { give_own::<V>(start, own_layout(bytes)) },
+        Found::Span(slices) => unsafe { large_free::<V>(block, span_layout(slices)) },
+        // SAFETY: a live huge block with that mapping.
+        Found::Huge(bytes) => unsafe { give_huge::<V>(start, huge_layout(bytes)) },
     }
 }
 
@@ -167,17 +167,17 @@ fn learn<V: Addressed>(address: usize) {
 pub(crate) fn find<V: Addressed>(address: usize) -> Found {
     match lookup::<V>().kind(address) {
         Kind::Class(class) => return Found::Block(class),
-        Kind::Span if address.is_multiple_of(SLOT_BYTES) => {
-            // SAFETY: a span lies in a chunk, which is mapped while the span is out.
-            let chunk = unsafe { Chunk::containing(address) };
-            let slots = usize::from(chunk.span[Chunk::slot_at(address).index()].get());
-            if slots > 0 {
-                return Found::Span(slots);
+        Kind::Span if address.is_multiple_of(SLICE_BYTES) => {
+            // SAFETY: a span lies in a segment, which is mapped while the span is out.
+            let segment = unsafe { Segment::containing(address) };
+            let slices = usize::from(segment.span[Segment::slice_at(address).index()].get());
+            if slices > 0 {
+                return Found::Span(slices);
             }
         }
         Kind::Huge => {
-            if let Some(bytes) = V::records().bytes_at(address) {
-                return Found::Own(bytes);
+            if let Some(bytes) = V::huge_blocks().bytes_at(address) {
+                return Found::Huge(bytes);
             }
             return foreign::<V>(address);
         }
@@ -189,7 +189,7 @@ pub(crate) fn find<V: Addressed>(address: usize) -> Found {
 
 /// What another allocator handed out.
 fn foreign<V: Addressed>(address: usize) -> Found {
-    if V::FOREIGN == Foreign::Fatal && !next::is_from_arena(address) {
+    if V::FOREIGN == Foreign::Fatal && !rtld_next::is_from_arena(address) {
         fatal("no block of this allocator:", address);
     }
     Found::Foreign
@@ -200,11 +200,11 @@ fn layout_of<V: Addressed>(class: ClassIdx) -> Layout {
     layout(V::CLASSES.block_bytes(class), 1)
 }
 
-const fn span_layout(slots: usize) -> Layout {
-    layout(slots * SLOT_BYTES, 1)
+const fn span_layout(slices: usize) -> Layout {
+    layout(slices * SLICE_BYTES, 1)
 }
 
-const fn own_layout(bytes: usize) -> Layout {
+const fn huge_layout(bytes: usize) -> Layout {
     layout(bytes, PAGE_BYTES)
 }
 
@@ -217,8 +217,8 @@ const fn layout(bytes: usize, align: usize) -> Layout {
 pub(crate) fn usable_size<V: Addressed>(address: usize) -> Option<usize> {
     match find::<V>(address) {
         Found::Block(class) => Some(V::CLASSES.block_bytes(class)),
-        Found::Span(slots) => Some(slots * SLOT_BYTES),
-        Found::Own(bytes) => Some(bytes),
+        Found::Span(slices) => Some(slices * SLICE_BYTES),
+        Found::Huge(bytes) => Some(bytes),
         Found::Foreign => None,
     }
 }
@@ -231,10 +231,10 @@ pub(crate) unsafe fn realloc<V: Addressed>(block: *mut u8, new: usize) -> Option
     let old = match find::<V>(block.addr()) {
         Found::Foreign => return None,
         Found::Block(class) => layout_of::<V>(class),
-        Found::Span(slots) => span_layout(slots),
-        Found::Own(bytes) => {
+        Found::Span(slices) => span_layout(slices),
+        Found::Huge(bytes) => {
             // SAFETY: the caller's condition.
-            return Some(unsafe { realloc_own::<V>(block, bytes, new) });
+            return Some(unsafe { realloc_huge::<V>(block, bytes, new) });
         }
     };
     let Ok(wanted) = Layout::from_size_align(new, 16) else { return Some(ptr::null_mut()) };
@@ -247,17 +247,17 @@ pub(crate) unsafe fn realloc<V: Addressed>(block: *mut u8, new: usize) -> Option
     Some(unsafe { super::realloc::<V>(block, old, new.max(16)) })
 }
 
-/// The same for a block with a mapping of `bytes`.
+/// The same for a huge block with a mapping of `bytes`.
 ///
 /// # Safety
 /// As for [`realloc`].
-unsafe fn realloc_own<V: Addressed>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
-    let layout = own_layout(bytes);
-    super::large::tend::<V>(true);
-    if super::large::is_own(new)
+unsafe fn realloc_huge<V: Addressed>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
+    let layout = huge_layout(bytes);
+    super::large::tick::<V>(true);
+    if super::large::is_huge(new)
         && let Some(start) = NonNull::new(block)
         // SAFETY: the caller's condition; the mapping has that layout.
-        && let Moved::To(start) = unsafe { own_resize::<V>(start, layout, new) }
+        && let Moved::To(start) = unsafe { huge_resize::<V>(start, layout, new) }
     {
         return start.as_ptr();
     }

@@ -31,7 +31,7 @@ const fn unpack(word: u64) -> (u32, u32) {
 }
 
 /// Caches that wait for a thread, and what is done once per process.
-pub(crate) struct Idle<T> {
+pub(crate) struct CachePool<T> {
     lock: Lock,
     /// The last one that was left. [lock]
     first: Cell<*const ThreadCache<T>>,
@@ -48,9 +48,9 @@ pub(crate) struct Idle<T> {
 }
 
 // SAFETY: `first` and `made`, and the links of the caches that they lead to, are touched with the lock held.
-unsafe impl<T> Sync for Idle<T> {}
+unsafe impl<T> Sync for CachePool<T> {}
 
-impl<T: Tables> Idle<T> {
+impl<T: Tables> CachePool<T> {
     pub(crate) const fn new() -> Self {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
@@ -167,11 +167,11 @@ fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
     }
     let cache = match V::THREAD_SLOT {
         Slot::Inline => V::cache(),
-        Slot::Pointer => V::idle().take::<V>()?,
+        Slot::Pointer => V::pool().take::<V>()?,
     };
     V::set_cache(cache);
     cache.asks.set(false);
-    cache.arena.set(V::idle().with_made(central::join::<V>));
+    cache.arena.set(V::pool().with_made(central::join::<V>));
     for class in ClassIdx::all(V::CLASSES.count()) {
         cache.list(class).open(limits::first::<V>(class));
     }
@@ -180,7 +180,7 @@ fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
     // Before the hook: arming it may allocate, with this very variant as the program's allocator.
     cache.state.set(State::Open);
     if V::hook().arm(cache) {
-        if V::spans().background.note_opened() {
+        if V::page_heap().background.note_opened() {
             central::start_if_wanted::<V>();
         }
         return Some(cache);
@@ -204,7 +204,7 @@ impl<V: Cached> AtExit for CloseCache<V> {
 /// thread.
 pub(super) fn close<V: Cached>(cache: &'static CacheOf<V>) {
     // First, so that what is parked or given back knows the time.
-    central::tend::<V>(&cache.asks);
+    central::tick::<V>(&cache.asks);
     shut::open::<V>(cache);
     outbox::flush::<V>(cache);
     V::parked().park::<V>(&cache.lists);
@@ -212,13 +212,13 @@ pub(super) fn close<V: Cached>(cache: &'static CacheOf<V>) {
         drain_list::<V>(cache, class);
         cache.list(class).close();
     }
-    V::idle().with_made(|| central::leave::<V>(cache.arena.replace(ArenaIdx::FIRST)));
+    V::pool().with_made(|| central::leave::<V>(cache.arena.replace(ArenaIdx::FIRST)));
     match V::THREAD_SLOT {
-        Slot::Inline => cache.state.set(State::Gone),
+        Slot::Inline => cache.state.set(State::Dead),
         Slot::Pointer => {
-            cache.state.set(State::NotYet);
-            V::set_cache(V::gone());
-            V::idle().put::<V>(cache);
+            cache.state.set(State::Uninit);
+            V::set_cache(V::dead());
+            V::pool().put::<V>(cache);
         }
     }
 }
@@ -229,7 +229,7 @@ pub(super) fn close<V: Cached>(cache: &'static CacheOf<V>) {
 /// does not run them, and takes its time. A fork may come while another thread is at it, and the child has
 /// only the forking one: so who is at it is written down as a process, and a child begins anew.
 pub(super) fn prepare_for_forks<V: Cached>() {
-    let preparing = &V::idle().preparing;
+    let preparing = &V::pool().preparing;
     loop {
         // ORDERING: acquire, paired with the release below: the handlers are there.
         let by = preparing.load(Ordering::Acquire);
@@ -240,7 +240,7 @@ pub(super) fn prepare_for_forks<V: Cached>() {
         if by == me {
             // Registering the handlers may allocate, with this very variant.
             // ORDERING: relaxed; only whether it is this thread matters, which knows what it stored.
-            if V::idle().preparer.load(Ordering::Relaxed) == thread::id() {
+            if V::pool().preparer.load(Ordering::Relaxed) == thread::id() {
                 return;
             }
             thread::give_way();
@@ -249,7 +249,7 @@ pub(super) fn prepare_for_forks<V: Cached>() {
         // ORDERING: relaxed; it says whose task this is, and publishes nothing.
         if preparing.compare_exchange(by, me, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             // ORDERING: relaxed, as above.
-            V::idle().preparer.store(thread::id(), Ordering::Relaxed);
+            V::pool().preparer.store(thread::id(), Ordering::Relaxed);
             // Where the system has no room, forks are what they would be without.
             let _ =
                 fork::around(before_fork::<V>, after_fork_in_parent::<V>, after_fork_in_child::<V>);
@@ -271,19 +271,18 @@ pub(crate) fn leave_threads<V: Cached>() {
     V::hook().disarm();
 }
 
-/// Unmaps all that the variant has mapped, but for large blocks in use that have mappings of their own: these it does
-/// not know.
+/// Unmaps all that the variant has mapped, but for huge blocks in use: these it does not know.
 ///
 /// # Safety
 /// Threads were left, none is in the variant, and nobody refers to a block of it, or will ask for one. The variant's
 /// caches have no tables.
 pub(crate) unsafe fn release<V: Cached>() {
     // SAFETY: nobody refers to a block, or will ask for one, by the caller's condition.
-    unsafe { V::spans().release() };
+    unsafe { V::page_heap().release() };
     // SAFETY: nobody will look an address up, by the caller's condition.
     unsafe { V::page_map().release() };
     // SAFETY: threads were left, so no thread has a cache, by the caller's condition.
-    unsafe { V::idle().release() };
+    unsafe { V::pool().release() };
 }
 
 /// Takes every lock, unless there is one thread only: nobody else has any then, and this one may, where a signal
@@ -293,10 +292,10 @@ extern "C" fn before_fork<V: Cached>() {
         return;
     }
     fork::hold_stdio();
-    V::idle().lock.lock();
+    V::pool().lock.lock();
     lock_all::<V>();
     // ORDERING: relaxed; only this thread looks for itself.
-    V::idle().forker.store(thread::handle(), Ordering::Relaxed);
+    V::pool().forker.store(thread::handle(), Ordering::Relaxed);
 }
 
 extern "C" fn after_fork_in_parent<V: Cached>() {
@@ -306,8 +305,8 @@ extern "C" fn after_fork_in_parent<V: Cached>() {
 }
 
 extern "C" fn after_fork_in_child<V: Cached>() {
-    V::spans().after_fork();
-    V::spans().users.forget();
+    V::page_heap().after_fork();
+    V::page_heap().users.forget();
     if after_fork::<V>() {
         fork::reset_stdio();
     }
@@ -317,14 +316,14 @@ extern "C" fn after_fork_in_child<V: Cached>() {
 fn after_fork<V: Cached>() -> bool {
     // That this runs shows that it is registered, whatever the fork interrupted.
     // ORDERING: release, paired with the acquire in `prepare_for_forks`.
-    V::idle().preparing.store(PREPARED, Ordering::Release);
+    V::pool().preparing.store(PREPARED, Ordering::Release);
     // ORDERING: relaxed; only whether it is this thread matters, which knows what it stored.
-    if V::idle().forker.load(Ordering::Relaxed) != thread::handle() {
+    if V::pool().forker.load(Ordering::Relaxed) != thread::handle() {
         return false;
     }
     // ORDERING: relaxed, as above.
-    V::idle().forker.store(0, Ordering::Relaxed);
+    V::pool().forker.store(0, Ordering::Relaxed);
     unlock_all::<V>();
-    V::idle().lock.unlock();
+    V::pool().lock.unlock();
     true
 }

@@ -14,7 +14,7 @@
 //! | open | that much waits | shut |
 //! | shut | that nothing waits any more | open |
 //!
-//! Much is a part of all memory (`Spans::is_much`): in a steady state lists are open. Of the slow frees in a row one in
+//! Much is a part of all memory (`PageHeap::is_much`): in a steady state lists are open. Of the slow frees in a row one in
 //! [`FREES`] sees the clock, since who frees much at once allocates nothing meanwhile.
 //!
 //! An allocation that comes within [`TICKS`] of the last look is served at once: a busy thread pays little.
@@ -24,7 +24,7 @@
 //!
 //! Z3  While lists are shut that no tables lead to, each of them is closed, and its blocks are in `aside`.
 //!
-//! Never: shuts lists with a lock held but that of the idle caches, for a moment, and in the C face.
+//! Never: shuts lists with a lock held but that of the cache pool, for a moment, and in the C face.
 
 use super::{CacheOf, Cached, Tables, ThreadCache, limits};
 use crate::base::ClassIdx;
@@ -40,21 +40,21 @@ const TICKS: u64 = 1 << 20;
 const TURNS: u8 = 64;
 
 /// Looks at the clock, gives back what is due, and shuts or opens the lists. Whether they are shut.
-pub(super) fn look<V: Cached>(cache: &'static CacheOf<V>) -> bool {
-    central::tend::<V>(&cache.asks);
+pub(super) fn maintain<V: Cached>(cache: &'static CacheOf<V>) -> bool {
+    central::tick::<V>(&cache.asks);
     cache.looked_at.set(clock::ticks().unwrap_or(0));
-    let much_waits = V::spans().much_waits::<V>();
-    if much_waits {
+    let purge_pending = V::page_heap().purge_pending::<V>();
+    if purge_pending {
         limits::shrink::<V>(cache);
         shut::<V>(cache);
-        if V::spans().is_news::<V>() {
-            V::idle().shut_others::<V>();
+        if V::page_heap().is_news::<V>() {
+            V::pool().shut_others::<V>();
         }
     } else {
         open::<V>(cache);
     }
     cache.frees.set(0);
-    much_waits
+    purge_pending
 }
 
 /// Whether an allocation from a shut list need not look at the clock.
@@ -101,7 +101,7 @@ fn shut<V: Cached>(cache: &'static CacheOf<V>) {
     cache.is_shut.store(true, Ordering::Relaxed);
     for class in ClassIdx::all(V::CLASSES.count()) {
         let list = cache.list(class);
-        cache.demand(class).aside.take_over(list);
+        cache.list_limits(class).aside.take_over(list);
         list.close();
     }
 }
@@ -113,9 +113,9 @@ pub(super) fn open<V: Cached>(cache: &'static CacheOf<V>) {
     }
     if V::COUNTED {
         // One thing at a time: another thread may be shutting them.
-        return V::idle().with_made(|| {
+        return V::pool().with_made(|| {
             // It may be just the news that much waits.
-            if V::spans().much_waits::<V>() {
+            if V::page_heap().purge_pending::<V>() {
                 return;
             }
             // ORDERING: relaxed, as above.
@@ -128,6 +128,6 @@ pub(super) fn open<V: Cached>(cache: &'static CacheOf<V>) {
     for class in ClassIdx::all(V::CLASSES.count()) {
         let list = cache.list(class);
         list.open(list.limit());
-        list.take_over(&cache.demand(class).aside);
+        list.take_over(&cache.list_limits(class).aside);
     }
 }

@@ -1,11 +1,11 @@
 //! A check of the whole heap, for tests, and of each block that is freed, in checked builds.
 
 use super::{CacheOf, Cached, State, outbox, shut};
-use crate::base::{ClassIdx, MAX_SLOTS, SlotIdx, slots_in};
-use crate::central::{self, Me};
-use crate::chunk::{ALL_SLOTS, Chunk};
+use crate::base::{ClassIdx, MAX_SLICES, SliceIdx, slices_in};
+use crate::central::{self, ListId};
 use crate::list::FreeList;
 use crate::page_map::Kind;
+use crate::slab::{ALL_SLICES, Segment};
 use crate::stats::{Audit, Unsound};
 use crate::sys::fatal::fatal;
 use crate::variant::least_limit;
@@ -27,8 +27,8 @@ fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if !V::page_map().is_ours(address) {
         fatal("free of a block that is not in use:", address);
     }
-    // SAFETY: what is ours lies in a chunk, which is mapped.
-    let slab = unsafe { Chunk::containing(address) }.slab(Chunk::slot_at(address));
+    // SAFETY: what is ours lies in a segment, which is mapped.
+    let slab = unsafe { Segment::containing(address) }.slab(Segment::slice_at(address));
     // The lock, since other threads take from and give to the same slab.
     let what = central::with_slab::<V, _>(class, slab, || match () {
         () if slab.capacity() == 0 => Some("free of a block that is not in use:"),
@@ -40,7 +40,7 @@ fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if let Some(what) = what {
         fatal(what, address);
     }
-    if cache.outbox.has(address) || cache.demand(class).aside.has(address, LOOKS) {
+    if cache.outbox.has(address) || cache.list_limits(class).aside.has(address, LOOKS) {
         fatal("double free:", address);
     }
     let is_open = cache.state.get() == State::Open;
@@ -63,31 +63,31 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
         outbox::flush::<V>(cache);
     }
     let mut sum = Audit::default();
-    if !V::spans().sums_up() {
-        return Err(Unsound::because("V2 or V3, slots and chunks are counted"));
+    if !V::page_heap().sums_up() {
+        return Err(Unsound::because("V2 or V3, slices and segments are counted"));
     }
-    for chunk in V::spans().all() {
-        let mut taken = chunk.free.get();
-        if chunk.dirty.get() & !taken != 0 {
-            return Err(Unsound::because("X2, dirty slots are free"));
+    for segment in V::page_heap().all() {
+        let mut taken = segment.free.get();
+        if segment.dirty.get() & !taken != 0 {
+            return Err(Unsound::because("X2, dirty slices are free"));
         }
         sum.unused += taken.count_ones() as usize;
-        for slot in slots_in(ALL_SLOTS & !chunk.free.get()) {
-            let span = usize::from(chunk.span[slot.index()].get());
+        for slice in slices_in(ALL_SLICES & !segment.free.get()) {
+            let span = usize::from(segment.span[slice.index()].get());
             if span > 0 {
-                let slots = crate::base::bit_range(slot.index(), slot.index() + span);
-                if taken & slots != 0 {
-                    return Err(Unsound::because("X1, a slot is in one place"));
+                let slices = crate::base::bit_range(slice.index(), slice.index() + span);
+                if taken & slices != 0 {
+                    return Err(Unsound::because("X1, a slice is in one place"));
                 }
-                taken |= slots;
+                taken |= slices;
                 sum.spans += 1;
             }
         }
-        if !says_what_is_there::<V>(chunk) {
+        if !says_what_is_there::<V>(segment) {
             return Err(Unsound::because("A1 or A2, the page map"));
         }
-        for slot in slots_in(ALL_SLOTS & !taken) {
-            let slab = chunk.slab(slot);
+        for slice in slices_in(ALL_SLICES & !taken) {
+            let slab = segment.slab(slice);
             if slab.capacity() == 0 || !slab.is_sound::<V>() {
                 return Err(Unsound::because("Y1-Y4, a slab's blocks"));
             }
@@ -112,14 +112,14 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     for arena in central::used::<V>() {
         for class in ClassIdx::all(V::CLASSES.count()) {
             let list = V::central(arena, class);
-            let me = Me { arena, class };
-            if !list.counts_untidy::<V>(me) {
+            let id = ListId { arena, class };
+            if !list.counts_purgeable::<V>(id) {
                 return Err(Unsound::because("what is to be purged is not looked for"));
             }
             if !list.sums_up() || !list.is_home::<V>(arena) {
                 return Err(Unsound::because("N4 to N6, slabs are counted"));
             }
-            sum.waiting += me.waiting::<V>() as usize;
+            sum.waiting += id.waiting::<V>() as usize;
         }
     }
     for class in ClassIdx::all(V::CLASSES.count()) {
@@ -136,20 +136,20 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     Ok(sum)
 }
 
-/// Whether the page map says of each slot of a chunk what is there.
-fn says_what_is_there<V: Cached>(chunk: &'static Chunk) -> bool {
+/// Whether the page map says of each slice of a segment what is there.
+fn says_what_is_there<V: Cached>(segment: &'static Segment) -> bool {
     let mut rest_of_span = 0;
-    (0..MAX_SLOTS).map(SlotIdx::new).all(|slot| {
-        let span = usize::from(chunk.span[slot.index()].get());
+    (0..MAX_SLICES).map(SliceIdx::new).all(|slice| {
+        let span = usize::from(segment.span[slice.index()].get());
         let expected = match () {
-            () if slot == SlotIdx::FIRST => Kind::Header,
+            () if slice == SliceIdx::FIRST => Kind::Header,
             () if rest_of_span > 0 => Kind::Body,
             () if span > 0 => Kind::Span,
-            () if chunk.free.get() & slot.bit() != 0 => Kind::Free,
-            () => Kind::Class(chunk.slab(slot).class()),
+            () if segment.free.get() & slice.bit() != 0 => Kind::Free,
+            () => Kind::Class(segment.slab(slice).class()),
         };
         rest_of_span = if span > 0 { span - 1 } else { rest_of_span.saturating_sub(1) };
-        V::page_map().kind(chunk.slot_start(slot).addr().get()) == expected
+        V::page_map().kind(segment.slice_start(slice).addr().get()) == expected
     })
 }
 
@@ -157,9 +157,9 @@ fn says_what_is_there<V: Cached>(chunk: &'static Chunk) -> bool {
 fn is_sound<V: Cached>(class: ClassIdx, list: &FreeList) -> bool {
     list.is_sound(|address| {
         V::page_map().class(address) == Some(class) && {
-            // SAFETY: a slab lies in a chunk, which is mapped.
-            let chunk = unsafe { Chunk::containing(address) };
-            let slab = chunk.slab(Chunk::slot_at(address));
+            // SAFETY: a slab lies in a segment, which is mapped.
+            let segment = unsafe { Segment::containing(address) };
+            let slab = segment.slab(Segment::slice_at(address));
             slab.capacity() > 0 && slab.class() == class && slab.has_out::<V>(address)
         }
     })

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! thread slot ──▶ ┌─────────────┬───────────────┬─────────────┬──────────────────────┐
-//!                 │ leaves      │ small: places │ closed      │ lists, demands, …    │
+//!                 │ leaves      │ small: places │ closed      │ lists, limits, …     │
 //!                 └─────────────┴───────────────┴─────────────┴──────────────────────┘
 //!                   of the map    by size         place 0, …    the classes' places
 //! ```
@@ -13,8 +13,8 @@
 use super::ThreadCache;
 use crate::list::{EXCESS_OFFSET, FreeList};
 use crate::page_map::{CLASSLESS, Kind, Leaves};
+use crate::sys::asm::byte_at;
 use crate::sys::atomic::{AtomicU8, Ordering};
-use crate::sys::single::byte_at;
 use crate::variant::Variant;
 use core::mem::offset_of;
 use core::ptr;

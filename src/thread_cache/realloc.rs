@@ -2,9 +2,9 @@
 
 use super::alloc::alloc;
 use super::free::free;
-use super::large::{grown_slots, place, slots_of, span_slots, tend};
+use super::large::{grown_slices, place, slices_of, span_slices, tick};
 use super::{Cached, audit};
-use crate::central::{Moved, own_resize};
+use crate::central::{Moved, huge_resize};
 use crate::sys::system;
 use crate::variant::{Growth, Large};
 use core::alloc::Layout;
@@ -56,18 +56,18 @@ unsafe fn resize<V: Cached>(
     layout: Layout,
     new: Layout,
 ) -> Option<NonNull<u8>> {
-    tend::<V>(true);
-    let slots = slots_of::<V>(start.as_ptr(), layout);
-    let new_slots = if slots.is_some() { grown_slots::<V>(new) } else { span_slots(new) };
-    match (slots, new_slots) {
-        (Some(old_slots), Some(new_slots)) if old_slots == new_slots => Some(start),
-        (Some(old_slots), Some(new_slots)) => {
+    tick::<V>(true);
+    let slices = slices_of::<V>(start.as_ptr(), layout);
+    let new_slices = if slices.is_some() { grown_slices::<V>(new) } else { span_slices(new) };
+    match (slices, new_slices) {
+        (Some(old_slices), Some(new_slices)) if old_slices == new_slices => Some(start),
+        (Some(old_slices), Some(new_slices)) => {
             // SAFETY: a live span, by the caller's condition.
-            let resized = unsafe { V::spans().resize_span::<V>(start, old_slots, new_slots) };
+            let resized = unsafe { V::page_heap().resize_span::<V>(start, old_slices, new_slices) };
             resized.then_some(start)
         }
         // SAFETY: the caller's condition.
-        (None, None) => match unsafe { own_resize::<V>(start, layout, new.size()) } {
+        (None, None) => match unsafe { huge_resize::<V>(start, layout, new.size()) } {
             Moved::To(start) => Some(start),
             Moved::No => None,
         },

@@ -6,7 +6,7 @@
 //! | `bytes` | two batches at first; a refill raises it by what it fetches, up to 64 KiB |
 //! | `share` | so, too, and beyond, while what all lists of the thread may hold beyond stays below its share of the heap |
 //!
-//! The share is an eighth of the slots in use, divided by the threads that have lists, and 4 MiB at most. As the heap
+//! The share is an eighth of the slices in use, divided by the threads that have lists, and 4 MiB at most. As the heap
 //! shrinks, so do the lists, by a batch with each batch that comes over a limit; and where much memory waits to go back, with
 //! each look at the clock.
 //!
@@ -29,7 +29,8 @@ fn share<V: Cached>() -> usize {
     match V::LIST_BOUND {
         Bound::Blocks | Bound::Bytes => 0,
         Bound::Share => {
-            quotient(V::spans().bytes_in_use(), PART * V::spans().users.threads()).min(MOST_BYTES)
+            quotient(V::page_heap().bytes_in_use(), PART * V::page_heap().users.threads())
+                .min(MOST_BYTES)
         }
     }
 }
@@ -86,7 +87,8 @@ pub(super) fn shrink<V: Cached>(cache: &CacheOf<V>) {
         return;
     };
     let base = list_bytes_limit::<V>(class);
-    let list = if cache.lies_aside::<V>() { &cache.demand(class).aside } else { cache.list(class) };
+    let list =
+        if cache.lies_aside::<V>() { &cache.list_limits(class).aside } else { cache.list(class) };
     let most = BATCHES * u32::from(V::BATCHES[class.index()]);
     let surplus = list.len().saturating_sub(base);
     if surplus <= most {

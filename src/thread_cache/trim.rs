@@ -24,7 +24,7 @@ pub(crate) fn purge<V: Cached>() {
     central::purge_all::<V>();
 }
 
-/// The same where that may be more than a [`FEW`] bytes; says whether it gave back slots, mappings or SuperSlabs.
+/// The same where that may be more than a [`FEW`] bytes; says whether it gave back slices, mappings or SuperSlabs.
 pub(crate) fn trim<V: Cached>() -> bool {
     prepare_for_forks::<V>();
     if V::cache().state.get() == State::Open {
@@ -35,9 +35,9 @@ pub(crate) fn trim<V: Cached>() -> bool {
         return false;
     }
     // Programs ask for this again and again, so nothing is counted that takes a walk.
-    let before = V::spans().slack();
+    let before = V::page_heap().slack();
     purge::<V>();
-    V::spans().slack() < before
+    V::page_heap().slack() < before
 }
 
 /// About how many bytes may go back when the blocks of this thread's lists come home, at most.
@@ -49,6 +49,6 @@ fn listed_bytes<V: Cached>() -> usize {
     };
     match cache.state.get() {
         State::Open => ClassIdx::all(V::CLASSES.count()).map(of_class).sum(),
-        State::NotYet | State::Gone => 0,
+        State::Uninit | State::Dead => 0,
     }
 }

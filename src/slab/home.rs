@@ -2,10 +2,10 @@
 //!
 //! | home | event | becomes |
 //! |---|---|---|
-//! | none | a free slot becomes a slab | the arena that claims it |
+//! | none | a free slice becomes a slab | the arena that claims it |
 //! | none, all blocks out | a thread brings a block home to its own arena | that arena |
 //! | an arena | the arena hands out the last free block | none |
-//! | an arena | every block is home, and the slot goes back | none |
+//! | an arena | every block is home, and the slice goes back | none |
 //! | an arena | another arena takes the slab over, with both locks held | the other one |
 //!
 //! HM1  Only a thread that holds an arena's lock of the slab's class makes the arena the slab's home, or changes that.
@@ -21,7 +21,7 @@ pub(crate) struct Home(AtomicU8);
 
 impl Home {
     /// A home over this number, which is 0: the model checker makes its own.
-    #[allow(dead_code, reason = "a chunk's bytes are zero, and so are its homes")]
+    #[allow(dead_code, reason = "a segment's bytes are zero, and so are its homes")]
     pub(crate) const fn over(number: AtomicU8) -> Self {
         Self(number)
     }

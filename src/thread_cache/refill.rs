@@ -19,24 +19,24 @@ pub(super) fn refill_cold<V: Cached>(class: ClassIdx) -> *mut u8 {
     let cache = V::cache();
     let block = match cache.state.get() {
         State::Open => refill::<V>(cache, class),
-        State::NotYet => match open::<V>() {
+        State::Uninit => match open::<V>() {
             Some(cache) => refill::<V>(cache, class),
             None => take_one::<V>(class),
         },
-        State::Gone => take_one::<V>(class),
+        State::Dead => take_one::<V>(class),
     };
     // The kernel refuses: what waits to be used again may be enough.
     let block = block.or_else(|| {
         central::purge_all::<V>();
-        central::take_one::<V>(V::cache().me::<V>(class))
+        central::take_one::<V>(V::cache().list_id::<V>(class))
     });
     block.map_or(ptr::null_mut(), |block| block.into_start().as_ptr())
 }
 
 /// A block for a thread without lists.
 fn take_one<V: Cached>(class: ClassIdx) -> Option<FreeBlock> {
-    central::tend_alone::<V>();
-    central::take_one::<V>(V::cache().me::<V>(class))
+    central::tick_alone::<V>();
+    central::take_one::<V>(V::cache().list_id::<V>(class))
 }
 
 fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<FreeBlock> {
@@ -46,16 +46,16 @@ fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<Free
             drain_idle::<V>(cache, class);
         }
         if shut::serves_at_once(cache)
-            && let Some(block) = cache.demand(class).aside.pop()
+            && let Some(block) = cache.list_limits(class).aside.pop()
         {
             return Some(block);
         }
     }
-    if shut::look::<V>(cache) && !V::COUNTED {
-        let aside = &cache.demand(class).aside;
+    if shut::maintain::<V>(cache) && !V::COUNTED {
+        let aside = &cache.list_limits(class).aside;
         return aside.pop().or_else(|| {
             let mut fetched = Batch::new();
-            central::take::<V>(cache.me::<V>(class), batch / 2 + 1, &mut fetched);
+            central::take::<V>(cache.list_id::<V>(class), batch / 2 + 1, &mut fetched);
             aside.fill(&mut fetched);
             aside.pop()
         });
@@ -63,21 +63,21 @@ fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<Free
     let list = cache.list(class);
     // Opening the cache may have allocated, and so have filled the list by now.
     if list.len() == 0 {
-        let demand = cache.demand(class);
+        let list_limits = cache.list_limits(class);
         let want = match V::LIST_BOUND {
             Bound::Blocks => batch,
             // Little at first, and twice as much each time: most classes of most threads stay small.
             Bound::Bytes | Bound::Share => {
                 let first = quotient(FIRST_BYTES, V::CLASSES.block_bytes(class)).max(1) as u32;
-                (demand.refill.get() * 2).max(first).min(batch)
+                (list_limits.refill.get() * 2).max(first).min(batch)
             }
         };
-        demand.refill.set(want);
+        list_limits.refill.set(want);
         limits::raise::<V>(cache, class, want);
         let mut fetched = Batch::new();
-        central::take::<V>(cache.me::<V>(class), want, &mut fetched);
+        central::take::<V>(cache.list_id::<V>(class), want, &mut fetched);
         list.fill(&mut fetched);
-        demand.newest_seen.set(0);
+        list_limits.newest_seen.set(0);
         drain_idle::<V>(cache, class);
     }
     list.pop()

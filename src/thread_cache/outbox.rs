@@ -119,5 +119,5 @@ fn flush_box<V: Cached>(cache: &CacheOf<V>, one: &OneBox) -> u32 {
     if one.len.get() == 0 {
         return 0;
     }
-    central::give::<V>(cache.me::<V>(one.class.get()), &mut one.take_all())
+    central::give::<V>(cache.list_id::<V>(one.class.get()), &mut one.take_all())
 }

@@ -1,22 +1,22 @@
-//! A slab of the central backend: a slot cut into blocks of one class, and a bit for each.
+//! A slab of the central backend: a slice cut into blocks of one class, and a bit for each.
 //!
 //! ```text
-//! block    0    1    2   …   carved − 1 │ carved        …      capacity − 1
+//! block    0    1    2   …   bump − 1   │ bump          …      capacity − 1
 //! bit      1    0    1   …        0     │ never handed out: untouched memory
-//!          └ home ┘ └ out                 of the slot
+//!          └ home ┘ └ out                 of the slice
 //! ```
 //!
-//! Y1  A block below `carved` is home exactly if its bit is set; `used` is how many are not.
-//! Y2  Blocks from `carved` on have never been handed out since the slot became a slab.
-//! Y3  No bit at or past `carved` is set, and no word below `lowest` has any.
-//! Y4  No block that is out touches a page that is known to be bare.
+//! Y1  A block below `bump` is home exactly if its bit is set; `used` is how many are not.
+//! Y2  Blocks from `bump` on have never been handed out since the slice became a slab.
+//! Y3  No bit at or past `bump` is set, and no word below `lowest` has any.
+//! Y4  No block that is out touches a page that is known to be decommitted.
 //!
 //! The blocks' memory is not touched here, but for the link of a block that is taken. Never: locks.
 
-use super::Chunk;
+use super::Segment;
 use super::home::Home;
 use crate::base::{
-    CACHE_LINE, CHUNK_BYTES, ClassIdx, PAGE_BYTES, PAGE_LG, SLOT_BYTES, SlotIdx, bit_range,
+    CACHE_LINE, ClassIdx, PAGE_BYTES, PAGE_LG, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, bit_range,
     quotient,
 };
 use crate::list::{Batch, FreeBlock, Linked, Links};
@@ -37,29 +37,29 @@ pub(super) const FAR: usize = WORDS - NEAR;
 
 /// See the module. Touched with the lock of its home's list held (X3).
 #[repr(C, align(64))]
-pub(crate) struct BitSlab {
+pub(crate) struct Slab {
     /// Neighbours among the class's slabs of about the same fullness that have blocks.
-    binned: Links<BitSlab>,
+    binned: Links<Slab>,
     /// Neighbours among the class's slabs to which blocks have come home since their free pages were purged.
-    untidied: Links<BitSlab>,
+    purgeable_links: Links<Slab>,
     /// Blocks that are out.
     used: Cell<u16>,
-    /// Blocks that the slot has room for; 0 where it is no slab.
+    /// Blocks that the slice has room for; 0 where it is no slab.
     capacity: Cell<u16>,
     /// Blocks that have been handed out at least once.
-    carved: Cell<u16>,
+    bump: Cell<u16>,
     /// First word that may have a bit set.
     lowest: Cell<u8>,
     class: Cell<u8>,
     /// The list that the slab is in, plus one; 0 for none.
     pub(crate) bin: Cell<u8>,
     /// Whether blocks have come home since its free pages were purged.
-    untidy: Cell<bool>,
+    purgeable: Cell<bool>,
     /// The arena that it belongs to, if any. [shared]
     pub(crate) home: Home,
     /// Pages that are known to have no memory, as a mask: no block on them was handed out since they were purged, or
-    /// since the slot, which had none, became a slab (Y4).
-    bare: Cell<u16>,
+    /// since the slice, which had none, became a slab (Y4).
+    decommitted: Cell<u16>,
     /// When a block last came home, in milliseconds.
     touched_at: Cell<u64>,
     /// A bit per block: whether it is home.
@@ -67,49 +67,49 @@ pub(crate) struct BitSlab {
 }
 
 const _: () =
-    assert!(offset_of!(BitSlab, near) < CACHE_LINE, "the first word shares a line with the rest");
-const _: () = assert!(size_of::<BitSlab>() == 3 * CACHE_LINE);
-const _: () = assert!(SLOT_BYTES / PAGE_BYTES == u16::BITS as usize);
+    assert!(offset_of!(Slab, near) < CACHE_LINE, "the first word shares a line with the rest");
+const _: () = assert!(size_of::<Slab>() == 3 * CACHE_LINE);
+const _: () = assert!(SLICE_BYTES / PAGE_BYTES == u16::BITS as usize);
 
 /// The lists of slabs by fullness.
 pub(crate) const BINNED: u8 = 0;
 /// The list of slabs that a purge is to look at.
-pub(crate) const UNTIDY: u8 = 1;
+pub(crate) const PURGEABLE: u8 = 1;
 
-impl Linked<BINNED> for BitSlab {
+impl Linked<BINNED> for Slab {
     fn links(&self) -> &Links<Self> {
         &self.binned
     }
 }
 
-impl Linked<UNTIDY> for BitSlab {
+impl Linked<PURGEABLE> for Slab {
     fn links(&self) -> &Links<Self> {
-        &self.untidied
+        &self.purgeable_links
     }
 }
 
-impl BitSlab {
-    pub(crate) fn chunk(&self) -> &'static Chunk {
-        // SAFETY: a slab's metadata lies in its chunk, which is mapped as long as the slab's is.
-        unsafe { Chunk::containing(ptr::from_ref(self).addr()) }
+impl Slab {
+    pub(crate) fn segment(&self) -> &'static Segment {
+        // SAFETY: a slab's metadata lies in its segment, which is mapped as long as the slab's is.
+        unsafe { Segment::containing(ptr::from_ref(self).addr()) }
     }
 
-    pub(crate) fn slot(&self) -> SlotIdx {
-        let offset = ptr::from_ref(self).addr() % CHUNK_BYTES - offset_of!(Chunk, slabs);
-        SlotIdx::new(offset / size_of::<Self>())
+    pub(crate) fn slice(&self) -> SliceIdx {
+        let offset = ptr::from_ref(self).addr() % SEGMENT_BYTES - offset_of!(Segment, slabs);
+        SliceIdx::new(offset / size_of::<Self>())
     }
 
     /// Reads what [`put`](Self::put) is going to change for a block. The number is of no use.
     #[inline]
     pub(crate) fn look_ahead<V: Variant>(&self, class: ClassIdx, address: usize) -> u64 {
-        let index = V::CLASSES.index_at(class, address % SLOT_BYTES);
+        let index = V::CLASSES.index_at(class, address % SLICE_BYTES);
         self.word(index / 64).get() ^ u64::from(self.class.get())
     }
 
     /// A word of the bitmap.
     #[inline]
     fn word(&self, at: usize) -> &Cell<u64> {
-        self.near.get(at).unwrap_or_else(|| self.chunk().far_word(self.slot(), at - NEAR))
+        self.near.get(at).unwrap_or_else(|| self.segment().far_word(self.slice(), at - NEAR))
     }
 
     pub(crate) fn class(&self) -> ClassIdx {
@@ -121,7 +121,7 @@ impl BitSlab {
         u32::from(self.used.get())
     }
 
-    /// Blocks that the slab has room for; 0 where the slot is none.
+    /// Blocks that the slab has room for; 0 where the slice is none.
     pub(crate) fn capacity(&self) -> u32 {
         u32::from(self.capacity.get())
     }
@@ -130,23 +130,23 @@ impl BitSlab {
         self.used.get() < self.capacity.get()
     }
 
-    /// Makes a free slot a slab, with all blocks at home and none handed out yet. A `clean` one has no memory.
+    /// Makes a free slice a slab, with all blocks at home and none handed out yet. A `clean` one has no memory.
     pub(crate) fn set_up<V: Variant>(&self, class: ClassIdx, clean: bool) {
-        let capacity = quotient(SLOT_BYTES, V::CLASSES.block_bytes(class)).min(WORDS * 64);
+        let capacity = quotient(SLICE_BYTES, V::CLASSES.block_bytes(class)).min(WORDS * 64);
         for at in 0..capacity.div_ceil(64) {
             self.word(at).set(0);
         }
         self.class.set(class.index() as u8);
         self.capacity.set(capacity as u16);
-        self.carved.set(0);
+        self.bump.set(0);
         self.used.set(0);
         self.lowest.set(WORDS as u8);
         self.bin.set(0);
-        self.untidy.set(false);
-        self.bare.set(if clean { u16::MAX } else { 0 });
+        self.purgeable.set(false);
+        self.decommitted.set(if clean { u16::MAX } else { 0 });
     }
 
-    /// Makes a slab of which every block is home a slot again.
+    /// Makes a slab of which every block is home a slice again.
     pub(crate) fn take_down(&self) {
         debug_assert_eq!(self.used.get(), 0);
         self.capacity.set(0);
@@ -160,11 +160,11 @@ impl BitSlab {
     /// Moves blocks to a batch until it has `want`, which it has room for, or none is left: used ones first, by address.
     pub(crate) fn take<V: Variant>(&self, batch: &mut Batch, want: u32) {
         let bytes = V::CLASSES.block_bytes(self.class());
-        let start = self.chunk().slot_start(self.slot());
+        let start = self.segment().slice_start(self.slice());
         let before = batch.len();
         let mut append = |index: usize| {
-            // SAFETY: the block lies in this slot and was home (Y1) or never out (Y2); its bit is
-            // cleared, or `carved` passes it, so it is handed out once, and is the caller's.
+            // SAFETY: the block lies in this slice and was home (Y1) or never out (Y2); its bit is
+            // cleared, or `bump` passes it, so it is handed out once, and is the caller's.
             let block = unsafe { FreeBlock::new(self.block_at(start, bytes, index)) };
             batch.push(block);
             batch.len() < want
@@ -172,7 +172,7 @@ impl BitSlab {
         let mut more = before < want;
         let mut touched = 0;
         let mut at = usize::from(self.lowest.get());
-        while more && at < usize::from(self.carved.get()).div_ceil(64) {
+        while more && at < usize::from(self.bump.get()).div_ceil(64) {
             let word = self.word(at);
             let home = word.get();
             let mut bits = home;
@@ -189,20 +189,20 @@ impl BitSlab {
             at += usize::from(bits == 0);
         }
         self.lowest.set(at as u8);
-        let room = u32::from(self.capacity.get() - self.carved.get());
+        let room = u32::from(self.capacity.get() - self.bump.get());
         let fresh = if more { room.min(want - batch.len()) as usize } else { 0 };
         if fresh > 0 {
-            let first = usize::from(self.carved.get());
+            let first = usize::from(self.bump.get());
             touched |= pages_of(first, first + fresh - 1, bytes);
         }
-        self.bare.set(self.bare.get() & !(touched as u16));
+        self.decommitted.set(self.decommitted.get() & !(touched as u16));
         self.carve::<V>(batch, start, bytes, fresh);
         self.used.set(self.used.get() + (batch.len() - before) as u16);
     }
 
     /// Takes `count` blocks that were never handed out.
     fn carve<V: Variant>(&self, batch: &mut Batch, start: NonNull<u8>, bytes: usize, count: usize) {
-        let first = usize::from(self.carved.get());
+        let first = usize::from(self.bump.get());
         let stride = match V::SPREAD {
             Spread::Adjacent => 1,
             // As many as share a line, and one stride more for the rest that does not fill one.
@@ -214,29 +214,29 @@ impl BitSlab {
             for line in 0..lines {
                 let index = line * stride + column;
                 if index < count {
-                    // SAFETY: below `capacity` and from `carved` on: never out (Y2), and `carved` passes it below.
+                    // SAFETY: below `capacity` and from `bump` on: never out (Y2), and `bump` passes it below.
                     let block =
                         unsafe { FreeBlock::new(self.block_at(start, bytes, first + index)) };
                     batch.push(block);
                 }
             }
         }
-        self.carved.set((first + count) as u16);
+        self.bump.set((first + count) as u16);
     }
 
     /// Brings blocks of this slab home. What cannot be one that is out is misuse gone too far to contain.
     #[inline]
     pub(crate) fn put<V: Variant>(&self, class: ClassIdx, blocks: &[FreeBlock]) {
         let bytes = V::CLASSES.block_bytes(class);
-        let carved = usize::from(self.carved.get());
+        let bump = usize::from(self.bump.get());
         let is_class = self.class() == class;
         // Neighbours mostly share a word, which is written once.
         let (mut at, mut home, mut lowest) = (WORDS, 0, usize::from(self.lowest.get()));
         for block in blocks {
             let address = block.address();
-            let offset = address % SLOT_BYTES;
+            let offset = address % SLICE_BYTES;
             let index = V::CLASSES.index_at(class, offset);
-            if !is_class || index >= carved {
+            if !is_class || index >= bump {
                 fatal("free with a layout of another size class:", address);
             }
             if index * bytes != offset {
@@ -266,20 +266,20 @@ impl BitSlab {
     /// Notes that blocks have come home; says whether they are the first since its free pages were purged.
     pub(crate) fn touch(&self, now: u64) -> bool {
         self.touched_at.set(now);
-        !self.untidy.replace(true)
+        !self.purgeable.replace(true)
     }
 
     /// Whether an address is where a block starts that has been handed out.
     pub(crate) fn is_start<V: Variant>(&self, address: usize) -> bool {
-        let offset = address % SLOT_BYTES;
+        let offset = address % SLICE_BYTES;
         let index = V::CLASSES.index_at(self.class(), offset);
-        index < usize::from(self.carved.get())
+        index < usize::from(self.bump.get())
             && index * V::CLASSES.block_bytes(self.class()) == offset
     }
 
     /// Whether an address is where a block that is out starts.
     pub(crate) fn has_out<V: Variant>(&self, address: usize) -> bool {
-        let index = V::CLASSES.index_at(self.class(), address % SLOT_BYTES);
+        let index = V::CLASSES.index_at(self.class(), address % SLICE_BYTES);
         self.is_start::<V>(address) && self.word(index / 64).get() & (1 << (index % 64)) == 0
     }
 
@@ -289,22 +289,22 @@ impl BitSlab {
     }
 
     /// Whether nothing came home since its free pages were purged.
-    pub(crate) fn is_tidy(&self) -> bool {
-        !self.untidy.get()
+    pub(crate) fn is_purged(&self) -> bool {
+        !self.purgeable.get()
     }
 
     /// Notes that nobody is to look at its free pages.
-    pub(crate) fn set_tidy(&self) {
-        self.untidy.set(false);
+    pub(crate) fn set_purged(&self) {
+        self.purgeable.set(false);
     }
 
-    /// The slab's pages that have memory and that no block in use touches, as a mask. The slab counts as tidy from
+    /// The slab's pages that have memory and that no block in use touches, as a mask. The slab counts as purged from
     /// here on, whatever the kernel says to a purge: what it refuses is asked for again when a block comes home.
     pub(crate) fn pages_to_purge<V: Variant>(&self) -> u32 {
-        self.untidy.set(false);
-        let bare = u32::from(self.bare.get());
-        (0..SLOT_BYTES / PAGE_BYTES)
-            .filter(|page| bare & (1 << page) == 0 && self.is_free_page::<V>(*page))
+        self.purgeable.set(false);
+        let decommitted = u32::from(self.decommitted.get());
+        (0..SLICE_BYTES / PAGE_BYTES)
+            .filter(|page| decommitted & (1 << page) == 0 && self.is_free_page::<V>(*page))
             .fold(0, |mask, page| mask | 1 << page)
     }
 
@@ -312,7 +312,7 @@ impl BitSlab {
     fn is_free_page<V: Variant>(&self, page: usize) -> bool {
         let index_at = |offset| V::CLASSES.index_at(self.class(), offset);
         let first = index_at(page << PAGE_LG);
-        let end = (index_at((page << PAGE_LG) + PAGE_BYTES - 1) + 1).min(self.carved.get().into());
+        let end = (index_at((page << PAGE_LG) + PAGE_BYTES - 1) + 1).min(self.bump.get().into());
         let (mut at, mut free) = (first, true);
         while free && at < end {
             let upto = (at / 64 * 64 + 64).min(end);
@@ -324,14 +324,14 @@ impl BitSlab {
     }
 
     /// Notes that pages were purged.
-    pub(crate) fn note_bare(&self, from: usize, to: usize) {
-        self.bare.set(self.bare.get() | bit_range(from, to) as u16);
+    pub(crate) fn note_decommitted(&self, from: usize, to: usize) {
+        self.decommitted.set(self.decommitted.get() | bit_range(from, to) as u16);
     }
 
     /// Start of a page of the slab.
     pub(crate) fn page(&self, index: usize) -> NonNull<u8> {
-        // SAFETY: the slot has 16 pages, in the chunk's mapping.
-        unsafe { self.chunk().slot_start(self.slot()).add(index << PAGE_LG) }
+        // SAFETY: the slice has 16 pages, in the segment's mapping.
+        unsafe { self.segment().slice_start(self.slice()).add(index << PAGE_LG) }
     }
 
     /// Checks Y1 to Y4; for audits.
@@ -339,12 +339,15 @@ impl BitSlab {
         let count = usize::from(self.capacity.get()).div_ceil(64);
         let word = |at| self.word(at).get();
         let home: u32 = (0..count).map(|at| word(at).count_ones()).sum();
-        let past = (usize::from(self.carved.get())..usize::from(self.capacity.get()))
+        let past = (usize::from(self.bump.get())..usize::from(self.capacity.get()))
             .any(|index| word(index / 64) & (1 << (index % 64)) != 0);
         let nothing_below = (0..count.min(self.lowest.get().into())).all(|at| word(at) == 0);
-        let bare_is_free = (0..SLOT_BYTES / PAGE_BYTES)
-            .all(|page| self.bare.get() & (1 << page) == 0 || self.is_free_page::<V>(page));
-        !past && nothing_below && bare_is_free && u32::from(self.carved.get()) == home + self.used()
+        let decommitted_is_free = (0..SLICE_BYTES / PAGE_BYTES)
+            .all(|page| self.decommitted.get() & (1 << page) == 0 || self.is_free_page::<V>(page));
+        !past
+            && nothing_below
+            && decommitted_is_free
+            && u32::from(self.bump.get()) == home + self.used()
     }
 }
 

@@ -1,9 +1,9 @@
-//! Sizes above the classes: spans of slots, mappings of their own, or the system's malloc.
+//! Sizes above the classes: spans of slices, huge blocks, or the system's malloc.
 //!
 //! | bytes | alignment | served by |
 //! |---|---|---|
 //! | up to 512 KiB | up to 1 MiB | a span |
-//! | more | more | a mapping |
+//! | more | more | a mapping of its own: a *huge* block |
 //!
 //! With `growth = "roomy"` a span may grow past 512 KiB where it is, up to its SuperSlab's end; then it takes a
 //! lookup to tell the two apart.
@@ -11,8 +11,10 @@
 use super::drain::drain_idle;
 use super::exit::open;
 use super::{Cached, State, fill, lookup, shut};
-use crate::base::{CHUNK_BYTES, ClassIdx, MAX_SLOTS, PAGE_BYTES, SLOT_BYTES, quotient, round_up};
-use crate::central::{self, HOPELESS, mapping_bytes, own_alloc, own_free};
+use crate::base::{
+    ClassIdx, MAX_SLICES, PAGE_BYTES, SEGMENT_BYTES, SLICE_BYTES, quotient, round_up,
+};
+use crate::central::{self, HOPELESS, huge_alloc, huge_free, mapping_bytes};
 use crate::page_map::Kind;
 use crate::sys::{pages, system};
 use crate::variant::{Fresh, Growth, Large, Zeroing};
@@ -21,37 +23,37 @@ use core::ptr::{self, NonNull};
 
 /// Bytes of the largest span that is claimed.
 const SPAN_MOST: usize = 512 << 10;
-/// The largest alignment of a span: larger ones have no place in a SuperSlab, whose first slot is its header.
-const ALIGN_MOST: usize = CHUNK_BYTES / 2;
-/// Bytes that a span can grow to: all slots but the header's.
-const GROWN_MOST: usize = (MAX_SLOTS - 1) * SLOT_BYTES;
+/// The largest alignment of a span: larger ones have no place in a SuperSlab, whose first slice is its header.
+const ALIGN_MOST: usize = SEGMENT_BYTES / 2;
+/// Bytes that a span can grow to: all slices but the header's.
+const GROWN_MOST: usize = (MAX_SLICES - 1) * SLICE_BYTES;
 
-/// Slots of a span for a layout; `None` where it gets a mapping.
-pub(super) const fn span_slots(layout: Layout) -> Option<usize> {
-    slots_within(layout, SPAN_MOST)
+/// Slices of a span for a layout; `None` where it gets a mapping.
+pub(super) const fn span_slices(layout: Layout) -> Option<usize> {
+    slices_within(layout, SPAN_MOST)
 }
 
-/// Slots that a live block's span has; `None` where it has a mapping.
-pub(super) fn slots_of<V: Cached>(block: *mut u8, layout: Layout) -> Option<usize> {
-    span_slots(layout).or_else(|| {
-        let slots = grown_slots::<V>(layout)?;
-        lookup::<V>().has(block.addr(), Kind::Span).then_some(slots)
+/// Slices that a live block's span has; `None` where it has a mapping.
+pub(super) fn slices_of<V: Cached>(block: *mut u8, layout: Layout) -> Option<usize> {
+    span_slices(layout).or_else(|| {
+        let slices = grown_slices::<V>(layout)?;
+        lookup::<V>().has(block.addr(), Kind::Span).then_some(slices)
     })
 }
 
-/// Slots that a span has when it has grown to a layout; `None` where none can.
-pub(super) fn grown_slots<V: Cached>(layout: Layout) -> Option<usize> {
+/// Slices that a span has when it has grown to a layout; `None` where none can.
+pub(super) fn grown_slices<V: Cached>(layout: Layout) -> Option<usize> {
     match V::GROWTH {
-        Growth::Tight => span_slots(layout),
-        Growth::Roomy => slots_within(layout, GROWN_MOST),
+        Growth::Tight => span_slices(layout),
+        Growth::Roomy => slices_within(layout, GROWN_MOST),
     }
 }
 
-const fn slots_within(layout: Layout, most: usize) -> Option<usize> {
+const fn slices_within(layout: Layout, most: usize) -> Option<usize> {
     if layout.size() > most || layout.align() > ALIGN_MOST {
         return None;
     }
-    Some(layout.size().div_ceil(SLOT_BYTES))
+    Some(layout.size().div_ceil(SLICE_BYTES))
 }
 
 /// A block for a layout above the classes, or null.
@@ -72,7 +74,7 @@ pub(super) unsafe fn large<V: Cached>(layout: Layout) -> *mut u8 {
 
 /// A block of our own for a layout above the classes, or null.
 pub(super) fn place<V: Cached>(layout: Layout, growth: Growth) -> *mut u8 {
-    find::<V>(layout, growth).map_or(ptr::null_mut(), |found| found.start.as_ptr())
+    allocate::<V>(layout, growth).map_or(ptr::null_mut(), |found| found.start.as_ptr())
 }
 
 /// The same, all zero; where blocks are known by their address alone, to the block's end, which is further than what
@@ -87,19 +89,19 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
         let alloc = || unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) };
         return after_purge::<V>(layout, alloc);
     }
-    let Some(found) = find::<V>(layout, Growth::Tight) else { return ptr::null_mut() };
-    let Found { start, zero, slots } = found;
+    let Some(found) = allocate::<V>(layout, Growth::Tight) else { return ptr::null_mut() };
+    let Found { start, zero, slices } = found;
     if zero && V::FRESH == Fresh::Known {
         return start.as_ptr();
     }
-    let (asked, whole) = match slots {
+    let (asked, whole) = match slices {
         _ if !V::BY_ADDRESS => (layout.size(), layout.size()),
-        Some(slots) => (round_up(layout.size(), PAGE_BYTES), slots * SLOT_BYTES),
+        Some(slices) => (round_up(layout.size(), PAGE_BYTES), slices * SLICE_BYTES),
         None => (round_up(layout.size(), PAGE_BYTES), mapping_bytes::<V>(layout.size())),
     };
     let written = match V::ZEROING {
         // Not spans: they are small, and mostly have memory.
-        Zeroing::Dirty if slots.is_none() => 0,
+        Zeroing::Dirty if slices.is_none() => 0,
         Zeroing::Dirty | Zeroing::All => asked,
     };
     // SAFETY: the block has that many bytes, and is nobody's yet.
@@ -107,7 +109,7 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
     if written < whole {
         // SAFETY: inside the block.
         let rest = unsafe { start.add(written) };
-        // SAFETY: whole pages up to the last one, of slots or a mapping, which are nobody's yet: what was written ends
+        // SAFETY: whole pages up to the last one, of slices or a mapping, which are nobody's yet: what was written ends
         // with a page where anything is left.
         unsafe { pages::zero(rest, whole - written) };
     }
@@ -129,34 +131,34 @@ struct Found {
     start: NonNull<u8>,
     /// Whether it is known to be zero.
     zero: bool,
-    /// Its slots, if it is a span.
-    slots: Option<usize>,
+    /// Its slices, if it is a span.
+    slices: Option<usize>,
 }
 
-fn find<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
-    tend::<V>(true);
-    let align = quotient(layout.align(), SLOT_BYTES).max(1);
+fn allocate<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
+    tick::<V>(true);
+    let align = quotient(layout.align(), SLICE_BYTES).max(1);
     let instead = || {
-        let keeps = V::GROWTH == Growth::Roomy && V::spans().tuning.keeps_mappings();
-        // The first slot at the alignment that is not the header's, and as many as are asked for.
-        let fits = |slots: &usize| V::BY_ADDRESS && keeps && align + slots <= MAX_SLOTS;
-        slots_within(layout, GROWN_MOST).filter(fits)
+        let keeps = V::GROWTH == Growth::Roomy && V::page_heap().tuning.keeps_mappings();
+        // The first slice at the alignment that is not the header's, and as many as are asked for.
+        let fits = |slices: &usize| V::BY_ADDRESS && keeps && align + slices <= MAX_SLICES;
+        slices_within(layout, GROWN_MOST).filter(fits)
     };
-    let slots = span_slots(layout).or_else(instead);
-    let find = || {
-        let (start, zero) = match slots {
-            Some(count) => V::spans().claim_span::<V>(count, align, growth)?,
-            None => own_alloc::<V>(layout)?,
+    let slices = span_slices(layout).or_else(instead);
+    let allocate = || {
+        let (start, zero) = match slices {
+            Some(count) => V::page_heap().claim_span::<V>(count, align, growth)?,
+            None => huge_alloc::<V>(layout)?,
         };
-        Some(Found { start, zero, slots })
+        Some(Found { start, zero, slices })
     };
     // Where the kernel refuses, what waits to be used again may be enough; not for what no machine has.
-    find().or_else(|| {
+    allocate().or_else(|| {
         if layout.size() >= HOPELESS {
             return None;
         }
         central::purge_all::<V>();
-        find()
+        allocate()
     })
 }
 
@@ -170,54 +172,54 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
         // SAFETY: above the classes every block is the system's; the rest is the caller's word.
         return unsafe { system::free(V::BY_ADDRESS, block, layout) };
     }
-    tend::<V>(!V::BY_ADDRESS);
+    tick::<V>(!V::BY_ADDRESS);
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
-    match slots_of::<V>(block, layout) {
+    match slices_of::<V>(block, layout) {
         Some(count) => {
             // SAFETY: the block has as many bytes, and the caller gave it up.
             unsafe { fill::wipe::<V>(start, layout.size()) };
             // SAFETY: a live span, by the caller's condition.
-            unsafe { V::spans().give_span::<V>(start, count) };
+            unsafe { V::page_heap().give_span::<V>(start, count) };
         }
         // SAFETY: the caller's condition.
-        None => unsafe { own_free::<V>(start, layout) },
+        None => unsafe { huge_free::<V>(start, layout) },
     }
     central::start_if_wanted::<V>();
 }
 
-/// Gives a block with a mapping of its own back.
+/// Gives a huge block back.
 ///
 /// # Safety
 /// `start` is live, and has a mapping of as many bytes as the layout says.
 #[inline(never)]
-pub(super) unsafe fn give_own<V: Cached>(start: NonNull<u8>, layout: Layout) {
-    tend::<V>(!V::BY_ADDRESS);
+pub(super) unsafe fn give_huge<V: Cached>(start: NonNull<u8>, layout: Layout) {
+    tick::<V>(!V::BY_ADDRESS);
     // SAFETY: the caller's condition.
-    unsafe { own_free::<V>(start, layout) };
+    unsafe { huge_free::<V>(start, layout) };
     central::start_if_wanted::<V>();
 }
 
-/// Whether a block of so many bytes has a mapping of its own, whatever its alignment.
-pub(super) const fn is_own(bytes: usize) -> bool {
+/// Whether a block of so many bytes is huge, and so has a mapping of its own, whatever its alignment.
+pub(super) const fn is_huge(bytes: usize) -> bool {
     bytes > SPAN_MOST
 }
 
 /// Large blocks alone must drive purging too; and a thread's first block may be a large one, where it `may_open`.
-pub(super) fn tend<V: Cached>(may_open: bool) {
+pub(super) fn tick<V: Cached>(may_open: bool) {
     let cache = V::cache();
     let open = match cache.state.get() {
         State::Open => Some(cache),
-        State::NotYet if may_open => open::<V>(),
-        State::NotYet | State::Gone => None,
+        State::Uninit if may_open => open::<V>(),
+        State::Uninit | State::Dead => None,
     };
     match open {
         Some(cache) => {
-            shut::look::<V>(cache);
+            shut::maintain::<V>(cache);
             drain_idle::<V>(cache, ClassIdx::new(0));
         }
         None => {
-            central::tend_alone::<V>();
+            central::tick_alone::<V>();
         }
     }
 }

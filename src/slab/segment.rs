@@ -1,0 +1,236 @@
+//! A segment: its header, and which of its slices are free.
+
+use super::bitmap::{FAR, Slab};
+use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SLICE_LG, SliceIdx, bit_range};
+use crate::list::{Linked, Links};
+use crate::variant::Growth;
+use core::cell::Cell;
+use core::ptr::{self, NonNull};
+
+/// Bits of the slices that can be had: all but the header's.
+pub(crate) const ALL_SLICES: u32 = bit_range(1, MAX_SLICES);
+
+/// See the drawing in `slab`. All bytes zero but for `free` is a fresh segment.
+#[repr(C, align(64))]
+pub(crate) struct Segment {
+    /// Neighbours among the segments with free slices. [page heap]
+    available: Links<Segment>,
+    /// Neighbours among all segments. [page heap]
+    all: Links<Segment>,
+    /// Neighbours among the segments with dirty slices that a purge is to look at. [page heap]
+    dirty_links: Links<Segment>,
+    /// Slices that are free (X1). [page heap]
+    pub(crate) free: Cell<u32>,
+    /// Of these, the ones that may have memory (X2). [page heap]
+    pub(crate) dirty: Cell<u32>,
+    /// Of these, the ones that the kernel would not have when they were purged last, as it does where the program has
+    /// locked pages: they are not asked for again until they have been in use. [page heap]
+    pub(crate) refused: Cell<u32>,
+    /// Whether it was mapped ahead of need, and so stays mapped. [page heap]
+    pub(crate) pinned: Cell<bool>,
+    /// When a dirty slice became free, in milliseconds. [page heap]
+    pub(crate) freed_at: [Cell<u64>; MAX_SLICES],
+    /// Slices of the span that starts here; 0 where none does. [page heap]
+    pub(crate) span: [Cell<u8>; MAX_SLICES],
+    pub(super) slabs: [Slab; MAX_SLICES],
+    /// The rest of their bitmaps. [class]
+    far: [[Cell<u64>; FAR]; MAX_SLICES],
+}
+
+const _: () = assert!(size_of::<Segment>() <= SLICE_BYTES, "the header fits slice 0");
+
+// SAFETY: all fields are touched with a lock held (X3).
+unsafe impl Sync for Segment {}
+
+/// The list of segments with free slices.
+pub(crate) const AVAILABLE: u8 = 0;
+/// The list of all segments.
+pub(crate) const ALL: u8 = 1;
+/// The list of segments that a purge is to look at.
+pub(crate) const DIRTY: u8 = 2;
+
+impl Linked<AVAILABLE> for Segment {
+    fn links(&self) -> &Links<Self> {
+        &self.available
+    }
+}
+
+impl Linked<ALL> for Segment {
+    fn links(&self) -> &Links<Self> {
+        &self.all
+    }
+}
+
+impl Linked<DIRTY> for Segment {
+    fn links(&self) -> &Links<Self> {
+        &self.dirty_links
+    }
+}
+
+impl Segment {
+    /// Makes a segment of fresh pages, with every slice free.
+    ///
+    /// # Safety
+    /// `pages` are [`SEGMENT_BYTES`] of zeroed memory, aligned to their size, that nobody else knows of and
+    /// that stay mapped while anyone can find them.
+    pub(crate) unsafe fn create(pages: NonNull<u8>) -> &'static Self {
+        // Everything in the segment is reached by address from here on.
+        let segment = ptr::with_exposed_provenance::<Self>(pages.expose_provenance().get());
+        // SAFETY: zeroed pages are a valid segment (numbers, atomics, `None`s), aligned and large enough, by the
+        // caller's condition.
+        let segment = unsafe { &*segment };
+        segment.free.set(ALL_SLICES);
+        segment
+    }
+
+    /// The segment that an address lies in.
+    ///
+    /// # Safety
+    /// The address lies in a segment, which stays mapped while the reference is in use (X4).
+    #[inline(always)]
+    pub(crate) unsafe fn containing(address: usize) -> &'static Self {
+        let base = address & !(SEGMENT_BYTES - 1);
+        // SAFETY: segments are aligned to their size, so the header is at `base`; its provenance was
+        // exposed by `create`, and it is mapped, by the caller's condition.
+        unsafe { &*ptr::with_exposed_provenance::<Self>(base) }
+    }
+
+    pub(crate) fn address(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+
+    pub(crate) fn slab(&'static self, slice: SliceIdx) -> &'static Slab {
+        &self.slabs[slice.index()]
+    }
+
+    pub(super) fn far_word(&self, slice: SliceIdx, at: usize) -> &Cell<u64> {
+        &self.far[slice.index()][at % FAR]
+    }
+
+    /// Start of a slice's memory.
+    pub(crate) fn slice_start(&self, slice: SliceIdx) -> NonNull<u8> {
+        let address = self.address() + slice.index() * SLICE_BYTES;
+        NonNull::new(ptr::with_exposed_provenance_mut(address)).unwrap_or(NonNull::dangling())
+    }
+
+    /// The slice that an address of this segment lies in.
+    #[inline(always)]
+    pub(crate) fn slice_at(address: usize) -> SliceIdx {
+        SliceIdx::new(address >> SLICE_LG)
+    }
+
+    /// Slices that a purge may give back.
+    pub(crate) fn purgeable_slices(&self) -> u32 {
+        self.dirty.get() & !self.refused.get()
+    }
+
+    /// Whether all slices are free, and none has memory that the kernel would take.
+    pub(crate) fn is_decommitted(&self) -> bool {
+        self.free.get() == ALL_SLICES && self.purgeable_slices() == 0
+    }
+
+    /// Where free slices are best taken.
+    pub(crate) fn find_run(&self, wanted: Wanted) -> Option<Run> {
+        best_run(self.free.get(), self.dirty.get(), wanted)
+    }
+}
+
+/// Slices that are to be taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) count: usize,
+    /// What the first one's number is to be a multiple of: a power of two.
+    pub(crate) align: usize,
+    pub(crate) growth: Growth,
+}
+
+/// A run of slices that could be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Run {
+    /// Whether all of them are dirty: then they take no memory.
+    pub(crate) is_dirty: bool,
+    /// Tight: free slices that would be left of the hole, counted down from all. Roomy: dirty slices from the
+    /// run's start to the hole's end.
+    suits: u32,
+    /// Slices from the run's start to the segment's end: low ones have room to grow.
+    room: usize,
+}
+
+impl Run {
+    pub(crate) fn slice(self) -> SliceIdx {
+        SliceIdx::new(MAX_SLICES - self.room)
+    }
+}
+
+/// The run of wanted slices of `free` that are all `dirty`, or else of any, in the tightest hole, or with the
+/// most dirty slices ahead.
+fn best_run(free: u32, dirty: u32, wanted: Wanted) -> Option<Run> {
+    let Wanted { count, align, growth } = wanted;
+    let mut best = None;
+    let mut rest = free;
+    while rest != 0 {
+        let first = rest.trailing_zeros() as usize;
+        let len = (rest >> first).trailing_ones() as usize;
+        rest &= !bit_range(first, first + len);
+        for start in first..(first + len + 1).saturating_sub(count).max(first) {
+            if start & (align - 1) != 0 {
+                continue;
+            }
+            let run = bit_range(start, start + count);
+            let is_dirty = dirty & run == run;
+            let suits = match growth {
+                Growth::Tight => (MAX_SLICES - len) as u32,
+                Growth::Roomy => ((free & dirty) >> start).trailing_ones(),
+            };
+            best = best.max(Some(Run { is_dirty, suits, room: MAX_SLICES - start }));
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_hole_that_fits() {
+        let tight = |count| Wanted { count, align: 1, growth: Growth::Tight };
+        let find = |mask, count| best_run(mask, 0, tight(count)).map(|run| run.slice().index());
+        assert_eq!(find(0b1110_0110, 2), Some(1));
+        assert_eq!(find(0b1110_0110, 3), Some(5));
+        assert_eq!(find(0b1110_0110, 4), None);
+        assert_eq!((find(u32::MAX, 32), find(ALL_SLICES, 31)), (Some(0), Some(1)));
+        assert_eq!((find(ALL_SLICES, 32), find(0, 1)), (None, None));
+    }
+
+    #[test]
+    fn at_a_multiple() {
+        let find = |free, count, align| {
+            let wanted = Wanted { count, align, growth: Growth::Tight };
+            best_run(free, 0, wanted).map(|run| run.slice().index())
+        };
+        assert_eq!((find(ALL_SLICES, 1, 2), find(ALL_SLICES, 8, 16)), (Some(2), Some(16)));
+        assert_eq!((find(ALL_SLICES, 1, 32), find(0b1110, 2, 4)), (None, None));
+        assert_eq!(find(0b1111_0110, 3, 4), Some(4));
+    }
+
+    #[test]
+    fn dirty_slices_first() {
+        let tight = |count| Wanted { count, align: 1, growth: Growth::Tight };
+        let run = best_run(0b1111_0110, 0b0110_0000, tight(2)).expect("a run");
+        assert_eq!((run.slice().index(), run.is_dirty), (5, true));
+        let run = best_run(0b1111_0110, 0b0110_0000, tight(3)).expect("a run");
+        assert_eq!((run.slice().index(), run.is_dirty), (4, false));
+    }
+
+    #[test]
+    fn the_most_dirty_slices_ahead() {
+        let find = |free, dirty, count| {
+            let wanted = Wanted { count, align: 1, growth: Growth::Roomy };
+            best_run(free, dirty, wanted).map(|run| run.slice().index())
+        };
+        assert_eq!(find(0b1111_0110, 0b1111_0110, 1), Some(4));
+        assert_eq!(find(0b1111_0110, 0b0001_0110, 1), Some(1));
+        assert_eq!(find(0b1111_0110, 0, 2), Some(1));
+    }
+}
