@@ -33,12 +33,16 @@ const BINS: usize = 4;
 
 /// Bytes of the largest blocks that each arena has slabs of its own for. Few larger ones fit a slab, so an arena's would lie
 /// idle for the most part; the first arena's serve all threads.
-pub(super) const MOST_BYTES: usize = 1024;
+const MOST_BYTES: usize = 1024;
 
 /// The list that a thread with this arena deals with.
 pub(crate) fn list_id<V: Shared>(arena: ArenaIdx, class: ClassIdx) -> ListId {
-    let is_small = V::CLASSES.block_bytes(class) <= MOST_BYTES;
-    ListId { arena: if is_small { arena } else { ArenaIdx::FIRST }, class }
+    ListId { arena: if has_arenas::<V>(class) { arena } else { ArenaIdx::FIRST }, class }
+}
+
+/// True if each arena has slabs of its own of the class.
+pub(super) fn has_arenas<V: Variant>(class: ClassIdx) -> bool {
+    V::ARENAS > 1 && V::CLASSES.block_bytes(class) <= MOST_BYTES
 }
 
 /// Which list it is: an arena's, of a class.
@@ -433,12 +437,12 @@ impl CentralList {
 }
 
 impl ListId {
-    /// Whether blocks of the class may wait in its transfer cache.
+    /// True if all slabs of the class are in one arena, and blocks may wait in its transfer cache.
     pub(super) fn has_transfer<V: Variant>(self) -> bool {
-        self.arena == ArenaIdx::FIRST && transfer::room::<V>(self.class) > 0
+        !has_arenas::<V>(self.class) && transfer::room::<V>(self.class) > 0
     }
 
-    /// Blocks that wait in the transfer cache of this list, with its lock held.
+    /// Blocks that wait in the transfer cache of such a class.
     pub(crate) fn waiting<V: Shared>(self) -> u32 {
         if self.has_transfer::<V>() { V::transfer(self.class).len() } else { 0 }
     }
@@ -458,6 +462,13 @@ pub(crate) fn take_one<V: Shared>(id: ListId) -> Option<FreeBlock> {
 /// Moves up to `want` blocks to an empty batch; fewer where memory runs out, and more, up to a batch, where so many wait.
 pub(crate) fn take<V: Shared>(id: ListId, want: u32, batch: &mut Batch) {
     V::counters().count(Event::Atomic);
+    let transfer = V::transfer(id.class);
+    if has_arenas::<V>(id.class) && transfer.len() > 0 {
+        transfer.take(V::BATCHES[id.class.index()].into(), batch);
+        if batch.len() > 0 {
+            return V::counters().count(Event::Transfer);
+        }
+    }
     let list = V::central(id.arena, id.class);
     list.lock.with(|| list.take::<V>(id, want, batch));
 }
@@ -476,6 +487,17 @@ pub(crate) fn give<V: Shared>(id: ListId, batch: &mut Batch) -> u32 {
         }
         list.return_to_slabs::<V>(id, batch)
     });
+    if batch.len() > 0 {
+        V::counters().count(Event::Atomic);
+        V::transfer(id.class).put::<V>(id.class, batch);
+    }
+    runs += return_elsewhere::<V>(id, batch);
+    runs
+}
+
+/// Brings all blocks of a batch home, an arena at a time.
+fn return_elsewhere<V: Shared>(id: ListId, batch: &mut Batch) -> u32 {
+    let mut runs = 0;
     // Another thread may take over a slab between the look and the lock: then its block goes where the slab went.
     while let Some(home) = batch.first().map(|block| slab_of(block).home.get()) {
         // Where it has no home any more, this thread's arena is as good as any.
@@ -485,6 +507,23 @@ pub(crate) fn give<V: Shared>(id: ListId, batch: &mut Batch) -> u32 {
         runs += list.lock.with(|| list.return_to_slabs::<V>(ListId { arena, ..id }, batch));
     }
     runs
+}
+
+/// Brings home what waits in the transfer cache of a class with slabs in each arena, and no thread took since the last
+/// time; or `all` of it.
+pub(super) fn send_home<V: Shared>(class: ClassIdx, all: bool) {
+    let transfer = V::transfer(class);
+    if !has_arenas::<V>(class) || transfer.len() == 0 {
+        return;
+    }
+    let unused = transfer.turn();
+    let mut left = if all { transfer.len() } else { unused };
+    let mut batch = Batch::new();
+    while left > 0 {
+        transfer.take(left.min(BATCH_MOST as u32), &mut batch);
+        left -= batch.len().clamp(1, left);
+        return_elsewhere::<V>(ListId { arena: ArenaIdx::FIRST, class }, &mut batch);
+    }
 }
 
 /// Gives all blocks of a thread's list back.

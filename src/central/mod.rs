@@ -18,7 +18,7 @@
 //!     or what lies aside of it, its outbox, a parked list, or the program's hands.
 //! N2  A slab is in its class's list of slabs of its fullness exactly while it has blocks.
 //! N3  Locks are taken in the order: the cache pool's, the round's of purging, the parked lists', the central lists' by
-//!     arena and then by class, then the page heap's, then the huge blocks'. A thread holds more than one only to purge, to get or
+//!     arena and then by class, the transfer caches' by class, the page heap's, the huge blocks'. A thread holds more than one only to purge, to get or
 //!     give a slice, to count all that is in use, and around a fork. A thread that reclaims slices, or takes a slab over from
 //!     another arena, holds a central list's lock and tries others', but never waits for one.
 //!
@@ -102,6 +102,9 @@ pub(crate) extern "C" fn lock_all<V: Shared>() {
     for list in lists::<V>() {
         list.lock.lock();
     }
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        V::transfer(class).lock.lock();
+    }
     V::page_heap().lock.lock();
     if V::BY_ADDRESS {
         V::huge_blocks().lock.lock();
@@ -114,6 +117,9 @@ pub(crate) extern "C" fn unlock_all<V: Shared>() {
         V::huge_blocks().lock.unlock();
     }
     V::page_heap().lock.unlock();
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        V::transfer(class).lock.unlock();
+    }
     for list in lists::<V>() {
         list.lock.unlock();
     }

@@ -35,6 +35,7 @@
 //! its turn comes again.
 
 use super::background::start_if_due;
+use super::list::{has_arenas, send_home};
 use super::{ListId, Shared, used};
 use crate::base::{
     ArenaIdx, ClassIdx, MAX_CLASSES, PAGE_BYTES, SLICE_BYTES, SliceIdx, bit_range, quotient,
@@ -292,7 +293,8 @@ fn go_on<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) {
 pub(crate) fn idle_bytes<V: Shared>() -> usize {
     let of_class = |class| {
         let purgeable = |arena| V::central(arena, class).purgeable() as usize;
-        used::<V>().map(purgeable).sum::<usize>() * at_stake::<V>(class)
+        let waiting = if has_arenas::<V>(class) { V::transfer(class).len() as usize } else { 0 };
+        (used::<V>().map(purgeable).sum::<usize>() + waiting) * at_stake::<V>(class)
     };
     let classes: usize = ClassIdx::all(V::CLASSES.count()).map(of_class).sum();
     classes + V::parked().bytes::<V>() + V::page_heap().free_bytes()
@@ -344,6 +346,9 @@ fn next<V: Shared>(ListId { arena, class }: ListId) -> Option<ListId> {
 /// Goes on with a class: some of its slabs. Whether that was the last of it.
 fn tidy_class<V: Shared>(round: &Round, id: ListId, terms: Terms, budget: &mut Budget) -> bool {
     budget.spend(PER_LOOK);
+    if id.arena == ArenaIdx::FIRST && round.left.get().is_none() {
+        send_home::<V>(id.class, terms.all);
+    }
     let central = V::central(id.arena, id.class);
     if central.purgeable() == 0 {
         return true;

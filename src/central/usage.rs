@@ -1,8 +1,8 @@
 //! How much memory there is, and what of it is in use: for who asks a program from outside.
 
 use super::purge::runs;
-use super::{ListId, Shared, lock_all, unlock_all};
-use crate::base::{ArenaIdx, ClassIdx, SEGMENT_BYTES, SLICE_BYTES, SliceIdx};
+use super::{Shared, lock_all, unlock_all};
+use crate::base::{ClassIdx, SEGMENT_BYTES, SLICE_BYTES, SliceIdx};
 
 /// Bytes, at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
     for class in ClassIdx::all(V::CLASSES.count()) {
         let parked = V::parked().lists::<V>().filter(|(of, _)| *of == class);
         let parked: usize = parked.map(|(_, list)| list.len() as usize).sum();
-        let waiting = ListId { arena: ArenaIdx::FIRST, class }.waiting::<V>() as usize;
+        let waiting = V::transfer(class).len() as usize;
         let idle = listed(class) + waiting + parked;
         free_blocks += idle;
         blocks = blocks.saturating_sub(idle * V::CLASSES.block_bytes(class));
