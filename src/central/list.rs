@@ -437,9 +437,10 @@ impl CentralList {
 }
 
 impl ListId {
-    /// True if all slabs of the class are in one arena, and blocks may wait in its transfer cache.
+    /// True if all slabs of the class are in this arena, the first, and blocks may wait in its transfer cache.
     pub(super) fn has_transfer<V: Variant>(self) -> bool {
-        !has_arenas::<V>(self.class) && transfer::room::<V>(self.class) > 0
+        let has_it = !has_arenas::<V>(self.class) && transfer::room::<V>(self.class) > 0;
+        has_it && self.arena == ArenaIdx::FIRST
     }
 
     /// Blocks that wait in the transfer cache of such a class.
