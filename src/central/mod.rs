@@ -26,23 +26,31 @@
 
 mod arena;
 mod background;
+mod bins;
+mod dirty;
+mod exchange;
 mod huge;
 mod huge_blocks;
 mod list;
 mod map_cache;
 mod page_heap;
 mod parked;
+mod pending;
 mod purge;
 mod retained;
+mod round;
+mod segments;
+mod tidy;
 mod transfer;
 mod tuning;
 mod usage;
 
 pub(crate) use arena::{Arena, join, leave, used};
 pub(crate) use background::{ask, start_if_wanted, stop};
+pub(crate) use exchange::{give, give_all, take, take_one, with_slab};
 pub(crate) use huge::{HOPELESS, Moved, huge_alloc, huge_free, huge_resize, mapping_bytes};
 pub(crate) use huge_blocks::HugeBlocks;
-pub(crate) use list::{CentralList, ListId, give, give_all, list_id, take, take_one, with_slab};
+pub(crate) use list::{CentralList, ListId, list_id};
 pub(crate) use page_heap::PageHeap;
 pub(crate) use parked::Parked;
 use parked::parks;

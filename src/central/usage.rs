@@ -1,6 +1,6 @@
 //! How much memory there is, and what of it is in use: for who asks a program from outside.
 
-use super::purge::runs;
+use super::tidy::runs;
 use super::{ListId, Shared, lock_all, unlock_all};
 use crate::base::{ArenaIdx, ClassIdx, SEGMENT_BYTES, SLICE_BYTES, SliceIdx};
 
