@@ -21,11 +21,12 @@ use crate::sys::atomic::Ordering;
 use crate::variant::{Partial, Variant};
 use core::ptr;
 
-/// Lists of slabs by fullness, the fullest first.
+/// Bins of slabs by fullness, the fullest first.
 pub(super) const BINS: usize = 4;
 
 impl CentralList {
-    /// Blocks at home. Exact with the lock held, and looked at without it to see whether a slab could be taken over.
+    /// Blocks at home. The number is exact with the lock held. Another arena reads it without the lock, to see whether
+    /// it could take a slab over.
     pub(super) fn free(&self) -> usize {
         // ORDERING: relaxed; a number that publishes nothing.
         self.free.load(Ordering::Relaxed)
@@ -40,7 +41,7 @@ impl CentralList {
         self.bins.iter().find_map(LinkedList::first)
     }
 
-    /// Which list a slab belongs in; `None` for one without blocks.
+    /// The bin of a slab; `None` for a slab without blocks (N2).
     pub(super) fn bin_of<V: Variant>(slab: &Slab) -> Option<usize> {
         if !slab.has_blocks() {
             return None;
@@ -76,7 +77,7 @@ impl CentralList {
         }
     }
 
-    /// The slabs that have blocks; none may be moved while they are looked at.
+    /// The slabs that have blocks. The caller moves none of them while it iterates.
     pub(super) fn slabs(&self) -> impl Iterator<Item = &'static Slab> {
         self.bins.iter().flat_map(LinkedList::iter)
     }
@@ -89,12 +90,12 @@ impl CentralList {
         }
     }
 
-    /// Slabs that a purge has not looked at since blocks came home to them.
+    /// Slabs that a purge has not visited since blocks came home to them.
     pub(super) fn purgeable_count(&self) -> u32 {
         self.purgeable_count.get()
     }
 
-    /// Takes the purgeable slab whose turn it is out of their list; it is to be purged, or put back.
+    /// Takes the slab that a purge visits next out of the list. The caller purges it or puts it back.
     pub(super) fn next_purgeable(&self) -> Option<&'static Slab> {
         let slab = self.purgeable_slabs.first()?;
         self.purgeable_slabs.remove(slab);
@@ -102,13 +103,13 @@ impl CentralList {
         Some(slab)
     }
 
-    /// Lets a purgeable slab wait for its next turn.
+    /// Puts a slab back, at the end of the list.
     pub(super) fn put_back_purgeable(&self, slab: &'static Slab) {
         self.purgeable_slabs.push_last(slab);
         self.purgeable_count.set(self.purgeable_count.get() + 1);
     }
 
-    /// Whether the sums are those of the slabs in the bins (N4, N5); for audits.
+    /// True if the sums match the slabs in the bins (N4, N5). For audits.
     pub(crate) fn sums_up(&self) -> bool {
         let sum = |of: fn(&Slab) -> u32| self.slabs().map(|slab| of(slab) as usize).sum::<usize>();
         let capacity = sum(Slab::capacity);
@@ -120,7 +121,7 @@ impl CentralList {
             && self.purgeable_slabs.iter().all(|slab| !slab.is_purged())
     }
 
-    /// Whether the slabs in the bins belong to the arena; for audits.
+    /// True if the slabs in the bins belong to the arena. For audits.
     pub(crate) fn is_home<V: Variant>(&self, arena: ArenaIdx) -> bool {
         self.slabs().all(|slab| slab.home.get() == Some(arena))
     }

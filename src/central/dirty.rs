@@ -12,7 +12,7 @@
 //! A claim may take a clean slice after such an early purge. The slice is then *regretted*, and raises the allowance by
 //! one, until another slice has waited in vain.
 //!
-//! Each freed slice costs a look at one other segment at most.
+//! Each freed run of slices costs a look at one other segment at most. The caller holds the lock of the page heap.
 //!
 //! V3  A segment is in the list `dirty_segments` exactly while a purge may give back slices of it.
 //! V4  A segment that is decommitted and not pinned is `spare`: there is one such at most.
@@ -25,13 +25,13 @@ use super::{PageHeap, Shared};
 use crate::slab::Segment;
 use crate::stats::Event;
 
-/// Slices that may always wait to be used again: 32 MiB.
+/// Slices that may always wait for reuse: 32 MiB.
 const FEW_SLICES: u32 = 512;
-/// Dirty slices of a segment that are worth giving back at once.
+/// Dirty slices of a segment that are worth a system call.
 const WORTH_A_CALL: u32 = 8;
 
 impl PageHeap {
-    /// Notes that dirty slices are so no more: they went back, or are in use.
+    /// Notes that dirty slices went back to the kernel, or came into use.
     pub(super) fn note_clean(&self, segment: &'static Segment, slices: u32) {
         self.change_dirty(segment, || {
             self.dirty_slices
@@ -41,12 +41,12 @@ impl PageHeap {
         });
     }
 
-    /// Notes that the kernel would not have dirty slices.
+    /// Notes that the kernel refused to take dirty slices back.
     pub(super) fn note_refused(&self, segment: &'static Segment, slices: u32) {
         self.change_dirty(segment, || segment.refused.set(segment.refused.get() | slices));
     }
 
-    /// Changes what a purge may give back of a segment, and keeps V3.
+    /// Changes the slices that a purge may give back of a segment, and keeps V3 true.
     pub(super) fn change_dirty(&self, segment: &'static Segment, change: impl FnOnce()) {
         let was_dirty = segment.purgeable_slices() != 0;
         change();
@@ -63,7 +63,7 @@ impl PageHeap {
         }
     }
 
-    /// Gives back what has waited longest, where more waits than the allowance.
+    /// Purges the segment that has waited longest, if more slices wait than the allowance.
     pub(super) fn give_back_early<V: Shared>(&self) {
         let used = self.in_use();
         let allowance = FEW_SLICES.max(used / 2) + self.regretted.get();
@@ -84,12 +84,13 @@ impl PageHeap {
         self.dirty_segment_count.get()
     }
 
-    /// The segment whose turn it is.
+    /// The segment that a purge visits next.
     pub(super) fn next_dirty_segment(&self) -> Option<&'static Segment> {
         self.dirty_segments.first()
     }
 
-    /// Lets a segment whose turn it was wait for the next; or unmaps it, if it is decommitted and not the only one such.
+    /// Moves a segment to the end of the list after a visit. If it is decommitted, it becomes the spare, or is unmapped
+    /// if there is a spare already.
     pub(super) fn end_turn<V: Shared>(&self, segment: &'static Segment) {
         if segment.purgeable_slices() != 0 {
             self.dirty_segments.remove(segment);
@@ -104,14 +105,14 @@ impl PageHeap {
         }
     }
 
-    /// Lets go what is kept though it is decommitted.
+    /// Unmaps the spare segment.
     pub(super) fn unmap_spare<V: Shared>(&self) {
         if let Some(segment) = self.spare.take() {
             self.unmap::<V>(segment);
         }
     }
 
-    /// Notes that so many slices waited for their time in vain.
+    /// Lowers the allowance by slices that waited in vain.
     pub(super) fn forget_regrets(&self, slices: u32) {
         self.regretted.set(self.regretted.get().saturating_sub(slices));
     }

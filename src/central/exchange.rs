@@ -17,7 +17,7 @@ use crate::stats::Event;
 use crate::variant::Variant;
 use core::hint::black_box;
 
-/// One block, for a thread without lists.
+/// Takes one block, for a thread without a cache.
 pub(crate) fn take_one<V: Shared>(id: ListId) -> Option<FreeBlock> {
     let mut batch = Batch::new();
     take::<V>(id, 1, &mut batch);
@@ -28,15 +28,16 @@ pub(crate) fn take_one<V: Shared>(id: ListId) -> Option<FreeBlock> {
     block
 }
 
-/// Moves up to `want` blocks to an empty batch; fewer where memory runs out, and more, up to a batch, where so many wait.
+/// Moves up to `want` blocks to an empty batch, or fewer if memory runs out. If blocks wait in the transfer cache, it
+/// may fill the batch.
 pub(crate) fn take<V: Shared>(id: ListId, want: u32, batch: &mut Batch) {
     V::counters().count(Event::Atomic);
     let list = V::central(id.arena, id.class);
     list.lock.with(|| list.take::<V>(id, want, batch));
 }
 
-/// Takes all blocks of a batch back: to wait for a thread that wants some, if there is room, or home to their slabs, an
-/// arena at a time. Returns how many runs of blocks of the same slab there were.
+/// Takes back all blocks of a batch. They wait in the transfer cache if there is room, else they go home to their
+/// slabs, one arena at a time. Returns how many runs of blocks of one slab there were.
 pub(crate) fn give<V: Shared>(id: ListId, batch: &mut Batch) -> u32 {
     V::counters().count(Event::ListDrain);
     V::counters().count(Event::Atomic);
@@ -49,9 +50,10 @@ pub(crate) fn give<V: Shared>(id: ListId, batch: &mut Batch) -> u32 {
         }
         list.return_to_slabs::<V>(id, batch)
     });
-    // Another thread may take over a slab between the look and the lock: then its block goes where the slab went.
+    // Another arena may take the slab over after this look and before the lock. The block then stays in the batch for
+    // the next turn.
     while let Some(home) = batch.first().map(|block| slab_of(block).home.get()) {
-        // Where it has no home any more, this thread's arena is as good as any.
+        // If the slab has no home any more, it joins this thread's arena.
         let arena = home.unwrap_or(id.arena);
         V::counters().count(Event::Atomic);
         let list = V::central(arena, id.class);
@@ -60,7 +62,7 @@ pub(crate) fn give<V: Shared>(id: ListId, batch: &mut Batch) -> u32 {
     runs
 }
 
-/// Gives all blocks of a thread's list back.
+/// Gives back all blocks of one list of a thread cache.
 pub(crate) fn give_all<V: Shared>(id: ListId, list: &FreeList) {
     let mut batch = Batch::new();
     while list.len() > 0 {
@@ -72,11 +74,11 @@ pub(crate) fn give_all<V: Shared>(id: ListId, list: &FreeList) {
 /// The slab of a block.
 pub(super) fn slab_of(block: &FreeBlock) -> &'static Slab {
     let address = block.address();
-    // SAFETY: the block is out of its slab, so its segment is mapped.
+    // SAFETY: the block is out of its slab, so its segment is mapped (X4).
     unsafe { Segment::containing(address) }.slab(Segment::slice_at(address))
 }
 
-/// Runs `action` while nobody else touches a slab of a class, for checks.
+/// Runs `action` while no other thread touches a slab of a class. For checks.
 pub(crate) fn with_slab<V: Shared, R>(
     class: ClassIdx,
     slab: &'static Slab,
@@ -85,7 +87,7 @@ pub(crate) fn with_slab<V: Shared, R>(
     loop {
         let arena = slab.home.get().unwrap_or(ArenaIdx::FIRST);
         let result = V::central(arena, class).lock.with(|| {
-            // Now, and not before: another thread may have brought a block home meanwhile.
+            // A look before the lock would not do: another thread may have brought a block home since.
             let had_none = slab.home.get().is_none();
             if !slab.home.belongs_to(arena) {
                 return None;
@@ -102,13 +104,13 @@ pub(crate) fn with_slab<V: Shared, R>(
     }
 }
 
-/// Reads what bringing blocks home is going to change. For blocks from all over a large heap these reads miss the caches,
-/// and here, where none waits for another, they do so several at a time. Not by prefetches: processors drop those that
-/// miss the translations of addresses, too.
+/// Reads the memory that the return of blocks is going to change. In a large heap these reads miss the processor's
+/// caches. Here none waits for another, so several are under way at a time. Prefetches do not help: processors drop
+/// those that miss the translation of the address, too.
 pub(super) fn look_ahead<V: Variant>(id: ListId, batch: &Batch) {
     let seen = batch.iter().fold(0, |seen, block| {
         let slab = slab_of(block);
-        // Another arena's may be written to meanwhile.
+        // Another arena's thread may write to its own slab meanwhile.
         let is_mine = slab.home.get() == Some(id.arena);
         if is_mine { seen ^ slab.look_ahead::<V>(id.class, block.address()) } else { seen }
     });

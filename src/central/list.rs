@@ -28,45 +28,47 @@ use crate::variant::Variant;
 use core::cell::Cell;
 use core::ptr;
 
-/// Bytes of free blocks of one class that are worth a look at its sums.
-pub(super) const MUCH_OF_A_CLASS: usize = 2 << 20;
-/// Bytes of a class's slabs that no cache has all of what is known about.
+/// Bytes of free blocks of one class that are worth a look at the sums.
+const MUCH_OF_A_CLASS: usize = 2 << 20;
+/// Bytes of a class's slabs whose metadata no processor cache holds as a whole.
 const LARGE: usize = 64 << 20;
 
-/// Bytes of the largest blocks that each arena has slabs of its own for. Few larger ones fit a slab, so an arena's would lie
-/// idle for the most part; the first arena's serve all threads.
+/// Bytes of the largest blocks for which each arena has its own slabs. A slab holds few larger blocks, so most of an
+/// arena's own slabs would lie idle. The first arena's slabs serve all threads there.
 pub(super) const MOST_BYTES: usize = 1024;
 
-/// Which list it is: an arena's, of a class.
+/// The name of a central list: its arena and its class.
 #[derive(Clone, Copy)]
 pub(crate) struct ListId {
     pub(crate) arena: ArenaIdx,
     pub(crate) class: ClassIdx,
 }
 
-/// See the module. All bytes zero is an empty one.
+/// A central list. All bytes zero is an empty one.
 #[repr(C, align(64))]
 pub(crate) struct CentralList {
-    /// Guards all that follows but the atomics, and the class's slabs whose home the arena is.
+    /// Guards all fields below but the atomics, and the slabs of the class whose home is this arena.
     pub(crate) lock: Lock,
-    /// About how many pages a purge would find at most: one for each block that came, to wait or home, since all was last
-    /// purged, and those that new slabs found dirty. Changed with the lock held, and looked at without it. [shared]
+    /// About how many pages a purge would find at most. Each block that came to the list or its transfer cache adds
+    /// one, and so does each page of a slab that was claimed dirty. A purge that leaves nothing sets 0. Written with
+    /// the lock held, and read without it. [shared]
     purgeable: AtomicU32,
-    /// Blocks that came home since it was last looked at how many slabs have.
+    /// Blocks that came home since the list last checked for fragmentation.
     came: Cell<u32>,
-    /// The slabs that have blocks.
+    /// The slabs that have blocks, in bins by fullness.
     pub(super) bins: [LinkedList<Slab, BINNED>; BINS],
-    /// Sums over these (N4).
+    /// Sums over the slabs in the bins (N4).
     pub(super) free: AtomicUsize,
     pub(super) capacity: Cell<usize>,
-    /// The one of them that has no block in use (N5).
+    /// The slab in the bins without a block in use (N5).
     pub(super) spare: Cell<Option<&'static Slab>>,
-    /// Slabs to which blocks came home since their pages were purged, the one that a purge looks at next first (N6).
+    /// Slabs to which blocks came home since a purge last saw them (N6). The next purge visits the first one.
     pub(super) purgeable_slabs: LinkedList<Slab, PURGEABLE>,
     pub(super) purgeable_count: Cell<u32>,
 }
 
-// SAFETY: all fields but the lock and the atomics are touched with the lock held.
+// SAFETY: the thread that holds the lock is the only one to touch the other fields; the lock and the atomics may be
+// shared.
 unsafe impl Sync for CentralList {}
 
 impl CentralList {
@@ -84,7 +86,8 @@ impl CentralList {
         }
     }
 
-    /// Moves up to `want` blocks to an empty batch; more, up to a batch, where so many wait.
+    /// Moves up to `want` blocks to an empty batch. If blocks wait in the transfer cache, it moves up to a whole batch
+    /// of them.
     pub(super) fn take<V: Shared>(&self, id: ListId, want: u32, batch: &mut Batch) {
         if id.waiting::<V>() > 0 {
             V::transfer(id.class).take(u32::from(V::BATCHES[id.class.index()]), batch);
@@ -106,8 +109,8 @@ impl CentralList {
         V::counters().count(Event::Refill);
     }
 
-    /// A slab with blocks, where the arena has none: of memory that was used before, of another arena, or of memory
-    /// that was not.
+    /// Finds a slab with blocks when the bins are empty. It tries a dirty slice, then a slab of another arena, then a
+    /// clean slice.
     fn find_slab<V: Shared>(&self, id: ListId) -> Option<&'static Slab> {
         if V::ARENAS == 1 {
             return self.claim::<V>(id, false);
@@ -117,7 +120,7 @@ impl CentralList {
             .or_else(|| self.claim::<V>(id, false))
     }
 
-    /// A slice made a slab of this class; of those that have memory, if it is to be `dirty`.
+    /// Claims a slice and carves it into blocks of this class. If `dirty`, it claims only a dirty slice.
     fn claim<V: Shared>(&self, id: ListId, dirty: bool) -> Option<&'static Slab> {
         let class = id.class;
         V::counters().count(Event::Atomic);
@@ -127,7 +130,7 @@ impl CentralList {
         slab.home.set(id.arena);
         self.set_free(self.free() + slab.capacity() as usize);
         if !clean {
-            // What it does not come to use goes back, too.
+            // A purge gives back the pages that the slab never uses, too.
             self.touch(slab, V::page_heap().now());
             self.add_purgeable::<V>(id, (SLICE_BYTES / PAGE_BYTES) as u32);
         }
@@ -136,7 +139,7 @@ impl CentralList {
         Some(slab)
     }
 
-    /// Takes a slab over from another arena that has many free blocks of the class; `None` where there is none.
+    /// Takes a slab over from another arena that has many free blocks of the class. `None` if no arena has.
     fn take_over<V: Shared>(&self, id: ListId) -> Option<&'static Slab> {
         let much = quotient(SLICE_BYTES / 2, V::CLASSES.block_bytes(id.class));
         let slab = used::<V>().filter(|arena| *arena != id.arena).find_map(|arena| {
@@ -161,7 +164,7 @@ impl CentralList {
         Some(slab)
     }
 
-    /// Takes one of the emptiest slabs out of all lists, for another arena.
+    /// Takes one of the emptiest slabs out of this list, for another arena.
     fn give_slab(&self) -> Option<&'static Slab> {
         let slab = self.bins.iter().rev().find_map(LinkedList::first)?;
         self.unlink(slab);
@@ -174,7 +177,7 @@ impl CentralList {
         Some(slab)
     }
 
-    /// Ends this arena's being home to a slab all of whose blocks are out.
+    /// Lets go of a slab all of whose blocks are out: it has no home until a block comes back.
     fn let_go(&self, slab: &'static Slab) {
         if !slab.is_purged() {
             self.purgeable_slabs.remove(slab);
@@ -184,8 +187,9 @@ impl CentralList {
         slab.home.leave();
     }
 
-    /// Brings blocks home to their slabs, and leaves those in the batch whose slabs belong to other arenas. Neighbours
-    /// are mostly of one slab, which moves once. Returns how many runs of such neighbours there were.
+    /// Puts the blocks of a batch back into their slabs. Blocks whose slabs belong to other arenas stay in the batch.
+    /// Neighbours in the batch mostly share a slab, which then changes its bin once. Returns how many runs of such
+    /// neighbours there were.
     pub(super) fn return_to_slabs<V: Shared>(&self, id: ListId, batch: &mut Batch) -> u32 {
         let class = id.class;
         let now = V::page_heap().now();
@@ -194,7 +198,7 @@ impl CentralList {
             look_ahead::<V>(id, batch);
         }
         let mut runs = 0;
-        // First, since a slab that becomes free takes its blocks out of the sum again.
+        // The sum changes first, since a slab that is retired below takes its blocks out of the sum again.
         self.set_free(self.free() + all as usize);
         let slice = |address| quotient(address, SLICE_BYTES);
         batch.offer_runs(slice, |blocks| {
@@ -220,15 +224,15 @@ impl CentralList {
         runs
     }
 
-    /// Whether there are so many free blocks, and more of what their slabs hold than in a steady state: half where
-    /// many blocks share a page, since few pages are free before, and an eighth where a block has pages of its own.
+    /// True if at least `much` blocks are free, and a larger part of the slabs than in a steady state. The part is a
+    /// half for blocks smaller than a page, since few pages become free before. For larger blocks it is an eighth.
     fn is_fragmented<V: Variant>(&self, class: ClassIdx, much: usize) -> bool {
         let is_small = V::CLASSES.block_bytes(class) < PAGE_BYTES;
         let part = quotient(self.capacity.get(), if is_small { 2 } else { 8 });
         self.free() >= much.max(part)
     }
 
-    /// Puts a slab to which blocks came home where it belongs: back to the page heap, if that was all of them.
+    /// Moves a slab to which blocks came home to its bin, or retires it if all its blocks are home.
     fn relink_or_retire<V: Shared>(&self, slab: &'static Slab, now: u64) {
         self.touch(slab, now);
         if slab.used() == 0 && self.has_others::<V>(slab) {
@@ -240,8 +244,8 @@ impl CentralList {
         self.relink::<V>(slab);
     }
 
-    /// Whether a refill would find blocks in another slab: the last one stays, or a class at its
-    /// boundary would claim and retire in turn.
+    /// True if another slab has blocks. The last slab stays, or a class at its boundary would claim and retire a slab
+    /// in turn.
     fn has_others<V: Shared>(&self, slab: &Slab) -> bool {
         self.slabs().any(|other| {
             V::counters().count(Event::Look);
@@ -265,8 +269,7 @@ impl CentralList {
         V::page_heap().give_slice::<V>(slab);
     }
 
-    /// Gives the slab that stays without a block in use back to the page heap, if that is what it was for
-    /// `delay` milliseconds; says whether it was.
+    /// Retires the spare slab if it has been idle for `delay` milliseconds. Returns true if it did.
     pub(super) fn retire_last<V: Shared>(&self, now: u64, delay: u64) -> bool {
         let idle = self.spare.get().filter(|slab| slab.idle_ms(now) >= delay);
         if let Some(slab) = idle {
@@ -275,12 +278,12 @@ impl CentralList {
         idle.is_some()
     }
 
-    /// Whether a slab without a block in use stays.
+    /// True if the list keeps a slab without a block in use.
     pub(super) fn has_spare(&self) -> bool {
         self.spare.get().is_some()
     }
 
-    /// Brings home what waits and nobody took since the last time, or `all` of it.
+    /// Moves blocks from the transfer cache to their slabs: those that nobody took since the last call, or `all`.
     pub(super) fn send_home<V: Shared>(&self, id: ListId, all: bool) {
         if !id.has_transfer::<V>() {
             return;
@@ -300,43 +303,43 @@ impl CentralList {
         }
     }
 
-    /// 0 only if there is nothing to bring home, to retire or to purge, now or later. Without the lock, too: what
-    /// another thread is just about to bring comes after the look.
+    /// The upper bound of what a purge finds here. It is 0 only if nothing is to go home, to retire or to purge. A
+    /// thread may read it without the lock: it may miss blocks that are on their way.
     pub(super) fn purgeable(&self) -> u32 {
-        // ORDERING: relaxed; it says whether to look under the lock, and publishes nothing.
+        // ORDERING: relaxed; it decides whether to look under the lock, and publishes nothing.
         self.purgeable.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_purgeable(&self, pages: u32) {
-        // ORDERING: relaxed, as above.
+        // ORDERING: relaxed, as in `purgeable`.
         self.purgeable.store(pages, Ordering::Relaxed);
     }
 
-    /// No more than there are blocks at home or waiting: each page has one at least.
+    /// Raises the bound, up to the number of blocks at home or waiting: each such page has one of them at least.
     pub(super) fn add_purgeable<V: Shared>(&self, id: ListId, pages: u32) {
         let most = u32::try_from(self.free()).unwrap_or(u32::MAX).saturating_add(id.waiting::<V>());
         self.set_purgeable(self.purgeable().saturating_add(pages).min(most));
     }
 
-    /// Whether it can be seen that there is something to do; for audits.
+    /// True if `purgeable` shows all there is to do. For audits.
     pub(crate) fn counts_purgeable<V: Shared>(&self, id: ListId) -> bool {
         self.purgeable() > 0 || id.waiting::<V>() == 0 && self.slabs().all(Slab::is_purged)
     }
 }
 
 impl ListId {
-    /// Whether blocks of the class may wait in its transfer cache.
+    /// True if blocks of the class may wait in its transfer cache.
     pub(super) fn has_transfer<V: Variant>(self) -> bool {
         self.arena == ArenaIdx::FIRST && transfer::room::<V>(self.class) > 0
     }
 
-    /// Blocks that wait in the transfer cache of this list, with its lock held.
+    /// Blocks in the transfer cache of this list. With its lock held.
     pub(crate) fn waiting<V: Shared>(self) -> u32 {
         if self.has_transfer::<V>() { V::transfer(self.class).len() } else { 0 }
     }
 }
 
-/// The list that a thread with this arena deals with.
+/// The central list that a thread of this arena uses for a class.
 pub(crate) fn list_id<V: Shared>(arena: ArenaIdx, class: ClassIdx) -> ListId {
     let is_small = V::CLASSES.block_bytes(class) <= MOST_BYTES;
     ListId { arena: if is_small { arena } else { ArenaIdx::FIRST }, class }

@@ -43,67 +43,68 @@ use crate::variant::{Growth, Reclaim};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-/// Segments that are compared before slices are taken.
+/// Segments that a claim compares before it takes slices.
 const LOOKS: usize = 8;
-/// Segments that are looked at before a new one is mapped: a long search under the lock helps nobody.
+/// Segments that a claim looks at before it maps a new one. A longer search would keep the lock for too long.
 const MOST_LOOKS: usize = 64;
 
 /// Slices that were claimed.
 struct Claimed {
     segment: &'static Segment,
-    /// The first of them.
+    /// The first of these slices.
     slice: SliceIdx,
-    /// Whether none of them has memory: all are zero.
+    /// True if none of the slices has memory; they are zero then.
     clean: bool,
 }
 
-/// See the module.
+/// The page heap of one variant.
 #[repr(C, align(64))]
 pub(crate) struct PageHeap {
-    /// Guards all that follows but the atomics, and the segments' own fields.
+    /// Guards all fields below but the atomics, and the segments' own fields.
     pub(crate) lock: Lock,
-    /// Segments with free slices, the one that came to have some last first (V1).
+    /// Segments with free slices (V1). The segment that came to have some last is first.
     pub(super) available: LinkedList<Segment, AVAILABLE>,
     pub(super) all: LinkedList<Segment, ALL>,
     pub(super) segments: Cell<u32>,
-    /// Segments of which a purge may give back slices, the one that it looks at next first (V3).
+    /// Segments of which a purge may give back slices (V3). The segment that the next purge looks at is first.
     pub(super) dirty_segments: LinkedList<Segment, DIRTY>,
     pub(super) dirty_segment_count: Cell<u32>,
-    /// The segment that is kept though it is decommitted (V4).
+    /// The segment that stays mapped though it is decommitted (V4).
     pub(super) spare: Cell<Option<&'static Segment>>,
-    /// Free slices of all segments, and those of them that have memory (V2).
+    /// Free slices of all segments, and the dirty ones among them (V2).
     pub(super) free_slices: Cell<u32>,
-    /// Slices in use, for who has no lock. [shared]
+    /// Slices in use, for threads without the lock. [shared]
     slices_in_use: AtomicU32,
     pub(super) dirty_slices: Cell<u32>,
-    /// Slices that were given back before their time, and have not been taken since.
+    /// Slices that went back early, and that no claim has taken since.
     pub(super) early: Cell<u32>,
-    /// Those that were taken: so many more may wait.
+    /// Slices that went back early, and that a claim has taken since. The allowance grows by as many.
     pub(super) regretted: Cell<u32>,
-    /// Mappings that were freed and wait to be used again.
+    /// Mappings of freed huge blocks, kept for reuse.
     pub(super) map_cache: MapCache,
-    /// Whether addresses for segments were seen to, and what of them is left.
+    /// True once the page heap has reserved addresses for segments; `reserved` holds the ones that are left.
     pub(super) has_reserve: Cell<bool>,
     pub(super) reserved: Retained,
-    /// Milliseconds, as last looked at. [shared]
+    /// The time that a thread read from the clock last, in milliseconds. [shared]
     now: AtomicU64,
-    /// Whether much memory waits for its time to go back: [`PENDING`], [`SEEN`] and [`TOLD`], or none of them. [shared]
+    /// Flags: `PENDING`, `SEEN` and `TOLD` (`pending.rs`). [shared]
     pub(super) pending: AtomicU32,
-    /// Which arenas threads have.
+    /// The arenas that threads have.
     pub(crate) users: Users,
-    /// The central list that is asked for free slices next. [shared]
+    /// The central list that `reclaim_batches` asks next. [shared]
     pub(super) reclaimed_at: AtomicU32,
-    /// Whether a thread without lists looks at the clock: 0 or 1. [shared]
+    /// 1 while a thread without a cache looks at the clock, else 0. [shared]
     pub(super) asked: AtomicU32,
-    /// How far purging has come.
+    /// The state of the round of purging.
     pub(super) round: Round,
-    /// What the program has changed.
+    /// The settings that the program has changed.
     pub(crate) tuning: Tuning,
-    /// The thread that gives memory back, if there is one.
+    /// The background thread, if there is one.
     pub(crate) background: Background,
 }
 
-// SAFETY: all fields but the lock and the atomics are touched with the lock held.
+// SAFETY: the lock, the atomics and the parts that are `Sync` by themselves may be shared. The thread that holds the
+// lock is the only one to touch the other fields.
 unsafe impl Sync for PageHeap {}
 
 impl PageHeap {
@@ -135,19 +136,19 @@ impl PageHeap {
         }
     }
 
-    /// Milliseconds, as [`tick`](super::tick) last saw them.
+    /// The time that [`tick`](super::tick) saw last, in milliseconds.
     pub(crate) fn now(&self) -> u64 {
-        // ORDERING: relaxed; a number that says when, and publishes nothing.
+        // ORDERING: relaxed; a time stamp, which publishes nothing.
         self.now.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_now(&self, now: u64) {
-        // ORDERING: relaxed, as above.
+        // ORDERING: relaxed, as in `now`.
         self.now.store(now, Ordering::Relaxed);
     }
 
-    /// Claims a slice for a slab: its segment, and whether it has no memory. `None` when memory is exhausted; or where the
-    /// slice is to be `dirty`, and there is none.
+    /// Claims a slice for a slab. Returns its segment, its index, and true if it has no memory. `None` when memory is
+    /// exhausted; or when the slice is to be `dirty`, and no slice is.
     pub(crate) fn claim_slice<V: Shared>(
         &self,
         dirty: bool,
@@ -161,8 +162,8 @@ impl PageHeap {
         Some((claimed.segment, claimed.slice, claimed.clean))
     }
 
-    /// Claims the slices of a large block, the first of which is a multiple of `align`: its start, and whether they are
-    /// zero.
+    /// Claims the slices of a large block. The first slice is a multiple of `align`. Returns the block's start, and
+    /// true if the block is zero.
     pub(crate) fn claim_span<V: Shared>(
         &self,
         count: usize,
@@ -174,8 +175,8 @@ impl PageHeap {
         Some((claimed.segment.slice_start(claimed.slice), claimed.clean))
     }
 
-    /// Claims slices, the first of which begins a span of `span`: free ones, else those that reclaiming frees, else those
-    /// of a segment that is mapped.
+    /// Claims slices, and notes a span of `span` slices at the first of them. It takes free slices first, then slices
+    /// that reclaiming frees, then slices of a new segment.
     fn claim<V: Shared>(&self, wanted: Wanted, span: u8) -> Option<Claimed> {
         let claim_free = || {
             let (segment, slice) = self.find::<V>(wanted)?;
@@ -205,7 +206,7 @@ impl PageHeap {
         })
     }
 
-    /// Claims a slice that has memory, of the first few segments. With the lock held.
+    /// Claims a dirty slice of the first few segments, if there is one. With the lock held.
     fn claim_dirty<V: Shared>(&self) -> Option<Claimed> {
         if self.dirty_slices.get() == 0 {
             return None;
@@ -220,7 +221,7 @@ impl PageHeap {
         Some(Claimed { segment, slice, clean })
     }
 
-    /// The free slices that take the least memory, among the first few segments that have enough.
+    /// Finds the free slices that take the least memory, among the first few segments that have enough.
     fn find<V: Shared>(&self, wanted: Wanted) -> Option<(&'static Segment, SliceIdx)> {
         let mut best: Option<(Run, &'static Segment)> = None;
         for (looks, segment) in self.available.iter().enumerate() {
@@ -239,7 +240,7 @@ impl PageHeap {
         best.map(|(run, segment)| (segment, run.slice()))
     }
 
-    /// Takes slices out of a segment's free ones (X1); says whether none of them has memory (X2).
+    /// Takes slices out of a segment's free ones (X1). Returns true if none of them has memory (X2).
     pub(super) fn mark_used(
         &self,
         segment: &'static Segment,
@@ -263,15 +264,15 @@ impl PageHeap {
         dirty == 0
     }
 
-    /// Takes back the slice of a slab that was taken down.
+    /// Takes back the slice of a retired slab.
     pub(crate) fn give_slice<V: Shared>(&self, slab: &'static Slab) {
         self.lock.with(|| self.mark_free::<V>(slab.segment(), slab.slice(), 1));
     }
 
-    /// Takes back a large block's slices. What was no span of that size is misuse.
+    /// Takes back the slices of a large block. If no span of that size starts there, it reports misuse.
     ///
     /// # Safety
-    /// `start` lies in a segment that is mapped, as that of a live span is.
+    /// `start` lies in a segment that is mapped, as the segment of a live span is.
     pub(crate) unsafe fn give_span<V: Shared>(&self, start: NonNull<u8>, count: usize) {
         let address = start.addr().get();
         let slice = Segment::slice_at(address);
@@ -311,7 +312,7 @@ impl PageHeap {
         }
     }
 
-    /// Makes a span longer or shorter where it is; false, and nothing changed, where it cannot grow.
+    /// Makes a span longer or shorter where it is. Returns false, and changes nothing, if the span cannot grow.
     ///
     /// # Safety
     /// As for [`give_span`](Self::give_span).
@@ -358,30 +359,29 @@ impl PageHeap {
         self.slices_in_use.store(self.in_use(), Ordering::Relaxed);
     }
 
-    /// Bytes of the slices in use, as a thread without the lock sees it.
+    /// Bytes of the slices in use, as a thread without the lock sees them.
     pub(crate) fn bytes_in_use(&self) -> usize {
         // ORDERING: relaxed, as in `note_in_use`.
         self.slices_in_use.load(Ordering::Relaxed) as usize * SLICE_BYTES
     }
 
-    /// Bytes that are free and have memory.
+    /// Bytes of dirty slices and of the map cache. Takes the lock.
     pub(super) fn free_bytes(&self) -> usize {
         self.lock.with(|| self.free_and_dirty())
     }
 
-    /// The same, with the lock held.
+    /// Bytes of dirty slices and of the map cache. With the lock held.
     pub(super) fn free_and_dirty(&self) -> usize {
         self.dirty_slices.get() as usize * SLICE_BYTES + self.map_cache.bytes()
     }
 
-    /// Bytes mapped, and once more those that are free and have memory: less than before a purge if slices, mappings
-    /// or segments went back.
+    /// Bytes of all segments, plus the bytes of dirty slices and of the map cache. A purge that gives slices, mappings
+    /// or segments back makes this number smaller.
     pub(crate) fn slack(&self) -> usize {
         self.lock.with(|| self.segments.get() as usize * SEGMENT_BYTES + self.free_and_dirty())
     }
 
-    /// Whether the free slices and the dirty ones are as many as are counted (V2), and the dirty segments as many as are
-    /// listed (V3); for audits.
+    /// True if the counts of free and dirty slices (V2) and of dirty segments (V3) match the segments. For audits.
     pub(crate) fn sums_up(&self) -> bool {
         let sum = |of: fn(&Segment) -> u32| self.all().map(of).sum::<u32>();
         sum(|segment| segment.free.get().count_ones()) == self.free_slices.get()

@@ -15,8 +15,8 @@
 //!          slabs in turn            segments in turn
 //! ```
 //!
-//! A round looks once at each slab and each segment to which something came home. A heap may have a million of those, so
-//! a round is made in steps. A slow path that sees the clock move makes one step (`round.rs` says what it may cost).
+//! A round looks once at each slab and each segment to which something came home. A heap may have a million of those,
+//! so a round is made in steps. A slow path that sees the clock move makes one step. `round.rs` says what it may cost.
 //!
 //! With `reclaim = "first"` a purge has a second cause, besides the clock. Before the page heap maps a segment, all
 //! batches go home, which may free a slice. If no slice becomes free, the map cache gives back as many bytes as the
@@ -41,19 +41,19 @@ use core::cell::Cell;
 
 /// Rounds in the time of `purge_ms`.
 const ROUNDS_PER_DELAY: u64 = 4;
-/// Rounds for which threads hurry after much was seen to wait: what waited then has gone back by their end.
+/// Rounds for which threads hurry after they saw much memory wait. All that waited then has gone back by their end.
 const HURRIES: u32 = 2 * ROUNDS_PER_DELAY as u32;
 
-/// Milliseconds by which a thread may come late with what it read of the clock.
+/// Milliseconds by which a thread may be late with the time that it read.
 const SOON: u64 = 10_000;
 
-/// Central lists that are asked for free slices before a segment is mapped.
+/// Central lists that `reclaim_batches` asks before the page heap maps a segment.
 const LISTS: usize = 4 * MAX_CLASSES;
 
-/// Looks at the clock, and goes on with purging if it has moved.
+/// Reads the clock, and makes a step of purging if the clock has moved.
 ///
-/// The clock may be a program's own, which allocates, and so comes here again: `asks` says whether the caller does so
-/// already, and then this does nothing.
+/// The program may replace the clock by its own, which may allocate and come here again. `asks` is true while the
+/// caller is in here, and then the call does nothing.
 pub(crate) fn tick<V: Shared>(asks: &Cell<bool>) {
     let Some(delay) = V::PURGE_MS else { return };
     if asks.replace(true) {
@@ -68,13 +68,13 @@ pub(crate) fn tick<V: Shared>(asks: &Cell<bool>) {
     asks.set(false);
 }
 
-/// The same for a thread that has nowhere to note that it asks: of all such, one at a time.
+/// Reads the clock for a thread without a cache, which has no `asks` of its own: one such thread at a time.
 pub(crate) fn tick_alone<V: Shared>() {
     let asked = &V::page_heap().asked;
-    // ORDERING: relaxed; it says whose turn it is, and publishes nothing.
+    // ORDERING: relaxed; it decides whose turn it is, and publishes nothing.
     if asked.swap(1, Ordering::Relaxed) == 0 {
         tick::<V>(&Cell::new(false));
-        // ORDERING: relaxed, as above.
+        // ORDERING: relaxed; it decides whose turn it is, and publishes nothing.
         asked.store(0, Ordering::Relaxed);
     }
 }
@@ -86,12 +86,12 @@ fn step_cold<V: Shared>(terms: Terms) {
     if !round.lock.try_lock() {
         return;
     }
-    // The thread that read the clock last need not be the one that comes here last.
+    // The thread that read the clock last may come here before a thread that read it earlier.
     let is_late = (1..SOON).contains(&round.stepped_at.get().wrapping_sub(terms.now));
     if is_late {
         return round.lock.unlock();
     }
-    // Wrapping: a clock that was set goes on from there.
+    // The subtraction wraps, so a clock that was set back goes on from there.
     let since = terms.now.wrapping_sub(round.stepped_at.replace(terms.now));
     let mut budget = Budget(since.saturating_mul(PER_MS).min(MOST) as usize);
     if matches!(round.stage.get(), Stage::Done)
@@ -109,7 +109,7 @@ fn step_cold<V: Shared>(terms: Terms) {
     round.lock.unlock();
 }
 
-/// A round, whatever it costs: for a thread that does nothing else.
+/// Makes a whole round, whatever it costs: for the background thread.
 pub(super) fn rest<V: Shared>() {
     let Some(delay) = V::PURGE_MS else { return };
     let now = clock::now_ms();
@@ -119,7 +119,7 @@ pub(super) fn rest<V: Shared>() {
     }
     let round = &V::page_heap().round;
     let terms = Terms { now, delay: delay.into(), all: false };
-    // A step at a time: who forks waits for the lock.
+    // The lock is given up after each step, since a thread that forks waits for it.
     let step = |is_first: bool| {
         if is_first {
             begin::<V>(round, terms);
@@ -133,11 +133,12 @@ pub(super) fn rest<V: Shared>() {
     }
 }
 
-/// Gives back all that can be, at once.
+/// Gives back at once all memory that nobody uses.
 pub(crate) fn purge_all<V: Shared>() {
     let round = &V::page_heap().round;
     round.lock.with(|| {
-        // Not by the clock, which may be a program's own, that allocates: with no delay the time decides nothing.
+        // Without a look at the clock, which may be the program's own and allocate. With no delay the time decides
+        // nothing.
         let terms = Terms { now: V::page_heap().now(), delay: 0, all: true };
         begin::<V>(round, terms);
         go_on::<V>(round, terms, &mut Budget::unbounded());
@@ -179,8 +180,8 @@ fn go_on<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) {
     }
 }
 
-/// About how many bytes a purge of everything would find at most: in the central lists, in parked ones, in free slices, and
-/// in mappings that are kept. What lies in the lists of threads is not in it.
+/// About how many bytes a purge of everything would find at most: in central lists, parked lists, dirty slices and the
+/// map cache. The blocks in thread caches do not count.
 pub(crate) fn idle_bytes<V: Shared>() -> usize {
     let of_class = |class| {
         let purgeable = |arena| V::central(arena, class).purgeable() as usize;
@@ -190,20 +191,20 @@ pub(crate) fn idle_bytes<V: Shared>() -> usize {
     classes + V::parked().bytes::<V>() + V::page_heap().free_bytes()
 }
 
-/// Bytes that may go back when a block comes home: it may have been the last one on its page.
+/// Bytes that may go back when a block comes home: it may be the last block in use on its page.
 pub(crate) fn at_stake<V: Shared>(class: ClassIdx) -> usize {
     V::CLASSES.block_bytes(class).max(PAGE_BYTES)
 }
 
-/// Before more memory is mapped, brings home what waits in the central lists, so that slices become free: until one is, if
-/// that is all that is wanted, and of [`LISTS`] lists at most. Of those whose locks are taken, the caller's among them,
-/// nothing comes: that one has just found none.
+/// Sends the batches of central lists home before the page heap maps more memory, so that slices become free. It stops
+/// after [`LISTS`] lists, or as soon as a slice is free, if one is `wanted`. It skips lists whose locks are taken,
+/// among them the caller's own, which has just found nothing.
 #[cold]
 #[inline(never)]
 pub(super) fn reclaim_batches<V: Shared>(wanted: usize) {
     let reclaimed_at = &V::page_heap().reclaimed_at;
     for _ in 0..LISTS {
-        // ORDERING: relaxed; a number that says where to look, and publishes nothing.
+        // ORDERING: relaxed; it decides where to look, and publishes nothing.
         let at = reclaimed_at.fetch_add(1, Ordering::Relaxed) as usize;
         let class = ClassIdx::new(at % MAX_CLASSES);
         let arenas = used::<V>().count();
@@ -224,7 +225,7 @@ pub(super) fn reclaim_batches<V: Shared>(wanted: usize) {
     }
 }
 
-/// The central list that a round looks at after this one: of the next class, or of the next arena.
+/// The central list that a round visits after this one: of the next class, or of the next arena.
 fn next<V: Shared>(ListId { arena, class }: ListId) -> Option<ListId> {
     if class.index() + 1 < V::CLASSES.count() {
         return Some(ListId { arena, class: ClassIdx::new(class.index() + 1) });

@@ -5,11 +5,11 @@
 //!                                               `MOST` at most
 //! ```
 //!
-//! A busy program thus spends a bounded part of its time on purging. A program that allocates once a second gives back as
-//! much as one malloc may take the time for.
+//! A busy program thus spends a bounded part of its time on purging. A program that allocates once a second gives back
+//! as much memory as one malloc has the time for.
 //!
-//! RD1  Only the thread that has the round's lock touches the round. It takes that lock before any other but that of the
-//!      cache pool.
+//! RD1  Only the thread that has the round's lock touches the round. It takes that lock before any other but that of
+//!      the cache pool.
 //!
 //! Never: purges anything itself.
 
@@ -18,17 +18,17 @@ use crate::sys::atomic::AtomicU32;
 use crate::sys::lock::Lock;
 use core::cell::Cell;
 
-/// What a look at a slab or a segment costs: mostly a few cache misses.
+/// Cost of a look at a slab or a segment, which is a few cache misses.
 pub(super) const PER_LOOK: usize = 4;
-/// What a system call costs, and a page that it takes, in the same unit.
+/// Cost of a system call, and of a page that it gives back, in the unit of `PER_LOOK`.
 pub(super) const PER_CALL: usize = 8;
 const PER_PAGE: usize = 3;
-/// What a step may cost for each millisecond since the last one: less than a tenth of it.
+/// Cost that a step may have for each millisecond since the step before: less than a tenth of that time.
 pub(super) const PER_MS: u64 = 1024;
-/// What a step may cost at most: a few milliseconds.
+/// Cost that a step may have at most: a few milliseconds.
 pub(super) const MOST: u64 = 40 * 1024;
 
-/// Where a round is.
+/// The place where a round is.
 #[derive(Clone, Copy)]
 pub(super) enum Stage {
     Done,
@@ -36,23 +36,23 @@ pub(super) enum Stage {
     Slices,
 }
 
-/// How far the rounds have come (RD1).
+/// The state of the rounds (RD1).
 pub(crate) struct Round {
-    /// Guards all that follows.
+    /// Guards all fields below.
     pub(super) lock: Lock,
     pub(super) stage: Cell<Stage>,
-    /// What this stage has still to look at; `None` where it has not begun.
+    /// Slabs or segments that this stage has still to visit; `None` before it begins.
     pub(super) left: Cell<Option<u32>>,
-    /// Bytes seen that wait for their time, in slabs that are mostly free.
+    /// Bytes that wait in slabs that are mostly free, as this round saw them.
     pub(super) waiting: Cell<usize>,
-    /// Rounds that have ended since one in which much was seen to wait.
+    /// Rounds that have ended since a thread last saw much memory wait.
     pub(super) unseen: Cell<u32>,
-    /// When the round began, and when the last step was made, in milliseconds.
+    /// The time when the round began, and the time of the last step, in milliseconds.
     pub(super) began_at: Cell<u64>,
     pub(super) stepped_at: Cell<u64>,
 }
 
-// SAFETY: all fields but the lock are touched with the lock held.
+// SAFETY: the thread that holds the lock is the only one to touch the other fields (RD1).
 unsafe impl Sync for Round {}
 
 impl Round {
@@ -74,21 +74,21 @@ impl Round {
     }
 }
 
-/// What is given back.
+/// The terms of a purge.
 #[derive(Clone, Copy)]
 pub(super) struct Terms {
     pub(super) now: u64,
-    /// Milliseconds for which it was not used.
+    /// Milliseconds for which memory must have been unused to go back.
     pub(super) delay: u64,
-    /// Whether that is all there is: then locks are waited for.
+    /// True if everything is to go back; then the purge waits for locks.
     pub(super) all: bool,
 }
 
-/// What a step may still cost.
+/// The cost that a step may still have.
 pub(super) struct Budget(pub(super) usize);
 
 impl Budget {
-    /// For what is given back whatever it costs.
+    /// A budget for memory that goes back whatever it costs.
     pub(super) const fn unbounded() -> Self {
         Self(usize::MAX)
     }
@@ -97,7 +97,7 @@ impl Budget {
         self.0 = self.0.saturating_sub(cost);
     }
 
-    /// For so many pages, given back by one call.
+    /// Spends the cost of one call that gives so many pages back.
     pub(super) fn spend_pages(&mut self, pages: usize) {
         self.spend(PER_CALL + pages * PER_PAGE);
     }

@@ -20,21 +20,21 @@ use crate::stats::Event;
 use crate::sys::pages;
 use core::ptr::NonNull;
 
-/// Bytes of addresses that are seen to for segments.
+/// Bytes of addresses that the page heap reserves for segments.
 const RESERVE: usize = 512 << 20;
 
 impl PageHeap {
-    /// Maps a segment and notes it in the map; `None` when memory is exhausted, or the address is beyond the map. Where the kernel maps nothing any
-    /// more, addresses that were given up may do.
+    /// Maps a segment and notes it in the page map. If the kernel refuses, retained or reserved addresses may serve.
+    /// `None` when memory is exhausted, or when the address is beyond the page map.
     pub(super) fn map<V: Shared>(&self) -> Option<&'static Segment> {
         let pages = pages::map_aligned(SEGMENT_BYTES, SEGMENT_BYTES)
             .or_else(|| self.map_cache.retained.take(SEGMENT_BYTES, SEGMENT_BYTES))
             .or_else(|| self.reserved.take(SEGMENT_BYTES, SEGMENT_BYTES))?;
-        // SAFETY: fresh pages of that size, aligned so, which nobody else knows of; they are unmapped
-        // only when nobody can find them any more.
+        // SAFETY: fresh pages of that size and alignment, which nobody else knows of. They stay mapped until nobody can
+        // find them any more.
         let segment = unsafe { Segment::create(pages) };
         if !V::page_map().cover(segment.address(), None) {
-            // SAFETY: nobody has found the segment, since it is not in the map.
+            // SAFETY: nobody has found the segment, since it is not in the page map.
             unsafe { self.map_cache.let_go(pages, SEGMENT_BYTES) };
             return None;
         }
@@ -50,12 +50,12 @@ impl PageHeap {
         Some(segment)
     }
 
-    /// Maps a segment that nobody needs yet, for good.
+    /// Maps a segment ahead of need, which stays mapped for good.
     pub(crate) fn map_spare<V: Shared>(&self) -> bool {
         self.lock.with(|| self.map::<V>().map(|segment| segment.pinned.set(true)).is_some())
     }
 
-    /// Unmaps a segment whose slices are all free. With the lock held.
+    /// Unmaps a segment without memory, all of whose slices are free. With the lock held.
     pub(super) fn unmap<V: Shared>(&self, segment: &'static Segment) {
         debug_assert!(segment.is_decommitted());
         V::page_map().note_slices(segment.address(), MAX_SLICES, Kind::Foreign);
@@ -63,13 +63,13 @@ impl PageHeap {
         self.all.remove(segment);
         self.segments.set(self.segments.get() - 1);
         self.free_slices.set(self.free_slices.get() - ALL_SLICES.count_ones());
-        // Locked pages, which go with the mapping.
+        // The pages that the program has locked go with the mapping.
         self.dirty_slices.set(self.dirty_slices.get() - segment.dirty.get().count_ones());
-        // SAFETY: no block of the segment is out, it is in no list, and no lookup finds it (X4).
+        // SAFETY: no block of the segment is out, the segment is in no list, and no lookup finds it (X4).
         unsafe { self.map_cache.let_go(segment.slice_start(SliceIdx::FIRST), SEGMENT_BYTES) };
     }
 
-    /// Unmaps every segment, and every mapping that was kept.
+    /// Unmaps every segment, and every mapping in the map cache.
     ///
     /// # Safety
     /// Nobody refers to a block of the variant, or will ask for one.
@@ -77,17 +77,18 @@ impl PageHeap {
         self.lock.with(|| {
             self.map_cache.give_back(usize::MAX, self.now());
             for segment in self.all() {
-                // SAFETY: nobody refers to what is in it, by the caller's condition, and the list has gone past it.
+                // SAFETY: nobody refers to the segment's blocks, by the caller's condition. The iterator has already
+                // gone past it.
                 unsafe { pages::unmap(segment.slice_start(SliceIdx::FIRST), SEGMENT_BYTES) };
             }
             // SAFETY: nobody will ask for a block any more, by the caller's condition.
             unsafe { self.map_cache.retained.release() };
-            // SAFETY: as above.
+            // SAFETY: nobody will ask for a block any more, by the caller's condition.
             unsafe { self.reserved.release() };
         });
     }
 
-    /// Where there are many mappings, sees to addresses for segments, for when the kernel maps no more.
+    /// Reserves addresses for segments once there are many mappings. They serve when the kernel maps no more.
     pub(super) fn reserve(&self) {
         if self.has_reserve.get() || !self.map_cache.is_crowded() {
             return;
@@ -100,7 +101,7 @@ impl PageHeap {
         }
     }
 
-    /// Keeps a mapping that was freed, or gives it back where it has more than `bound` bytes.
+    /// Puts a freed mapping into the map cache, or gives it back if it has more than `bound` bytes.
     ///
     /// # Safety
     /// As for [`MapCache::put`].
@@ -118,8 +119,7 @@ impl PageHeap {
         });
     }
 
-    /// Gives back a range of its own, as [`MapCache::let_go`] does, but not with the lock held where it is unmapped: it may be
-    /// large.
+    /// Gives a range back, as [`MapCache::let_go`] does, but unmaps it without the lock: a large range takes long.
     ///
     /// # Safety
     /// As for [`MapCache::let_go`].
@@ -130,12 +130,12 @@ impl PageHeap {
         });
         // SAFETY: the caller's condition.
         if is_crowded || !unsafe { pages::unmap(start, bytes) } {
-            // SAFETY: the caller's condition; where the kernel refused, the range is as it was.
+            // SAFETY: the caller's condition. If the kernel refused, the range is still mapped.
             self.lock.with(|| unsafe { self.map_cache.retain(start, bytes) });
         }
     }
 
-    /// Segments mapped now.
+    /// Segments that are mapped now.
     pub(crate) fn segments(&self) -> u32 {
         self.lock.with(|| self.segments.get())
     }
@@ -145,8 +145,8 @@ impl PageHeap {
         self.lock.with(|| self.all().for_each(visit));
     }
 
-    /// All segments; with the lock held, or when no other thread is at work. Each may be unmapped while it is
-    /// looked at.
+    /// All segments. With the lock held, or when no other thread is at work. The caller may unmap a segment once it has
+    /// got it.
     pub(crate) fn all(&self) -> impl Iterator<Item = &'static Segment> {
         self.all.iter()
     }

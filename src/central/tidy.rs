@@ -15,16 +15,16 @@ use crate::stats::Event;
 use crate::sys::{clock, pages};
 use crate::variant::{Unit, Variant};
 
-/// Slabs that are looked at before their class's lock is given up.
+/// Slabs that a step visits before it gives up the lock of their list.
 const SLABS: u32 = 16;
-/// Segments that are looked at before the lock of the page heap is given up.
+/// Segments that a step visits before it gives up the lock of the page heap.
 const SEGMENTS: u32 = 4;
-/// Remembered ranges that are unmapped before it is.
+/// Retained ranges that a step unmaps before it gives up that lock.
 const RANGES: usize = 16;
-/// Pages of kept mappings that go back before it is.
+/// Pages of the map cache that a step gives back before it gives up that lock.
 const PAGES: usize = 1024;
 
-/// Goes on with a class: some of its slabs. Whether that was the last of it.
+/// Visits some slabs of a central list. Returns true if those were the last.
 pub(super) fn tidy_class<V: Shared>(
     round: &Round,
     id: ListId,
@@ -73,20 +73,21 @@ pub(super) fn tidy_class<V: Shared>(
     left == 0
 }
 
-/// Bytes of a slab's free blocks, if they may well be whole pages: it is mostly free, or each block has pages of its own.
+/// Bytes of a slab's free blocks, if they are likely to make up whole pages. They are if the slab is mostly free, or if
+/// each block has pages of its own.
 fn waiting_bytes<V: Variant>(slab: &Slab) -> usize {
     let (used, free) = (slab.used() as usize, (slab.capacity() - slab.used()) as usize);
     let bytes = V::CLASSES.block_bytes(slab.class());
     if bytes >= PAGE_BYTES || free >= used { free * bytes } else { 0 }
 }
 
-/// Pages of a slab that have memory and no block in use. With the class's lock held.
+/// Purges the pages of a slab that have memory and no block in use. With the lock of its list held.
 fn purge_pages<V: Shared>(slab: &'static Slab, budget: &mut Budget) {
     budget.spend(PER_LOOK);
     for (from, to) in runs(slab.pages_to_purge::<V>()) {
         budget.spend_pages(to - from);
-        // SAFETY: no block that is out touches these pages (Y1), and none gets out while the lock is
-        // held; they are mapped.
+        // SAFETY: no block that is out touches these pages (Y1), and no block leaves the slab while the lock is held.
+        // The pages are mapped.
         if unsafe { pages::purge(slab.page(from), (to - from) * PAGE_BYTES) } {
             slab.note_decommitted(from, to);
             V::counters().count_many(Event::PurgedPage, (to - from) as u64);
@@ -94,7 +95,7 @@ fn purge_pages<V: Shared>(slab: &'static Slab, budget: &mut Budget) {
     }
 }
 
-/// Goes on with kept mappings, and then with segments that have dirty slices. Whether that was the last of it.
+/// Purges the map cache, then some dirty segments. Returns true if those were the last.
 pub(super) fn tidy_slices<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> bool {
     let page_heap = V::page_heap();
     page_heap.lock.with(|| {
@@ -135,8 +136,8 @@ pub(super) fn tidy_slices<V: Shared>(round: &Round, terms: Terms, budget: &mut B
     })
 }
 
-/// Slices of a segment that have been free for `delay` milliseconds; returns how many went back. With the lock of the page heap
-/// held.
+/// Purges the slices of a segment that have been free for `delay` milliseconds. Returns how many went back. With the
+/// lock of the page heap held.
 pub(super) fn purge_slices<V: Shared>(
     segment: &'static Segment,
     now: u64,

@@ -1,11 +1,18 @@
-//! The transfer cache of a class: blocks that wait for whichever thread comes next, an array of addresses.
+//! The transfer cache of a class: an array of blocks that wait for the next thread.
 //!
-//! Threads that exchange blocks so pass them on without a look at their slabs (after tcmalloc). Where each arena has its
-//! own slabs of a class, that class has no transfer cache.
+//! ```text
+//!  batch ── put ──▶ [block, block, …, block] ── take ──▶ batch     the last in is the first out
+//!                    0                len - 1
+//! ```
+//!
+//! Threads that exchange blocks thus pass them on without a look at their slabs (after tcmalloc). A class of which each
+//! arena has its own slabs has no transfer cache.
 //!
 //! TC1  The first `len` places hold blocks of the class.
 //!
-//! Touched with the lock of the first arena's list of the class held.
+//! A thread touches it with the lock of the first arena's list of the class held.
+//!
+//! Never: reads or writes a block.
 
 use super::list::MOST_BYTES;
 use crate::base::{ClassIdx, quotient};
@@ -14,19 +21,19 @@ use crate::variant::Variant;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-/// Blocks that may wait, at most.
+/// Blocks that may wait at most.
 const MOST: usize = 128;
 
-/// All bytes zero is an empty one.
+/// A transfer cache. All bytes zero is an empty one.
 #[repr(C, align(64))]
 pub(crate) struct Transfer {
     len: Cell<u32>,
-    /// The fewest blocks that waited since the last round of purging: so many were not needed.
+    /// The fewest blocks that waited since the last round of purging. Nobody needed so many.
     least: Cell<u32>,
     blocks: [Cell<*mut u8>; MOST],
 }
 
-// SAFETY: touched with a lock held.
+// SAFETY: a thread touches the fields with the lock of the first arena's list held.
 unsafe impl Sync for Transfer {}
 
 impl Transfer {
@@ -38,7 +45,7 @@ impl Transfer {
         }
     }
 
-    /// How many blocks wait.
+    /// Blocks that wait.
     pub(super) fn len(&self) -> u32 {
         self.len.get()
     }
@@ -64,20 +71,19 @@ impl Transfer {
                 break;
             };
             self.len.set(len);
-            // SAFETY: the block came in by `put`, from its only owner, and its place is none of the first `len` any more
-            // (TC1).
+            // SAFETY: `put` got the block from its only owner, and its place is none of the first `len` any more (TC1).
             batch.push(unsafe { FreeBlock::new(start) });
         }
         self.least.set(self.least.get().min(self.len.get()));
     }
 
-    /// Begins to count anew how many are not needed, and returns how many were not.
+    /// Returns how many blocks nobody needed since the last call, and begins to count anew.
     pub(super) fn turn(&self) -> u32 {
         self.least.replace(self.len.get()).min(self.len.get())
     }
 }
 
-/// Blocks of a class that may wait.
+/// Blocks of a class that may wait: 0 for a class without a transfer cache.
 pub(super) fn room<V: Variant>(class: ClassIdx) -> u32 {
     let bytes = V::CLASSES.block_bytes(class);
     if V::ARENAS > 1 && bytes <= MOST_BYTES {
