@@ -1,4 +1,9 @@
-//! The transfer cache of a class: blocks that wait for the thread that comes next, as an array of addresses.
+//! The transfer cache of a class: an array of blocks that wait for the next thread.
+//!
+//! ```text
+//!  batch ── put ──▶ [block, block, …, block] ── take ──▶ batch     the last in is the first out
+//!                    0                len - 1
+//! ```
 //!
 //! Threads that exchange blocks pass them on here, and touch neither the blocks nor their slabs (after tcmalloc).
 //!
@@ -9,7 +14,9 @@
 //!
 //! TC1  The first `len` places hold blocks of the class.
 //!
-//! Its lock is taken with a central list's lock held or with none, and no other is taken meanwhile.
+//! A thread takes its lock with a central list's lock held, or with none, and takes no other meanwhile.
+//!
+//! Never: reads or writes a block.
 
 use crate::base::{ClassIdx, quotient};
 use crate::list::{Batch, FreeBlock};
