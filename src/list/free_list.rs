@@ -76,8 +76,8 @@ impl FreeList {
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<FreeBlock> {
         let node = NonNull::new(self.head.get())?;
-        // SAFETY: the list owns the node, and a push or a batch wrote its link (W1). No other thread writes it (W3), and
-        // the node is removed below.
+        // SAFETY: the list owns the node, and a push or a batch wrote its link (W1). No other thread writes it (W3),
+        // and the node is removed below.
         let (block, next) = unsafe { FreeBlock::from_node(node) };
         self.head.set(next);
         self.excess.set(self.excess.get().wrapping_sub(1));
@@ -86,8 +86,8 @@ impl FreeList {
 
     /// Adds a block. If the list is at its limit, or closed, the block comes back as an error.
     ///
-    /// After an error the caller must call [`undo_push`](Self::undo_push). `shared` is true if several threads may share
-    /// a closed list of this kind.
+    /// After an error the caller must call [`undo_push`](Self::undo_push). `shared` is true if several threads may
+    /// share a closed list of this kind.
     #[inline(always)]
     pub(crate) fn push(&self, block: FreeBlock, shared: bool) -> Result<(), FreeBlock> {
         let is_slow = if shared {
@@ -208,7 +208,8 @@ impl FreeList {
         core::iter::from_fn(move || {
             left = left.checked_sub(1)?;
             if let Some(before) = before {
-                // SAFETY: a node of this list: a push or a batch wrote its link (W1), and no other thread writes it (W3).
+                // SAFETY: a node of this list: a push or a batch wrote its link (W1), and no other thread writes it
+                // (W3).
                 node = unsafe { free_block::next_of(before) };
             }
             before = NonNull::new(node);

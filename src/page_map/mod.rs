@@ -64,8 +64,8 @@ impl Leaf {
     }
 }
 
-/// The leaf of the first part that any variant covers, which is mostly the only part. It is a static, so it exists even if
-/// the kernel has no addresses left for a mapping.
+/// The leaf of the first part that any variant covers, which is mostly the only part. It is a static, so it exists even
+/// if the kernel has no addresses left for a mapping.
 static FIRST: Leaf = Leaf::new();
 /// True once [`FIRST`] is in use.
 static FIRST_TAKEN: AtomicBool = AtomicBool::new(false);
@@ -163,8 +163,8 @@ impl PageMap {
         Self { leaves: [const { LeafPlace::over(AtomicPtr::new(ptr::null_mut())) }; PARTS] }
     }
 
-    /// Makes sure that the part of an address has a leaf, so that its slices can be noted. It uses the spare leaf before
-    /// it maps one. False if memory is exhausted, or the address is beyond the map.
+    /// Makes sure that the part of an address has a leaf, so that its slices can be noted. It uses the spare leaf
+    /// before it maps one. False if memory is exhausted, or the address is beyond the map.
     pub(crate) fn cover(&self, address: usize, spare: Option<&SpareLeaf>) -> bool {
         let Some(entry) = self.leaves.get(address >> PART_LG) else { return false };
         if !entry.get().is_null() {
@@ -197,8 +197,8 @@ impl PageMap {
         let first = (address >> SLICE_LG) % LEAF_BYTES;
         debug_assert!(first + count <= LEAF_BYTES);
         for slice in first..first + count {
-            // ORDERING: relaxed; a block reaches other threads through locks or the program's own synchronisation, after
-            // this store. It comes home before the next store to the byte (A1).
+            // ORDERING: relaxed; a block reaches other threads through locks or the program's own synchronisation,
+            // after this store. It comes home before the next store to the byte (A1).
             byte_in(leaf, slice).store(kind.place(), Ordering::Relaxed);
         }
     }
@@ -231,8 +231,8 @@ impl PageMap {
     #[inline(always)]
     fn place(&self, address: usize) -> usize {
         let Some(entry) = self.leaves.get(address >> PART_LG) else { return 0 };
-        // A caller that has a block of this variant got it through a chain of synchronisation that starts after the byte
-        // was noted. For any other address a leaf that this thread does not see yet reads as 0, which is as true.
+        // A caller that has a block of this variant got it through a chain of synchronisation that starts after the
+        // byte was noted. For any other address a leaf that this thread does not see yet reads as 0, which is as true.
         let leaf = entry.peek();
         if leaf.is_null() {
             return 0;

@@ -6,7 +6,8 @@
 //!          └ home ┘ └ out                 of the slice
 //! ```
 //!
-//! Y1  A block below `bump` is home exactly if its bit is set; `used` is the number of blocks below `bump` that are out.
+//! Y1  A block below `bump` is home exactly if its bit is set; `used` is the number of blocks below `bump` that are
+//!     out.
 //! Y2  Blocks from `bump` on have never been handed out since the slice became a slab.
 //! Y3  No bit at or past `bump` is set, and no word below `lowest` has a set bit.
 //! Y4  No block that is out touches a page whose bit in `decommitted` is set.

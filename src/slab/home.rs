@@ -8,8 +8,8 @@
 //! | an arena | every block is home, and the slice goes back to the page heap | none |
 //! | an arena | another arena takes the slab over, with both locks held | the other arena |
 //!
-//! HM1  A thread that makes an arena the home of a slab, or ends that, holds the lock of the arena's central list of the
-//!      slab's class.
+//! HM1  A thread that makes an arena the home of a slab, or ends that, holds the lock of the arena's central list of
+//!      the slab's class.
 //! HM2  A thread that makes an arena the home of a homeless slab sees all that the last home did to the slab.
 
 use crate::base::ArenaIdx;
@@ -33,8 +33,8 @@ impl Home {
         number.checked_sub(1).map(|index| ArenaIdx::new(index.into()))
     }
 
-    /// True if the slab belongs to the caller's arena. A slab without a home becomes the arena's first. The caller holds
-    /// the arena's lock.
+    /// True if the slab belongs to the caller's arena. A slab without a home becomes the arena's first. The caller
+    /// holds the arena's lock.
     #[inline]
     pub(crate) fn belongs_to(&self, arena: ArenaIdx) -> bool {
         // ORDERING: relaxed; if it is the caller's arena, it was set under the lock that the caller holds now (HM1).
@@ -50,15 +50,15 @@ impl Home {
                 .is_ok()
     }
 
-    /// Makes an arena the home of a slab that no other thread can reach. The caller holds the arena's lock, and the lock
-    /// of the last home, if there is one.
+    /// Makes an arena the home of a slab that no other thread can reach. The caller holds the arena's lock, and the
+    /// lock of the last home, if there is one.
     pub(crate) fn set(&self, arena: ArenaIdx) {
         // ORDERING: relaxed; the locks order the earlier accesses to the slab before the later ones.
         self.0.store(number_of(arena), Ordering::Relaxed);
     }
 
-    /// Leaves the slab without a home, so that any arena may take it. The caller holds the lock of the arena that is its
-    /// home, and does not touch the slab afterwards.
+    /// Leaves the slab without a home, so that any arena may take it. The caller holds the lock of the arena that is
+    /// its home, and does not touch the slab afterwards.
     pub(crate) fn leave(&self) {
         // ORDERING: release, paired with the acquire in `belongs_to` (HM2).
         self.0.store(0, Ordering::Release);

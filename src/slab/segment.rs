@@ -23,8 +23,8 @@ pub(crate) struct Segment {
     pub(crate) free: Cell<u32>,
     /// Free slices that may have memory (X2). [page heap]
     pub(crate) dirty: Cell<u32>,
-    /// Dirty slices that the kernel refused at their last purge, as it does for locked pages. A purge does not offer them
-    /// again until they have been in use. [page heap]
+    /// Dirty slices that the kernel refused at their last purge, as it does for locked pages. A purge does not offer
+    /// them again until they have been in use. [page heap]
     pub(crate) refused: Cell<u32>,
     /// True if the segment was mapped ahead of need. It then stays mapped. [page heap]
     pub(crate) pinned: Cell<bool>,
