@@ -17,48 +17,48 @@
 //!
 //! # Layers
 //!
-//! A module imports only from the rows above its own, and only `api` from `report`; `tests/suite/source.rs` reads the `use`
-//! lines.
+//! A module imports only from the rows above its own, and only `api` imports from `report`.
+//! `tests/suite/source.rs` checks the `use` lines.
 //!
 //! | | module | owns |
 //! |---|---|---|
-//! | 0 | `base` | sizes, indices in range by construction, bits |
-//! | 1 | `sys` | the OS: pages, thread slot, thread exit, fatal errors, the system's malloc, atomics |
-//! | 2 | `variant` | what can be chosen: the knobs, the size classes |
-//! | 3 | `list`, `stats` | links between free blocks; event counters, what an audit says |
-//! | 4 | `page_map` | address → what lies there |
-//! | 5 | `slab`; beside it `report` | memory layout: segments, slices, slabs; the founding report's allocator, whole |
-//! | 6 | `central` | what threads share: locked lists per class, the page heap, huge blocks, purging |
-//! | 7 | `thread_cache` | the thread's front end: alloc and free (hot), refill, drain, large, realloc, exit, audit |
-//! | 8 | `api` | which backend serves a variant, `GlobalAlloc`, the stamped statics, snapshots |
+//! | 0 | `base` | sizes, indices that are in range by construction, bit arithmetic |
+//! | 1 | `sys` | the OS and the processor: pages, locks, thread slots, thread exit, fatal errors, the system's malloc |
+//! | 2 | `variant` | the knobs and the size classes |
+//! | 3 | `list`, `stats` | lists of free blocks, batches; event counters, audit results |
+//! | 4 | `page_map` | the map from an address to the kind of its slice |
+//! | 5 | `slab`; beside it `report` | segments, slices, slabs; the founding report's whole allocator |
+//! | 6 | `central` | the state that threads share: central lists, transfer caches, page heap, huge blocks, purges |
+//! | 7 | `thread_cache` | the thread caches: alloc and free (hot), refill, drain, large blocks, realloc, exit, audit |
+//! | 8 | `api` | the choice of a variant's backend, `GlobalAlloc`, the C face, the statics of each variant |
 //!
-//! `slab`, `central` and `thread_cache` are the central backend, which the default variant has. `report` is the baseline that it
-//! is compared to (`src/report/README.md`).
+//! `slab`, `central` and `thread_cache` form the central backend, which serves the default variant.
+//! `report` is the baseline for comparisons (`src/report/README.md`).
 //!
 //! # Words
 //!
 //! | word | means |
 //! |---|---|
-//! | segment | 2 MiB from the kernel, aligned to its size: a header and 31 slices for blocks; to the report a *SuperSlab* |
-//! | slice | 64 KiB of a segment: free, a slab, or a part of a span; to the report a *slot* |
-//! | slab | a slice cut into blocks of one size class, with a bit for each |
-//! | span | a large block of whole slices |
-//! | huge block | a block with a mapping of its own |
-//! | size class | the sizes that blocks of one size serve |
-//! | thread cache | a thread's lists of free blocks, one for each size class |
-//! | batch | blocks on their way between a thread cache and a central list |
-//! | central list | the slabs of one size class that have blocks, behind a lock |
-//! | arena | a set of central lists, one for each size class; several threads may share it |
-//! | transfer cache | batches of larger blocks that wait for the next thread, before they go home to their slabs |
-//! | page heap | all segments: who wants slices gets them here |
-//! | page map | address → what lies in its slice |
-//! | map cache | mappings that huge blocks left, kept for reuse |
-//! | purge | to give memory that nobody uses back to the kernel |
+//! | segment | 2 MiB of memory, aligned to its size: a header and 31 slices; the report's *SuperSlab* |
+//! | slice | 64 KiB of a segment: free, a slab, or a part of a span; the report's *slot* |
+//! | slab | a slice cut into blocks of one size class; a bit tells whether a block is *home* (in the slab) or *out* |
+//! | span | one or more whole slices that hold one large block |
+//! | huge block | a block with a mapping of its own, for sizes above a span |
+//! | size class | a block size, and the requests that blocks of this size serve |
+//! | thread cache | one thread's lists of free blocks, one for each size class |
+//! | batch | up to 64 blocks of one size class that move together between a thread cache and a central list |
+//! | central list | the slabs of one size class and one arena that have free blocks, behind a lock |
+//! | arena | a set of central lists that some threads share; blocks above 1 KiB always use the first arena |
+//! | transfer cache | freed blocks of a class above 1 KiB, ready for the next thread that refills |
+//! | page heap | all segments of a variant, and their free slices |
+//! | page map | a byte for each slice of the address space: the kind of memory there |
+//! | map cache | the mappings of freed huge blocks, kept for reuse |
+//! | purge | a purge gives unused memory back to the kernel |
 //!
-//! With feature `preload` there is a face more, `Preload`, the selected variant as a C library has it
-//! ([`ByAddress`]): `libhakmem.so` is made of it.
+//! Feature `preload` adds the type `Preload`: the selected variant with the C library's functions ([`ByAddress`]).
+//! `libhakmem.so` is built on it.
 //!
-//! To read it: `thread_cache/alloc.rs` and `thread_cache/free.rs` are the hot paths of the default variant,
+//! To read on: `thread_cache/alloc.rs` and `thread_cache/free.rs` hold the hot paths of the default variant.
 //! `docs/life-of-a-block.md` follows a block through all layers.
 
 mod api;
@@ -75,7 +75,7 @@ mod variant;
 
 pub use api::*;
 
-/// Gives back to the kernel, at once, what [`Hakmem`] holds and nobody uses; see [`Observe::purge`].
+/// Gives the unused memory of [`Hakmem`] back to the kernel at once; see [`Observe::purge`].
 pub fn purge() {
     <Hakmem as Observe>::purge();
 }

@@ -1,7 +1,7 @@
-//! A batch: blocks of one class that move together between a thread and its arena.
+//! A batch: blocks of one class that move together between a thread cache and a central list.
 //!
-//! An array of addresses, so that moving blocks touches none of them: on the way home a block's line may be in no cache
-//! (after tcmalloc's transfer cache).
+//! It is an array of addresses, as in tcmalloc's transfer cache. Moving a block does not touch the block, whose cache
+//! line may be in no cache when it goes home.
 //!
 //! BA1  The first `len` places hold blocks, which the batch owns.
 //!
@@ -22,19 +22,19 @@ impl Batch {
         Self { len: 0, blocks: [const { MaybeUninit::uninit() }; BATCH_MOST] }
     }
 
-    /// How many blocks it has.
+    /// The number of blocks in the batch.
     #[inline]
     pub(crate) fn len(&self) -> u32 {
         self.len as u32
     }
 
-    /// True if there is no room for one more block.
+    /// True if the batch has no room for another block.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
         self.len >= BATCH_MOST
     }
 
-    /// Adds a block as the last one. The batch has room.
+    /// Adds a block at the end. The batch must have room.
     #[inline]
     pub(crate) fn push(&mut self, block: FreeBlock) {
         debug_assert!(!self.is_full());
@@ -44,18 +44,19 @@ impl Batch {
         }
     }
 
-    /// Takes the last block.
+    /// Removes the last block.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<FreeBlock> {
         let len = self.len.checked_sub(1)?;
         let place = self.blocks.get(len)?;
         self.len = len;
-        // SAFETY: the place held a block (BA1), and is none of the first `len` any more: it is read once.
+        // SAFETY: the place held a block (BA1). `len` no longer counts it, so it is read once.
         Some(unsafe { place.assume_init_read() })
     }
 
-    /// Offers the blocks to `take` in runs, the first one first. Blocks of a run have the same `key`. The batch keeps the
-    /// runs that `take` does not take; where it does, the blocks are its own.
+    /// Offers the blocks to `take` in runs of equal `key`, in order.
+    ///
+    /// If `take` returns true it owns the blocks of the run. Otherwise the batch keeps them.
     #[inline]
     pub(crate) fn offer_runs(
         &mut self,
@@ -65,7 +66,7 @@ impl Batch {
         let (mut from, mut kept) = (0, 0);
         let len = core::mem::take(&mut self.len).min(BATCH_MOST);
         while from < len {
-            // SAFETY: the first `len` places hold blocks (BA1), and a place is laid out as a block is.
+            // SAFETY: the first `len` places hold blocks (BA1), and `MaybeUninit<FreeBlock>` has the layout of a block.
             let rest = unsafe { &*(&raw const self.blocks[from..len] as *const [FreeBlock]) };
             let first = rest.first().map_or(0, |block| key(block.address()));
             let count = rest.iter().take_while(|block| key(block.address()) == first).count();
@@ -80,14 +81,14 @@ impl Batch {
         self.len = kept;
     }
 
-    /// Links all blocks, the first one first and the last one to `below`, and returns the first one's node.
+    /// Empties the batch into a chain of nodes that ends in `below`, and returns the first block's node.
     ///
-    /// In this order, and with one store a block: the blocks may be in no cache, and processors fetch ahead upwards.
+    /// It writes to each block once, in order. The blocks may be in no cache, and processors prefetch upwards.
     #[inline]
     pub(super) fn link(&mut self, below: *mut Link) -> *mut Link {
         let len = core::mem::take(&mut self.len).min(BATCH_MOST);
         let mut nodes = self.blocks.iter().take(len).map(|place| {
-            // SAFETY: one of the first `len` places, which held blocks (BA1). `len` is 0 now, and each is read once.
+            // SAFETY: one of the first `len` places, which held blocks (BA1). `len` is 0 now, so each is read once.
             unsafe { place.assume_init_read() }
         });
         let Some(mut block) = nodes.next() else { return below };
@@ -100,12 +101,12 @@ impl Batch {
         first
     }
 
-    /// The first block.
+    /// The first block, if there is one.
     pub(crate) fn first(&self) -> Option<&FreeBlock> {
         self.iter().next()
     }
 
-    /// The blocks, the first one first.
+    /// The blocks, in order.
     #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &FreeBlock> {
         // SAFETY: the first `len` places hold blocks (BA1).
@@ -125,7 +126,7 @@ mod tests {
             memory.iter_mut().map(|block| NonNull::from(block).cast()).collect();
         let mut batch = Batch::new();
         for &start in &starts {
-            // SAFETY: 16 bytes, aligned to 8, which nothing else has.
+            // SAFETY: 16 bytes, aligned to 8, that only this test uses.
             batch.push(unsafe { FreeBlock::new(start) });
         }
         assert!(batch.len() == 5 && !batch.is_full());

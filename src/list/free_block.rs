@@ -1,14 +1,14 @@
-//! A free block in somebody's hands.
+//! A free block, as a value that only one owner has.
 //!
-//! FB1  Whoever has a [`FreeBlock`] is the only one to have the block: no program, slab, list or batch has it.
-//! FB2  A block has 8 bytes at least, aligned to 8.
+//! FB1  The owner of a [`FreeBlock`] is the block's only owner: no program, slab, list or batch has it.
+//! FB2  A block has at least 8 bytes, and is aligned to 8.
 //!
-//! So whatever takes a block by value needs no promise of its caller, and what returns one makes none. Only
-//! [`FreeBlock::new`] asks for the proof: where a program gives a block up, and where a slab hands one out.
+//! A function that takes or returns a `FreeBlock` therefore needs no `unsafe`. Only [`FreeBlock::new`] demands a proof.
+//! It is called where a program gives a block up, and where a slab hands one out.
 
 use core::ptr::NonNull;
 
-/// A free block of a size class. Nobody else has it, so it can be handed on, but not copied.
+/// A free block of a size class. It can be moved, but not copied (FB1).
 #[repr(transparent)]
 pub(crate) struct FreeBlock(NonNull<Link>);
 
@@ -19,58 +19,57 @@ pub(super) struct Link {
 }
 
 impl FreeBlock {
-    /// Takes a block in hand.
+    /// The free block at an address.
     ///
     /// # Safety
-    /// A block of a class starts there (FB2). It is free, and nobody else has it (FB1).
+    /// A block of a class starts at `start` (FB2). It is free, and nobody else has it (FB1).
     #[inline(always)]
     pub(crate) const unsafe fn new(start: NonNull<u8>) -> Self {
         Self(start.cast())
     }
 
-    /// Where the block is.
+    /// The block's address.
     #[inline(always)]
     pub(crate) fn address(&self) -> usize {
         self.0.addr().get()
     }
 
-    /// Hands the block out: its bytes are the caller's.
+    /// Gives the block's bytes to the caller.
     #[inline(always)]
     pub(crate) const fn into_start(self) -> NonNull<u8> {
         self.0.cast()
     }
 
-    /// The node that the block is going to be.
+    /// The address of the block's node, whose link is not written yet.
     #[inline(always)]
     pub(super) fn node(&self) -> *mut Link {
         self.0.as_ptr()
     }
 
-    /// Writes the link of the block, which is a node from here on: whoever finds its address owns it.
+    /// Writes the block's link and returns its node. The list that holds the node owns the block from now on.
     #[inline(always)]
     pub(super) fn into_node(self, next: *mut Link) -> *mut Link {
-        // SAFETY: nobody else has the block (FB1), and it has 8 bytes, aligned so (FB2).
+        // SAFETY: nobody else has the block (FB1), and it has 8 bytes, aligned to 8 (FB2).
         unsafe { self.0.write(Link { next }) };
         self.0.as_ptr()
     }
 
-    /// Takes a node in hand, and returns what it was linked to.
+    /// Turns a node back into a block, and returns the node that followed it.
     ///
     /// # Safety
-    /// [`into_node`](Self::into_node) wrote the link, and the caller owns the node and takes it out of what
-    /// it was in.
+    /// [`into_node`](Self::into_node) wrote the link. The caller owns the node, and removes it from its list.
     #[inline(always)]
     pub(super) unsafe fn from_node(node: NonNull<Link>) -> (Self, *mut Link) {
-        // SAFETY: the link was written, and nobody else writes it, by the caller's condition.
+        // SAFETY: by the caller's condition the link was written, and nobody else writes it.
         let next = unsafe { node.as_ref() }.next;
         (Self(node), next)
     }
 }
 
-/// The link of a node.
+/// The node that follows a node.
 ///
 /// # Safety
-/// It was written, and nobody writes it now.
+/// The node's link was written, and nobody writes it now.
 #[inline(always)]
 pub(super) unsafe fn next_of(node: NonNull<Link>) -> *mut Link {
     // SAFETY: the caller's condition.

@@ -1,24 +1,24 @@
 //! A thread's list of free blocks of one class.
 //!
 //! ```text
-//! head ──▶ block ──▶ block ──▶ … ──▶ null      linked through the blocks; the newest comes out first
-//! excess = length − limit                      negative while the list takes blocks
+//! head ──▶ block ──▶ block ──▶ … ──▶ null      linked through the blocks, last in, first out
+//! excess = length − limit                      negative while the list is below its limit
 //! ```
 //!
 //! | the list is | `head` | `excess` | pop | push |
 //! |---|---|---|---|---|
 //! | empty | null | −limit | slow | fast |
 //! | in use | a block | below −1 | fast | fast |
-//! | one block below its limit, or above | a block | −1 or more | fast | slow |
-//! | closed: the thread has no lists yet, or no more, or they are shut | null | [`CLOSED`] or more | slow | slow |
+//! | one block below its limit, or more | a block | −1 or more | fast | slow |
+//! | closed: its thread has no open cache, or has shut its lists | null | [`CLOSED`] or more | slow | slow |
 //!
-//! So a pop is a null check, and a push counts and tests a sign; neither asks whether the thread is set up. Slow means
-//! that the caller takes another way.
+//! A pop is a null check. A push counts and tests a sign. Neither asks whether the thread has a cache: a closed list
+//! fails both tests. *Slow* means that the operation fails and the caller takes its slow path.
 //!
 //! W1  Every node reachable from `head` is a free block of the list's class, which the list owns.
 //! W2  The list has `excess + limit` nodes, unless it is closed: then it has none.
-//! W3  Only one thread at a time touches the list. A closed one may be shared by all threads that have no lists: they
-//!     write only to `excess`, by [`count_up`] or atomically.
+//! W3  Only one thread at a time touches the list. The exception is a closed list, which all threads without a cache
+//!     may share: they write only to `excess`, by [`count_up`] or atomically.
 //!
 //! Never: allocates, locks, or looks at a slab.
 
@@ -30,7 +30,7 @@ use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 
-/// 16 bytes, so that four share a cache line.
+/// A list of free blocks. It has 16 bytes, so that four lists share a cache line.
 #[repr(C)]
 pub(crate) struct FreeList {
     head: Cell<*mut Link>,
@@ -38,7 +38,7 @@ pub(crate) struct FreeList {
     limit: Cell<u32>,
 }
 
-/// The excess of a closed list: not negative, however often threads push to it before they undo that.
+/// The excess of a closed list. It stays positive however many threads push before they undo their counts.
 const CLOSED: i32 = 1 << 30;
 
 /// Bytes from a list's start to its `excess`.
@@ -55,7 +55,7 @@ impl FreeList {
         Self { head: Cell::new(ptr::null_mut()), excess: Cell::new(0), limit: Cell::new(0) }
     }
 
-    /// Opens a closed list, which takes up to `limit` blocks from here on.
+    /// Opens a closed list with this limit.
     pub(crate) fn open(&self, limit: u32) {
         debug_assert!(self.head.get().is_null());
         self.limit.set(limit);
@@ -72,23 +72,26 @@ impl FreeList {
         self.excess.get() >= CLOSED
     }
 
-    /// Takes the newest block. `None`, and nothing is written, where the list has none.
+    /// Removes the newest block. For an empty or closed list it returns `None`, and writes nothing.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<FreeBlock> {
         let node = NonNull::new(self.head.get())?;
-        // SAFETY: a push wrote the link of each node (W1), no other thread writes it (W3), and the node is taken out.
+        // SAFETY: the list owns the node, and a push or a batch wrote its link (W1). No other thread writes it (W3),
+        // and the node is removed below.
         let (block, next) = unsafe { FreeBlock::from_node(node) };
         self.head.set(next);
         self.excess.set(self.excess.get().wrapping_sub(1));
         Some(block)
     }
 
-    /// Adds a block. Gives it back where the list is at its limit, or closed: the caller then calls
-    /// [`undo_push`](Self::undo_push). With `shared`, a closed list may be that of several threads.
+    /// Adds a block. If the list is at its limit, or closed, the block comes back as an error.
+    ///
+    /// After an error the caller must call [`undo_push`](Self::undo_push). `shared` is true if several threads may
+    /// share a closed list of this kind.
     #[inline(always)]
     pub(crate) fn push(&self, block: FreeBlock, shared: bool) -> Result<(), FreeBlock> {
         let is_slow = if shared {
-            // SAFETY: this list's count, which others write to in the same way (W3).
+            // SAFETY: the count of this list. Other threads write to it only by `count_up` or atomically (W3).
             unsafe { count_up::<EXCESS_OFFSET>(ptr::from_ref(self).cast(), 0) }
         } else {
             self.excess.set(self.excess.get().wrapping_add(1));
@@ -101,37 +104,38 @@ impl FreeList {
         Ok(())
     }
 
-    /// Adds a block that has been counted.
+    /// Adds a block that `excess` already counts.
     #[inline(always)]
     pub(crate) fn push_counted(&self, block: FreeBlock) {
         self.head.set(block.into_node(self.head.get()));
     }
 
-    /// Undoes the count of a push that gave its block back.
+    /// Undoes the count of a failed push.
     pub(crate) fn undo_push(&self) {
-        // SAFETY: the count of this list; a closed one may be shared, and then whoever writes to it does so atomically.
+        // SAFETY: the count of this list, aligned to 4. While a closed list is shared, every thread writes to the count
+        // by `count_up` or atomically (W3).
         let excess = unsafe { AtomicI32::from_ptr(self.excess.as_ptr()) };
-        // ORDERING: relaxed; which number it is does not matter, as long as a closed list stays closed.
+        // ORDERING: relaxed; the exact number does not matter, as long as a closed list stays closed.
         let counted = excess.load(Ordering::Relaxed);
-        // Of several threads that count at once, some may have counted in vain.
+        // Threads that count at once may lose counts of each other, so subtracting could sink below `CLOSED`.
         let before = if counted < CLOSED { counted - 1 } else { CLOSED };
         excess.store(before, Ordering::Relaxed);
     }
 
-    /// Adds a block, whatever the limit.
+    /// Adds a block regardless of the limit.
     pub(crate) fn put(&self, block: FreeBlock) {
         self.excess.set(self.excess.get() + 1);
         self.push_counted(block);
     }
 
-    /// Takes all blocks of a batch, the first one on top, whatever the limit.
+    /// Moves all blocks of a batch to the list, regardless of the limit. The batch's first block comes out first.
     pub(crate) fn fill(&self, batch: &mut Batch) {
         let count = batch.len();
         self.head.set(batch.link(self.head.get()));
         self.excess.set(self.excess.get().wrapping_add_unsigned(count));
     }
 
-    /// Moves up to `count` of the newest blocks to a batch, as long as that has room.
+    /// Moves up to `count` of the newest blocks to a batch, as long as the batch has room.
     pub(crate) fn take(&self, count: u32, batch: &mut Batch) {
         for _ in 0..count {
             if batch.is_full() {
@@ -142,7 +146,7 @@ impl FreeList {
         }
     }
 
-    /// Takes over all blocks of another list of the class. This one is empty; the other one is, from here on.
+    /// Moves all blocks of another list of the class to this list, which is empty.
     pub(crate) fn take_over(&self, other: &Self) {
         debug_assert!(self.len() == 0);
         self.set_len(other.len());
@@ -150,7 +154,7 @@ impl FreeList {
         other.set_len(0);
     }
 
-    /// Blocks in the list.
+    /// The number of blocks in the list.
     pub(crate) fn len(&self) -> u32 {
         if self.is_closed() {
             0
@@ -163,12 +167,12 @@ impl FreeList {
         self.excess.set((len as i32).wrapping_sub_unsigned(self.limit.get()));
     }
 
-    /// Blocks that the list takes before a push is slow.
+    /// The length, in blocks, at which a push fails.
     pub(crate) fn limit(&self) -> u32 {
         self.limit.get()
     }
 
-    /// Changes that.
+    /// Changes the limit, in blocks.
     pub(crate) fn set_limit(&self, limit: u32) {
         if self.is_closed() {
             return self.limit.set(limit);
@@ -178,17 +182,17 @@ impl FreeList {
         self.set_len(len);
     }
 
-    /// Where the newest block is: it tells whether the list has moved.
+    /// The address of the newest block, or 0. A change of it shows that the list was used.
     pub(crate) fn newest(&self) -> usize {
         self.head.get().addr()
     }
 
-    /// Whether an address is among the first `most` blocks; for checks.
+    /// True if an address is among the newest `most` blocks; for checks.
     pub(crate) fn has(&self, address: usize, most: u32) -> bool {
         self.addresses().take(most as usize).any(|block| block == address)
     }
 
-    /// Checks W2, and that `is_mine` holds for every block, before its link is followed; for checks.
+    /// True if W2 holds and `is_mine` is true of every block; for checks. It asks `is_mine` before it follows a link.
     pub(crate) fn is_sound(&self, is_mine: impl FnMut(usize) -> bool) -> bool {
         if self.is_closed() {
             return self.head.get().is_null();
@@ -197,14 +201,15 @@ impl FreeList {
         mine == self.len() as usize
     }
 
-    /// The addresses of the blocks, the newest first. Each link is followed when the next one is asked for.
+    /// The addresses of the blocks, newest first. The iterator follows a link only when the next address is asked for.
     fn addresses(&self) -> impl Iterator<Item = usize> {
         let (mut node, mut left) = (self.head.get(), self.len());
         let mut before: Option<NonNull<Link>> = None;
         core::iter::from_fn(move || {
             left = left.checked_sub(1)?;
             if let Some(before) = before {
-                // SAFETY: a node of this list, whose link a push wrote (W1), and which no other thread writes (W3).
+                // SAFETY: a node of this list: a push or a batch wrote its link (W1), and no other thread writes it
+                // (W3).
                 node = unsafe { free_block::next_of(before) };
             }
             before = NonNull::new(node);
@@ -224,7 +229,7 @@ mod tests {
     }
 
     fn block(start: NonNull<u8>) -> FreeBlock {
-        // SAFETY: eight bytes, aligned so, which nothing else has: the callers see to it.
+        // SAFETY: eight bytes, aligned to 8, that only the calling test uses.
         unsafe { FreeBlock::new(start) }
     }
 

@@ -1,26 +1,26 @@
-//! A list of things that never move, linked both ways through the things themselves.
+//! A doubly linked list of things that never move. The links lie in the things themselves.
 //!
-//! O1  A thing is in at most one list through the same links, and `first` leads to each that is in, `last` the end.
-//!     The links of one that is in none are `None`.
+//! O1  A thing is in at most one list through the same links. From `first` the links lead to every thing in the list,
+//!     and end at `last`. The links of a thing in no list are `None`.
 //!
-//! The owner of the list, or whoever holds its lock, is the only one to touch it and the links.
+//! Only the owner of the list, or the holder of its lock, touches the list and the links.
 //! Never: allocates.
 
 use core::cell::Cell;
 
-/// A thing's neighbours. All bytes zero is: in no list, or alone in one.
+/// A thing's neighbours in a list. All bytes are zero if it is in no list, or alone in one.
 pub(crate) struct Links<T: 'static> {
     next: Cell<Option<&'static T>>,
     previous: Cell<Option<&'static T>>,
 }
 
-/// A thing that can be in lists: one for each number that it has links for.
+/// A thing that can be in lists: in one list for each `LIST` that it implements.
 pub(crate) trait Linked<const LIST: u8>: Sized + 'static {
-    /// Its links for that list.
+    /// Its links for list `LIST`.
     fn links(&self) -> &Links<Self>;
 }
 
-/// See the module. All bytes zero is an empty one.
+/// A doubly linked list of things. All bytes of an empty list are zero.
 pub(crate) struct LinkedList<T: Linked<LIST>, const LIST: u8 = 0> {
     first: Cell<Option<&'static T>>,
     last: Cell<Option<&'static T>>,
@@ -35,7 +35,7 @@ impl<T: Linked<LIST>, const LIST: u8> LinkedList<T, LIST> {
         self.first.get()
     }
 
-    /// Adds a thing that is in no list through these links, as the first.
+    /// Adds a thing at the front. It is in no list through these links.
     pub(crate) fn push(&self, thing: &'static T) {
         let next = self.first.replace(Some(thing));
         let links = thing.links();
@@ -47,7 +47,7 @@ impl<T: Linked<LIST>, const LIST: u8> LinkedList<T, LIST> {
         }
     }
 
-    /// The same, as the last.
+    /// Adds a thing at the end. It is in no list through these links.
     pub(crate) fn push_last(&self, thing: &'static T) {
         let Some(last) = self.last.get() else { return self.push(thing) };
         debug_assert!(thing.links().next.get().is_none(), "O1");
@@ -56,7 +56,7 @@ impl<T: Linked<LIST>, const LIST: u8> LinkedList<T, LIST> {
         self.last.set(Some(thing));
     }
 
-    /// Takes out a thing that is in this list.
+    /// Removes a thing that is in this list.
     pub(crate) fn remove(&self, thing: &'static T) {
         let links = thing.links();
         let (previous, next) = (links.previous.take(), links.next.take());
@@ -70,7 +70,7 @@ impl<T: Linked<LIST>, const LIST: u8> LinkedList<T, LIST> {
         }
     }
 
-    /// The things; each may be taken out while it is looked at.
+    /// The things, from first to last. The caller may remove the thing that the iterator returned last.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'static T> {
         let mut at = self.first.get();
         core::iter::from_fn(move || {

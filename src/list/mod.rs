@@ -1,11 +1,11 @@
-//! Layer 3: links between free blocks and between free things.
+//! Layer 3: lists of free blocks, slabs and segments. None of them is atomic.
 //!
-//! | file | list | who | atomic |
-//! |---|---|---|---|
-//! | `free_list` | of blocks, counted so that a sign tells when to look | one thread | no |
-//! | `batch` | of blocks, on their way between two lists | one thread | no |
-//! | `free_block` | none: one block in hand | one thread | no |
-//! | `linked` | of slabs or segments, both ways, through themselves | whoever owns it, or holds its lock | no |
+//! | file | type | touched by |
+//! |---|---|---|
+//! | `free_block` | one free block, owned by value | one thread |
+//! | `free_list` | a linked list of free blocks with a limit | one thread |
+//! | `batch` | an array of free blocks that move between two lists | one thread |
+//! | `linked` | a doubly linked list of slabs or segments | its owner, or the holder of its lock |
 
 mod batch;
 mod free_block;

@@ -1,20 +1,20 @@
-//! A place for a leaf of a map, which is filled once and then stays as it is.
+//! A place for one leaf of a map. It is empty at first, is filled once, and then never changes.
 //!
-//! F1  Of several that are put there, one stays, and all who look find that one.
-//! F2  Who finds a leaf finds what was done to it before it was put there.
+//! F1  If several threads put a leaf there, one leaf stays, and every thread finds that leaf.
+//! F2  A thread that finds a leaf by `get` sees everything that was written to the leaf before `put`.
 //!
 //! Never: maps memory, or gives it back.
 
 use crate::sys::atomic::{AtomicPtr, Ordering};
 use core::ptr;
 
-/// See the module. All bytes zero is an empty place.
+/// A place for one leaf. All bytes of an empty place are zero.
 pub(crate) struct LeafPlace<T> {
     leaf: AtomicPtr<T>,
 }
 
 impl<T> LeafPlace<T> {
-    /// A place over this pointer, which is null: the model checker makes its own.
+    /// A place in this pointer, which is null. The model checker creates the pointer.
     pub(crate) const fn over(leaf: AtomicPtr<T>) -> Self {
         Self { leaf }
     }
@@ -26,16 +26,17 @@ impl<T> LeafPlace<T> {
         self.leaf.load(Ordering::Acquire)
     }
 
-    /// The leaf, or null, for who knows from elsewhere that what it is asked about has been noted there.
+    /// The leaf, or null. The caller must have learned through synchronisation that `put` came before, if it relies on
+    /// the leaf's content.
     #[inline(always)]
     pub(crate) fn peek(&self) -> *mut T {
-        // ORDERING: relaxed; by the caller's knowledge, which is a chain of synchronisation, `put` came before.
+        // ORDERING: relaxed; the caller's own chain of synchronisation starts after `put`.
         self.leaf.load(Ordering::Relaxed)
     }
 
-    /// Puts a leaf here; false if one was here before, and stays.
+    /// Puts a leaf here. False if the place had a leaf already, which stays.
     pub(crate) fn put(&self, leaf: *mut T) -> bool {
-        // ORDERING: release, paired with the acquire in `get`; relaxed where nothing is put.
+        // ORDERING: release, paired with the acquire in `get` (F2); relaxed on failure, which writes nothing.
         self.leaf
             .compare_exchange(ptr::null_mut(), leaf, Ordering::Release, Ordering::Relaxed)
             .is_ok()

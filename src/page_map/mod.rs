@@ -1,4 +1,4 @@
-//! Layer 4: address → what lies there: a byte for each slice of the address space, in two levels.
+//! Layer 4: the page map, from an address to the kind of its slice. It has a byte per slice, in two levels.
 //!
 //! ```text
 //! 63    47 46        39 38            16 15        0
@@ -7,30 +7,30 @@
 //! └───────┴────────────┴────────────────┴──────────┘
 //! ```
 //!
-//! | byte | [`Kind`] | in the slice |
+//! | byte | [`Kind`] | the slice holds |
 //! |---|---|---|
-//! | 0 | `Foreign` | nothing of ours begins |
-//! | 2 | `Free` | nothing, and it is ours |
+//! | 0 | `Foreign` | no start of a block of this variant |
+//! | 2 | `Free` | nothing: it is a free slice of a segment |
 //! | 4 | `Header` | the metadata of a segment |
-//! | 6 | `Span` | a large block of slices begins |
-//! | 8 | `Body` | such a block goes on |
-//! | 10 | `Huge` | a huge block begins, with a mapping of its own, at some page |
-//! | 12 | `SuperSlab` | a part of a SuperSlab, which knows the rest |
-//! | 14, 16, … | `Class` | blocks of a class |
+//! | 6 | `Span` | the first slice of a span |
+//! | 8 | `Body` | another slice of a span |
+//! | 10 | `Huge` | the start of a huge block, at some page |
+//! | 12 | `SuperSlab` | a part of a SuperSlab, whose own metadata tells the rest |
+//! | 14, 16, … | `Class` | a slab of a class |
 //!
-//! A byte is a *place*: a thread that frees by address has its lists in this order, 16 bytes each, and addresses are scaled
-//! by 8 at most. The kinds without a class have lists there that stay closed. So a byte leads to a list as it is, and
-//! asking for the kind is left to the slow path.
+//! The byte is called a *place*: it is also the offset of a list. A thread that frees by address has its lists in this
+//! order, 16 bytes each, and a processor scales an index by at most 8. The kinds without a class have lists there that
+//! stay closed. So the byte leads to a list directly, and only the slow path asks for the kind.
 //!
-//! A leaf covers 512 GiB, 8 MiB of addresses, of which little has memory.
+//! A leaf covers 512 GiB. It takes 8 MiB of addresses, and little of it has memory.
 //!
-//! A1  A slice's byte says `Class` from before the first block of the slab is handed out until after the last one
-//!     has come home; and it says `Span`, `Huge` or `SuperSlab` as long as such a block is out.
-//! A2  The slices of a segment, from its mapping to its unmapping, are none of them `Foreign` or `Huge`.
-//! A3  Leaves are not unmapped before the variant is released, so an address that a thread has of one stays good. Where a
-//!     part has none yet, its bytes read as 0.
+//! A1  A slice's byte says `Class` from before the first block of the slab is handed out until after the last block
+//!     has come home. It says `Span`, `Huge` or `SuperSlab` as long as such a block is out.
+//! A2  From the mapping of a segment to its unmapping, none of its slices is `Foreign` or `Huge`.
+//! A3  A leaf stays mapped until the variant is released, so a thread may keep its address. The bytes of a part without
+//!     a leaf read as 0.
 //!
-//! Never: reads what lies at an address.
+//! Never: reads the memory at an address.
 
 mod leaf;
 mod leaves;
@@ -44,18 +44,18 @@ use crate::sys::pages;
 use core::cell::{Cell, UnsafeCell};
 use core::ptr::{self, NonNull};
 
-/// Bits of an address in use by programs on 64-bit Linux, unless they ask for more.
+/// Bits of an address that Linux gives to a 64-bit program, unless the program asks for more.
 const ADDRESS_BITS: u32 = 47;
 const PART_LG: u32 = 39;
 const PARTS: usize = 1 << (ADDRESS_BITS - PART_LG);
 const LEAF_LG: u32 = PART_LG - SLICE_LG;
 const LEAF_BYTES: usize = 1 << LEAF_LG;
 
-/// A byte for each slice of a part. Not an array of atomics: the compiler looks at each of those, for seconds.
+/// A byte for each slice of a part. An array of atomics would cost seconds of compile time.
 #[repr(C, align(4096))]
 struct Leaf(UnsafeCell<[u8; LEAF_BYTES]>);
 
-// SAFETY: its bytes are reached by pointers alone, and touched atomically.
+// SAFETY: threads reach the bytes only through pointers, and access them only atomically.
 unsafe impl Sync for Leaf {}
 
 impl Leaf {
@@ -64,26 +64,26 @@ impl Leaf {
     }
 }
 
-/// The leaf of the first part that any variant notes something of, mostly the only one: there from the start, whatever
-/// addresses are left to the program then.
+/// The leaf of the first part that any variant covers, which is mostly the only part. It is a static, so it exists even
+/// if the kernel has no addresses left for a mapping.
 static FIRST: Leaf = Leaf::new();
-/// Whether [`FIRST`] is in use.
+/// True once [`FIRST`] is in use.
 static FIRST_TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// What lies in a slice; see the table above.
+/// The kind of a slice of the address space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Nothing of ours begins there.
+    /// No block of this variant starts there.
     Foreign,
-    /// A slice of a segment that nobody has.
+    /// A free slice of a segment.
     Free,
     /// A segment's first slice.
     Header,
     /// The first slice of a span.
     Span,
-    /// One of a span's other slices.
+    /// A slice of a span, but not the first.
     Body,
-    /// The slice where a huge block begins, which has a mapping of its own.
+    /// The slice in which a huge block starts.
     Huge,
     /// A slice of a SuperSlab.
     SuperSlab,
@@ -91,13 +91,13 @@ pub(crate) enum Kind {
     Class(ClassIdx),
 }
 
-/// Kinds without a class: their places come first.
+/// The number of kinds without a class. Their places come first.
 pub(crate) const CLASSLESS: usize = 7;
 
 const _: () = assert!(2 * (CLASSLESS + MAX_CLASSES - 1) <= u8::MAX as usize, "a place is a byte");
 
 impl Kind {
-    /// The place of its list.
+    /// The place of this kind's list.
     pub(crate) const fn place(self) -> u8 {
         let number = match self {
             Self::Foreign => 0,
@@ -126,7 +126,7 @@ impl Kind {
         }
     }
 
-    /// The class of the blocks there.
+    /// The class of the slab, if the slice is one.
     pub(crate) fn class(self) -> Option<ClassIdx> {
         match self {
             Self::Class(class) => Some(class),
@@ -135,7 +135,7 @@ impl Kind {
     }
 }
 
-/// A leaf that waits, for who must not find that there is none.
+/// A leaf mapped in advance, for a caller that must not fail to get one.
 pub(crate) struct SpareLeaf(Cell<*mut u8>);
 
 impl SpareLeaf {
@@ -143,7 +143,7 @@ impl SpareLeaf {
         Self(Cell::new(ptr::null_mut()))
     }
 
-    /// Sees to it that there is one; false where memory is exhausted.
+    /// Maps the leaf if there is none yet. False if memory is exhausted.
     pub(crate) fn prepare(&self) -> bool {
         if self.0.get().is_null() {
             self.0.set(fresh_leaf().map_or(ptr::null_mut(), NonNull::as_ptr));
@@ -152,9 +152,9 @@ impl SpareLeaf {
     }
 }
 
-/// All leaves of a variant.
+/// The page map of a variant: all its leaves.
 pub(crate) struct PageMap {
-    /// Empty for a part without. [shared]
+    /// One per part; empty for a part without a leaf. [shared]
     leaves: [LeafPlace<u8>; PARTS],
 }
 
@@ -163,8 +163,8 @@ impl PageMap {
         Self { leaves: [const { LeafPlace::over(AtomicPtr::new(ptr::null_mut())) }; PARTS] }
     }
 
-    /// Sees to it that the slices of an address's part can be noted, with the spare leaf if it must be; false where memory is
-    /// exhausted, or the address is beyond the map.
+    /// Makes sure that the part of an address has a leaf, so that its slices can be noted. It uses the spare leaf
+    /// before it maps one. False if memory is exhausted, or the address is beyond the map.
     pub(crate) fn cover(&self, address: usize, spare: Option<&SpareLeaf>) -> bool {
         let Some(entry) = self.leaves.get(address >> PART_LG) else { return false };
         if !entry.get().is_null() {
@@ -174,21 +174,21 @@ impl PageMap {
         let Some(leaf) = first_leaf().or_else(spare).or_else(fresh_leaf) else { return false };
         if !entry.put(leaf.as_ptr()) {
             if leaf == NonNull::from(&FIRST).cast() {
-                // ORDERING: relaxed; nothing was noted in it.
+                // ORDERING: relaxed; nothing was noted in this leaf.
                 FIRST_TAKEN.store(false, Ordering::Relaxed);
             }
-            // SAFETY: another thread put its own there, so this one is nobody's.
+            // SAFETY: another thread put its own leaf there first, so only this thread has `leaf`.
             unsafe { give_up(leaf) };
         }
         true
     }
 
-    /// Notes what lies in a slice, whose part is covered.
+    /// Notes the kind of a slice. Its part is covered.
     pub(crate) fn note(&self, address: usize, kind: Kind) {
         self.note_slices(address, 1, kind);
     }
 
-    /// Notes what lies in `count` slices of one part, which is covered.
+    /// Notes the kind of `count` slices of one part, which is covered.
     pub(crate) fn note_slices(&self, address: usize, count: usize, kind: Kind) {
         let leaf = self.leaf(address);
         if leaf.is_null() {
@@ -197,32 +197,32 @@ impl PageMap {
         let first = (address >> SLICE_LG) % LEAF_BYTES;
         debug_assert!(first + count <= LEAF_BYTES);
         for slice in first..first + count {
-            // ORDERING: relaxed; blocks reach other threads through locks or the program's own synchronisation, which
-            // come after this store, and come home before the next one (A1).
+            // ORDERING: relaxed; a block reaches other threads through locks or the program's own synchronisation,
+            // after this store. It comes home before the next store to the byte (A1).
             byte_in(leaf, slice).store(kind.place(), Ordering::Relaxed);
         }
     }
 
-    /// What lies at an address. Of an address that is no block's, what lay there a moment ago may be said.
+    /// The kind of the slice at an address. It may be out of date if no block of this variant is there.
     pub(crate) fn kind(&self, address: usize) -> Kind {
         Kind::at(self.place(address))
     }
 
-    /// The class of the blocks there; `None` where no slab is.
+    /// The class of the slab at an address; `None` if there is no slab.
     #[inline(always)]
     pub(crate) fn class(&self, address: usize) -> Option<ClassIdx> {
         let number = (self.place(address) / 2).checked_sub(CLASSLESS)?;
         Some(ClassIdx::new(number % MAX_CLASSES))
     }
 
-    /// Whether an address lies in a segment or a SuperSlab.
+    /// True if an address lies in a segment or a SuperSlab.
     #[inline(always)]
     pub(crate) fn is_ours(&self, address: usize) -> bool {
         let place = self.place(address);
         place != usize::from(Kind::Foreign.place()) && place != usize::from(Kind::Huge.place())
     }
 
-    /// Whether this lies at an address.
+    /// True if the slice at an address is of this kind.
     #[inline(always)]
     pub(crate) fn has(&self, address: usize, kind: Kind) -> bool {
         self.place(address) == usize::from(kind.place())
@@ -231,8 +231,8 @@ impl PageMap {
     #[inline(always)]
     fn place(&self, address: usize) -> usize {
         let Some(entry) = self.leaves.get(address >> PART_LG) else { return 0 };
-        // Whoever asks for a block of ours got it through a chain of synchronisation that starts behind the noting; for any
-        // other address a leaf that is not seen yet says as much as one that is.
+        // A caller that has a block of this variant got it through a chain of synchronisation that starts after the
+        // byte was noted. For any other address a leaf that this thread does not see yet reads as 0, which is as true.
         let leaf = entry.peek();
         if leaf.is_null() {
             return 0;
@@ -241,7 +241,7 @@ impl PageMap {
         usize::from(byte_in(leaf, (address >> SLICE_LG) % LEAF_BYTES).load(Ordering::Relaxed))
     }
 
-    /// Null where the part has none, or is beyond the map.
+    /// The leaf of an address's part. Null if the part has none, or is beyond the map.
     fn leaf(&self, address: usize) -> *mut u8 {
         self.leaves.get(address >> PART_LG).map_or(ptr::null_mut(), LeafPlace::get)
     }
@@ -249,50 +249,52 @@ impl PageMap {
     /// Unmaps the leaves.
     ///
     /// # Safety
-    /// Nobody will ask for an address, or note one.
+    /// No thread looks up or notes an address from now on.
     pub(crate) unsafe fn release(&self) {
         for leaf in self.leaves.iter().filter_map(|entry| NonNull::new(entry.get())) {
-            // SAFETY: `cover` put it there, and nobody looks into it, by the caller's condition.
+            // SAFETY: `cover` put the leaf there. By the caller's condition no thread looks into it.
             unsafe { give_up(leaf) };
         }
     }
 }
 
-/// A byte of a leaf, which is not null.
+/// The byte of a slice in a leaf, which is not null.
 #[inline(always)]
 fn byte_in<'map>(leaf: *mut u8, slice: usize) -> &'map AtomicU8 {
     let byte = leaf.wrapping_add(slice % LEAF_BYTES);
-    // SAFETY: inside a leaf, whose bytes are only ever touched atomically, and which is not unmapped (A3).
+    // SAFETY: inside a leaf, whose bytes are accessed only atomically, and which stays mapped (A3).
     unsafe { AtomicU8::from_ptr(byte) }
 }
 
-/// [`FIRST`], for who asks first.
+/// [`FIRST`], for the first caller only.
 fn first_leaf() -> Option<NonNull<u8>> {
-    // ORDERING: relaxed; one thread alone finds false, and nothing was written there before.
+    // ORDERING: relaxed; only one thread finds false, and nothing was written to the leaf before.
     if FIRST_TAKEN.swap(true, Ordering::Relaxed) {
         return None;
     }
     let first = NonNull::from(&FIRST).cast();
-    // SAFETY: whole pages without initial content, hence of no file, which are the caller's alone. Little of them will ever
-    // be touched.
+    // SAFETY: whole pages that only this thread has. They have no initial content, so no file backs them: they are
+    // private and anonymous. Little of them will ever be touched.
     unsafe { pages::refuse_huge_pages(first, LEAF_BYTES) };
-    // Its bytes are in a cell, so they may be written to through a pointer to a shared static.
+    // The bytes lie in a cell, so a pointer to the shared static may write to them.
     Some(first)
 }
 
 fn fresh_leaf() -> Option<NonNull<u8>> {
     let leaf = pages::map(LEAF_BYTES)?;
-    // SAFETY: mapped above. Little of it will ever be touched.
+    // SAFETY: whole pages, private and anonymous, mapped above. Little of them will ever be touched.
     unsafe { pages::refuse_huge_pages(leaf, LEAF_BYTES) };
     Some(leaf)
 }
 
+/// Unmaps a leaf, unless it is [`FIRST`].
+///
 /// # Safety
-/// The leaf came from `first_leaf` or `fresh_leaf`, and nobody looks into it.
+/// The leaf came from `first_leaf` or `fresh_leaf`, and no thread looks into it.
 unsafe fn give_up(leaf: NonNull<u8>) {
-    // The first one lies in the object's own memory.
+    // `FIRST` lies in the memory of the program or library itself.
     if leaf != NonNull::from(&FIRST).cast() {
-        // SAFETY: mapped by `fresh_leaf`; the rest is the caller's condition.
+        // SAFETY: `fresh_leaf` mapped it. By the caller's condition no thread refers to it.
         unsafe { pages::unmap(leaf, LEAF_BYTES) };
     }
 }
@@ -335,7 +337,7 @@ mod tests {
         leaves.learn(&map, at);
         // SAFETY: below 2^47.
         assert_eq!(unsafe { leaves.place(at) }, usize::from(Kind::Header.place()));
-        // SAFETY: the map is this test's, and `leaves` is not asked any more.
+        // SAFETY: only this test has the map, and `leaves` is not used any more.
         unsafe { map.release() };
     }
 
@@ -348,7 +350,7 @@ mod tests {
             map.note(part << PART_LG, Kind::Huge);
             assert!(map.has(part << PART_LG, Kind::Huge) && !map.is_ours(part << PART_LG));
         }
-        // SAFETY: the map is this test's.
+        // SAFETY: only this test has the map.
         unsafe { map.release() };
     }
 }

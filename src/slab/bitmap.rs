@@ -1,4 +1,4 @@
-//! A slab of the central backend: a slice cut into blocks of one class, and a bit for each.
+//! A slab: a slice cut into blocks of one class, with a bit for each block.
 //!
 //! ```text
 //! block    0    1    2   …   bump − 1   │ bump          …      capacity − 1
@@ -6,12 +6,13 @@
 //!          └ home ┘ └ out                 of the slice
 //! ```
 //!
-//! Y1  A block below `bump` is home exactly if its bit is set; `used` is how many are not.
+//! Y1  A block below `bump` is home exactly if its bit is set; `used` is the number of blocks below `bump` that are
+//!     out.
 //! Y2  Blocks from `bump` on have never been handed out since the slice became a slab.
-//! Y3  No bit at or past `bump` is set, and no word below `lowest` has any.
-//! Y4  No block that is out touches a page that is known to be decommitted.
+//! Y3  No bit at or past `bump` is set, and no word below `lowest` has a set bit.
+//! Y4  No block that is out touches a page whose bit in `decommitted` is set.
 //!
-//! The blocks' memory is not touched here, but for the link of a block that is taken. Never: locks.
+//! Never: locks, or touches a block's memory.
 
 use super::Segment;
 use super::home::Home;
@@ -27,42 +28,42 @@ use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 
-/// Words of a slab's bitmap; so many times 64 blocks are the most that a slab has.
+/// Words of a slab's bitmap. A slab has at most 64 blocks for each word.
 pub(crate) const WORDS: usize = 64;
-/// Those of them that lie beside the rest of what is known of a slab: enough for blocks of 64 bytes and more. Who frees
-/// all over the heap then waits for one line more, and one translation of an address.
+/// Bitmap words that lie in the [`Slab`] itself: enough for blocks of 64 bytes and more. A thread that frees all over a
+/// large heap then waits for one more cache line of the slab, and for one address translation.
 const NEAR: usize = 17;
-/// The others, which lie behind all slabs.
+/// The other bitmap words, which lie behind all slabs of the segment.
 pub(super) const FAR: usize = WORDS - NEAR;
 
-/// See the module. Touched with the lock of its home's list held (X3).
+/// The metadata of a slab. A thread that touches it holds the lock of its home's central list (X3).
 #[repr(C, align(64))]
 pub(crate) struct Slab {
-    /// Neighbours among the class's slabs of about the same fullness that have blocks.
+    /// Neighbours among the class's slabs that have free blocks and are about as full.
     binned: Links<Slab>,
-    /// Neighbours among the class's slabs to which blocks have come home since their free pages were purged.
+    /// Neighbours among the class's purgeable slabs.
     purgeable_links: Links<Slab>,
     /// Blocks that are out.
     used: Cell<u16>,
-    /// Blocks that the slice has room for; 0 where it is no slab.
+    /// Blocks that the slice has room for; 0 if the slice is no slab.
     capacity: Cell<u16>,
     /// Blocks that have been handed out at least once.
     bump: Cell<u16>,
     /// First word that may have a bit set.
     lowest: Cell<u8>,
     class: Cell<u8>,
-    /// The list that the slab is in, plus one; 0 for none.
+    /// The number of the bin that the slab is in plus one; 0 for none.
     pub(crate) bin: Cell<u8>,
-    /// Whether blocks have come home since its free pages were purged.
+    /// True if a block has come home since the slab's free pages were purged.
     purgeable: Cell<bool>,
-    /// The arena that it belongs to, if any. [shared]
+    /// The arena that the slab belongs to, if any. [shared]
     pub(crate) home: Home,
-    /// Pages that are known to have no memory, as a mask: no block on them was handed out since they were purged, or
-    /// since the slice, which had none, became a slab (Y4).
+    /// Pages that are known to have no memory, as a mask. No block on them was handed out since they were purged, or
+    /// since a slice without memory became this slab (Y4).
     decommitted: Cell<u16>,
-    /// When a block last came home, in milliseconds.
+    /// The time at which a block last came home, in milliseconds.
     touched_at: Cell<u64>,
-    /// A bit per block: whether it is home.
+    /// One bit per block, set while the block is home.
     near: [Cell<u64>; NEAR],
 }
 
@@ -71,9 +72,9 @@ const _: () =
 const _: () = assert!(size_of::<Slab>() == 3 * CACHE_LINE);
 const _: () = assert!(SLICE_BYTES / PAGE_BYTES == u16::BITS as usize);
 
-/// The lists of slabs by fullness.
+/// The bins: lists of slabs by fullness.
 pub(crate) const BINNED: u8 = 0;
-/// The list of slabs that a purge is to look at.
+/// The list of slabs that the next purge examines.
 pub(crate) const PURGEABLE: u8 = 1;
 
 impl Linked<BINNED> for Slab {
@@ -90,7 +91,7 @@ impl Linked<PURGEABLE> for Slab {
 
 impl Slab {
     pub(crate) fn segment(&self) -> &'static Segment {
-        // SAFETY: a slab's metadata lies in its segment, which is mapped as long as the slab's is.
+        // SAFETY: a slab's metadata lies in its segment, and both are mapped for the same time.
         unsafe { Segment::containing(ptr::from_ref(self).addr()) }
     }
 
@@ -99,7 +100,7 @@ impl Slab {
         SliceIdx::new(offset / size_of::<Self>())
     }
 
-    /// Reads what [`put`](Self::put) is going to change for a block. The number is of no use.
+    /// Loads the bitmap word that [`put`](Self::put) will change for a block. The result has no meaning.
     #[inline]
     pub(crate) fn look_ahead<V: Variant>(&self, class: ClassIdx, address: usize) -> u64 {
         let index = V::CLASSES.index_at(class, address % SLICE_BYTES);
@@ -121,7 +122,7 @@ impl Slab {
         u32::from(self.used.get())
     }
 
-    /// Blocks that the slab has room for; 0 where the slice is none.
+    /// Blocks that the slab has room for; 0 if the slice is no slab.
     pub(crate) fn capacity(&self) -> u32 {
         u32::from(self.capacity.get())
     }
@@ -130,7 +131,7 @@ impl Slab {
         self.used.get() < self.capacity.get()
     }
 
-    /// Makes a free slice a slab, with all blocks at home and none handed out yet. A `clean` one has no memory.
+    /// Makes a free slice a slab, none of whose blocks was handed out yet. A `clean` slice has no memory.
     pub(crate) fn set_up<V: Variant>(&self, class: ClassIdx, clean: bool) {
         let capacity = quotient(SLICE_BYTES, V::CLASSES.block_bytes(class)).min(WORDS * 64);
         for at in 0..capacity.div_ceil(64) {
@@ -146,7 +147,7 @@ impl Slab {
         self.decommitted.set(if clean { u16::MAX } else { 0 });
     }
 
-    /// Makes a slab of which every block is home a slice again.
+    /// Makes a slab a plain slice again. Every block of it is home.
     pub(crate) fn take_down(&self) {
         debug_assert_eq!(self.used.get(), 0);
         self.capacity.set(0);
@@ -157,14 +158,15 @@ impl Slab {
         NonNull::new(ptr::with_exposed_provenance_mut(address)).unwrap_or(NonNull::dangling())
     }
 
-    /// Moves blocks to a batch until it has `want`, which it has room for, or none is left: used ones first, by address.
+    /// Moves blocks to a batch until it has `want` blocks, or the slab has none left. The batch has room for `want`.
+    /// Blocks that were out before come first, by address.
     pub(crate) fn take<V: Variant>(&self, batch: &mut Batch, want: u32) {
         let bytes = V::CLASSES.block_bytes(self.class());
         let start = self.segment().slice_start(self.slice());
         let before = batch.len();
         let mut append = |index: usize| {
-            // SAFETY: the block lies in this slice and was home (Y1) or never out (Y2); its bit is
-            // cleared, or `bump` passes it, so it is handed out once, and is the caller's.
+            // SAFETY: the block lies in this slice and is home: its bit was set (Y1), and is cleared below. So it is
+            // handed out once, and the caller is its only owner (FB1).
             let block = unsafe { FreeBlock::new(self.block_at(start, bytes, index)) };
             batch.push(block);
             batch.len() < want
@@ -200,21 +202,22 @@ impl Slab {
         self.used.set(self.used.get() + (batch.len() - before) as u16);
     }
 
-    /// Takes `count` blocks that were never handed out.
+    /// Moves `count` blocks that were never handed out to a batch.
     fn carve<V: Variant>(&self, batch: &mut Batch, start: NonNull<u8>, bytes: usize, count: usize) {
         let first = usize::from(self.bump.get());
         let stride = match V::SPREAD {
             Spread::Adjacent => 1,
-            // As many as share a line, and one stride more for the rest that does not fill one.
+            // As many as the blocks that share a cache line.
             Spread::Apart => quotient(CACHE_LINE, bytes).max(1).min(count.max(1)),
         };
-        // Every `stride`th block, from the first, then from the second: each comes once.
+        // Every `stride`th block from the first, then from the second, and so on: each block comes once.
         let lines = quotient(count + stride - 1, stride);
         for column in 0..stride {
             for line in 0..lines {
                 let index = line * stride + column;
                 if index < count {
-                    // SAFETY: below `capacity` and from `bump` on: never out (Y2), and `bump` passes it below.
+                    // SAFETY: the block is below `capacity` and not below `bump`, so it was never out (Y2). `bump`
+                    // passes it below, so it is handed out once (FB1).
                     let block =
                         unsafe { FreeBlock::new(self.block_at(start, bytes, first + index)) };
                     batch.push(block);
@@ -224,13 +227,13 @@ impl Slab {
         self.bump.set((first + count) as u16);
     }
 
-    /// Brings blocks of this slab home. What cannot be one that is out is misuse gone too far to contain.
+    /// Brings blocks of this slab home. An address that is no block of the slab that is out ends the process.
     #[inline]
     pub(crate) fn put<V: Variant>(&self, class: ClassIdx, blocks: &[FreeBlock]) {
         let bytes = V::CLASSES.block_bytes(class);
         let bump = usize::from(self.bump.get());
         let is_class = self.class() == class;
-        // Neighbours mostly share a word, which is written once.
+        // Consecutive blocks mostly share a word, which is written once for all of them.
         let (mut at, mut home, mut lowest) = (WORDS, 0, usize::from(self.lowest.get()));
         for block in blocks {
             let address = block.address();
@@ -263,13 +266,13 @@ impl Slab {
         self.used.set(self.used.get() - blocks.len() as u16);
     }
 
-    /// Notes that blocks have come home; says whether they are the first since its free pages were purged.
+    /// Notes that blocks have come home. True if they are the first since the slab's free pages were purged.
     pub(crate) fn touch(&self, now: u64) -> bool {
         self.touched_at.set(now);
         !self.purgeable.replace(true)
     }
 
-    /// Whether an address is where a block starts that has been handed out.
+    /// True if a block starts at an address, and has ever been handed out.
     pub(crate) fn is_start<V: Variant>(&self, address: usize) -> bool {
         let offset = address % SLICE_BYTES;
         let index = V::CLASSES.index_at(self.class(), offset);
@@ -277,7 +280,7 @@ impl Slab {
             && index * V::CLASSES.block_bytes(self.class()) == offset
     }
 
-    /// Whether an address is where a block that is out starts.
+    /// True if a block starts at an address, and is out.
     pub(crate) fn has_out<V: Variant>(&self, address: usize) -> bool {
         let index = V::CLASSES.index_at(self.class(), address % SLICE_BYTES);
         self.is_start::<V>(address) && self.word(index / 64).get() & (1 << (index % 64)) == 0
@@ -288,18 +291,20 @@ impl Slab {
         clock::since(self.touched_at.get(), now)
     }
 
-    /// Whether nothing came home since its free pages were purged.
+    /// True if no block came home since the slab's free pages were purged.
     pub(crate) fn is_purged(&self) -> bool {
         !self.purgeable.get()
     }
 
-    /// Notes that nobody is to look at its free pages.
+    /// Marks the slab as purged, so that no purge examines it until a block comes home.
     pub(crate) fn set_purged(&self) {
         self.purgeable.set(false);
     }
 
-    /// The slab's pages that have memory and that no block in use touches, as a mask. The slab counts as purged from
-    /// here on, whatever the kernel says to a purge: what it refuses is asked for again when a block comes home.
+    /// The slab's pages that have memory and that no block in use touches, as a mask.
+    ///
+    /// It marks the slab as purged, even if the kernel then refuses the pages. The next purge after a block comes home
+    /// offers them again.
     pub(crate) fn pages_to_purge<V: Variant>(&self) -> u32 {
         self.purgeable.set(false);
         let decommitted = u32::from(self.decommitted.get());
@@ -308,7 +313,7 @@ impl Slab {
             .fold(0, |mask, page| mask | 1 << page)
     }
 
-    /// Whether all blocks that touch a page are home, or were never out.
+    /// True if every block that touches a page is home, or was never out.
     fn is_free_page<V: Variant>(&self, page: usize) -> bool {
         let index_at = |offset| V::CLASSES.index_at(self.class(), offset);
         let first = index_at(page << PAGE_LG);
@@ -328,13 +333,13 @@ impl Slab {
         self.decommitted.set(self.decommitted.get() | bit_range(from, to) as u16);
     }
 
-    /// Start of a page of the slab.
+    /// The start of a page of the slab; `index` is below 16.
     pub(crate) fn page(&self, index: usize) -> NonNull<u8> {
-        // SAFETY: the slice has 16 pages, in the segment's mapping.
+        // SAFETY: the slice has 16 pages in the segment's mapping, so the offset stays inside.
         unsafe { self.segment().slice_start(self.slice()).add(index << PAGE_LG) }
     }
 
-    /// Checks Y1 to Y4; for audits.
+    /// True if Y1 to Y4 hold; for audits.
     pub(crate) fn is_sound<V: Variant>(&self) -> bool {
         let count = usize::from(self.capacity.get()).div_ceil(64);
         let word = |at| self.word(at).get();
@@ -351,7 +356,7 @@ impl Slab {
     }
 }
 
-/// The pages that blocks of so many bytes touch, from the first to the last, as a mask.
+/// The pages that the blocks from number `first` to number `last` touch, as a mask. Each has `bytes` bytes.
 fn pages_of(first: usize, last: usize, bytes: usize) -> u32 {
     bit_range((first * bytes) >> PAGE_LG, ((last * bytes + bytes - 1) >> PAGE_LG) + 1)
 }

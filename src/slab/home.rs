@@ -1,49 +1,48 @@
-//! The arena that a slab belongs to, or none.
+//! The arena that a slab belongs to, if any. With one arena a slab keeps its home for as long as it is a slab.
 //!
 //! | home | event | becomes |
 //! |---|---|---|
-//! | none | a free slice becomes a slab | the arena that claims it |
-//! | none, all blocks out | a thread brings a block home to its own arena | that arena |
+//! | none | a free slice becomes a slab | the arena that claims the slice |
+//! | none, all blocks out | a thread of some arena brings a block home | that arena |
 //! | an arena | the arena hands out the last free block | none |
-//! | an arena | every block is home, and the slice goes back | none |
-//! | an arena | another arena takes the slab over, with both locks held | the other one |
+//! | an arena | every block is home, and the slice goes back to the page heap | none |
+//! | an arena | another arena takes the slab over, with both locks held | the other arena |
 //!
-//! HM1  Only a thread that holds an arena's lock of the slab's class makes the arena the slab's home, or changes that.
-//! HM2  Whoever makes a slab with no home its own sees all that its last home did to it.
-//!
-//! With one arena a slab keeps its home while it is one.
+//! HM1  A thread that makes an arena the home of a slab, or ends that, holds the lock of the arena's central list of
+//!      the slab's class.
+//! HM2  A thread that makes an arena the home of a homeless slab sees all that the last home did to the slab.
 
 use crate::base::ArenaIdx;
 use crate::sys::atomic::{AtomicU8, Ordering};
 
-/// The number of a slab's arena, plus one; 0 for none. [shared]
+/// The number of a slab's arena plus one, or 0 for no home. [shared]
 pub(crate) struct Home(AtomicU8);
 
 impl Home {
-    /// A home over this number, which is 0: the model checker makes its own.
+    /// A home in this number, which is 0. The model checker creates the number.
     #[allow(dead_code, reason = "a segment's bytes are zero, and so are its homes")]
     pub(crate) const fn over(number: AtomicU8) -> Self {
         Self(number)
     }
 
-    /// The arena, if there is one. It may have changed by now, unless the caller holds its lock.
+    /// The arena, if there is one. It may change at any moment, unless the caller holds the arena's lock.
     #[inline]
     pub(crate) fn get(&self) -> Option<ArenaIdx> {
-        // ORDERING: relaxed; it says which lock to take, and is looked at again behind that.
+        // ORDERING: relaxed; the caller reads it to choose a lock, and reads it again with that lock held.
         let number = self.0.load(Ordering::Relaxed);
         number.checked_sub(1).map(|index| ArenaIdx::new(index.into()))
     }
 
-    /// True if the slab belongs to the caller's arena, as it does from here on where it had no home. The caller holds
-    /// the arena's lock.
+    /// True if the slab belongs to the caller's arena. A slab without a home becomes the arena's first. The caller
+    /// holds the arena's lock.
     #[inline]
     pub(crate) fn belongs_to(&self, arena: ArenaIdx) -> bool {
-        // ORDERING: relaxed; where it is the caller's arena, it became so under the lock that the caller holds (HM1).
+        // ORDERING: relaxed; if it is the caller's arena, it was set under the lock that the caller holds now (HM1).
         let number = self.0.load(Ordering::Relaxed);
         if number == number_of(arena) {
             return true;
         }
-        // ORDERING: acquire, paired with the release in `leave` (HM2); relaxed where another arena was faster.
+        // ORDERING: acquire, paired with the release in `leave` (HM2); relaxed on failure: another arena has the slab.
         number == 0
             && self
                 .0
@@ -51,15 +50,15 @@ impl Home {
                 .is_ok()
     }
 
-    /// Makes an arena the home of a slab that nobody else can reach. The caller holds the arena's lock, and that of the
-    /// last home, if there is one.
+    /// Makes an arena the home of a slab that no other thread can reach. The caller holds the arena's lock, and the
+    /// lock of the last home, if there is one.
     pub(crate) fn set(&self, arena: ArenaIdx) {
-        // ORDERING: relaxed; the locks order what was done to the slab before and what is done from here on.
+        // ORDERING: relaxed; the locks order the earlier accesses to the slab before the later ones.
         self.0.store(number_of(arena), Ordering::Relaxed);
     }
 
-    /// Ends the caller's being at home: any arena may take the slab. The caller holds the arena's lock, and touches the
-    /// slab no more.
+    /// Leaves the slab without a home, so that any arena may take it. The caller holds the lock of the arena that is
+    /// its home, and does not touch the slab afterwards.
     pub(crate) fn leave(&self) {
         // ORDERING: release, paired with the acquire in `belongs_to` (HM2).
         self.0.store(0, Ordering::Release);

@@ -1,4 +1,4 @@
-//! A segment: its header, and which of its slices are free.
+//! A segment: its header, with a mask of its free slices.
 
 use super::bitmap::{FAR, Slab};
 use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SLICE_LG, SliceIdx, bit_range};
@@ -7,46 +7,46 @@ use crate::variant::Growth;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-/// Bits of the slices that can be had: all but the header's.
+/// The mask of all slices that can be claimed: all but the header.
 pub(crate) const ALL_SLICES: u32 = bit_range(1, MAX_SLICES);
 
-/// See the drawing in `slab`. All bytes zero but for `free` is a fresh segment.
+/// The header of a segment. In a fresh segment all bytes are zero but those of `free`.
 #[repr(C, align(64))]
 pub(crate) struct Segment {
     /// Neighbours among the segments with free slices. [page heap]
     available: Links<Segment>,
     /// Neighbours among all segments. [page heap]
     all: Links<Segment>,
-    /// Neighbours among the segments with dirty slices that a purge is to look at. [page heap]
+    /// Neighbours among the segments with dirty slices that the next purge examines. [page heap]
     dirty_links: Links<Segment>,
     /// Slices that are free (X1). [page heap]
     pub(crate) free: Cell<u32>,
-    /// Of these, the ones that may have memory (X2). [page heap]
+    /// Free slices that may have memory (X2). [page heap]
     pub(crate) dirty: Cell<u32>,
-    /// Of these, the ones that the kernel would not have when they were purged last, as it does where the program has
-    /// locked pages: they are not asked for again until they have been in use. [page heap]
+    /// Dirty slices that the kernel refused at their last purge, as it does for locked pages. A purge does not offer
+    /// them again until they have been in use. [page heap]
     pub(crate) refused: Cell<u32>,
-    /// Whether it was mapped ahead of need, and so stays mapped. [page heap]
+    /// True if the segment was mapped ahead of need. It then stays mapped. [page heap]
     pub(crate) pinned: Cell<bool>,
-    /// When a dirty slice became free, in milliseconds. [page heap]
+    /// For each dirty slice, the time at which it became free, in milliseconds. [page heap]
     pub(crate) freed_at: [Cell<u64>; MAX_SLICES],
-    /// Slices of the span that starts here; 0 where none does. [page heap]
+    /// For each slice, the slices of the span that starts there; 0 if none does. [page heap]
     pub(crate) span: [Cell<u8>; MAX_SLICES],
     pub(super) slabs: [Slab; MAX_SLICES],
-    /// The rest of their bitmaps. [class]
+    /// The far bitmap words of each slab. [class]
     far: [[Cell<u64>; FAR]; MAX_SLICES],
 }
 
 const _: () = assert!(size_of::<Segment>() <= SLICE_BYTES, "the header fits slice 0");
 
-// SAFETY: all fields are touched with a lock held (X3).
+// SAFETY: every thread that touches a field holds the lock that X3 names; a slab's `home` is atomic.
 unsafe impl Sync for Segment {}
 
 /// The list of segments with free slices.
 pub(crate) const AVAILABLE: u8 = 0;
 /// The list of all segments.
 pub(crate) const ALL: u8 = 1;
-/// The list of segments that a purge is to look at.
+/// The list of segments that the next purge examines.
 pub(crate) const DIRTY: u8 = 2;
 
 impl Linked<AVAILABLE> for Segment {
@@ -71,10 +71,10 @@ impl Segment {
     /// Makes a segment of fresh pages, with every slice free.
     ///
     /// # Safety
-    /// `pages` are [`SEGMENT_BYTES`] of zeroed memory, aligned to their size, that nobody else knows of and
-    /// that stay mapped while anyone can find them.
+    /// `pages` are [`SEGMENT_BYTES`] bytes of zeroed memory, aligned to their size. No other thread knows of them, and
+    /// they stay mapped while a thread can find them.
     pub(crate) unsafe fn create(pages: NonNull<u8>) -> &'static Self {
-        // Everything in the segment is reached by address from here on.
+        // From now on everything in the segment is reached by address.
         let segment = ptr::with_exposed_provenance::<Self>(pages.expose_provenance().get());
         // SAFETY: zeroed pages are a valid segment (numbers, atomics, `None`s), aligned and large enough, by the
         // caller's condition.
@@ -107,7 +107,7 @@ impl Segment {
         &self.far[slice.index()][at % FAR]
     }
 
-    /// Start of a slice's memory.
+    /// The start of a slice's memory.
     pub(crate) fn slice_start(&self, slice: SliceIdx) -> NonNull<u8> {
         let address = self.address() + slice.index() * SLICE_BYTES;
         NonNull::new(ptr::with_exposed_provenance_mut(address)).unwrap_or(NonNull::dangling())
@@ -119,38 +119,38 @@ impl Segment {
         SliceIdx::new(address >> SLICE_LG)
     }
 
-    /// Slices that a purge may give back.
+    /// The mask of the slices that a purge may give back.
     pub(crate) fn purgeable_slices(&self) -> u32 {
         self.dirty.get() & !self.refused.get()
     }
 
-    /// Whether all slices are free, and none has memory that the kernel would take.
+    /// True if all slices are free, and none has memory that the kernel would take.
     pub(crate) fn is_decommitted(&self) -> bool {
         self.free.get() == ALL_SLICES && self.purgeable_slices() == 0
     }
 
-    /// Where free slices are best taken.
+    /// The best run of free slices for a request, if there is one.
     pub(crate) fn find_run(&self, wanted: Wanted) -> Option<Run> {
         best_run(self.free.get(), self.dirty.get(), wanted)
     }
 }
 
-/// Slices that are to be taken.
+/// A request for a run of slices.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted {
     pub(crate) count: usize,
-    /// What the first one's number is to be a multiple of: a power of two.
+    /// The number of the first slice is a multiple of this power of two.
     pub(crate) align: usize,
     pub(crate) growth: Growth,
 }
 
-/// A run of slices that could be taken.
+/// A run of free slices that a request may claim. A better run compares greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Run {
-    /// Whether all of them are dirty: then they take no memory.
+    /// True if all slices of the run are dirty. Using them takes no new memory from the kernel.
     pub(crate) is_dirty: bool,
-    /// Tight: free slices that would be left of the hole, counted down from all. Roomy: dirty slices from the
-    /// run's start to the hole's end.
+    /// Tight: all slices of a segment less the slices of the hole. Roomy: dirty free slices in a row from the run's
+    /// start.
     suits: u32,
     /// Slices from the run's start to the segment's end: low ones have room to grow.
     room: usize,
@@ -162,8 +162,9 @@ impl Run {
     }
 }
 
-/// The run of wanted slices of `free` that are all `dirty`, or else of any, in the tightest hole, or with the
-/// most dirty slices ahead.
+/// The best run of `free` slices: one that is all `dirty`, if there is one.
+///
+/// Among equals it takes the tightest hole (tight), or the most dirty slices ahead (roomy), then the lowest address.
 fn best_run(free: u32, dirty: u32, wanted: Wanted) -> Option<Run> {
     let Wanted { count, align, growth } = wanted;
     let mut best = None;

@@ -1,4 +1,20 @@
-//! The hot paths of the C face: size → the thread's list → pop; address → the thread's list → push.
+//! The hot paths of the C face: size → the thread's list → pop, and address → the thread's list → push.
+//!
+//! ```text
+//! address.rs          quick            size → place → list of this thread → pop        hot: mostly ends here
+//! └ address.rs        malloc           `quick` found no block                          called from cold code
+//!   ├ list            pop              a size beyond the tables, or lists that are shut
+//!   └ alloc.rs        alloc            continues there
+//!
+//! address.rs          free             address → place → list of this thread → push    hot: mostly ends here
+//! └ address.rs        free_cold        the list is at its limit, or closed             cold from here on
+//!   ├ drain.rs        overflow_cold    the list of a class: continues as in `free.rs`
+//!   └ address.rs      free_found       a place without a class: the page map tells what starts there
+//!     ├ free.rs       free_of_class    a block of a class, in a leaf that the thread did not know
+//!     ├ large.rs      large_free       a span
+//!     ├ large.rs      give_huge        a huge block
+//!     └ rtld_next.rs  free             a block of another allocator
+//! ```
 
 use super::alloc::{alloc, alloc_zeroed};
 use super::drain::overflow_cold;
@@ -22,24 +38,24 @@ use core::ptr::{self, NonNull};
 pub(crate) trait Addressed: Cached<Tables = AddressTables> {}
 impl<V: Cached<Tables = AddressTables>> Addressed for V {}
 
-/// What begins at an address.
+/// The kind of block that starts at an address.
 pub(crate) enum Found {
     /// A block of a class.
     Block(ClassIdx),
-    /// A large block of so many slices.
+    /// A span, with its slices.
     Span(usize),
-    /// A huge block, with a mapping of so many bytes.
+    /// A huge block, with the bytes of its mapping.
     Huge(usize),
-    /// Nothing of ours.
+    /// No block of this variant.
     Foreign,
 }
 
-/// A block of `size` bytes, aligned to 16, if the thread has one at hand; null says no more than that it has not.
+/// A block of `size` bytes, aligned to 16, from the thread's list. Null if the list has none: `malloc` may have more.
 #[inline(always)]
 pub(crate) fn quick<V: Addressed>(size: usize) -> *mut u8 {
     let cache = V::cache();
     let Some(place) = cache.place_for(size) else { return ptr::null_mut() };
-    // SAFETY: a place that the page map has.
+    // SAFETY: the tables hold only places that the page map has.
     let list = unsafe { cache.list_at(place) };
     let Some(block) = list.pop() else { return ptr::null_mut() };
     block.into_start().as_ptr()
@@ -47,7 +63,7 @@ pub(crate) fn quick<V: Addressed>(size: usize) -> *mut u8 {
 
 /// A block of `size` bytes, aligned to 16, or null when memory is exhausted.
 pub(crate) fn malloc<V: Addressed>(size: usize) -> *mut u8 {
-    // Of the sizes that the tables have no places for, most are in a class.
+    // Most sizes that the tables have no place for are in a class.
     if (!V::cache().is_shut() || shut::serves_at_once(V::cache()))
         && let Some(class) = V::CLASSES.class_of(size.max(16))
         && let Some(block) = V::cache().list(class).pop()
@@ -62,12 +78,12 @@ pub(crate) fn malloc<V: Addressed>(size: usize) -> *mut u8 {
 /// A block of `size` bytes, aligned to 16, zero to the end of what [`usable_size`] says; or null.
 pub(crate) fn zeroed<V: Addressed>(size: usize) -> *mut u8 {
     if let Some(place) = V::cache().place_for(size)
-        // SAFETY: a place that the page map has; where it is no class's, no block is.
+        // SAFETY: the tables hold only places that the page map has.
         && let Some(block) = unsafe { V::cache().list_at(place) }.pop()
         && let Some(class) = Kind::at(place).class()
     {
         let block = block.into_start().as_ptr();
-        // SAFETY: a block of the class has that many bytes, and is nobody's yet.
+        // SAFETY: a block of the class has that many bytes, and only this thread has it.
         unsafe { block.write_bytes(0, V::CLASSES.block_bytes(class)) };
         return block;
     }
@@ -82,11 +98,10 @@ fn zeroed_cold<V: Addressed>(size: usize) -> *mut u8 {
     unsafe { alloc_zeroed::<V>(layout) }
 }
 
-/// Gives a block back: to the next allocator, where it is not ours.
+/// Gives a block back. A block of another allocator goes to the next allocator.
 ///
 /// # Safety
-/// `block` is null, or a block that this variant or another allocator handed out, and which is the caller's to
-/// free.
+/// `block` is null, or a block that this variant or another allocator handed out, and that the caller owns.
 #[inline(always)]
 pub(crate) unsafe fn free<V: Addressed>(block: *mut u8) {
     let cache = V::cache();
@@ -97,23 +112,25 @@ pub(crate) unsafe fn free<V: Addressed>(block: *mut u8) {
     {
         audit::freed::<V>(cache, class, block.addr());
     }
-    // SAFETY: the counts of lists at places are the cache's, 16 bytes each.
+    // SAFETY: the cache has a list of 16 bytes at each place, whose count is aligned to 4. Other threads write to the
+    // count only by `count_up` or atomically (W3).
     if unsafe { count_up::<COUNTS>(ptr::from_ref(cache).cast(), place) } {
-        // SAFETY: the caller's condition; it has been counted.
+        // SAFETY: the caller's condition; the push was counted above.
         return unsafe { free_cold::<V>(block) };
     }
-    // SAFETY: what the map says is a place.
+    // SAFETY: the page map's byte is a place.
     let list = unsafe { cache.list_at(place) };
-    // SAFETY: only a list of a class counts so, and a block of a class is not null: slice 0 of the address space is none.
+    // SAFETY: the list is open, so it is a class's list. A block of a class is not null, since slice 0 of the address
+    // space is no slab.
     let start = unsafe { NonNull::new_unchecked(block) };
-    // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to have it (FB1).
+    // SAFETY: a block of this class starts there. It is free now: the caller was its only owner, and gave it up (FB1).
     list.push_counted(unsafe { FreeBlock::new(start) });
 }
 
-/// Frees what is no block of a class, as far as the thread knows, or where the list needs a look.
+/// Frees a block whose list is at its limit, or closed.
 ///
 /// # Safety
-/// As for [`free`]; and it has been counted, in vain.
+/// The conditions of [`free`]. The list at the block's place has counted a push that did not happen.
 #[cold]
 #[inline(never)]
 unsafe fn free_cold<V: Addressed>(block: *mut u8) {
@@ -121,7 +138,7 @@ unsafe fn free_cold<V: Addressed>(block: *mut u8) {
     // SAFETY: as in `free`.
     let place = unsafe { cache.tables.leaves.place(block.addr()) };
     let Some(class) = Kind::at(place).class() else {
-        // SAFETY: what the map says is a place.
+        // SAFETY: the page map's byte is a place.
         let closed = unsafe { cache.list_at(place) };
         closed.undo_push();
         // SAFETY: the caller's condition.
@@ -129,23 +146,23 @@ unsafe fn free_cold<V: Addressed>(block: *mut u8) {
     };
     // SAFETY: a block of a class is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
-    // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to have it (FB1).
+    // SAFETY: a block of this class starts there. It is free now: the caller was its only owner, and gave it up (FB1).
     overflow_cold::<V>(unsafe { FreeBlock::new(start) }, class);
 }
 
-/// Frees a block by what a lookup finds.
+/// Frees a block by a lookup in the page map.
 ///
 /// # Safety
-/// As for [`free`].
+/// The conditions of [`free`].
 unsafe fn free_found<V: Addressed>(block: *mut u8) {
     let Some(start) = NonNull::new(block) else { return };
     match find::<V>(block.addr()) {
-        // SAFETY: not ours, so the next allocator's; the rest is the caller's word.
+        // SAFETY: no block of this variant, so the next allocator's; the rest is the caller's condition.
         Found::Foreign => unsafe { rtld_next::free(block) },
         Found::Block(class) => {
             learn::<V>(block.addr());
             audit::freed::<V>(V::cache(), class, block.addr());
-            // SAFETY: a live block of ours, of this class.
+            // SAFETY: a live block of this class.
             unsafe { free_of_class::<V>(block, class) };
         }
         // SAFETY: a live span, which has this layout.
@@ -155,7 +172,7 @@ unsafe fn free_found<V: Addressed>(block: *mut u8) {
     }
 }
 
-/// Has this thread know where the place of an address is, next time; not one that has no cache.
+/// Copies the address of an address's leaf into the thread's cache, if the thread has a cache.
 fn learn<V: Addressed>(address: usize) {
     let cache = V::cache();
     if cache.state.get() == super::State::Open {
@@ -163,7 +180,9 @@ fn learn<V: Addressed>(address: usize) {
     }
 }
 
-/// What begins at an address that some allocator handed out. Ours that is no block's is misuse.
+/// The block that starts at an address that some allocator handed out.
+///
+/// An address in this variant's memory at which no block starts is misuse, and ends the process.
 pub(crate) fn find<V: Addressed>(address: usize) -> Found {
     match lookup::<V>().kind(address) {
         Kind::Class(class) => return Found::Block(class),
@@ -187,7 +206,7 @@ pub(crate) fn find<V: Addressed>(address: usize) -> Found {
     fatal("free of what is no block:", address);
 }
 
-/// What another allocator handed out.
+/// Answers for a block of another allocator. With `foreign = "fatal"` it ends the process.
 fn foreign<V: Addressed>(address: usize) -> Found {
     if V::FOREIGN == Foreign::Fatal && !rtld_next::is_from_arena(address) {
         fatal("no block of this allocator:", address);
@@ -213,7 +232,7 @@ const fn layout(bytes: usize, align: usize) -> Layout {
     unsafe { Layout::from_size_align_unchecked(bytes, align) }
 }
 
-/// Bytes that a block has room for; `None` where it is not ours.
+/// Bytes that a block has room for; `None` for a block of another allocator.
 pub(crate) fn usable_size<V: Addressed>(address: usize) -> Option<usize> {
     match find::<V>(address) {
         Found::Block(class) => Some(V::CLASSES.block_bytes(class)),
@@ -223,10 +242,11 @@ pub(crate) fn usable_size<V: Addressed>(address: usize) -> Option<usize> {
     }
 }
 
-/// Changes a block's size; null, and the old block intact, when memory is exhausted. `None` where it is not ours.
+/// Changes a block's size. Null, and the old block intact, when memory is exhausted. `None` for a block of another
+/// allocator.
 ///
 /// # Safety
-/// `block` is one that this variant or another allocator handed out, and the caller's; `new` is above 0.
+/// This variant or another allocator handed `block` out, and the caller owns it; `new` is above 0.
 pub(crate) unsafe fn realloc<V: Addressed>(block: *mut u8, new: usize) -> Option<*mut u8> {
     let old = match find::<V>(block.addr()) {
         Found::Foreign => return None,
@@ -242,15 +262,17 @@ pub(crate) unsafe fn realloc<V: Addressed>(block: *mut u8, new: usize) -> Option
     if in_place {
         return Some(block);
     }
-    // SAFETY: the block is live and has the layout that was found; a class's blocks have 16 bytes at least, or
-    // what is asked for less: `copy` asks for as much anew.
+    // At least 16 bytes, so that the new block is aligned to 16.
+    // SAFETY: the block is live, and the variant serves it with the layout that was found. The new size is above 0, and
+    // `from_size_align` above accepted it with an alignment of 16, so it fits a layout of a smaller alignment.
     Some(unsafe { super::realloc::<V>(block, old, new.max(16)) })
 }
 
-/// The same for a huge block with a mapping of `bytes`.
+/// Changes the size of a huge block with a mapping of `bytes`. Null, and the old block intact, when memory is
+/// exhausted.
 ///
 /// # Safety
-/// As for [`realloc`].
+/// The conditions of [`realloc`].
 unsafe fn realloc_huge<V: Addressed>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
     let layout = huge_layout(bytes);
     super::large::tick::<V>(true);

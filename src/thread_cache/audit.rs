@@ -1,4 +1,4 @@
-//! A check of the whole heap, for tests, and of each block that is freed, in checked builds.
+//! Checks: of the whole heap, for tests; of each freed block, in builds with debug assertions.
 
 use super::{CacheOf, Cached, State, outbox, shut};
 use crate::base::{ClassIdx, MAX_SLICES, SliceIdx, slices_in};
@@ -10,10 +10,10 @@ use crate::stats::{Audit, Unsound};
 use crate::sys::fatal::fatal;
 use crate::variant::least_limit;
 
-/// Nodes of a list that a checked build looks at for a block that is freed twice.
+/// Blocks of a list that a debug build compares with a freed block, to find a double free.
 const LOOKS: u32 = 256;
 
-/// In checked builds: a block that is being freed must be a whole block, of the layout's class, and in use.
+/// In debug builds, ends the process unless the freed address is a block of this class that is in use.
 #[inline(always)]
 pub(super) fn freed<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if cfg!(debug_assertions) {
@@ -27,9 +27,9 @@ fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if !V::page_map().is_ours(address) {
         fatal("free of a block that is not in use:", address);
     }
-    // SAFETY: what is ours lies in a segment, which is mapped.
+    // SAFETY: an address of this variant lies in a segment, which is mapped.
     let slab = unsafe { Segment::containing(address) }.slab(Segment::slice_at(address));
-    // The lock, since other threads take from and give to the same slab.
+    // Under the lock, since other threads take blocks from the slab and bring them home.
     let what = central::with_slab::<V, _>(class, slab, || match () {
         () if slab.capacity() == 0 => Some("free of a block that is not in use:"),
         () if slab.class() != class => Some("free with a layout of another size class:"),
@@ -138,7 +138,7 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     Ok(sum)
 }
 
-/// Whether the page map says of each slice of a segment what is there.
+/// True if the page map has the right kind for each slice of a segment.
 fn says_what_is_there<V: Cached>(segment: &'static Segment) -> bool {
     let mut rest_of_span = 0;
     (0..MAX_SLICES).map(SliceIdx::new).all(|slice| {
@@ -155,7 +155,7 @@ fn says_what_is_there<V: Cached>(segment: &'static Segment) -> bool {
     })
 }
 
-/// Whether a list's blocks are of its class, and have left their slabs.
+/// True if all blocks of a list are of its class, and are out of their slabs.
 fn is_sound<V: Cached>(class: ClassIdx, list: &FreeList) -> bool {
     list.is_sound(|address| {
         V::page_map().class(address) == Some(class) && {

@@ -1,4 +1,4 @@
-//! The slow half of freeing, and what a thread does now and then: its lists back to bounds.
+//! The slow path of freeing: a drain moves batches from the thread's list to the central list.
 
 use super::exit::open;
 use super::outbox::Sent;
@@ -8,12 +8,12 @@ use crate::central;
 use crate::list::{Batch, FreeBlock, FreeList};
 use crate::variant::least_limit;
 
-/// Batches that go back from an idle list at a time.
+/// Batches that one call of [`drain_idle`] gives back, at most.
 const MOST_BATCHES: u32 = 8;
-/// Bytes of a heap that no cache holds.
+/// Bytes of a heap too large for the processor's caches.
 const LARGE: usize = 64 << 20;
 
-/// Frees a block when the list is at its limit, or closed. It has been counted.
+/// Frees a block whose list is at its limit, or closed. The list has counted the push that failed.
 #[cold]
 #[inline(never)]
 pub(super) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
@@ -41,8 +41,10 @@ pub(super) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
     overflow::<V>(cache, class, block);
 }
 
-/// Frees a block whose list is at its limit. What the program freed last is in the processor's caches: so it goes home
-/// first, by the batch. Where it was all over a large heap, not even its link is written.
+/// Frees a block whose list is at its limit.
+///
+/// A batch of the newest blocks goes home, because the processor's caches still hold them. If the program frees blocks
+/// all over a large heap, they go through the outbox instead, and no link is written to them.
 fn overflow<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeBlock) {
     let (list, list_limits) = (cache.list(class), cache.list_limits(class));
     let batch = u32::from(V::BATCHES[class.index()]);
@@ -70,7 +72,7 @@ fn overflow<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeB
     shut::maintain::<V>(cache);
 }
 
-/// Frees a block to a list that is shut.
+/// Frees a block to a list that is shut. A full list gives a batch to the central list.
 #[inline]
 fn put_aside<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeBlock) {
     let aside = &cache.list_limits(class).aside;
@@ -82,7 +84,9 @@ fn put_aside<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: Free
     }
 }
 
-/// Looks at one other list per call, in turn, and drains it when it has not moved since its last turn: blocks that lie idle in a list keep their slabs from becoming EMPTY.
+/// Examines one list per call, in turn, and drains it if it was not used since its last turn.
+///
+/// Blocks that lie idle in a list keep their slabs from becoming empty. The list of class `active` is in use.
 pub(super) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx) {
     let turn = usize::from(cache.idle_turn.get()) % V::CLASSES.count();
     cache.idle_turn.set(turn as u8 + 1);
@@ -102,12 +106,12 @@ pub(super) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx
     if list.len() <= most {
         return drain_list::<V>(cache, class);
     }
-    // The rest at its next turns: one call is to be short.
+    // The rest goes home at the list's next turns, so that each call stays short.
     give_some::<V>(cache, class, list, most);
     list_limits.newest_seen.set(list.newest());
 }
 
-/// Gives back `count` blocks of a list.
+/// Moves `count` blocks of a list to the central list.
 pub(super) fn give_some<V: Cached>(
     cache: &CacheOf<V>,
     class: ClassIdx,
@@ -122,7 +126,7 @@ pub(super) fn give_some<V: Cached>(
     }
 }
 
-/// Gives back every block of a list.
+/// Moves every block of a class from the thread's cache to the central list.
 pub(super) fn drain_list<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) {
     let list_limits = cache.list_limits(class);
     list_limits.refill.set(0);

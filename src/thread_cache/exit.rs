@@ -1,7 +1,7 @@
-//! How a thread comes by its cache, and what becomes of it when the thread ends.
+//! A thread's cache from its opening to the thread's end; forks; the release of a variant.
 //!
-//! One limit: a thread whose very first allocation happens in the last round of pthread destructors,
-//! behind ours, is not seen to end, and what its lists hold is lost.
+//! One limit: the pthread destructors of a thread may run for the last time before the thread's very first allocation.
+//! Then no hook reports the thread's end, and the blocks in its lists are lost.
 
 use super::drain::drain_list;
 use super::tables::Tables;
@@ -17,33 +17,33 @@ use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
-/// Forks are prepared for; no process has this number.
+/// The value of `preparing` once the fork handlers are registered. No process has this number.
 const PREPARED: u32 = u32::MAX;
 
-/// Blocks that a thread frees, by their address alone, before it is given lists.
+/// Blocks that a thread that has never allocated frees by address before it gets a cache.
 const FREES: u32 = 16;
 /// Threads whose frees can be counted at a time.
 const FREEING: usize = 64;
 
-/// A thread, and a count.
+/// The thread and the count in a word of `freeing`.
 const fn unpack(word: u64) -> (u32, u32) {
     ((word >> 32) as u32, word as u32)
 }
 
-/// Caches that wait for a thread, and what is done once per process.
+/// The caches that wait for a thread, and the state of the fork handlers.
 pub(crate) struct CachePool<T> {
     lock: Lock,
-    /// The last one that was left. [lock]
+    /// The top of the stack of caches that wait for a thread. [lock]
     first: Cell<*const ThreadCache<T>>,
-    /// The last one that was mapped. [lock]
+    /// The top of the stack of all mapped caches. [lock]
     made: Cell<*const ThreadCache<T>>,
-    /// The process in which forks are being prepared for; 0 for none yet, or [`PREPARED`]. [shared]
+    /// The process that is registering the fork handlers; 0 before any does, [`PREPARED`] afterwards. [shared]
     preparing: AtomicU32,
-    /// The thread that does so. [shared]
+    /// The thread that is registering the fork handlers. [shared]
     preparer: AtomicU32,
     /// The thread that took all locks for a fork; 0 for none. [shared]
     forker: AtomicUsize,
-    /// Threads without lists that free, by number, and how often they did. [shared]
+    /// Threads without a cache, by the thread's number, with their count of frees. [shared]
     freeing: [AtomicU64; FREEING],
 }
 
@@ -63,7 +63,7 @@ impl<T: Tables> CachePool<T> {
         }
     }
 
-    /// A cache that waits, or a new one; `None` when memory is exhausted.
+    /// A waiting cache, or a new one; `None` when memory is exhausted.
     fn take<V: Cached<Tables = T>>(&self) -> Option<&'static CacheOf<V>> {
         let waiting = self.lock.with(|| {
             // SAFETY: null, or a cache that `put` was given, which is never unmapped.
@@ -80,27 +80,28 @@ impl<T: Tables> CachePool<T> {
         })
     }
 
-    /// Unmaps the caches that are in pages of their own.
+    /// Unmaps all mapped caches.
     ///
     /// # Safety
-    /// No thread has use for one any more, and none is part of something larger.
+    /// No thread uses a cache any more. No cache has tables.
     unsafe fn release(&self) {
         self.lock.with(|| {
             while let Some(cache) = NonNull::new(self.made.get().cast_mut()) {
                 // SAFETY: a cache that `take` noted, which is mapped until the line below.
                 self.made.set(unsafe { cache.as_ref() }.next_made.get());
-                // SAFETY: mapped for a cache alone, which nobody refers to, by the caller's condition.
+                // SAFETY: `new_cache` mapped these pages for this cache alone. By the caller's condition no thread
+                // refers to it.
                 unsafe { pages::unmap(cache.cast(), size_of::<ThreadCache<T>>()) };
             }
         });
     }
 
-    /// Runs `action` while no thread's lists are shut from afar.
+    /// Runs `action` with the pool's lock held. Meanwhile no thread shuts the lists of another.
     pub(super) fn with_made<R>(&self, action: impl FnOnce() -> R) -> R {
         self.lock.with(action)
     }
 
-    /// Shuts the lists of all threads.
+    /// Shuts the lists of all threads, in the C face.
     pub(super) fn shut_others<V: Cached<Tables = T>>(&self) {
         if !V::COUNTED {
             return;
@@ -108,7 +109,7 @@ impl<T: Tables> CachePool<T> {
         self.lock.with(|| {
             let mut cache = NonNull::new(self.made.get().cast_mut());
             while let Some(made) = cache {
-                // SAFETY: a cache that `take` noted, which is mapped for good where tables lead to lists.
+                // SAFETY: a cache that `take` noted. In the C face caches stay mapped for good.
                 let made = unsafe { made.as_ref() };
                 shut::shut_from_afar::<V>(made);
                 cache = NonNull::new(made.next_made.get().cast_mut());
@@ -116,17 +117,18 @@ impl<T: Tables> CachePool<T> {
         });
     }
 
-    /// Whether a thread without lists, which frees a block, has freed enough to be given some. Where the C library
-    /// itself frees by us, the last that it does for a thread, once nobody tells of its end any more, is to free what
-    /// it had for it: lists would be lost with that thread.
+    /// True once a thread that has never allocated has freed enough blocks to deserve a cache.
+    ///
+    /// In the C face the C library frees a few blocks at a thread's end, after the exit hooks ran. A cache opened then
+    /// would never be closed, and its blocks would be lost.
     pub(super) fn frees_enough<V: Cached>(&self) -> bool {
         if !V::BY_ADDRESS {
             return true;
         }
         let me = thread::id();
         let place = &self.freeing[me as usize % FREEING];
-        // ORDERING: relaxed; only the thread of this number looks for it. Where several share a place, some count
-        // in vain, and are given lists later.
+        // ORDERING: relaxed; a thread uses only a count that it stored itself. Threads that share a place may lose
+        // counts, and get a cache later.
         let (who, count) = unpack(place.load(Ordering::Relaxed));
         let count = if who == me { count + 1 } else { 1 };
         // ORDERING: relaxed, as above.
@@ -134,7 +136,7 @@ impl<T: Tables> CachePool<T> {
         count > FREES
     }
 
-    /// Lets a cache wait, which is empty and closed. It counts as shut meanwhile: nobody need shut it.
+    /// Adds an empty, closed cache to the waiting ones. It is marked as shut, so that no thread tries to shut it.
     fn put<V: Cached<Tables = T>>(&self, cache: &'static CacheOf<V>) {
         self.lock.with(|| {
             if cache.is_shut() {
@@ -147,17 +149,19 @@ impl<T: Tables> CachePool<T> {
     }
 }
 
-/// Opens this thread's cache; `None` if it can have none: the system has no room to tell of its end, or
-/// memory is exhausted.
+/// Opens this thread's cache.
+///
+/// `None` if the thread can have no cache: the system cannot report its end, memory is exhausted, or freed blocks are
+/// filled.
 #[cold]
 pub(super) fn open<V: Cached>() -> Option<&'static CacheOf<V>> {
-    // Freeing may have brought the thread here.
+    // A free may open the cache, and must not change `errno`.
     errno::kept(open_anyhow::<V>)
 }
 
 fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
     prepare_for_forks::<V>();
-    // Preparing may have allocated.
+    // The registration may have allocated, and so opened the cache.
     let cache = V::cache();
     if cache.state.get() == State::Open {
         return Some(cache);
@@ -177,7 +181,7 @@ fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
     }
     V::parked().take::<V>(&cache.lists);
     cache.granted.set(0);
-    // Before the hook: arming it may allocate, with this very variant as the program's allocator.
+    // Before the hook is armed, since that may allocate with this very variant.
     cache.state.set(State::Open);
     if V::hook().arm(cache) {
         if V::page_heap().background.note_opened() {
@@ -189,7 +193,7 @@ fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
     None
 }
 
-/// Closes the cache of a thread that ends.
+/// The exit action that closes a thread's cache.
 pub(crate) struct CloseCache<V>(PhantomData<V>);
 
 impl<V: Cached> AtExit for CloseCache<V> {
@@ -200,10 +204,9 @@ impl<V: Cached> AtExit for CloseCache<V> {
     }
 }
 
-/// Parks the lists, or gives back all blocks, and closes the cache. One that the slot points to waits for another
-/// thread.
+/// Parks or drains all lists, and closes the cache. A cache in pages of its own then waits for another thread.
 pub(super) fn close<V: Cached>(cache: &'static CacheOf<V>) {
-    // First, so that what is parked or given back knows the time.
+    // First, so that parked and drained blocks get the current time.
     central::tick::<V>(&cache.asks);
     shut::open::<V>(cache);
     outbox::flush::<V>(cache);
@@ -223,70 +226,73 @@ pub(super) fn close<V: Cached>(cache: &'static CacheOf<V>) {
     }
 }
 
-/// Sees to it, before this thread takes any lock, that a fork finds none taken.
+/// Registers the fork handlers, if that was not done yet. A thread calls it before it takes any lock, so that a fork
+/// never copies a held lock.
 ///
-/// Mostly that was done before `main` ([`prepare_at_start`]): a fork that begins before the handlers are there
-/// does not run them, and takes its time. A fork may come while another thread is at it, and the child has
-/// only the forking one: so who is at it is written down as a process, and a child begins anew.
+/// Mostly [`prepare_at_start`] did this before `main`. A fork that began before the registration does not run the
+/// handlers. A fork may also come while another thread registers them, and that thread is missing in the child. So
+/// `preparing` holds the number of the process that registers, and a child starts again.
 pub(super) fn prepare_for_forks<V: Cached>() {
     let preparing = &V::pool().preparing;
     loop {
-        // ORDERING: acquire, paired with the release below: the handlers are there.
+        // ORDERING: acquire, paired with the release stores of `PREPARED`: the handlers are registered.
         let by = preparing.load(Ordering::Acquire);
         if by == PREPARED {
             return;
         }
         let me = thread::process();
         if by == me {
-            // Registering the handlers may allocate, with this very variant.
-            // ORDERING: relaxed; only whether it is this thread matters, which knows what it stored.
+            // The registration may allocate with this very variant, and so come here again.
+            // ORDERING: relaxed; the thread only compares the number with its own, which it stored itself.
             if V::pool().preparer.load(Ordering::Relaxed) == thread::id() {
                 return;
             }
             thread::give_way();
             continue;
         }
-        // ORDERING: relaxed; it says whose task this is, and publishes nothing.
+        // ORDERING: relaxed; the number claims the task, and publishes nothing.
         if preparing.compare_exchange(by, me, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            // ORDERING: relaxed, as above.
+            // ORDERING: relaxed; only this thread compares the number with its own.
             V::pool().preparer.store(thread::id(), Ordering::Relaxed);
-            // Where the system has no room, forks are what they would be without.
+            // If the system has no room for the handlers, forks run without them.
             let _ =
                 fork::around(before_fork::<V>, after_fork_in_parent::<V>, after_fork_in_child::<V>);
-            // ORDERING: release, as above.
+            // ORDERING: release, paired with the acquire above.
             preparing.store(PREPARED, Ordering::Release);
             return;
         }
     }
 }
 
-/// Runs before `main`, in a program's or a library's initialisation.
+/// Registers the fork handlers. It runs before `main`, in a program's or a library's initialisation.
 pub(crate) fn prepare_at_start<V: Cached>() {
     prepare_for_forks::<V>();
 }
 
-/// Has no thread close its cache any more when it ends.
+/// Disarms the exit hook, so that no ending thread calls into this variant. It also stops the background thread.
 pub(crate) fn leave_threads<V: Cached>() {
     central::stop::<V>();
     V::hook().disarm();
 }
 
-/// Unmaps all that the variant has mapped, but for huge blocks in use: these it does not know.
+/// Unmaps all memory of the variant, except huge blocks in use, of which it has no record.
 ///
 /// # Safety
-/// Threads were left, none is in the variant, and nobody refers to a block of it, or will ask for one. The variant's
-/// caches have no tables.
+/// [`leave_threads`] has run, and no thread runs code of the variant. No one refers to a block of it, or will ask for
+/// one. The variant's caches have no tables.
 pub(crate) unsafe fn release<V: Cached>() {
-    // SAFETY: nobody refers to a block, or will ask for one, by the caller's condition.
+    // SAFETY: by the caller's condition no one refers to a block, or will ask for one.
     unsafe { V::page_heap().release() };
-    // SAFETY: nobody will look an address up, by the caller's condition.
+    // SAFETY: by the caller's condition no thread will look an address up, or note one.
     unsafe { V::page_map().release() };
-    // SAFETY: threads were left, so no thread has a cache, by the caller's condition.
+    // SAFETY: `leave_threads` has run, so no thread uses a cache; caches have no tables, by the caller's condition.
     unsafe { V::pool().release() };
 }
 
-/// Takes every lock, unless there is one thread only: nobody else has any then, and this one may, where a signal
-/// that came in the middle of an allocation has it fork.
+/// Takes every lock, unless the process has only one thread.
+///
+/// The only thread may itself hold a lock, if a signal handler forks in the middle of an allocation. No other thread
+/// can hold one.
 extern "C" fn before_fork<V: Cached>() {
     if fork::is_single_threaded() {
         return;
@@ -294,7 +300,7 @@ extern "C" fn before_fork<V: Cached>() {
     fork::hold_stdio();
     V::pool().lock.lock();
     lock_all::<V>();
-    // ORDERING: relaxed; only this thread looks for itself.
+    // ORDERING: relaxed; only this thread compares the number with its own.
     V::pool().forker.store(thread::handle(), Ordering::Relaxed);
 }
 
@@ -312,16 +318,16 @@ extern "C" fn after_fork_in_child<V: Cached>() {
     }
 }
 
-/// Gives up the locks, if this thread took them before the fork, and says whether it did.
+/// Gives up the locks, if this thread took them before the fork. True if it did.
 fn after_fork<V: Cached>() -> bool {
-    // That this runs shows that it is registered, whatever the fork interrupted.
+    // This handler runs, so it is registered, even if the fork interrupted the registration.
     // ORDERING: release, paired with the acquire in `prepare_for_forks`.
     V::pool().preparing.store(PREPARED, Ordering::Release);
-    // ORDERING: relaxed; only whether it is this thread matters, which knows what it stored.
+    // ORDERING: relaxed; the thread only compares the number with its own, which it stored itself.
     if V::pool().forker.load(Ordering::Relaxed) != thread::handle() {
         return false;
     }
-    // ORDERING: relaxed, as above.
+    // ORDERING: relaxed; only this thread stored its own number there.
     V::pool().forker.store(0, Ordering::Relaxed);
     unlock_all::<V>();
     V::pool().lock.unlock();

@@ -1,7 +1,7 @@
-//! Filling: blocks that are freed get a byte, for programs that look for their own use of them.
+//! Filling: freed blocks are filled with a byte, so that a program can find its own use of them (`M_PERTURB`).
 //!
-//! A thread whose blocks are filled has no lists: each operation goes the slow way, where the block is filled. So nobody
-//! else pays for it.
+//! A thread whose blocks are filled has no cache: each of its operations takes a slow path, which fills the block. So
+//! threads that do not fill pay nothing.
 //!
 //! Never: on a hot path.
 
@@ -11,7 +11,8 @@ use crate::base::ClassIdx;
 use crate::list::FreeBlock;
 use core::ptr::NonNull;
 
-/// Has this thread's blocks, and those of threads that come to allocate, be filled with a byte; 0 for none.
+/// Fills with a byte the blocks that this thread, and every thread that has no cache yet, frees from now on; 0 stops
+/// it.
 #[allow(dead_code, reason = "a build without a face has no mallopt")]
 pub(crate) fn fill_with<V: Cached>(byte: u8) {
     V::page_heap().tuning.fill_with(byte);
@@ -23,24 +24,24 @@ pub(crate) fn fill_with<V: Cached>(byte: u8) {
     }
 }
 
-/// Whether threads that come to allocate are to have no lists.
+/// True if freed blocks are filled, so that new threads get no cache.
 pub(super) fn fills<V: Cached>() -> bool {
     V::BY_ADDRESS && V::page_heap().tuning.filler() != 0
 }
 
-/// A block that is freed, filled if it is to be.
+/// Fills a freed block of a class, if freed blocks are filled, and returns it.
 pub(super) fn wiped<V: Cached>(block: FreeBlock, class: ClassIdx) -> FreeBlock {
     let start = block.into_start();
-    // SAFETY: a block of the class, which was in the caller's hands alone (FB1).
+    // SAFETY: a block of the class has that many bytes, and the caller was its only owner (FB1).
     unsafe { wipe::<V>(start, V::CLASSES.block_bytes(class)) };
-    // SAFETY: the block that was taken out of the caller's hands above.
+    // SAFETY: the block that `into_start` gave up above, so it has no other owner (FB1, FB2).
     unsafe { FreeBlock::new(start) }
 }
 
-/// Fills a block that is freed, if it is to be.
+/// Fills a freed block, if freed blocks are filled.
 ///
 /// # Safety
-/// It has that many bytes, and nobody refers to it.
+/// The block has `bytes` bytes, and nothing else refers to it.
 pub(super) unsafe fn wipe<V: Cached>(block: NonNull<u8>, bytes: usize) {
     if fills::<V>() {
         // SAFETY: the caller's condition.

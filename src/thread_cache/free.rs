@@ -1,9 +1,25 @@
-//! Freeing: class → the thread's list → push.
+//! Freeing with a layout: size class → the thread's list → push.
 //!
-//! | `free_by` | the class |
+//! ```text
+//! free.rs             free             size class → list of this thread → push         hot: mostly ends here
+//! ├ drain.rs          overflow_cold    the list is at its limit, or closed             cold from here on
+//! │ ├ drain.rs        overflow         moves a batch from the list to the central list
+//! │ │ ├ outbox.rs     put              collects blocks of many slabs without touching them
+//! │ │ ├ central       give             to the transfer cache, or home to the slabs
+//! │ │ ├ drain.rs      drain_idle       drains one list that has been idle
+//! │ │ └ shut.rs       maintain         looks at the clock: a purge may be due
+//! │ ├ drain.rs        put_aside        frees to a list that is shut
+//! │ ├ exit.rs         open             the thread's first operation: it gets a cache
+//! │ └ central         give             one block, for a thread without a cache
+//! └ large.rs          large_free       sizes above the classes
+//!   ├ central         give_span        slices go back to the page heap
+//!   └ central         huge_free        the mapping goes to the map cache, or to the kernel
+//! ```
+//!
+//! | `free_by` | the source of the size class |
 //! |---|---|
-//! | `lookup` | the page map says it, as it does to who has no layout; where it says none, a block of a class is misuse |
-//! | `layout` | the layout says it |
+//! | `lookup` | the page map; a small layout at an address without a class is misuse, and ends the process |
+//! | `layout` | the layout |
 
 use super::drain::overflow_cold;
 use super::large::large_free;
@@ -44,14 +60,14 @@ pub(crate) unsafe fn free<V: Cached>(block: *mut u8, layout: Layout) {
 pub(super) unsafe fn free_of_class<V: Cached>(block: *mut u8, class: ClassIdx) {
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
-    // SAFETY: the block is free now, of this class, and the caller, which gave it up, was the only one to have it (FB1).
+    // SAFETY: a block of this class starts there. It is free now: the caller was its only owner, and gave it up (FB1).
     let block = unsafe { FreeBlock::new(start) };
     if let Err(block) = V::cache().list(class).push(block, V::SHARED) {
         overflow_cold::<V>(block, class);
     }
 }
 
-/// Gives back what is of no class, as far as is known.
+/// Gives back a block for which no class was found.
 ///
 /// # Safety
 /// As for [`free`].

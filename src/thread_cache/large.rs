@@ -1,12 +1,12 @@
-//! Sizes above the classes: spans of slices, huge blocks, or the system's malloc.
+//! Sizes above the classes: spans, huge blocks, or the system's malloc.
 //!
 //! | bytes | alignment | served by |
 //! |---|---|---|
 //! | up to 512 KiB | up to 1 MiB | a span |
-//! | more | more | a mapping of its own: a *huge* block |
+//! | more | more | a mapping of its own: a huge block |
 //!
-//! With `growth = "roomy"` a span may grow past 512 KiB where it is, up to its SuperSlab's end; then it takes a
-//! lookup to tell the two apart.
+//! With `growth = "roomy"` a span may grow in place past 512 KiB, up to the end of its segment. A lookup in the page
+//! map then tells such a span from a huge block.
 
 use super::drain::drain_idle;
 use super::exit::open;
@@ -21,19 +21,19 @@ use crate::variant::{Fresh, Growth, Large, Zeroing};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
-/// Bytes of the largest span that is claimed.
+/// Bytes of the largest span, unless it has grown.
 const SPAN_MOST: usize = 512 << 10;
-/// The largest alignment of a span: larger ones have no place in a SuperSlab, whose first slice is its header.
+/// The largest alignment of a span. A larger one has no place in a segment, whose first slice is its header.
 const ALIGN_MOST: usize = SEGMENT_BYTES / 2;
 /// Bytes that a span can grow to: all slices but the header's.
 const GROWN_MOST: usize = (MAX_SLICES - 1) * SLICE_BYTES;
 
-/// Slices of a span for a layout; `None` where it gets a mapping.
+/// Slices of a span for a layout; `None` if the layout gets a huge block.
 pub(super) const fn span_slices(layout: Layout) -> Option<usize> {
     slices_within(layout, SPAN_MOST)
 }
 
-/// Slices that a live block's span has; `None` where it has a mapping.
+/// Slices of a live block's span; `None` if the block is huge.
 pub(super) fn slices_of<V: Cached>(block: *mut u8, layout: Layout) -> Option<usize> {
     span_slices(layout).or_else(|| {
         let slices = grown_slices::<V>(layout)?;
@@ -41,7 +41,7 @@ pub(super) fn slices_of<V: Cached>(block: *mut u8, layout: Layout) -> Option<usi
     })
 }
 
-/// Slices that a span has when it has grown to a layout; `None` where none can.
+/// Slices of a span that has grown to a layout; `None` if no span can.
 pub(super) fn grown_slices<V: Cached>(layout: Layout) -> Option<usize> {
     match V::GROWTH {
         Growth::Tight => span_slices(layout),
@@ -72,16 +72,16 @@ pub(super) unsafe fn large<V: Cached>(layout: Layout) -> *mut u8 {
     }
 }
 
-/// A block of our own for a layout above the classes, or null.
+/// A span or a huge block for a layout above the classes, or null.
 pub(super) fn place<V: Cached>(layout: Layout, growth: Growth) -> *mut u8 {
     allocate::<V>(layout, growth).map_or(ptr::null_mut(), |found| found.start.as_ptr())
 }
 
-/// The same, all zero; where blocks are known by their address alone, to the block's end, which is further than what
-/// is asked for.
+/// A block for a layout above the classes that is all zero, or null. In the C face it is zero to the block's end, which
+/// is past the end of the layout.
 ///
 /// # Safety
-/// As for [`large`].
+/// `layout` has a size above 0.
 #[inline(never)]
 pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
     if V::LARGE == Large::System {
@@ -100,23 +100,23 @@ pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
         None => (round_up(layout.size(), PAGE_BYTES), mapping_bytes::<V>(layout.size())),
     };
     let written = match V::ZEROING {
-        // Not spans: they are small, and mostly have memory.
+        // All of a span is written: spans are small, and mostly have memory.
         Zeroing::Dirty if slices.is_none() => 0,
         Zeroing::Dirty | Zeroing::All => asked,
     };
-    // SAFETY: the block has that many bytes, and is nobody's yet.
+    // SAFETY: the block has that many bytes, and only this thread has it.
     unsafe { start.write_bytes(0, written) };
     if written < whole {
-        // SAFETY: inside the block.
+        // SAFETY: `written` is below `whole`, so the result is inside the block.
         let rest = unsafe { start.add(written) };
-        // SAFETY: whole pages up to the last one, of slices or a mapping, which are nobody's yet: what was written ends
-        // with a page where anything is left.
+        // SAFETY: the rest starts with a page, since `written` is 0 or a multiple of a page here. To the end of its
+        // last page it lies in slices or in a mapping that `sys::pages` mapped, and only this thread has them.
         unsafe { pages::zero(rest, whole - written) };
     }
     start.as_ptr()
 }
 
-/// A block of the system's malloc. Where it has none, what waits here may be enough.
+/// A block of the system's malloc. If it has no memory, this purges the variant's unused memory and tries again.
 fn after_purge<V: Cached>(layout: Layout, alloc: impl Fn() -> *mut u8) -> *mut u8 {
     let block = alloc();
     if !block.is_null() || layout.size() >= HOPELESS {
@@ -126,12 +126,12 @@ fn after_purge<V: Cached>(layout: Layout, alloc: impl Fn() -> *mut u8) -> *mut u
     alloc()
 }
 
-/// A large block that nobody has yet.
+/// A large block that was just allocated.
 struct Found {
     start: NonNull<u8>,
-    /// Whether it is known to be zero.
+    /// True if the block is known to be zero.
     zero: bool,
-    /// Its slices, if it is a span.
+    /// The block's slices, if it is a span.
     slices: Option<usize>,
 }
 
@@ -140,7 +140,7 @@ fn allocate<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
     let align = quotient(layout.align(), SLICE_BYTES).max(1);
     let instead = || {
         let keeps = V::GROWTH == Growth::Roomy && V::page_heap().tuning.keeps_mappings();
-        // The first slice at the alignment that is not the header's, and as many as are asked for.
+        // Slice 0 is the header, so the first aligned slice is number `align`.
         let fits = |slices: &usize| V::BY_ADDRESS && keeps && align + slices <= MAX_SLICES;
         slices_within(layout, GROWN_MOST).filter(fits)
     };
@@ -152,7 +152,7 @@ fn allocate<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
         };
         Some(Found { start, zero, slices })
     };
-    // Where the kernel refuses, what waits to be used again may be enough; not for what no machine has.
+    // If the kernel has no more memory, the variant's unused memory may be enough. No purge helps a hopeless size.
     allocate().or_else(|| {
         if layout.size() >= HOPELESS {
             return None;
@@ -169,7 +169,7 @@ fn allocate<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
 #[inline(never)]
 pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
     if V::LARGE == Large::System {
-        // SAFETY: above the classes every block is the system's; the rest is the caller's word.
+        // SAFETY: here the system's malloc serves every block above the classes; the rest is the caller's condition.
         return unsafe { system::free(V::BY_ADDRESS, block, layout) };
     }
     tick::<V>(!V::BY_ADDRESS);
@@ -177,7 +177,7 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
     let start = unsafe { NonNull::new_unchecked(block) };
     match slices_of::<V>(block, layout) {
         Some(count) => {
-            // SAFETY: the block has as many bytes, and the caller gave it up.
+            // SAFETY: the block has that many bytes, and the caller gave it up.
             unsafe { fill::wipe::<V>(start, layout.size()) };
             // SAFETY: a live span, by the caller's condition.
             unsafe { V::page_heap().give_span::<V>(start, count) };
@@ -191,7 +191,7 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
 /// Gives a huge block back.
 ///
 /// # Safety
-/// `start` is live, and has a mapping of as many bytes as the layout says.
+/// `start` is a live huge block, whose mapping has the layout's size.
 #[inline(never)]
 pub(super) unsafe fn give_huge<V: Cached>(start: NonNull<u8>, layout: Layout) {
     tick::<V>(!V::BY_ADDRESS);
@@ -200,12 +200,14 @@ pub(super) unsafe fn give_huge<V: Cached>(start: NonNull<u8>, layout: Layout) {
     central::start_if_wanted::<V>();
 }
 
-/// Whether a block of so many bytes is huge, and so has a mapping of its own, whatever its alignment.
+/// True if a block of this many bytes is huge at any alignment.
 pub(super) const fn is_huge(bytes: usize) -> bool {
     bytes > SPAN_MOST
 }
 
-/// Large blocks alone must drive purging too; and a thread's first block may be a large one, where it `may_open`.
+/// Looks at the clock, so that purges go on in a program that uses only large blocks.
+///
+/// A thread whose first operation is on a large block gets its cache here, if it `may_open`.
 pub(super) fn tick<V: Cached>(may_open: bool) {
     let cache = V::cache();
     let open = match cache.state.get() {

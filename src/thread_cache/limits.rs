@@ -1,30 +1,30 @@
-//! How many blocks a thread's lists may hold.
+//! The limits of a thread's lists.
 //!
 //! | knob `list_bound` | a list's limit |
 //! |---|---|
 //! | `blocks` | `list_limit` blocks, from the start |
-//! | `bytes` | two batches at first; a refill raises it by what it fetches, up to 64 KiB |
-//! | `share` | so, too, and beyond, while what all lists of the thread may hold beyond stays below its share of the heap |
+//! | `bytes` | two batches at first; a refill raises it by the blocks that it fetches, up to 64 KiB |
+//! | `share` | as `bytes`, and above 64 KiB while the excess of all lists stays below the thread's share of the heap |
 //!
-//! The share is an eighth of the slices in use, divided by the threads that have lists, and 4 MiB at most. As the heap
-//! shrinks, so do the lists, by a batch with each batch that comes over a limit; and where much memory waits to go back, with
-//! each look at the clock.
+//! The share is an eighth of the slices in use, divided by the number of threads with a cache, and 4 MiB at most.
+//! As the heap shrinks, limits shrink: by a batch whenever a list gives a batch back. While much memory waits for a
+//! purge, they also shrink at each look at the clock.
 //!
-//! GR1  `granted` is how many bytes the limits of a thread's lists are beyond 64 KiB each.
+//! GR1  `granted` is the sum, over the lists of a thread, of the bytes by which the list's limit exceeds 64 KiB.
 
 use super::drain::give_some;
 use super::{CacheOf, Cached};
 use crate::base::{ClassIdx, quotient};
 use crate::variant::{Bound, least_limit, list_bytes_limit};
 
-/// The part of the heap that threads may keep in lists: one in so many bytes.
+/// All threads together may keep one byte in this many bytes of the heap in lists.
 const PART: usize = 8;
-/// Bytes that a thread may keep beyond the bounds of its lists, at most.
+/// Bytes that a thread may keep above the 64 KiB of each list, at most.
 const MOST_BYTES: usize = 4 << 20;
-/// Batches that go back from a list beyond its bound at a time, where much memory waits.
+/// Batches that one call of [`shrink`] gives back, at most.
 const BATCHES: u32 = 8;
 
-/// Bytes that a thread's lists may hold beyond 64 KiB each.
+/// Bytes that a thread's lists may hold above 64 KiB each.
 fn share<V: Cached>() -> usize {
     match V::LIST_BOUND {
         Bound::Blocks | Bound::Bytes => 0,
@@ -35,7 +35,7 @@ fn share<V: Cached>() -> usize {
     }
 }
 
-/// Raises the limit of a list that was empty, by as many blocks as it is refilled with.
+/// Raises the limit of an empty list by the blocks of its refill.
 pub(super) fn raise<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, blocks: u32) {
     if V::LIST_BOUND == Bound::Blocks {
         return;
@@ -51,7 +51,7 @@ pub(super) fn raise<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, blocks: u32)
     set_limit::<V>(cache, class, wanted.min(base + u32::try_from(room).unwrap_or(0)));
 }
 
-/// Lowers the limit of a list by a batch where the thread may hold less than it does, because the heap shrank.
+/// Lowers the limit of a list by a batch if the thread's limits exceed its share, because the heap shrank.
 pub(super) fn follow<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) {
     if cache.granted.get() <= share::<V>() {
         return;
@@ -63,12 +63,12 @@ pub(super) fn follow<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) {
     give_some::<V>(cache, class, list, surplus.min(batch));
 }
 
-/// Takes a list's limit back to where it starts.
+/// Sets a list's limit back to its first value.
 pub(super) fn reset<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) {
     set_limit::<V>(cache, class, first::<V>(class));
 }
 
-/// The limit of a list as a thread starts out.
+/// The limit of a list in a newly opened cache.
 pub(super) const fn first<V: Cached>(class: ClassIdx) -> u32 {
     match V::LIST_BOUND {
         Bound::Blocks => V::LIST_LIMIT,
@@ -76,7 +76,7 @@ pub(super) const fn first<V: Cached>(class: ClassIdx) -> u32 {
     }
 }
 
-/// Gives back some of what the lists hold beyond 64 KiB each: the next few batches of one of them.
+/// Gives back up to [`BATCHES`] batches of the first list whose limit exceeds 64 KiB.
 pub(super) fn shrink<V: Cached>(cache: &CacheOf<V>) {
     if cache.granted.get() == 0 {
         return;
@@ -97,13 +97,13 @@ pub(super) fn shrink<V: Cached>(cache: &CacheOf<V>) {
     give_some::<V>(cache, class, list, surplus.min(most));
 }
 
-/// Bytes that a list's limit is beyond 64 KiB.
+/// Bytes by which a list's limit exceeds 64 KiB.
 fn beyond<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) -> usize {
     let blocks = cache.list(class).limit().saturating_sub(list_bytes_limit::<V>(class));
     blocks as usize * V::CLASSES.block_bytes(class)
 }
 
-/// Sets a limit, and keeps GR1.
+/// Sets a list's limit, and keeps GR1.
 fn set_limit<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, limit: u32) {
     let others = cache.granted.get() - beyond::<V>(cache, class);
     cache.list(class).set_limit(limit);

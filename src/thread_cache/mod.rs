@@ -1,7 +1,7 @@
-//! Layer 7: the thread's front end over the central lists.
+//! Layer 7: the thread cache, the front end of the central lists.
 //!
 //! ```text
-//!            alloc: pop        free: push, whichever thread the block came from
+//!            alloc: pop        free: push, even a block that another thread allocated
 //!                ▲                  │
 //!         ┌──────┴──────────────────▼──────┐
 //!         │ lists[class] of this thread    │   in the thread-local slot itself, or where it points
@@ -14,18 +14,18 @@
 //!
 //! | a thread's state | lists | event | becomes |
 //! |---|---|---|---|
-//! | `Uninit` | closed | the first allocation or free; where blocks are freed by address, the seventeenth free | `Open` |
-//! | `Uninit` | closed | the same, and the system has no room to tell of the thread's end | `Dead` |
-//! | `Uninit` | closed | the same, and memory is exhausted | stays |
-//! | `Open` | open, or shut for a while (`shut`) | the thread ends (pthread key) | `Dead`, its blocks parked or given back |
-//! | `Dead` | closed | anything | stays: one block at a time, from and to the central lists |
+//! | `Uninit` | closed | the first allocation or free; in the C face the first allocation, or the 17th free | `Open` |
+//! | `Uninit` | closed | that event, but the system cannot report the thread's end | `Dead` |
+//! | `Uninit` | closed | that event, but memory is exhausted | `Uninit` |
+//! | `Open` | open, or shut (`shut`) | the thread ends (pthread key) | `Dead`; its blocks are parked or drained |
+//! | `Dead` | closed | any | `Dead`; blocks go singly from and to the central lists |
 //!
-//! With `thread_slot = "pointer"` a placeholder is `Dead`: the slot points to it from then on. The thread's cache is
-//! `Uninit` again and waits for another thread.
+//! With `thread_slot = "pointer"` the slot of a dead thread points to a placeholder, which is `Dead`. The cache itself
+//! becomes `Uninit` again, and waits in the [`CachePool`] for another thread.
 //!
-//! Z1  A closed list is empty, and every pop from it and push to it goes the slow way: that is all the
-//!     checking there is.
-//! Z2  No slab belongs to a thread, so nothing of a thread stays behind but what its lists hold.
+//! Z1  A closed list is empty, and every pop from it and push to it fails. The hot paths make no other check of the
+//!     thread's state.
+//! Z2  No slab belongs to a thread, so a thread leaves nothing behind but the blocks in its cache.
 //!
 //! Never: locks on a hot path, or asks whether the thread is set up.
 
@@ -73,7 +73,7 @@ use core::mem::offset_of;
 use core::ptr;
 use outbox::Outbox;
 
-/// What of a thread's life the allocator has seen.
+/// The state of a thread, as far as this variant knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Uninit,
@@ -81,82 +81,84 @@ pub(crate) enum State {
     Dead,
 }
 
-/// One thread's lists, and what leads to them. [owner], but for what says otherwise; placeholders are shared, and nothing
-/// of them is written but the counts of closed lists.
+/// One thread's lists, and the state of its slow paths. [owner], unless a field says otherwise.
+///
+/// Placeholders stand for the caches of threads that have none. They are shared: threads write only to the counts of
+/// their closed lists.
 #[repr(C, align(64))]
 pub(crate) struct ThreadCache<T> {
-    /// What leads from an address or a size to a list, where the face needs that.
+    /// The tables from an address or a size to a list; `()` unless the variant has the C face.
     tables: T,
-    /// Hot.
+    /// The lists of free blocks. Hot.
     lists: [FreeList; MAX_CLASSES],
-    /// What is asked of each list, for the slow paths.
+    /// What the slow paths know of each list.
     list_limits: [ListLimits; MAX_CLASSES],
     state: Cell<State>,
-    /// Whether the lists are shut (Z3). Where tables lead to them, other threads shut them, too. [shared]
+    /// True while the lists are shut (Z3). In the C face other threads shut them, too. [shared]
     is_shut: AtomicBool,
-    /// Whether the thread is looking at the clock.
+    /// True while the thread looks at the clock.
     asks: Cell<bool>,
-    /// Blocks freed the slow way since the clock was looked at.
+    /// Blocks freed to shut lists since the thread last looked at the clock.
     frees: Cell<u32>,
-    /// The time-stamp counter when the clock was looked at last.
+    /// The time-stamp counter at the last look at the clock.
     looked_at: Cell<u64>,
-    /// Allocations from shut lists until an idle one is looked for.
+    /// Allocations from shut lists until the next call of `drain_idle`.
     until_turn: Cell<u8>,
-    /// Bytes that the lists may hold beyond what each may in any case (GR1).
+    /// Bytes that the limits of the lists exceed their common bound by (GR1).
     granted: Cell<usize>,
-    /// The list that is looked at for idleness next.
+    /// The number of the list that `drain_idle` examines next.
     idle_turn: Cell<u8>,
-    /// Blocks on their way home.
+    /// Blocks that go home with the next batch.
     outbox: Outbox,
-    /// The arena that the thread takes small blocks from and brings them home to.
+    /// The arena whose central lists the thread uses.
     arena: Cell<ArenaIdx>,
-    /// Link in the stack of caches that wait for a thread.
+    /// Link in the stack of caches that wait for a thread. [pool's lock]
     next_idle: Cell<*const Self>,
-    /// Link in the stack of all caches that were mapped.
+    /// Link in the stack of all caches that were mapped. [pool's lock]
     next_made: Cell<*const Self>,
 }
 
-/// A variant's.
+/// The thread cache of a variant.
 pub(crate) type CacheOf<V> = ThreadCache<<V as Cached>::Tables>;
 
-/// How much a list is asked for.
+/// What the slow paths know of one list.
 struct ListLimits {
-    /// Blocks that the last refill asked for; the next asks for twice as many.
+    /// Blocks that the last refill asked for. The next refill asks for twice as many.
     refill: Cell<u32>,
-    /// Its newest block when it was last looked at for idleness; 0 for none.
+    /// The list's newest block when `drain_idle` last examined it; 0 for none.
     newest_seen: Cell<usize>,
-    /// Whether the blocks of the last batch that went home were of many slabs.
+    /// True if the blocks of the last batch that went home were of many slabs.
     scattered: Cell<bool>,
-    /// Its blocks while it is shut.
+    /// The list's blocks while it is shut.
     aside: FreeList,
 }
 
 const _: () = assert!(offset_of!(ThreadCache<()>, lists) == 0, "the hottest first");
 
-// SAFETY: a cache is touched by its thread only, but for its tables, which are `Sync`, `is_shut`, which is atomic, and the
-// links, under a lock; and changes threads through the stack of idle ones, under that lock. The placeholders' lists are
-// closed, and of a closed list that is shared only the count is written, as by atomics (W3); nor is anything else of a
-// placeholder written.
+// SAFETY: only the owner thread touches a cache, with three exceptions. The tables are `Sync`, `is_shut` is atomic, and
+// the links are touched under the pool's lock. A cache changes threads through the stack of idle caches, under that
+// lock. The lists of placeholders are closed: threads write only to the counts of these, by `count_up` or atomically
+// (W3), and to nothing else in a placeholder.
 unsafe impl<T: Sync> Sync for ThreadCache<T> {}
 
-/// A variant with its threads' caches.
+/// A variant with thread caches.
 pub(crate) trait Cached: Shared {
-    /// What its face adds to a cache.
+    /// The tables of its caches; `()` unless the variant has the C face.
     type Tables: Tables;
-    /// This thread's cache, or the placeholder that stands for one.
+    /// This thread's cache, or a placeholder.
     fn cache() -> &'static CacheOf<Self>;
-    /// Makes the slot point elsewhere, where it points.
+    /// Sets the slot's pointer. It does nothing if the slot holds the cache itself.
     fn set_cache(cache: &'static CacheOf<Self>);
-    /// The placeholder of threads that have had theirs, where the slot points.
+    /// The placeholder of dead threads, for slots that hold a pointer.
     fn dead() -> &'static CacheOf<Self>;
-    /// Caches that wait for a thread, where the slot points.
+    /// The pool of caches that wait for a thread, for slots that hold a pointer.
     fn pool() -> &'static CachePool<Self::Tables>;
-    /// Tells of a thread's end.
+    /// The hook that closes a thread's cache when the thread ends.
     fn hook() -> &'static ExitHook<CloseCache<Self>>;
-    /// One more cache, closed, in pages of its own; `None` when memory is exhausted.
+    /// A new closed cache, in pages of its own; `None` when memory is exhausted.
     fn new_cache() -> Option<&'static CacheOf<Self>>;
 
-    /// Whether a closed list may be shared, and so must not be written to but atomically.
+    /// True if threads may share a closed list, and so must write to it only by `count_up` or atomically.
     const SHARED: bool = matches!(Self::THREAD_SLOT, Slot::Pointer);
 }
 
@@ -181,12 +183,12 @@ impl<T> ThreadCache<T> {
         }
     }
 
-    /// What a thread starts out with.
+    /// A cache that no thread has opened yet.
     pub(crate) const fn uninit(tables: T) -> Self {
         Self::new(State::Uninit, tables)
     }
 
-    /// Stands for the cache of a thread whose end has been seen.
+    /// A placeholder for the cache of a dead thread.
     pub(crate) const fn dead(tables: T) -> Self {
         Self::new(State::Dead, tables)
     }
@@ -196,7 +198,7 @@ impl<T> ThreadCache<T> {
         &self.lists[class.index()]
     }
 
-    /// The central list of a class that the thread deals with.
+    /// The central list that serves this thread for a class.
     fn list_id<V: Shared>(&self, class: ClassIdx) -> ListId {
         central::list_id::<V>(self.arena.get(), class)
     }
@@ -205,20 +207,21 @@ impl<T> ThreadCache<T> {
         &self.list_limits[class.index()]
     }
 
-    /// Whether the lists are shut (Z3).
+    /// True while the lists are shut (Z3).
     #[inline(always)]
     fn is_shut(&self) -> bool {
-        // ORDERING: relaxed; a thread that does not see it yet is served once more as ever.
+        // ORDERING: relaxed; a thread that does not see the change yet takes the fast path once more, which is
+        // harmless.
         self.is_shut.load(Ordering::Relaxed)
     }
 
-    /// Whether the thread's blocks lie aside (Z3).
+    /// True if the thread's blocks lie aside (Z3).
     fn lies_aside<V: Cached>(&self) -> bool {
         !V::COUNTED && self.is_shut()
     }
 }
 
-/// The page map, for a lookup, which is counted.
+/// The page map, for a lookup; it counts the lookup.
 #[inline(always)]
 pub(crate) fn lookup<V: Shared>() -> &'static PageMap {
     V::counters().count(Event::Lookup);
@@ -237,7 +240,7 @@ impl ListLimits {
     }
 }
 
-/// How much memory there is, and what of it is in use.
+/// The memory that the variant has mapped, and the part in use.
 pub(crate) fn usage<V: Cached>() -> Usage {
     let cache = V::cache();
     let is_open = cache.state.get() == State::Open;

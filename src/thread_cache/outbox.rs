@@ -1,10 +1,10 @@
-//! Blocks on their way home: what a thread frees beyond the limits of its lists, all over the heap.
+//! The outbox: blocks above a list's limit that the thread frees all over the heap. They go home by the batch.
 //!
-//! A block is noted here by its address, and goes home with a batch of others. Nobody touches the block: a free costs a look
-//! at its slab, and no more. Where the blocks of the last batch were of few slabs, the list does better: its blocks were in
-//! the processor's caches, and a push is shorter than the way here.
+//! The outbox notes a block's address, and does not touch the block. Such a free touches only the metadata of the slab.
+//! If the blocks of the last batch came from few slabs, the thread uses its list instead: a push is shorter, and the
+//! blocks are in the processor's caches.
 //!
-//! A box is for one class at a time, and a thread has a few.
+//! A thread has a few boxes. A box holds blocks of one class at a time.
 //!
 //! OB1  The first `len` places of a box hold blocks of its class.
 //!
@@ -17,7 +17,7 @@ use crate::list::{Batch, FreeBlock};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-/// Boxes of a thread.
+/// The number of boxes of a thread.
 const BOXES: usize = 4;
 
 /// A thread's boxes. [owner]
@@ -38,7 +38,7 @@ impl Outbox {
         &self.0[class.index() % BOXES]
     }
 
-    /// Whether a block is on its way home; for checks.
+    /// True if a box holds a block at this address; for checks.
     pub(super) fn has(&self, address: usize) -> bool {
         let is_in = |one: &OneBox| {
             one.blocks
@@ -59,12 +59,13 @@ impl OneBox {
         }
     }
 
-    /// Empties the box.
+    /// Empties the box into a batch.
     fn take_all(&self) -> Batch {
         let mut batch = Batch::new();
         for place in self.blocks.iter().take(self.len.replace(0) as usize) {
             if let Some(start) = NonNull::new(place.get()) {
-                // SAFETY: `put` took the block from its only owner, and the box has lost it above (OB1).
+                // SAFETY: `put` took the block from its only owner (OB1). `len` is 0 now, so the batch is its only
+                // owner (FB1).
                 batch.push(unsafe { FreeBlock::new(start) });
             }
         }
@@ -72,17 +73,17 @@ impl OneBox {
     }
 }
 
-/// What became of a block that came over its list's limit.
+/// The result of [`put`].
 pub(super) enum Sent {
-    /// It waits for others of its batch.
+    /// The block waits in the outbox.
     Waits,
-    /// The batch went home, in so many runs of blocks of the same slab.
+    /// The block went home with a batch. The batch had this many runs of blocks of the same slab.
     Home(u32),
-    /// The box is another class's: the block is as it was.
+    /// The box holds blocks of another class. The caller keeps the block.
     Not(FreeBlock),
 }
 
-/// Notes a block, and sends a batch home if that makes one.
+/// Adds a block to the box of its class. A full batch goes home.
 #[inline]
 pub(super) fn put<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, block: FreeBlock) -> Sent {
     let one = cache.outbox.of(class);
@@ -100,7 +101,7 @@ pub(super) fn put<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, block: FreeBlo
     Sent::Home(flush_box::<V>(cache, one))
 }
 
-/// Sends home what waits of a class.
+/// Sends home the blocks of a class.
 pub(super) fn flush_class<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) {
     let one = cache.outbox.of(class);
     if one.class.get() == class {
@@ -108,7 +109,7 @@ pub(super) fn flush_class<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) {
     }
 }
 
-/// Sends home all that waits.
+/// Sends home all blocks.
 pub(super) fn flush<V: Cached>(cache: &CacheOf<V>) {
     for one in &cache.outbox.0 {
         flush_box::<V>(cache, one);

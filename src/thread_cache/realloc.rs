@@ -1,4 +1,4 @@
-//! Changing a block's size: where it is, if that can be; by moving its pages, if it has its own.
+//! Changing a block's size: in place if possible, by remapping for a huge block, and otherwise by a copy.
 
 use super::alloc::alloc;
 use super::free::free;
@@ -10,7 +10,7 @@ use crate::variant::{Growth, Large};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
-/// Moves a block to a size; null, and the old block intact, when memory is exhausted.
+/// Changes a block's size. Null, and the old block intact, when memory is exhausted.
 ///
 /// # Safety
 /// `block` is live, and this variant allocated it with `layout`; `new_size` is above 0 and fits a
@@ -32,7 +32,7 @@ pub(crate) unsafe fn realloc<V: Cached>(
     }
     let ours = old_class.is_some() || V::LARGE == Large::Own;
     if !ours && new_class.is_none() {
-        // SAFETY: above the classes, so it is the system's; the rest is the caller's word.
+        // SAFETY: here the system's malloc serves every block above the classes; the rest is the caller's condition.
         return unsafe { system::realloc(V::BY_ADDRESS, block, layout, new_size) };
     }
     if old_class.is_none() && new_class.is_none() {
@@ -47,10 +47,10 @@ pub(crate) unsafe fn realloc<V: Cached>(
     unsafe { copy::<V>(block, layout, new_layout, ours) }
 }
 
-/// Resizes a large block without copying it, where that can be.
+/// Resizes a large block without a copy; `None` if that is impossible.
 ///
 /// # Safety
-/// The block is live, with `layout`.
+/// The block is live, and this variant allocated it with `layout`.
 unsafe fn resize<V: Cached>(
     start: NonNull<u8>,
     layout: Layout,
@@ -75,10 +75,10 @@ unsafe fn resize<V: Cached>(
     }
 }
 
-/// Allocates, copies and frees.
+/// Allocates a new block, copies the content, and frees the old block.
 ///
 /// # Safety
-/// As for [`realloc`]; `ours` says whether the block is not the system's.
+/// The conditions of [`realloc`]. `ours` is false exactly if the block is the system's.
 unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: bool) -> *mut u8 {
     let grows = new.size() > layout.size() && V::class_of(new).is_none();
     let moved = if V::GROWTH == Growth::Roomy && grows {
@@ -89,7 +89,7 @@ unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: boo
     };
     if moved.is_null() {
         if !ours {
-            // The system may well shrink in place what it has no room to copy.
+            // The system may be able to shrink the block in place.
             // SAFETY: the block is the system's.
             return unsafe { system::realloc(V::BY_ADDRESS, block, layout, new.size()) };
         }

@@ -1,4 +1,4 @@
-//! The slow half of allocation: blocks from the central list.
+//! The slow path of allocation: a refill moves a batch from the central list to the thread's list.
 
 use super::drain::drain_idle;
 use super::exit::open;
@@ -9,10 +9,10 @@ use crate::list::{Batch, FreeBlock};
 use crate::variant::Bound;
 use core::ptr;
 
-/// Bytes of a list's first refill.
+/// Bytes that a list's first refill asks for.
 const FIRST_BYTES: usize = 1024;
 
-/// Allocates when the list is empty, or closed; null when memory is exhausted.
+/// Allocates a block when the thread's list is empty or closed; null when memory is exhausted.
 #[cold]
 #[inline(never)]
 pub(super) fn refill_cold<V: Cached>(class: ClassIdx) -> *mut u8 {
@@ -25,7 +25,7 @@ pub(super) fn refill_cold<V: Cached>(class: ClassIdx) -> *mut u8 {
         },
         State::Dead => take_one::<V>(class),
     };
-    // The kernel refuses: what waits to be used again may be enough.
+    // The kernel has no more memory. Unused memory of this variant may be enough.
     let block = block.or_else(|| {
         central::purge_all::<V>();
         central::take_one::<V>(V::cache().list_id::<V>(class))
@@ -33,7 +33,7 @@ pub(super) fn refill_cold<V: Cached>(class: ClassIdx) -> *mut u8 {
     block.map_or(ptr::null_mut(), |block| block.into_start().as_ptr())
 }
 
-/// A block for a thread without lists.
+/// A block for a thread without a cache.
 fn take_one<V: Cached>(class: ClassIdx) -> Option<FreeBlock> {
     central::tick_alone::<V>();
     central::take_one::<V>(V::cache().list_id::<V>(class))
@@ -61,12 +61,12 @@ fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<Free
         });
     }
     let list = cache.list(class);
-    // Opening the cache may have allocated, and so have filled the list by now.
+    // Opening the cache may have allocated, and so filled the list.
     if list.len() == 0 {
         let list_limits = cache.list_limits(class);
         let want = match V::LIST_BOUND {
             Bound::Blocks => batch,
-            // Little at first, and twice as much each time: most classes of most threads stay small.
+            // A small batch at first, and twice as much each time: most threads use most classes little.
             Bound::Bytes | Bound::Share => {
                 let first = quotient(FIRST_BYTES, V::CLASSES.block_bytes(class)).max(1) as u32;
                 (list_limits.refill.get() * 2).max(first).min(batch)

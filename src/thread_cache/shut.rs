@@ -1,30 +1,30 @@
-//! Shut lists: how a thread that is served from its lists alone comes by the clock.
+//! Shut lists: they make a thread look at the clock although its lists could serve it.
 //!
-//! Memory that waits goes back from the slow paths. A thread that allocates a block and frees it, again and again, takes
-//! none: its list always has the one. So while much waits, a thread *shuts* its lists: every allocation goes the slow
-//! way, and sees the clock.
+//! Only the slow paths purge. A thread that allocates and frees one block again and again takes no slow path, because
+//! its list always has that block. So while much memory waits for a purge, a thread *shuts* its lists. Every allocation
+//! then takes the slow path, and looks at the clock.
 //!
-//! | lists | shut | an allocation | a free |
+//! | lists | while they are shut | an allocation | a free |
 //! |---|---|---|---|
-//! | of the C face | the tables lead from no size to a list | slow, from the list | as ever |
-//! | of `GlobalAlloc` | each is closed, and its blocks lie *aside* | slow, from what lies aside | slow, to lie aside |
+//! | of the C face | the tables lead every size to a closed list | slow, from the list | fast, to the list |
+//! | of `GlobalAlloc` | each list is closed, and its blocks lie *aside* | slow, from `aside` | slow, to `aside` |
 //!
 //! | a thread's lists | a slow path finds | become |
 //! |---|---|---|
-//! | open | that much waits | shut |
-//! | shut | that nothing waits any more | open |
+//! | open | that much memory waits | shut |
+//! | shut | that little memory waits | open |
 //!
-//! Much is a part of all memory (`PageHeap::is_much`): in a steady state lists are open. Of the slow frees in a row one in
-//! [`FREES`] sees the clock, since who frees much at once allocates nothing meanwhile.
+//! *Much* is a part of all memory (`PageHeap::is_much`). In a steady state lists are open.
 //!
-//! An allocation that comes within [`TICKS`] of the last look is served at once: a busy thread pays little.
+//! A busy thread pays little. An allocation within [`TICKS`] of the last look at the clock is served at once. Of slow
+//! frees in a row only one in [`FREES`] looks at the clock.
 //!
-//! A thread that has blocks at hand, and comes by no slow path, learns of it in the C face: the first thread to see that
-//! much waits shuts the lists of all.
+//! In the C face the first thread that sees much memory wait shuts the lists of all threads. So a thread that takes no
+//! slow path learns of it, too.
 //!
-//! Z3  While lists are shut that no tables lead to, each of them is closed, and its blocks are in `aside`.
+//! Z3  While the lists of a variant without tables are shut, each of them is closed, and its blocks are in `aside`.
 //!
-//! Never: shuts lists with a lock held but that of the cache pool, for a moment, and in the C face.
+//! Never: shuts lists with a lock held, except that the C face briefly holds the lock of the cache pool.
 
 use super::{CacheOf, Cached, Tables, ThreadCache, limits};
 use crate::base::ClassIdx;
@@ -32,14 +32,15 @@ use crate::central;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock;
 
-/// Blocks that are freed in a row between two looks at the clock.
+/// Frees in a row between two looks at the clock.
 const FREES: u32 = 32;
 /// Ticks of the time-stamp counter between two looks at the clock: a fraction of a millisecond.
 const TICKS: u64 = 1 << 20;
-/// Allocations between two looks for an idle list: about as many as between two refills.
+/// Allocations between two calls of `drain_idle`: about as many as between two refills.
 const TURNS: u8 = 64;
 
-/// Looks at the clock, gives back what is due, and shuts or opens the lists. Whether they are shut.
+/// Looks at the clock, goes on with a purge that is due, and shuts or opens the lists. True if much memory waits for a
+/// purge.
 pub(super) fn maintain<V: Cached>(cache: &'static CacheOf<V>) -> bool {
     central::tick::<V>(&cache.asks);
     cache.looked_at.set(clock::ticks().unwrap_or(0));
@@ -57,20 +58,20 @@ pub(super) fn maintain<V: Cached>(cache: &'static CacheOf<V>) -> bool {
     purge_pending
 }
 
-/// Whether an allocation from a shut list need not look at the clock.
+/// True if an allocation from a shut list need not look at the clock.
 #[inline]
 pub(super) fn serves_at_once<T>(cache: &ThreadCache<T>) -> bool {
     clock::ticks().is_some_and(|now| now.wrapping_sub(cache.looked_at.get()) < TICKS)
 }
 
-/// Whether an allocation from a shut list is to look for an idle one, too.
+/// True if it is time to call `drain_idle` in an allocation from a shut list.
 pub(super) fn is_turn<T>(cache: &ThreadCache<T>) -> bool {
     let left = cache.until_turn.get();
     cache.until_turn.set(left.checked_sub(1).unwrap_or(TURNS));
     left == 0
 }
 
-/// Whether a block that is freed to a shut list need look no further.
+/// True if a free to a shut list need not look at the clock.
 pub(super) fn takes_at_once<V: Cached>(cache: &CacheOf<V>) -> bool {
     if !cache.lies_aside::<V>() {
         return false;
@@ -80,12 +81,12 @@ pub(super) fn takes_at_once<V: Cached>(cache: &CacheOf<V>) -> bool {
     frees < FREES
 }
 
-/// Shuts the lists of a thread, the caller or another one, which opens them itself: those that tables lead to.
+/// Shuts the lists of any thread in the C face. The owner thread opens them again.
 pub(super) fn shut_from_afar<V: Cached>(cache: &'static CacheOf<V>) {
     if cache.is_shut() {
         return;
     }
-    // ORDERING: relaxed: see `Cache::is_shut`.
+    // ORDERING: relaxed, for the reason given in `ThreadCache::is_shut`.
     cache.is_shut.store(true, Ordering::Relaxed);
     cache.tables.set_quick::<V>(false);
 }
@@ -97,7 +98,7 @@ fn shut<V: Cached>(cache: &'static CacheOf<V>) {
     if V::COUNTED {
         return shut_from_afar::<V>(cache);
     }
-    // ORDERING: relaxed, here and below: see `Cache::is_shut`.
+    // ORDERING: relaxed, for the reason given in `ThreadCache::is_shut`.
     cache.is_shut.store(true, Ordering::Relaxed);
     for class in ClassIdx::all(V::CLASSES.count()) {
         let list = cache.list(class);
@@ -112,18 +113,18 @@ pub(super) fn open<V: Cached>(cache: &'static CacheOf<V>) {
         return;
     }
     if V::COUNTED {
-        // One thing at a time: another thread may be shutting them.
+        // With the lock, since another thread may be shutting them.
         return V::pool().with_made(|| {
-            // It may be just the news that much waits.
+            // Much memory may have begun to wait before this thread got the lock.
             if V::page_heap().purge_pending::<V>() {
                 return;
             }
-            // ORDERING: relaxed, as above.
+            // ORDERING: relaxed, for the reason given in `ThreadCache::is_shut`.
             cache.is_shut.store(false, Ordering::Relaxed);
             cache.tables.set_quick::<V>(true);
         });
     }
-    // ORDERING: relaxed, as above.
+    // ORDERING: relaxed, for the reason given in `ThreadCache::is_shut`.
     cache.is_shut.store(false, Ordering::Relaxed);
     for class in ClassIdx::all(V::CLASSES.count()) {
         let list = cache.list(class);

@@ -1,4 +1,4 @@
-//! What leads a thread to its lists from an address, or from a size: part of the thread's cache in the C face.
+//! The tables from an address or a size to a list. They are a part of the thread cache in the C face.
 //!
 //! ```text
 //! thread slot ──▶ ┌─────────────┬───────────────┬─────────────┬──────────────────────┐
@@ -7,8 +7,8 @@
 //!                   of the map    by size         place 0, …    the classes' places
 //! ```
 //!
-//! One register leads to all of it. What is no block of a class has a place too, whose list is closed: it goes the slow
-//! way without being asked about.
+//! One register leads to all of it. An address without a class has a place too, whose list is closed. So it takes the
+//! slow path without a check of its own.
 
 use super::ThreadCache;
 use crate::list::{EXCESS_OFFSET, FreeList};
@@ -19,12 +19,12 @@ use crate::variant::Variant;
 use core::mem::offset_of;
 use core::ptr;
 
-/// Sizes that a thread has the places for: all below. 1024 is among them, and what follows is aligned.
+/// The tables have the places of all sizes below this. It is above 1024, and keeps the fields behind `small` aligned.
 pub(crate) const SMALL: usize = 1104;
 
-/// What a face adds to a thread's cache.
+/// The tables of a thread cache; `()` for a variant without the C face.
 pub(crate) trait Tables: Sync + 'static {
-    /// Makes every size lead to its list, or none.
+    /// Makes every size lead to its list (`quick`), or to a closed list.
     fn set_quick<V: Variant>(&self, quick: bool);
 }
 
@@ -32,18 +32,18 @@ impl Tables for () {
     fn set_quick<V: Variant>(&self, _quick: bool) {}
 }
 
-/// The C face's.
+/// The tables of the C face.
 #[repr(C, align(64))]
 pub(crate) struct AddressTables {
     pub(super) leaves: Leaves,
-    /// Changed by other threads, too. [shared]
+    /// For each size, the place of its list. Other threads write to it, too. [shared]
     small: [AtomicU8; SMALL],
     /// The lists of kinds without a class.
     closed: [FreeList; CLASSLESS],
 }
 
-// SAFETY: only their thread writes to `leaves`. `small` is atomic, and `closed` are closed lists: who counts there does so
-// atomically (W3).
+// SAFETY: only the owner thread writes to `leaves`. `small` is atomic. `closed` holds closed lists: threads write only
+// to their counts, by `count_up` or atomically (W3).
 unsafe impl Sync for AddressTables {}
 
 type Cache = ThreadCache<AddressTables>;
@@ -75,20 +75,20 @@ impl Tables for AddressTables {
     fn set_quick<V: Variant>(&self, quick: bool) {
         for (size, place) in self.small.iter().enumerate() {
             let to = if quick { place_for::<V>(size) } else { Kind::Foreign.place() };
-            // ORDERING: relaxed; a thread that does not see it yet is served once more as ever.
+            // ORDERING: relaxed; a thread that does not see the change yet is served as before once more.
             place.store(to, Ordering::Relaxed);
         }
     }
 }
 
 impl Cache {
-    /// The place of the list for a size; `None` where it is not small.
+    /// The place of the list for a size; `None` for a size beyond the tables.
     #[inline(always)]
     pub(super) fn place_for(&self, size: usize) -> Option<usize> {
         if size >= SMALL {
             return None;
         }
-        // SAFETY: one of the bytes of `small`, which are written atomically.
+        // SAFETY: one of the bytes of `small`, which threads write only atomically.
         Some(unsafe { byte_at::<SMALL_OFFSET>(ptr::from_ref(self).cast(), size) })
     }
 
@@ -99,13 +99,15 @@ impl Cache {
     #[inline(always)]
     pub(super) unsafe fn list_at(&self, place: usize) -> &FreeList {
         let lists = ptr::from_ref(self).cast::<u8>().wrapping_add(LISTS);
-        // SAFETY: the closed lists and the cache's lie one after the other in this cache, 16 bytes each, and the place is one
-        // of theirs, by the caller's condition.
+        // SAFETY: in this cache the closed lists lie directly before the lists of the classes, 16 bytes each. The place
+        // is one of theirs, by the caller's condition.
         unsafe { &*lists.wrapping_add(place * 8).cast::<FreeList>() }
     }
 }
 
-/// The place of the list for a size; that of what is foreign where there is none. 16 bytes at least: as C aligns.
+/// The place of the list for a size, or the place of `Foreign` for a size above the classes.
+///
+/// Sizes below 16 use the class of 16 bytes, since C aligns blocks to 16.
 const fn place_for<V: Variant>(size: usize) -> u8 {
     match V::CLASSES.class_of(if size < 16 { 16 } else { size }) {
         Some(class) => Kind::Class(class).place(),

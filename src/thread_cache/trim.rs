@@ -1,4 +1,4 @@
-//! Memory back to the kernel because the program asks for it.
+//! Purges that the program asks for.
 
 use super::drain::drain_list;
 use super::exit::prepare_for_forks;
@@ -6,11 +6,11 @@ use super::{Cached, State, outbox, shut};
 use crate::base::ClassIdx;
 use crate::central;
 
-/// Bytes that are too few to be given back by a trim: programs ask for one again and again. It is what the C library's
-/// keeps at the top of its heap before it trims that by itself (`M_TRIM_THRESHOLD`).
+/// A trim that could give back no more bytes than this does nothing, since programs call trims again and again. It is
+/// the default of glibc's `M_TRIM_THRESHOLD`: the bytes that glibc keeps free at the top of its heap.
 const FEW: usize = 128 << 10;
 
-/// Gives back all that this thread and the central lists hold and nobody uses.
+/// Gives all unused memory of this thread and of the central lists back to the kernel.
 pub(crate) fn purge<V: Cached>() {
     prepare_for_forks::<V>();
     let cache = V::cache();
@@ -24,7 +24,9 @@ pub(crate) fn purge<V: Cached>() {
     central::purge_all::<V>();
 }
 
-/// The same where that may be more than a [`FEW`] bytes; says whether it gave back slices, mappings or SuperSlabs.
+/// Gives unused memory back to the kernel, if it may be more than [`FEW`] bytes.
+///
+/// True if slices, mappings or segments went back.
 pub(crate) fn trim<V: Cached>() -> bool {
     prepare_for_forks::<V>();
     if V::cache().state.get() == State::Open {
@@ -34,13 +36,13 @@ pub(crate) fn trim<V: Cached>() -> bool {
     if listed_bytes::<V>() + central::idle_bytes::<V>() <= FEW {
         return false;
     }
-    // Programs ask for this again and again, so nothing is counted that takes a walk.
+    // Programs call this again and again, so it compares a sum that needs no walk over the heap.
     let before = V::page_heap().slack();
     purge::<V>();
     V::page_heap().slack() < before
 }
 
-/// About how many bytes may go back when the blocks of this thread's lists come home, at most.
+/// An upper estimate of the bytes that may go back when the blocks of this thread's lists come home.
 fn listed_bytes<V: Cached>() -> usize {
     let cache = V::cache();
     let of_class = |class| {
