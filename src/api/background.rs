@@ -1,18 +1,22 @@
-//! The program's wish for a thread that gives memory back.
+//! The function by which a program asks for a background thread that purges.
 
 use super::backend::{Backend, Of};
 use super::stamp::Hakmem;
 
-/// Asks for a thread that gives memory back to the kernel while the program does nothing.
+/// Asks for a background thread, which purges even while the program does nothing.
 ///
-/// Without one, memory goes back while the program allocates and frees, so a process that falls silent keeps up to
-/// 32 MiB, or half of what it has in use, until it allocates again. With one, what has been idle for a second is gone a second
-/// later. It costs a thread of a few KiB, which wakes once a second where there is nothing to do, and eight times where
-/// there is; and programs that count their threads see one more.
+/// Without one, purges run only while the program allocates and frees. A process that falls silent then keeps up to
+/// 32 MiB of unused memory, or half of what it has in use, until it allocates again. With one, memory that has been idle
+/// for a second goes back within another second.
 ///
-/// The thread is named `hakmem`, starts when a second thread allocates or a large block (above 32 KiB) is freed, handles no
-/// signal, and starts again in the child of a fork. Call this once, at any time; in `libhakmem.so`, `HAKMEM_BACKGROUND=1`
-/// does. False, and nothing done, where the selected variant gives nothing back by itself, as the founding report's.
+/// The thread takes a few KiB. It wakes once a second while it has nothing to do, and eight times a second otherwise. A
+/// program that counts its threads sees one more.
+///
+/// The thread is named `hakmem`, and handles no signal. It starts when a second thread allocates, or when a large block
+/// (above 32 KiB) is freed. It starts again in the child of a fork.
+///
+/// Call this once, at any time; `libhakmem.so` calls it if `HAKMEM_BACKGROUND=1` is set. It returns false, and does
+/// nothing, if the selected variant has no timed purges, as the founding report's variants.
 ///
 /// ```
 /// assert!(hakmem::background());

@@ -5,67 +5,69 @@ use crate::central::Usage;
 use crate::sys::rtld_next;
 use crate::thread_cache::{AddressTables, Cached};
 
-/// What a C library's functions are made of. They know no layout, and pass on what is not theirs: a block of
-/// another allocator goes to the next one that the process has.
+/// The operations from which a C library's functions are built. They know no layout.
 ///
-/// `libhakmem.so` is the user of this; see `preload/`.
+/// The *next allocator* is the one whose functions the dynamic linker finds behind this library's, mostly the C library's.
+/// A block that it handed out goes back to it. `libhakmem.so` uses this trait (`preload/`).
 pub trait ByAddress: Copy + 'static {
-    /// A block of `size` bytes, aligned to 16, if the thread has one at hand; null says no more than that it has
-    /// not. The hot path, apart from what it costs to have no block at hand.
+    /// A block of `size` bytes, aligned to 16, from the thread's list. Null if the list has none: call
+    /// [`malloc`](Self::malloc) then. This is the hot path.
     fn quick(size: usize) -> *mut u8;
 
-    /// A block of `size` bytes, aligned to 16, or null when memory is exhausted. 0 is as good as 1.
+    /// A block of `size` bytes, aligned to 16, or null when memory is exhausted. Size 0 counts as 1.
     fn malloc(size: usize) -> *mut u8;
 
-    /// The same at a multiple of `align`, a power of two.
+    /// A block of `size` bytes at a multiple of `align`, a power of two, or null when memory is exhausted.
     fn aligned(size: usize, align: usize) -> *mut u8;
 
-    /// A block of `size` bytes, aligned to 16, all zero, or null.
+    /// A block of `size` bytes, aligned to 16, all zero, or null when memory is exhausted.
     fn zeroed(size: usize) -> *mut u8;
 
     /// Gives a block back.
     ///
     /// # Safety
-    /// The block is null, or the caller's: handed out by this variant, or by the next allocator.
+    /// The block is null, or the caller owns it, and this variant or the next allocator handed it out.
     unsafe fn free(block: *mut u8);
 
-    /// Changes a block's size; null, and the old block intact, when memory is exhausted.
+    /// Changes a block's size. Null, and the old block intact, when memory is exhausted.
     ///
     /// # Safety
-    /// The block is the caller's, as for [`free`](Self::free), and not null; `size` is from 1 to `isize::MAX`.
+    /// The caller owns the block, which is not null; this variant or the next allocator handed it out. `size` is from 1 to
+    /// `isize::MAX`.
     unsafe fn realloc(block: *mut u8, size: usize) -> *mut u8;
 
-    /// Bytes that a block has room for: the same until it is freed or changes its size.
+    /// Bytes that a block has room for. The number stays the same until the block is freed or changes its size.
     ///
     /// # Safety
-    /// The block is the caller's, as for [`free`](Self::free), and not null.
+    /// The caller owns the block, which is not null; this variant or the next allocator handed it out.
     unsafe fn usable_size(block: *mut u8) -> usize;
 
-    /// Gives back to the kernel what nobody uses, if that is more than a little, here and at the next allocator where it
-    /// serves a part; says whether that was anything, but for pages of slabs in use.
+    /// Gives unused memory back to the kernel, if it may be more than 128 KiB. If the next allocator serves a part, it
+    /// trims, too. True if anything went back, other than pages of slabs in use.
     fn trim() -> bool;
 
-    /// Before `main`, in the process's first thread: has the next allocator set itself up, where it will be needed. A C
-    /// library's does that without a lock, and takes for granted that it is asked before there is a second thread.
+    /// Initialises the next allocator, if this variant needs it. Call it before `main`, in the process's first thread: a C
+    /// library's allocator initialises itself without a lock, before a second thread exists.
     fn prepare();
 
-    /// As [`background`](crate::background), for this variant.
+    /// Asks for a background thread that purges this variant, as [`background`](crate::background) does. False if this
+    /// variant has none.
     fn background() -> bool;
 
-    /// Lets so many bytes lie idle before any go back to the kernel by themselves. False where none do anyway.
+    /// Lets this many bytes lie idle before a timed purge gives any back. False if this variant has no timed purges.
     fn keep_idle(bytes: usize) -> bool;
 
-    /// Has what large blocks leave stay with the process, for others. False where it is not this variant's to say.
+    /// Keeps the mappings of all freed large blocks for reuse. False if this variant keeps none.
     fn keep_mappings() -> bool;
 
-    /// Has the blocks that this thread frees, and threads that have not allocated before, be filled with a byte, which
-    /// is slow; 0 for none. False where that is not done.
+    /// Fills freed blocks with a byte, which is slow; 0 stops it. It applies to this thread, and to threads that have not
+    /// allocated yet. False if this variant cannot fill blocks.
     fn fill_with(byte: u8) -> bool;
 
-    /// The byte that freed blocks are filled with: fresh ones are to be filled with its complement. 0 for neither.
+    /// The byte that freed blocks are filled with; 0 for none. The caller fills fresh blocks with its complement.
     fn filler() -> u8;
 
-    /// How much memory there is, with that of the next allocator where it serves a part.
+    /// The memory mapped and in use, including the next allocator's if it serves a part.
     fn usage() -> Usage;
 }
 
@@ -99,12 +101,12 @@ where
     unsafe fn realloc(block: *mut u8, size: usize) -> *mut u8 {
         // SAFETY: the caller's condition.
         let moved = unsafe { V::Backend::realloc_at(block, size) };
-        // SAFETY: not ours, so the next allocator's; the rest is the caller's word.
+        // SAFETY: no block of this variant, so the next allocator's; the rest is the caller's condition.
         moved.unwrap_or_else(|| unsafe { rtld_next::realloc(block, size) })
     }
 
     unsafe fn usable_size(block: *mut u8) -> usize {
-        // SAFETY: not ours, so the next allocator's; the rest is the caller's word.
+        // SAFETY: no block of this variant, so the next allocator's; the rest is the caller's condition.
         V::Backend::usable_size(block).unwrap_or_else(|| unsafe { rtld_next::usable_size(block) })
     }
 

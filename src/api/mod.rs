@@ -1,4 +1,4 @@
-//! Layer 8: what a program sees. `GlobalAlloc` for each variant, and a look inside.
+//! Layer 8: the public interface. Each variant is a `GlobalAlloc`, and can be observed.
 
 mod backend;
 mod background;

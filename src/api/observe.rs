@@ -6,8 +6,10 @@ use crate::sys::clock;
 use crate::variant::STATS;
 use core::alloc::GlobalAlloc;
 
-/// What every variant tells about itself. Observation only, but for
-/// [`map_superslabs`](Self::map_superslabs).
+/// What every variant tells about itself.
+///
+/// Only [`map_superslabs`](Self::map_superslabs), [`purge`](Self::purge) and [`set_clock`](Self::set_clock) change the
+/// allocator's state.
 ///
 /// ```
 /// use hakmem::Observe;
@@ -24,49 +26,50 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     /// Number of size classes; 0 for the system's malloc.
     const CLASSES: usize;
 
-    /// What happened since the process started; `None` unless feature `stats` is on.
+    /// The events since the process started; `None` unless feature `stats` is on.
     fn events() -> Option<Events>;
 
     /// SuperSlabs mapped since the process started.
     fn superslabs() -> u32;
 
-    /// Maps SuperSlabs until there are this many, as room for every class; returns how many there are.
-    /// For a benchmark of lookups among many: they stay mapped, the soft cap does not count them, and
-    /// threads that call this at once may map more.
+    /// Maps SuperSlabs until there are `until` of them, as room for every class. Returns their number.
+    ///
+    /// It serves a benchmark of lookups among many SuperSlabs. They stay mapped, and the soft cap does not count them.
+    /// Threads that call this at the same time may map more.
     fn map_superslabs(until: u32) -> u32;
 
-    /// Calls `visit` with the address of every SuperSlab. It must not allocate with this variant: what tells
-    /// the SuperSlabs apart from those that come and go may be locked.
+    /// Calls `visit` with the address of every SuperSlab. `visit` must not allocate with this variant, since a lock may be
+    /// held meanwhile.
     fn visit_superslabs(visit: impl FnMut(*const u8));
 
-    /// Looks an address up as freeing a block does, the thread's hint included; says whether it is in
-    /// a SuperSlab. For a benchmark of just that.
+    /// Looks an address up as a free does, including the thread's hint. True if it is in a SuperSlab. It serves a benchmark
+    /// of lookups.
     fn lookup(address: *const u8) -> bool;
 
-    /// Whether an address lies in memory that this variant hands out blocks from. Blocks that the
-    /// system's malloc served for it do not count.
+    /// True if an address lies in memory from which this variant hands out blocks. Blocks that the system's malloc serves
+    /// for it do not count.
     fn owns(address: *const u8) -> bool;
 
-    /// Gives back to the kernel, at once, what nobody uses: what this thread's lists and the central ones
-    /// hold, free slices, and pages of slabs that no block touches. Other threads' lists stay as they are.
+    /// Gives unused memory back to the kernel at once. It first empties this thread's lists; other threads keep theirs.
     ///
-    /// Nothing where the variant keeps its memory for good, as the founding report's do.
+    /// Unused are free slices, cached mappings, and pages of slabs that no block touches. It does nothing if the variant
+    /// keeps its memory for good, as the founding report's variants do.
     fn purge();
 
-    /// Sets the clock of all variants to this millisecond, where it stands until it is set again. Memory goes back
-    /// when a while has passed, and what is counted must not depend on how long it takes.
+    /// Stops the clock of all variants at this millisecond, until it is set again. Timed purges then depend on this clock
+    /// alone, so that event counts are reproducible.
     ///
-    /// Call it before a variant's first allocation, and never set it back.
+    /// Call it before a variant's first allocation, and never set the clock back.
     fn set_clock(ms: u64);
 
     /// Checks the whole heap against its invariants.
     ///
     /// # Safety
-    /// No other thread allocates or frees with this variant, or is ending after having done so: the
-    /// audit reads what it would be writing.
+    /// No other thread allocates or frees with this variant. No thread that did so is ending. Such a thread would write to
+    /// memory that the audit reads.
     ///
     /// # Errors
-    /// The first invariant found broken.
+    /// The first broken invariant that the audit finds.
     unsafe fn audit() -> Result<Audit, Unsound>;
 }
 

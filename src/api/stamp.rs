@@ -1,7 +1,7 @@
-//! The stamp: one type per variant, with its statics, its thread slot and its `GlobalAlloc`.
+//! The stamp: macros that define one type per variant, with its statics, its thread slot and its `GlobalAlloc`.
 //!
-//! A `static` in a generic function would be one static for all variants, and `thread_local!` cannot
-//! be generic, so these are stamped; everything else is generic over the type.
+//! A `static` in a generic function would be one static for all variants, and `thread_local!` cannot be generic. So macros
+//! stamp these. All other code is generic over the type.
 
 use super::backend::{Backend, Choice, Choose, Of, Served};
 use super::observe::Observe;
@@ -20,7 +20,7 @@ use crate::thread_cache::{CachePool, Cached, CloseCache, ThreadCache};
 use crate::variant::{self, Chosen, Knobs, Slot, Variant, values, with_face, with_variants};
 use core::alloc::{GlobalAlloc, Layout};
 
-/// Stamps each variant, and says which is selected.
+/// Stamps each variant, and exports the selected one as `Hakmem`.
 macro_rules! stamp {
     (selected $selected:ident; $($type:ident $knobs:ident $id:literal $parent:expr, $doc:literal;)*) => {
         $(stamp_type! {
@@ -31,7 +31,7 @@ macro_rules! stamp {
 
         pub use $selected as Hakmem;
 
-        /// In checked builds: a block that another variant owns is not ours to free.
+        /// In debug builds, ends the process if another variant owns the freed block.
         fn freed_through<V: Hosted>(block: *mut u8) {
             $(
                 if V::ID != <$type as Variant>::ID && <$type as Observe>::owns(block)
@@ -47,22 +47,22 @@ macro_rules! stamp {
     };
 }
 
-/// Stamps the face of a build, if it has one: the selected variant once more, for who frees by address, with slots
-/// that a shared library reads without a call.
+/// Stamps the C face, if the build has one: the selected variant once more, freed by address. A shared library reads its
+/// thread slots without a call.
 macro_rules! stamp_face {
     () => {
-        /// Whether the build has a face.
+        /// True if the build has the C face.
         pub(super) const HAS_FACE: bool = false;
     };
     ($type:ident $knobs:ident $id:literal $parent:expr, $doc:literal;) => {
-        /// Whether the build has a face.
+        /// True if the build has the C face.
         pub(super) const HAS_FACE: bool = true;
         use crate::sys::tls::exec_slot;
         use crate::thread_cache::AddressTables;
         stamp_type! {
             exec_slot, stamp_tables, $type, $id, $parent, $doc,
             true,
-            // Lists in the slot would be more than a shared library may have there.
+            // A shared library has no room in its thread-local storage for the lists themselves.
             Knobs { thread_slot: Slot::Pointer, ..values::$knobs }
         }
     };
@@ -91,12 +91,12 @@ macro_rules! stamp_type {
                 const BY_ADDRESS: bool = $by_address;
             }
 
-            // A program has of these what its variants refer to: the rest the linker drops.
+            // The linker drops the statics that a program's variants do not refer to.
             static [<$type:snake:upper _DIRECTORY>]: Directory = Directory::new();
             static [<$type:snake:upper _HASH_TABLE>]: HashTable = HashTable::new();
             static [<$type:snake:upper _PAGE_MAP>]: PageMap = PageMap::new();
 
-            // The report's backend's.
+            // The statics of the report's backend.
             static [<$type:snake:upper _POOL>]: Pool = Pool::new();
             static [<$type:snake:upper _HEAPS>]: Heaps = Heaps::new();
             static [<$type:snake:upper _HEAP_HOOK>]: ExitHook<GiveUpHeap<$type>> = ExitHook::new();
@@ -104,7 +104,7 @@ macro_rules! stamp_type {
             static [<$type:snake:upper _NO_MORE>]: Heap = Heap::placeholder_no_more();
             $slot!([<$type:snake:upper _LOCAL>]: Heap = [<$type:snake:upper _NOT_YET>]);
 
-            // The central backend's.
+            // The statics of the central backend.
             static [<$type:snake:upper _ARENAS>]: [Arena; <$type as Chosen>::ARENAS] = [const { Arena::new() }; <$type as Chosen>::ARENAS];
             static [<$type:snake:upper _TRANSFER>]: [Transfer; MAX_CLASSES] = [const { Transfer::new() }; MAX_CLASSES];
             static [<$type:snake:upper _PARKED>]: Parked = Parked::new();
@@ -114,7 +114,8 @@ macro_rules! stamp_type {
             static [<$type:snake:upper _CACHE_HOOK>]: ExitHook<CloseCache<$type>> = ExitHook::new();
             static [<$type:snake:upper _COUNTERS>]: Counters = Counters::new();
 
-            // Before the program's own: what they register to be done at the end is done before the variant is released.
+            // Runs before the program's own initialisers. So the exit handlers that those register run before the
+            // variant is released.
             #[used]
             #[unsafe(link_section = ".init_array.00098")]
             static [<$type:snake:upper _AT_START>]: extern "C" fn() = prepare_at_start::<$type>;
@@ -198,9 +199,8 @@ macro_rules! stamp_type {
                 type Backend = <Choice<{ <$type as Chosen>::BACKEND as u8 }> as Choose>::Backend;
             }
 
-            // SAFETY: the backends keep the trait's promises: a block fits its layout and stays the
-            // caller's until it is freed, and nothing unwinds (no panic on any path of a release
-            // build, and every callback is our own).
+            // SAFETY: the backends keep the trait's promises. A block fits its layout, and stays the caller's until it is
+            // freed. Nothing unwinds: no path of a release build panics, and every callback is part of this crate.
             unsafe impl GlobalAlloc for $type {
                 #[inline]
                 unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -233,7 +233,7 @@ macro_rules! stamp_type {
     };
 }
 
-/// Stamps a thread's lists, which are in the slot or where it points.
+/// Stamps the thread caches of a variant without tables. The slot holds the cache, or points to it.
 macro_rules! stamp_cache {
     ($type:ident) => {
         paste::paste! {
@@ -273,7 +273,7 @@ macro_rules! stamp_cache {
     };
 }
 
-/// Stamps a thread's lists with the tables that lead to them, which the slot points to.
+/// Stamps the thread caches of a variant with tables. The slot points to the cache.
 #[allow(unused_macros, reason = "a build without a face has no tables")]
 macro_rules! stamp_tables {
     ($type:ident) => {

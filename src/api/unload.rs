@@ -1,20 +1,20 @@
-//! What a variant does when the object that it is part of is loaded, and when it is unloaded.
+//! The start and the release of a variant, when the program or library that contains it is loaded and unloaded.
 
 use super::backend::{Backend, Served};
 use super::stamp::HAS_FACE;
 use crate::sys::unload::{self, AtUnload};
 use core::marker::PhantomData;
 
-/// Runs before `main`, in a program's or a library's initialisation.
+/// Prepares a variant. It runs before `main`, in a program's or a library's initialisation.
 pub(super) extern "C" fn prepare_at_start<V: Served>() {
-    // A library with a face is linked to stay where it is.
+    // A library with the C face is linked so that it is never unloaded.
     if V::Backend::KEEPS_MEMORY && !V::BY_ADDRESS && !HAS_FACE {
         unload::expect::<Release<V>>();
     }
     V::Backend::prepare_at_start();
 }
 
-/// Releases a variant.
+/// The unload action that releases a variant.
 struct Release<V>(PhantomData<V>);
 
 impl<V: Served> AtUnload for Release<V> {

@@ -1,4 +1,4 @@
-//! Layer 0: numbers. Sizes, indices that are in range by construction, bit arithmetic.
+//! Layer 0: sizes, indices that are in range by construction, bit arithmetic.
 //!
 //! Never: touches memory, or knows a variant.
 
@@ -7,30 +7,32 @@
 /// Binary logarithm of a slice's size.
 pub(crate) const SLICE_LG: u32 = 16;
 
-/// Size of a slice, the part of a SuperSlab that is claimed for one class: 64 KiB. (The report's backend says *slot*.)
+/// Bytes of a slice: 64 KiB. (The report's backend says *slot*.)
 pub(crate) const SLICE_BYTES: usize = 1 << SLICE_LG;
 
-/// Binary logarithm of a SuperSlab's size where the central backend has it: 2 MiB, as much as a huge page.
+/// Binary logarithm of a segment's size.
 pub(crate) const SEGMENT_LG: u32 = 21;
+/// Bytes of a segment: 2 MiB, the size of a huge page.
 pub(crate) const SEGMENT_BYTES: usize = 1 << SEGMENT_LG;
 
-/// Upper bound of slices in a SuperSlab: what a claim mask can hold.
+/// Upper bound of slices in a segment: the bits of a mask of slices.
 pub(crate) const MAX_SLICES: usize = 32;
 
 /// Upper bound of size classes; a power of two, so that [`ClassIdx::index`] needs no check.
 pub(crate) const MAX_CLASSES: usize = 64;
 
-/// Blocks of the longest batch.
+/// Upper bound of blocks in a batch.
 pub(crate) const BATCH_MOST: usize = 64;
 
 /// Upper bound of arenas; a power of two, so that [`ArenaIdx::index`] needs no check.
 pub(crate) const MAX_ARENAS: usize = 64;
 
-/// Size of a page, the least that the kernel gives or takes back: 4 KiB.
+/// Binary logarithm of a page's size.
 pub(crate) const PAGE_LG: u32 = 12;
+/// Bytes of a page, the kernel's unit of memory: 4 KiB.
 pub(crate) const PAGE_BYTES: usize = 1 << PAGE_LG;
 
-/// Size of a cache line, the unit of sharing between cores.
+/// Bytes of a cache line, the unit of sharing between cores.
 pub(crate) const CACHE_LINE: usize = 64;
 
 /// Index of a size class, below [`MAX_CLASSES`].
@@ -38,7 +40,7 @@ pub(crate) const CACHE_LINE: usize = 64;
 pub(crate) struct ClassIdx(u8);
 
 impl ClassIdx {
-    /// A class index; fails to compile, or panics in a test, when out of range.
+    /// The class with this index. Out of range, it fails to compile, or panics in a test.
     #[inline]
     pub(crate) const fn new(index: usize) -> Self {
         assert!(index < MAX_CLASSES);
@@ -52,7 +54,7 @@ impl ClassIdx {
         Self(byte)
     }
 
-    /// For indexing arrays of [`MAX_CLASSES`]: the mask tells the compiler that it is in range.
+    /// The index, for arrays of [`MAX_CLASSES`]. The remainder shows the compiler that it is in range.
     #[inline(always)]
     pub(crate) const fn index(self) -> usize {
         self.0 as usize % MAX_CLASSES
@@ -70,7 +72,7 @@ impl ClassIdx {
 pub(crate) struct ArenaIdx(u8);
 
 impl ArenaIdx {
-    /// The arena of threads that have none of their own.
+    /// The first arena, which also serves threads without a cache.
     pub(crate) const FIRST: Self = Self(0);
 
     /// The arena of this number.
@@ -85,15 +87,15 @@ impl ArenaIdx {
     }
 }
 
-/// Index of a slice in its SuperSlab, below [`MAX_SLICES`].
+/// Index of a slice in its segment, below [`MAX_SLICES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SliceIdx(u8);
 
 impl SliceIdx {
-    /// Slice 0, the one that shares its memory with the SuperSlab's header.
+    /// Slice 0, which holds the segment's header.
     pub(crate) const FIRST: Self = Self(0);
 
-    /// The slice that bit `index` of a claim mask stands for.
+    /// The slice that bit `index` of a mask stands for.
     #[inline(always)]
     pub(crate) const fn new(index: usize) -> Self {
         Self((index % MAX_SLICES) as u8)
@@ -104,14 +106,14 @@ impl SliceIdx {
         self.0 as usize % MAX_SLICES
     }
 
-    /// This slice's bit in a claim mask.
+    /// This slice's bit in a mask.
     #[inline(always)]
     pub(crate) const fn bit(self) -> u32 {
         1 << self.index()
     }
 }
 
-/// Slices of the bits set in a mask, lowest first.
+/// The slices of the bits set in a mask, lowest first.
 #[inline]
 pub(crate) fn slices_in(mut mask: u32) -> impl Iterator<Item = SliceIdx> {
     core::iter::from_fn(move || {
@@ -133,7 +135,7 @@ const fn low_bits(count: usize) -> u32 {
     if count >= MAX_SLICES { u32::MAX } else { (1 << count) - 1 }
 }
 
-/// How often `by` goes into a number; 0 is taken for 1, so that nothing can panic.
+/// The quotient of two numbers, rounded down. A divisor of 0 counts as 1, so the division cannot panic.
 #[inline]
 pub(crate) const fn quotient(number: usize, by: usize) -> usize {
     number / if by == 0 { 1 } else { by }

@@ -1,36 +1,35 @@
-//! What an audit of a whole heap says, whichever the backend.
+//! The result of an audit of the whole heap, for every backend.
 
 use core::fmt;
 
-/// What an audit counted, in slabs and blocks.
+/// The counts of slabs and blocks that an audit took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Audit {
-    /// Slots never claimed.
+    /// Free slices of the central backend; slots of the report that were never claimed.
     pub unused: usize,
-    /// Slabs claimed for a class.
+    /// Slabs with blocks out; for the report, slabs claimed for a class.
     pub active: usize,
-    /// Slabs with all blocks home that nobody owns.
+    /// Slabs with all blocks home, which no thread owns.
     pub empty: usize,
-    /// Large blocks in spans of slices; central backend only.
+    /// Spans; central backend only.
     pub spans: usize,
-    /// Blocks that have left their slabs: in the program's hands, in threads' lists, or freed by
-    /// other threads and waiting in a slab.
+    /// Blocks that have left their slabs: those that the program has, `listed` and `waiting`.
     pub used: usize,
-    /// Of these, blocks in threads' lists.
+    /// Blocks in threads' lists.
     pub listed: usize,
-    /// Of these, blocks that other threads freed and that wait in their slab, or in a batch.
+    /// Freed blocks that wait in parked lists, in transfer caches, or for the thread that owns their slab.
     pub waiting: usize,
 }
 
 impl Audit {
-    /// Blocks in the program's hands.
+    /// Blocks that the program has.
     pub fn live(&self) -> usize {
         self.used - self.listed - self.waiting
     }
 }
 
-/// The invariant that does not hold, by its number in the source.
+/// A broken invariant, by its number in the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsound(&'static str);
 

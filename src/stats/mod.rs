@@ -1,8 +1,8 @@
-//! Layer 3: what is told of a heap: event counters, and what an audit says. Feature `stats` compiles them in; without it they have no size, and
-//! counting is no instruction.
+//! Layer 3: event counters, and the result of an audit. Without feature `stats` the counters have no size, and counting
+//! takes no instruction.
 //!
-//! S1  A counter only grows, and a heap's counters outlive its threads; so a sum over all heaps,
-//!     taken when no thread is at work, is the exact number of events since the process started.
+//! S1  A counter only grows, and a heap's counters outlive its threads. So a sum over all heaps, taken while no thread
+//!     uses the allocator, is the exact number of events since the process started.
 //!
 //! Never: decides anything. No branch of the allocator reads a counter.
 
@@ -16,7 +16,7 @@ use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::variant::STATS;
 
-/// What is counted.
+/// An event that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Event {
@@ -48,11 +48,11 @@ pub(crate) enum Event {
     Transfer,
     /// An atomic read-modify-write on a line that threads share.
     Atomic,
-    /// Unused memory was looked for.
+    /// A purge began.
     Purge,
     /// A page went back to the kernel.
     PurgedPage,
-    /// A slab or a segment was looked at for another reason than a block of it.
+    /// A walk examined a slab or a segment, other than to move a block of it.
     Look,
 }
 
@@ -82,7 +82,7 @@ impl Counters {
         self.add(event as usize, times);
     }
 
-    /// Counts a request of a class that the system's malloc had to serve.
+    /// Counts a request of a class that fell back to the system's malloc.
     #[inline(always)]
     pub(crate) fn count_fallback(&self, class: ClassIdx) {
         self.add(EVENTS + class.index(), 1);
@@ -91,8 +91,8 @@ impl Counters {
     #[inline(always)]
     fn add(&self, slot: usize, times: u64) {
         if let Some(count) = self.counts.get(slot) {
-            // ORDERING: relaxed; a number that publishes nothing. A read-modify-write, since the
-            // counters of threads that have no heap are shared.
+            // ORDERING: relaxed; a number that publishes nothing. A read-modify-write, since threads without a heap of
+            // their own share counters.
             count.fetch_add(times, Ordering::Relaxed);
         }
     }
@@ -127,17 +127,16 @@ impl Counters {
     }
 }
 
-/// What an allocator did since the process started, in numbers of events.
+/// The events of an allocator since the process started.
 ///
-/// Exact when no other thread is allocating or freeing; otherwise each number is one that was true
-/// at some moment of the call.
+/// The numbers are exact if no other thread allocates or frees. Otherwise each number was true at some moment of the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Events {
     /// Slabs acquired from the shared pool, by stage.
     pub acquire: Acquisitions,
-    /// Requests that the pool refused and the system's malloc served, per size class.
-    /// Entries past the variant's classes are 0.
+    /// Requests that fell back to the system's malloc because the pool refused them, per size class. Entries past the
+    /// variant's classes are 0.
     pub fallbacks: PerClass,
     /// Slabs that a drain emptied and gave to the pool's freelist.
     pub retired: u64,
@@ -157,13 +156,13 @@ pub struct Events {
     pub refills: u64,
     /// Times that a thread's list was filled with a batch that another had given; central backend only.
     pub transfers: u64,
-    /// Atomic read-modify-writes on lines that threads share, but for those of threads that collide.
+    /// Atomic read-modify-writes on cache lines that threads share, without the retries of threads that collide.
     pub atomics: u64,
-    /// Times that unused memory was looked for, to give it back.
+    /// Purges that began.
     pub purges: u64,
     /// Pages of 4 KiB given back to the kernel.
     pub purged_pages: u64,
-    /// Slabs and SuperSlabs looked at to find slices, or what can be given back: the steps of walks; central backend only.
+    /// Slabs and SuperSlabs that a walk examined to find slices, or memory to purge; central backend only.
     pub looks: u64,
     /// SuperSlabs mapped.
     pub superslabs: u64,

@@ -1,15 +1,15 @@
-//! Single instructions for what the compiler makes several of, since other threads may be at the same place.
+//! Single instructions for relaxed atomic accesses that the compiler would turn into several instructions.
 
 use core::arch::asm;
 
-/// Adds one to the 32-bit number at `base + 8 × eighths + OFFSET`, and says whether it is not negative then.
+/// Adds one to the 32-bit number at `base + 8 × eighths + OFFSET`. True if the result is not negative.
 ///
-/// To other threads this is a relaxed load and a relaxed store: where several count, some may be lost. The
-/// compiler does not make one instruction of those, nor look at its flags.
+/// To other threads it is a relaxed load and a relaxed store: if several threads count at once, counts may be lost. The
+/// compiler would not merge these into one instruction, nor use the instruction's flags.
 ///
 /// # Safety
-/// The number is in memory that may be written to, aligned to 4, and whoever else writes to it at the same time
-/// does so by this function or atomically.
+/// The number is in writable memory, and is aligned to 4. Other threads that write to it at the same time do so by this
+/// function or atomically.
 #[inline(always)]
 pub(crate) unsafe fn count_up<const OFFSET: usize>(base: *const u8, eighths: usize) -> bool {
     // SAFETY: it writes to the number alone, by the caller's condition, and leaves the stack as it is.
@@ -29,10 +29,10 @@ pub(crate) unsafe fn count_up<const OFFSET: usize>(base: *const u8, eighths: usi
 
 /// The byte at `base + index + OFFSET`, by a relaxed load.
 ///
-/// The compiler widens what it loads so by another instruction.
+/// The compiler would need a second instruction to widen the byte.
 ///
 /// # Safety
-/// The byte is in memory that may be read, and whoever writes to it at the same time does so atomically.
+/// The byte is in readable memory. Other threads that write to it at the same time do so atomically.
 #[inline(always)]
 pub(crate) unsafe fn byte_at<const OFFSET: usize>(base: *const u8, index: usize) -> usize {
     let byte: usize;

@@ -6,6 +6,6 @@ pub(crate) use core::sync::atomic::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
-/// Looks at a lock before a thread waits in the kernel: about as long as the longest hold that moves no
-/// pages. Here, because a model checker does with fewer.
+/// How often a thread reads a held lock before it waits in the kernel: about as long as the longest hold that moves no
+/// pages. It is defined here because a model checker uses a smaller number.
 pub(crate) const SPINS: u32 = 100;

@@ -1,21 +1,21 @@
-//! Time, as coarse as it comes cheapest.
+//! The time, from the kernel's coarse clock, which is the cheapest one.
 
 use super::atomic::{AtomicU64, Ordering};
 use super::errno;
 
-/// 0 while time goes by; else the millisecond at which it stands, plus one. [shared]
+/// 0 while the clock runs; otherwise the millisecond at which it was stopped plus one. [shared]
 static STANDS_AT: AtomicU64 = AtomicU64::new(0);
 
-/// Stops time at this millisecond, until it is set again.
+/// Stops the clock at this millisecond, until it is set again.
 pub(crate) fn set(ms: u64) {
-    // ORDERING: relaxed; a thread that does not see it yet sees the time go by a little longer.
+    // ORDERING: relaxed; a thread that does not see the store yet sees a running clock a little longer.
     STANDS_AT.store(ms.saturating_add(1), Ordering::Relaxed);
 }
 
 /// Milliseconds since some moment before the process started, a few of them late. 64 bits: a process may sleep for
 /// longer than 32 bits count.
 pub(crate) fn now_ms() -> u64 {
-    // ORDERING: relaxed, as above.
+    // ORDERING: relaxed, for the reason given in `set`.
     if let Some(ms) = STANDS_AT.load(Ordering::Relaxed).checked_sub(1) {
         return ms;
     }
@@ -27,8 +27,8 @@ pub(crate) fn now_ms() -> u64 {
     (time.tv_sec as u64).wrapping_mul(1000).wrapping_add(time.tv_nsec as u64 / 1_000_000)
 }
 
-/// Ticks of the processor's time-stamp counter, which cost a few cycles: to see whether a look at the clock is due. `None`
-/// while time stands still.
+/// Ticks of the processor's time-stamp counter, which cost a few cycles: to see whether a look at the clock is due.
+/// `None` while time stands still.
 #[inline]
 pub(crate) fn ticks() -> Option<u64> {
     // ORDERING: relaxed, for the reason given in `set`.
@@ -37,7 +37,7 @@ pub(crate) fn ticks() -> Option<u64> {
     (!stands).then(|| unsafe { core::arch::x86_64::_rdtsc() })
 }
 
-/// Milliseconds from one moment to another; 0 if it is the later one, as two threads may see it.
+/// Milliseconds between two moments; 0 if `from` is the later one, as can happen between threads.
 pub(crate) fn since(from: u64, to: u64) -> u64 {
     to.saturating_sub(from)
 }

@@ -2,7 +2,7 @@
 
 use super::kernel;
 
-/// How many they are, up to 1024; two, where the kernel does not say.
+/// The number of processors that the program may run on, up to 1024; two if the kernel does not tell.
 pub(crate) fn count() -> usize {
     let mut mask = [0_u64; 16];
     let place = (&raw mut mask).expose_provenance();

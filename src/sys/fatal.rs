@@ -14,7 +14,7 @@ pub(crate) fn fatal(what: &str, address: usize) -> ! {
     fatal_in([what], address)
 }
 
-/// The same, with what was wrong in parts.
+/// Writes `hakmem: fatal: <parts of what> 0x<address>` by write(2) and aborts.
 #[cold]
 #[inline(never)]
 pub(crate) fn fatal_in<const PARTS: usize>(what: [&str; PARTS], address: usize) -> ! {
@@ -29,7 +29,7 @@ pub(crate) fn fatal_in<const PARTS: usize>(what: [&str; PARTS], address: usize) 
         }
     };
     put(b"hakmem: fatal: ");
-    // The cut, if any, is in `what`: address and line end always fit.
+    // Only `what` can be cut: the address and the line end always fit.
     let what = what.iter().flat_map(|part| part.as_bytes());
     for byte in what.take(120) {
         put(core::slice::from_ref(byte));

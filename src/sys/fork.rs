@@ -1,4 +1,4 @@
-//! What happens around a fork.
+//! Handlers that run around a fork.
 
 use super::weak::weak;
 use core::ffi::c_void;
@@ -13,18 +13,20 @@ unsafe extern "C" {
     ) -> core::ffi::c_int;
 }
 
-/// Has `before` run in a thread that is about to fork, `parent` in it afterwards, and `child` in the child's only
-/// thread. False if the system has no room for that.
+/// Registers three handlers for every fork. False if the system has no room for them.
+///
+/// `before` runs in the forking thread before the fork, `parent` in the same thread afterwards, and `child` in the
+/// child's only thread.
 pub(crate) fn around(
     before: extern "C" fn(),
     parent: extern "C" fn(),
     child: extern "C" fn(),
 ) -> bool {
-    // SAFETY: the functions live as long as they are registered: where this code is unloaded, glibc forgets them.
+    // SAFETY: the functions live as long as they are registered: when this code is unloaded, glibc drops them.
     unsafe { pthread_atfork(Some(before), Some(parent), Some(child)) == 0 }
 }
 
-/// Whether this process is known to have one thread only.
+/// True if this process is known to have only one thread.
 pub(crate) fn is_single_threaded() -> bool {
     let known = weak!("__libc_single_threaded").cast::<u8>();
     // SAFETY: null, or the address of glibc's `char` of this name, which changes only where this thread creates the
@@ -35,17 +37,17 @@ pub(crate) fn is_single_threaded() -> bool {
 /// Calls a function of the C library that takes nothing and returns nothing.
 ///
 /// # Safety
-/// `function` is the address of such a one, which may be called here.
+/// `function` is the address of such a function, and calling it here is sound.
 unsafe fn call(function: *const c_void) {
     // SAFETY: by the caller's condition.
     let function = unsafe { mem::transmute::<*const c_void, extern "C" fn()>(function) };
     function();
 }
 
-/// Takes the lock of stdio's list of files, as a fork in glibc does behind all handlers, where a process has threads.
+/// Takes the lock of stdio's list of files. In a process with threads, glibc's fork takes it after all handlers.
 ///
-/// A thread that has it may wait for one that allocates while it has a file (`fflush` with null, and `getline`):
-/// whoever forks has to take it before the allocator's locks. The lock is recursive.
+/// A thread that holds it may wait for a thread that allocates while it holds a file (`fflush` with null, and `getline`).
+/// So a forking thread must take it before the allocator's locks. The lock is recursive.
 pub(crate) fn hold_stdio() {
     let lock = stdio_lock();
     if !lock.is_null() {
@@ -54,7 +56,7 @@ pub(crate) fn hold_stdio() {
     }
 }
 
-/// Gives up in the parent what [`hold_stdio`] took.
+/// Gives the lock that [`hold_stdio`] took up, in the parent.
 pub(crate) fn release_stdio() {
     if !stdio_lock().is_null() {
         let unlock = weak!("_IO_list_unlock");
@@ -63,7 +65,7 @@ pub(crate) fn release_stdio() {
     }
 }
 
-/// Has the lock free in the child, whose only thread may have another number than the one that took it.
+/// Frees the lock in the child. The child's only thread may have another number than the thread that took it.
 pub(crate) fn reset_stdio() {
     if !stdio_lock().is_null() {
         let reset = weak!("_IO_list_resetlock");
@@ -72,7 +74,7 @@ pub(crate) fn reset_stdio() {
     }
 }
 
-/// The function that takes the lock, where there are those that give it up too.
+/// The function that takes the lock, if the C library also has the functions that give it up.
 fn stdio_lock() -> *const c_void {
     let giving_up = [weak!("_IO_list_unlock"), weak!("_IO_list_resetlock")];
     if giving_up.contains(&core::ptr::null()) {

@@ -1,16 +1,16 @@
-//! Waiting in the kernel for a word to change.
+//! Futexes: a thread waits in the kernel until a word changes.
 
 use super::atomic::AtomicU32;
 use super::kernel;
 use core::ffi::c_int;
 use core::ptr;
 
-/// Waits while the word is `value`, until it is woken; it may return without that.
+/// Waits while the word is `value`, until another thread wakes this one. It may also return without a wake.
 pub(super) fn wait(word: &AtomicU32, value: u32) {
     call(word, libc::FUTEX_WAIT, value, ptr::null());
 }
 
-/// The same, for so many milliseconds at most.
+/// Waits while the word is `value`, for at most `ms` milliseconds. It may return earlier.
 pub(crate) fn wait_for(word: &AtomicU32, value: u32, ms: u64) {
     let time =
         libc::timespec { tv_sec: (ms / 1000) as i64, tv_nsec: (ms % 1000 * 1_000_000) as i64 };

@@ -1,14 +1,14 @@
-//! System calls by the processor's instruction, and not by the C library's functions of their names.
+//! System calls by the processor's instruction, without the C library's functions.
 //!
-//! Other libraries wrap those functions, to count mappings or to log, and allocate in their wrappers.
-//! A wrapper that runs while this allocator holds a lock comes back for that lock, and waits for ever.
+//! Other libraries wrap those functions, to count mappings or to log, and their wrappers allocate. If this allocator called
+//! a wrapper with a lock held, the wrapper would wait for that lock for ever.
 //!
-//! Never: sets `errno`, or runs code of anybody else.
+//! Never: sets `errno`, or runs code outside this crate.
 
 use core::arch::asm;
 use core::ffi::c_long;
 
-/// The numbers with which the kernel says what went wrong: the last page of addresses.
+/// The kernel's error numbers end here. It returns them negated, as numbers in the last page of addresses.
 const ERRORS: usize = 4095;
 
 /// Makes a system call; `None` where the kernel refuses.
@@ -38,13 +38,13 @@ pub(crate) unsafe fn call(number: c_long, arguments: [usize; 6]) -> Option<usize
     (answer <= usize::MAX - ERRORS).then_some(answer)
 }
 
-/// The number that the kernel answers to a question that takes nothing, changes nothing and does not fail.
+/// The result of a system call that takes nothing, changes nothing and does not fail.
 pub(crate) fn number(question: c_long) -> u32 {
     // SAFETY: such a call reads and writes no memory.
     unsafe { call(question, [0; 6]) }.unwrap_or(0) as u32
 }
 
-/// Writes to standard error; how much of it is not asked.
+/// Writes to standard error, and ignores how much was written.
 pub(crate) fn write_error(line: &[u8]) {
     let file = libc::STDERR_FILENO as usize;
     // SAFETY: it only reads the line, of that length.

@@ -4,14 +4,14 @@
 //! |---|---|---|---|
 //! | 0 | free | 1 | – |
 //! | 1 | held | 2, and wait | 0 |
-//! | 2 | held, and someone may wait | 2, and wait | 0, and wake one |
+//! | 2 | held, and a thread may wait | 2, and wait | 0, and wake one |
 //!
-//! Giving the lock up is one swap, so it sees whoever came to wait before it, and whoever comes after it finds
-//! the lock free. Each unlock wakes one thread at most, so handing the lock over costs the same however many wait.
+//! An unlock is one swap. It sees every thread that came to wait before it, and every thread that comes after it finds
+//! the lock free. Each unlock wakes at most one thread, so its cost does not depend on how many wait.
 //!
 //! U1  Between a `lock` and the next `unlock` no other `lock` returns.
-//! U2  While a thread waits in the kernel, the word is 2, or a thread that was woken is about to make it 2: so the
-//!     next unlock wakes another, and nobody needs to look by itself.
+//! U2  While a thread waits in the kernel, the word is 2, or a woken thread is about to make it 2. So the next unlock
+//!     wakes another thread, and no thread needs to poll.
 //!
 //! Source: Ulrich Drepper, "Futexes Are Tricky", its second mutex.
 //! Never: allocates, or panics.
@@ -23,13 +23,13 @@ const FREE: u32 = 0;
 const HELD: u32 = 1;
 const AWAITED: u32 = 2;
 
-/// See the module. All bytes zero is a free lock.
+/// A lock in one word. All bytes of a free lock are zero.
 pub(crate) struct Lock {
     word: AtomicU32,
 }
 
 impl Lock {
-    /// A lock over this word, which is 0: the model checker makes its own.
+    /// A lock in this word, which is 0. The model checker creates the word.
     pub(crate) const fn over(word: AtomicU32) -> Self {
         Self { word }
     }
@@ -54,20 +54,20 @@ impl Lock {
     #[inline(never)]
     fn lock_cold(&self) {
         for _ in 0..SPINS {
-            // ORDERING: relaxed; a look, confirmed by the compare-and-swap.
+            // ORDERING: relaxed; only a hint, which the compare-and-swap confirms.
             if self.word.load(Ordering::Relaxed) == FREE && self.try_lock() {
                 return;
             }
             spin_loop();
         }
-        // ORDERING: acquire, as in `try_lock`. It leaves 2 behind, whether or not someone else waits: a wake
-        // too many is harmless.
+        // ORDERING: acquire, paired with the release in `unlock`. It leaves 2 behind even if no other thread waits: an
+        // unneeded wake is harmless.
         while self.word.swap(AWAITED, Ordering::Acquire) != FREE {
             futex::wait(&self.word, AWAITED);
         }
     }
 
-    /// Gives the lock up, which the caller holds, or which a fork copied held by its caller.
+    /// Gives the lock up. The caller holds it, or it is the copy, made by a fork, of a lock that the forking thread held.
     #[inline]
     pub(crate) fn unlock(&self) {
         // ORDERING: release, paired with the acquire in `try_lock` and `lock_cold`.

@@ -103,9 +103,9 @@ pub(crate) unsafe fn purge(start: NonNull<u8>, bytes: usize) -> bool {
     unsafe { advise(start, bytes, libc::MADV_DONTNEED) }
 }
 
-/// Makes bytes zero that may hold anything, and writes only to those pages that are not: one that has no memory is read,
-/// and stays without. Behind [`ZEROS`] zero pages in a row, and where the rest looks so too, the rest is given back: most
-/// likely it has no memory.
+/// Makes bytes zero that may hold anything, and writes only to those pages that are not: one that has no memory is
+/// read, and stays without. Behind [`ZEROS`] zero pages in a row, and where the rest looks so too, the rest is given
+/// back: most likely it has no memory.
 ///
 /// The kernel could say which pages have (`mincore`), but services are ended for asking: what they may ask is often a
 /// list.

@@ -1,7 +1,8 @@
-//! The next allocator: whose functions a library finds behind its own of the same names, mostly the C library's.
+//! The next allocator: the one whose functions the dynamic linker finds behind this library's. Mostly it is the C
+//! library's.
 //!
-//! Found by `dlsym` when first needed, and remembered. `dlsym` may allocate: what is asked for meanwhile comes out of
-//! an arena, and stays there.
+//! `dlsym` finds each function when it is first needed. `dlsym` itself may allocate. Such blocks come from an arena of
+//! bytes, and stay there.
 //!
 //! Never: locks, or allocates through itself.
 
@@ -12,27 +13,27 @@ use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_void};
 use core::ptr;
 
-/// Bytes of the arena: some tens of thread-local error messages.
+/// Bytes of the arena: enough for some tens of the loader's thread-local error messages.
 const ARENA: usize = 64 << 10;
-/// Bytes before a block of the arena that say how long it is, and its alignment.
+/// Bytes of the header before a block of the arena, which holds the block's size. Also the least alignment.
 const HEAD: usize = 16;
 
 #[repr(align(16))]
 struct Arena(UnsafeCell<[u8; ARENA]>);
 
-// SAFETY: each part of it is handed out once, by `from_arena`.
+// SAFETY: `from_arena` hands each part of the bytes out once, so no two threads share a part.
 unsafe impl Sync for Arena {}
 
 static BYTES: Arena = Arena(UnsafeCell::new([0; ARENA]));
 /// Bytes of the arena that are taken. [shared]
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
-/// Threads that are in `dlsym`, by number; 0 for none. [shared]
+/// The numbers of the threads that are in `dlsym`; 0 for a free place. [shared]
 static LOOKERS: [AtomicU32; 16] = [const { AtomicU32::new(0) }; 16];
 
 /// One of the next allocator's functions.
 struct Function {
     name: &'static CStr,
-    /// Null before it is found. [shared], [const] once set
+    /// The function's address; null until it is found. [shared], [const] once set
     address: AtomicPtr<c_void>,
 }
 
@@ -41,7 +42,7 @@ impl Function {
         Self { name, address: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// Its address; null where there is none, or this thread is looking for one already.
+    /// The function's address. Null if there is none, or if this thread is in `dlsym` already.
     fn find(&self) -> *mut c_void {
         // ORDERING: relaxed; an address of code that was there before the process's first thread.
         let known = self.address.load(Ordering::Relaxed);
@@ -49,17 +50,17 @@ impl Function {
             return known;
         }
         let me = thread::id();
-        // ORDERING: relaxed, here and below: a thread looks for its own number, which it stored itself.
+        // ORDERING: relaxed, here and below; a thread only looks for its own number, which it stored itself.
         if LOOKERS.iter().any(|looker| looker.load(Ordering::Relaxed) == me) {
             return ptr::null_mut();
         }
         let claims = |looker: &&AtomicU32| {
             looker.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         };
-        // With more threads than that, all of them at it for the first time, this one does without: to wait for them
-        // might be to wait for what they wait for, the loader's lock, which it may have.
+        // If more threads than places are here for the first time, this thread goes without the function. It must not wait
+        // for the others: they may wait for the loader's lock, which this thread may hold.
         let Some(place) = LOOKERS.iter().find(claims) else { return ptr::null_mut() };
-        // SAFETY: the name is a string that ends in 0; RTLD_NEXT is a handle that it takes.
+        // SAFETY: the name is a string that ends in 0, and `dlsym` accepts the handle RTLD_NEXT.
         let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
         // ORDERING: relaxed, as above.
         self.address.store(found, Ordering::Relaxed);
@@ -77,17 +78,17 @@ static USABLE_SIZE: Function = Function::new(c"malloc_usable_size");
 static TRIM: Function = Function::new(c"malloc_trim");
 static MALLINFO2: Function = Function::new(c"mallinfo2");
 
-/// The function found, as one of this type.
+/// The function that was found, cast to its type.
 macro_rules! found {
     ($function:ident as fn($($arg:ty),*) $(-> $result:ty)?) => {{
         let address = $function.find();
-        // SAFETY: the C library documents the function of this name with this type, and whoever defines one of the
-        // same name promises the same; null is none.
+        // SAFETY: the C library documents the function of this name with this type, and every other library that defines
+        // the name promises that type. Null is `None`.
         unsafe { core::mem::transmute::<*mut c_void, Option<unsafe extern "C" fn($($arg),*) $(-> $result)?>>(address) }
     }};
 }
 
-/// A block from the arena, all zero, or null when there is no more.
+/// A block from the arena, all zero, or null if the arena is used up.
 fn from_arena(size: usize, align: usize) -> *mut u8 {
     let align = align.max(HEAD);
     let Some(bytes) = size.checked_next_multiple_of(HEAD).and_then(|n| n.checked_add(HEAD + align))
@@ -95,7 +96,7 @@ fn from_arena(size: usize, align: usize) -> *mut u8 {
         return ptr::null_mut();
     };
     let room = |taken: usize| taken.checked_add(bytes).filter(|&end| end <= ARENA);
-    // ORDERING: relaxed; it hands out a part, and publishes nothing.
+    // ORDERING: relaxed; it claims a part of the arena, and publishes nothing.
     let Ok(taken) = TAKEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room) else {
         return ptr::null_mut();
     };
@@ -106,7 +107,7 @@ fn from_arena(size: usize, align: usize) -> *mut u8 {
     block
 }
 
-/// How long a block of the arena is; `None` where it is none.
+/// The size of a block of the arena; `None` if the block is not from the arena.
 fn arena_size(block: *mut u8) -> Option<usize> {
     if !is_from_arena(block.addr()) {
         return None;
@@ -115,7 +116,7 @@ fn arena_size(block: *mut u8) -> Option<usize> {
     Some(unsafe { block.wrapping_sub(HEAD).cast::<usize>().read() })
 }
 
-/// Whether there is no block of another allocator at an address, but one of the arena.
+/// True if an address is a block of the arena, and so of no other allocator.
 pub(crate) fn is_from_arena(address: usize) -> bool {
     let begin = BYTES.0.get().addr();
     (begin..begin + ARENA).contains(&address)
@@ -137,7 +138,7 @@ pub(crate) fn alloc(size: usize, align: usize) -> *mut u8 {
     unsafe { malloc(size) }.cast()
 }
 
-/// The same, all zero.
+/// A block of `size` bytes at a multiple of `align`, a power of two, all zero, or null.
 pub(crate) fn zeroed(size: usize, align: usize) -> *mut u8 {
     if align > 16 {
         let block = alloc(size, align);
@@ -157,7 +158,7 @@ pub(crate) fn zeroed(size: usize, align: usize) -> *mut u8 {
 /// Gives a block back.
 ///
 /// # Safety
-/// The block is null, or the caller's, and came from here or from the next allocator.
+/// The block is null, or the caller owns it, and this module or the next allocator handed it out.
 pub(crate) unsafe fn free(block: *mut u8) {
     if arena_size(block).is_some() {
         return;
@@ -167,10 +168,10 @@ pub(crate) unsafe fn free(block: *mut u8) {
     unsafe { free(block.cast()) }
 }
 
-/// Changes a block's size; null, and the old block intact, where that fails.
+/// Changes a block's size. Null, and the old block intact, if that fails.
 ///
 /// # Safety
-/// As for [`free`]; the block is not null.
+/// The caller owns the block, which is not null; this module or the next allocator handed it out.
 pub(crate) unsafe fn realloc(block: *mut u8, size: usize) -> *mut u8 {
     if let Some(old) = arena_size(block) {
         let moved = alloc(size, 16);
@@ -190,7 +191,7 @@ pub(crate) unsafe fn realloc(block: *mut u8, size: usize) -> *mut u8 {
 /// Bytes that a block has room for.
 ///
 /// # Safety
-/// As for [`realloc`].
+/// The caller owns the block, which is not null; this module or the next allocator handed it out.
 pub(crate) unsafe fn usable_size(block: *mut u8) -> usize {
     if let Some(size) = arena_size(block) {
         return size;
@@ -202,14 +203,14 @@ pub(crate) unsafe fn usable_size(block: *mut u8) -> usize {
     unsafe { usable_size(block.cast()) }
 }
 
-/// Has the next allocator give back what nobody uses; says whether that was anything.
+/// Calls the next allocator's `malloc_trim`. True if it gave memory back.
 pub(crate) fn trim() -> bool {
     let Some(trim) = found!(TRIM as fn(usize) -> core::ffi::c_int) else { return false };
     // SAFETY: it takes any number.
     unsafe { trim(0) != 0 }
 }
 
-/// What the next allocator says of itself: bytes mapped, bytes in use, large blocks with their bytes, and free blocks.
+/// The next allocator's `mallinfo2`: bytes mapped, bytes in use, large blocks, bytes of these, and free blocks.
 pub(crate) fn usage() -> [usize; 5] {
     let Some(mallinfo2) = found!(MALLINFO2 as fn() -> libc::mallinfo2) else {
         return [0; 5];

@@ -1,7 +1,7 @@
-//! The system's malloc: the fallback, and whatever is above the size classes.
+//! The system's malloc: it serves fallbacks, and sizes above the classes of some variants.
 //!
-//! The standard library's binding, which keeps every alignment; or, with `next`, that of whoever is next, where
-//! the C names are our own.
+//! Without `next` it is the standard library's binding, which keeps every alignment. With `next` it is the next allocator,
+//! for builds that define the C names themselves.
 
 use super::rtld_next as behind;
 use core::alloc::{GlobalAlloc, Layout};
@@ -44,7 +44,7 @@ pub(crate) unsafe fn free(next: bool, block: *mut u8, layout: Layout) {
     unsafe { System.dealloc(block, layout) }
 }
 
-/// Changes a block's size; null, and the old block intact, when that fails.
+/// Changes a block's size. Null, and the old block intact, if that fails.
 ///
 /// # Safety
 /// `block` is live, and came from this module with `next` and `layout`; `new_size` is above 0 and fits a

@@ -47,8 +47,8 @@ pub(crate) fn handle() -> usize {
 /// Bytes of the stack of a thread of ours, which calls little; the C library puts thread-local storage there, too.
 const STACK: usize = 256 << 10;
 
-/// Starts a thread that handles no signal, to be joined by its handle; `None` where the system has no room. Allocates, as
-/// the C library does for a thread.
+/// Starts a thread that handles no signal, to be joined by its handle; `None` where the system has no room. Allocates,
+/// as the C library does for a thread.
 pub(crate) fn start(run: extern "C" fn(*mut c_void) -> *mut c_void) -> Option<usize> {
     errno::kept(|| start_anyhow(run))
 }

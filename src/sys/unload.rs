@@ -110,8 +110,8 @@ fn register<U: AtUnload>() -> bool {
     let sem_post = libc::sem_post as *const c_void;
     // SAFETY: of two pointers to functions of C; what it returns is not looked at.
     let set = unsafe { mem::transmute::<*const c_void, Handler>(sem_post) };
-    // SAFETY: the function is of an object that stays, and takes a semaphore, which stays too (UN2). Of no object, so that
-    // it is called at the process's end alone.
+    // SAFETY: the function is of an object that stays, and takes a semaphore, which stays too (UN2). Of no object, so
+    // that it is called at the process's end alone.
     let marked = unsafe { __cxa_atexit(set, mark(marks, EXIT).cast(), ptr::null()) };
     if marked != 0 {
         return false;

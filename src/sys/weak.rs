@@ -1,6 +1,6 @@
-//! What the C library may have, and need not.
+//! Symbols that the C library may lack.
 
-/// Where a symbol of the C library is; null if this one has no such.
+/// The address of a symbol of the C library; null if this C library lacks it.
 macro_rules! weak {
     ($name:literal) => {{
         let address: *const core::ffi::c_void;

@@ -1,19 +1,20 @@
-//! Size classes: which block size serves a request, from a table built at compile time.
+//! Size classes: a table, built at compile time, from the size of a request to a size class.
 //!
 //! | table | block sizes |
 //! |---|---|
 //! | `report` | the founding report's eight: 8, 16, 32, 64, 128, 256, 512, 2048 |
 //! | `eighths` | steps of 16 to 256, then eight per doubling to 2 KiB and four to 32 KiB |
-//! | `finer` | the same, with eight per doubling to 8 KiB |
+//! | `finer` | steps of 16 to 256, then eight per doubling to 8 KiB and four to 32 KiB |
 //!
 //! C1  Block sizes rise, and each is a multiple of 8 bytes, or of 16 from 16 on; every power of two
 //!     from the smallest to the largest block is among them.
-//! C2  The class of a size is the smallest whose blocks hold it.
+//! C2  The class of a size is the smallest class whose blocks hold that size.
 //! C3  A block is aligned to every power of two that divides its size: slices are aligned to 64 KiB and
 //!     blocks are laid out at multiples of their size.
 //! C4  A block above 128 bytes wastes less than a fifth of itself; in `report`, less than all of it.
 //!
-//! All four are proven for every size by the constants at the end. Never: looks at memory.
+//! `SizeClasses::new` proves C1, C2 and C4 for every size at compile time; C3 follows from C1 and the layout of slabs.
+//! Never: looks at memory.
 
 use crate::base::{ClassIdx, MAX_CLASSES, SLICE_BYTES};
 use seq_macro::seq;
@@ -40,18 +41,18 @@ pub(crate) struct SizeClasses {
     table: [u8; ENTRIES],
 }
 
-/// The founding report's classes. 1041 to 2048 bytes, of which the report says nothing, fit the
-/// blocks of class 7 and are served by them.
+/// The founding report's classes. The report says nothing of 1041 to 2048 bytes; class 7 serves them, whose blocks fit.
 pub(crate) const REPORT: SizeClasses =
     SizeClasses::new(&[8, 16, 32, 64, 128, 256, 512, 2048], 3, 1);
 
 /// Steps of 16 bytes, then eight per doubling, then four.
 pub(crate) const EIGHTHS: SizeClasses = SizeClasses::new(&EIGHTHS_BLOCKS, 4, 5);
 
-/// The same, with eight up to 8 KiB: a database's pages of 4 KiB come with a header.
+/// Steps of 16 bytes, then eight per doubling to 8 KiB, then four. A database's pages of 4 KiB come with a header, so they
+/// need a class just above 4 KiB.
 pub(crate) const FINER: SizeClasses = SizeClasses::new(&FINER_BLOCKS, 4, 5);
 
-// Each repetition is four sizes: a quarter of a doubling's worth of steps, or a half, or all.
+// Each repetition makes four sizes.
 #[allow(
     clippy::identity_op,
     reason = "rows that are alike read best: the first step is one of them"
@@ -83,8 +84,8 @@ const FINER_BLOCKS: [u16; 64] = seq!(N in 1..=4 {[
 ]});
 
 impl SizeClasses {
-    /// Classes of these block sizes. Sizes that share 2^`step_lg` bytes share an entry of the table, and C4 holds
-    /// with one part in `waste`.
+    /// Size classes with these block sizes. An entry of the table covers 2^`step_lg` sizes, and C4 holds with one part in
+    /// `waste`.
     const fn new(sizes: &[u16], step_lg: u32, waste: usize) -> Self {
         let mut classes = Self {
             blocks: [0; MAX_CLASSES],
@@ -115,7 +116,7 @@ impl SizeClasses {
         classes
     }
 
-    /// The class that serves `bytes`; `None` is above the classes.
+    /// The class that serves `bytes`; `None` if the size is above the classes.
     #[inline(always)]
     pub(crate) const fn class_of(&self, bytes: usize) -> Option<ClassIdx> {
         if bytes > self.reach {
@@ -124,18 +125,17 @@ impl SizeClasses {
         Some(ClassIdx::from_table(self.table[bytes.div_ceil(1 << self.step_lg)]))
     }
 
-    /// The class that serves `bytes` at a multiple of `align`, a power of two; `None` is above the
-    /// classes.
+    /// The class that serves `bytes` at a multiple of `align`, a power of two; `None` if no class does.
     #[inline(always)]
     pub(crate) const fn class_aligned(&self, bytes: usize, align: usize) -> Option<ClassIdx> {
         if align <= 1 << self.step_lg {
             return self.class_of(bytes);
         }
-        // A power of two of at least both is a class, or too large; so the search ends.
+        // The search ends, because a power of two that is at least both is a class, or above all classes.
         let bytes = if bytes > align { bytes } else { align };
         let Some(first) = self.class_of(bytes) else { return None };
         let mut class = first.index();
-        // Where every block is a power of two, the first is aligned already.
+        // If every block size is a power of two, the first class is aligned already.
         while self.step_lg > 3 && !(self.blocks[class % MAX_CLASSES] as usize).is_multiple_of(align)
         {
             class += 1;
@@ -149,14 +149,14 @@ impl SizeClasses {
         self.blocks[class.index()] as usize
     }
 
-    /// Number of the block of this class that an offset below [`SLICE_BYTES`] from the start of its slice
-    /// lies in.
+    /// The number of the block, of this class, at an offset from the start of its slice. The offset is below
+    /// [`SLICE_BYTES`].
     #[inline(always)]
     pub(crate) const fn index_at(&self, class: ClassIdx, offset: usize) -> usize {
         ((offset as u64 * self.inverse[class.index()] as u64) >> 32) as usize
     }
 
-    /// How many classes there are.
+    /// The number of classes.
     pub(crate) const fn count(&self) -> usize {
         self.count
     }
@@ -174,7 +174,7 @@ impl SizeClasses {
                 assert!(bytes <= power, "C1: every power of two");
                 power = if bytes == power { 2 * power } else { power };
             }
-            // The division by multiplying is exact at the block's first and last byte, so between.
+            // The multiplication gives the right quotient for the last block's first and last byte, so for all bytes.
             let last = SLICE_BYTES / bytes - 1;
             assert!(self.index_at(ClassIdx::new(class), last * bytes) == last, "index_at");
             assert!(
@@ -183,7 +183,7 @@ impl SizeClasses {
             );
             class += 1;
         }
-        // Sizes that share an entry share its class, so it is enough to look at the least and the largest of them.
+        // Sizes that share an entry share its class, so the least and the largest of them are enough.
         let mut step = 1;
         while step << self.step_lg <= self.reach {
             let (least, largest) = (((step - 1) << self.step_lg) + 1, step << self.step_lg);

@@ -1,21 +1,21 @@
-//! How much a thread keeps of each class, and how much it moves at a time, for the central backend.
+//! The limits of a thread's lists and the lengths of batches, per class, for the central backend.
 
 use super::{Bound, Variant};
 use crate::base::{BATCH_MOST, ClassIdx, MAX_CLASSES, quotient};
 
-/// Bytes of a batch of blocks up to 1 KiB, where they bound it; of larger blocks it is half as many, since
-/// few classes of them are in use as often.
+/// Bytes of a batch of blocks up to 1 KiB, if bytes bound it. A batch of larger blocks has half as many bytes, since
+/// programs use few classes of these as often.
 const BATCH_BYTES: usize = 16 * 1024;
-/// Bytes that a thread's list of one class may come to hold, where they bound it.
+/// Bytes that a thread's list of one class may grow to, if bytes bound it.
 const LIST_BYTES: usize = 64 * 1024;
 
-/// Blocks that a thread's list of this class may hold, at least: two batches, so that a thread at its bound has one to
-/// give and room for one.
+/// The least limit of a thread's list of this class: two batches. After a full list gave one batch away, it has one batch
+/// left, and room for another.
 pub(crate) const fn least_limit<V: Variant>(class: ClassIdx) -> u32 {
     2 * V::BATCHES[class.index()] as u32
 }
 
-/// Blocks that a thread's list of this class may hold, at most.
+/// The limit that a thread's list of this class may reach without a share of the heap.
 pub(crate) const fn list_bytes_limit<V: Variant>(class: ClassIdx) -> u32 {
     match V::LIST_BOUND {
         Bound::Blocks => V::LIST_LIMIT,

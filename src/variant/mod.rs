@@ -1,9 +1,10 @@
-//! Layer 2: what can be chosen. The knobs of a variant, and its size classes.
+//! Layer 2: the knobs of a variant, and its size classes.
 //!
-//! The files in `variants/` set the knobs. `cargo ci variants` checks them and writes `variants/generated/table.rs`, where
-//! each variant is a constant, a [`Knobs`]; the build script says which of them the features ask for, and `api` stamps
-//! a type for each. A branch on a knob is an ordinary `if` on a constant: every branch is type-checked in every build,
-//! and the dead ones vanish.
+//! The files in `variants/` set the knobs. `cargo ci variants` checks the files, and writes `variants/generated/table.rs`.
+//! There each variant is a constant of type [`Knobs`]. The build script selects the variants that the Cargo features name,
+//! and `api` stamps a type for each.
+//!
+//! A branch on a knob is an ordinary `if` on a constant. Every build type-checks every branch, and drops the dead ones.
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +20,7 @@ use core::alloc::Layout;
 // The one place that Cargo features reach: the build script has read them.
 include!(concat!(env!("OUT_DIR"), "/selection.rs"));
 
-/// Makes of the list of knobs: a type for each that is chosen by a word, [`Knobs`], and [`Chosen`].
+/// Defines from the list of knobs: an enum for each knob whose values are words, [`Knobs`], and [`Chosen`].
 macro_rules! knobs {
     ($($(#[$doc:meta])+ $key:ident: $type:ident, $scope:ident, $values:tt;)*) => {
         $(knob_type! { $(#[$doc])+ $type $values })*
@@ -31,14 +32,14 @@ macro_rules! knobs {
         }
 
         impl Knobs {
-            /// What a root starts from, and what a knob is that nobody sets.
+            /// The defaults: the value of each knob that no variant file sets.
             pub(crate) const DEFAULT: Self = Self { $($key: default_value!($type $values),)* };
         }
 
         paste::paste! {
-            /// The knobs of a variant, as constants of their own.
+            /// The knobs of a variant, each as a constant.
             pub(crate) trait Chosen {
-                /// All of them.
+                /// All knobs.
                 const KNOBS: Knobs;
                 $($(#[$doc])+ const [<$key:upper>]: value_type!($type $values) = Self::KNOBS.$key;)*
             }
@@ -94,18 +95,18 @@ macro_rules! table {
 
 include!("../../variants/generated/table.rs");
 
-/// One point of the design space.
+/// A variant: one point of the design space.
 pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
-    /// File name, Cargo feature and bench id.
+    /// The variant's file name in `variants/`, Cargo feature and benchmark id.
     const ID: &'static str;
-    /// Id of the variant that this one is one knob away from.
+    /// The id of the variant that this one is one knob away from.
     const PARENT: Option<&'static str>;
 
-    /// Whether blocks are freed by their address alone, as in C: then nobody says a block's size, and the
-    /// system's malloc is whichever comes next. No knob: the variant's face says so.
+    /// True for the C face, whose callers free blocks by address alone, without a layout. Its system malloc is the next
+    /// allocator. It is no knob, since the stamp of the face sets it.
     const BY_ADDRESS: bool = false;
 
-    /// Whether a thread finds a block's list by its address: the page map says the class, and tables lead to the list.
+    /// True if the thread caches have tables: a free finds the block's list by the address.
     const COUNTED: bool = Self::BY_ADDRESS && matches!(Self::BACKEND, Backend::Central);
     /// The block sizes.
     const CLASSES: &'static SizeClasses = match Self::SIZE_CLASSES {
@@ -113,24 +114,25 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
         Table::Eighths => &classes::EIGHTHS,
         Table::Finer => &classes::FINER,
     };
-    /// Bytes of a SuperSlab; also its alignment.
+    /// Bytes of a SuperSlab, and its alignment.
     const SUPERSLAB_BYTES: usize = 1 << Self::SUPERSLAB_LG;
     /// Slices of a SuperSlab.
     const SLICES: usize = Self::SUPERSLAB_BYTES >> SLICE_LG;
-    /// Blocks moved at a time, per class, between a thread's list and the central one.
+    /// For each class, the blocks of a batch between a thread's list and the central list.
     const BATCHES: &'static [u16; MAX_CLASSES] = &limits::batches::<Self>();
 
-    /// The class that serves a layout; `None` is above the classes.
+    /// The class that serves a layout; `None` if the layout is above the classes.
     ///
-    /// Folds to a constant where the layout is one.
+    /// It folds to a constant if the layout is one.
     #[inline(always)]
     fn class_of(layout: Layout) -> Option<ClassIdx> {
         Self::CLASSES.class_aligned(layout.size(), layout.align())
     }
 }
 
-/// What a variant must keep for the layers above to be right. Stamped as a constant per variant, so
-/// that a violation is a compile error that `cargo check` sees.
+/// Checks the conditions that the layers above demand of a variant's knobs.
+///
+/// The stamp evaluates it in a constant for each variant, so a violation is a compile error.
 pub(crate) const fn check<V: Variant>() {
     assert!(V::SUPERSLAB_LG >= SLICE_LG, "`superslab_lg`: a SuperSlab holds at least one slice");
     assert!(V::SLICES <= MAX_SLICES, "`superslab_lg`: a claim mask holds at most 32 slices");

@@ -1,4 +1,4 @@
-//! The central lists and the threads' caches as a backend.
+//! The central backend: thread caches over central lists.
 
 use super::{Addressed, Backend, Central};
 use crate::central::{self, Usage};

@@ -1,5 +1,5 @@
-//! Which allocator serves a variant: a type, picked here by a constant, so that this is no code, and a program has the code
-//! of those alone that its variants name.
+//! The choice of a variant's backend: a type, picked by a constant. The choice costs no code, and a program contains only
+//! the backends of its variants.
 //!
 //! | knob `backend` | type | made of |
 //! |---|---|---|
@@ -22,24 +22,24 @@ use core::alloc::Layout;
 pub(crate) struct System;
 /// The founding report's allocator.
 pub(crate) struct Report;
-/// The central lists, and the threads' caches over them.
+/// The central lists, with the thread caches over them.
 pub(crate) struct Central;
 
-/// A variant with whatever any backend needs, and the one that serves it.
+/// A variant with the statics that any backend needs, and with its backend.
 pub(crate) trait Served: Hosted + Cached {
-    /// As its knob says.
+    /// The backend that the knob `backend` names.
     type Backend: Backend<Self>;
 }
 
 /// The backend that serves a variant.
 pub(crate) type Of<V> = <V as Served>::Backend;
 
-/// A value of the knob.
+/// A value of the knob `backend`, as a type.
 pub(crate) struct Choice<const BACKEND: u8>;
 
-/// What a value of the knob names.
+/// Maps a value of the knob `backend` to the backend's type.
 pub(crate) trait Choose {
-    /// The type.
+    /// The backend's type.
     type Backend;
 }
 
@@ -55,7 +55,7 @@ impl Choose for Choice<{ variant::Backend::Central as u8 }> {
     type Backend = Central;
 }
 
-/// What a backend does for a variant. What has a body here is what a backend does that keeps nothing.
+/// The operations of a backend. The default bodies suit a backend that keeps no memory.
 pub(crate) trait Backend<V: variant::Variant> {
     /// Number of size classes.
     const CLASSES: usize = V::CLASSES.count();
@@ -78,35 +78,35 @@ pub(crate) trait Backend<V: variant::Variant> {
     /// `block` is live, and this variant allocated it with `layout`.
     unsafe fn free(block: *mut u8, layout: Layout);
 
-    /// Moves a block to a size; null, and the old block intact, when memory is exhausted.
+    /// Changes a block's size. Null, and the old block intact, when memory is exhausted.
     ///
     /// # Safety
-    /// `block` is live, and this variant allocated it with `layout`; `new_size` is above 0 and fits a layout of the same
-    /// alignment.
+    /// `block` is live, and this variant allocated it with `layout`; `new_size` is above 0 and fits a layout of the
+    /// same alignment.
     unsafe fn realloc(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8;
 
-    /// Adds up what was counted.
+    /// Adds the counted events to `_sum`.
     fn events(_sum: &mut Events) {}
 
-    /// SuperSlabs that are mapped.
+    /// The number of SuperSlabs that are mapped.
     fn superslabs() -> u32 {
         0
     }
 
-    /// Maps one more, for no class; false where there is no room.
+    /// Maps one more SuperSlab, for no class. False if memory is exhausted.
     fn map_spare() -> bool {
         false
     }
 
-    /// Calls `visit` with the address of each.
+    /// Calls `visit` with the address of each SuperSlab.
     fn visit_superslabs(_visit: impl FnMut(*const u8)) {}
 
-    /// Whether an address is in one, looked up as freeing a block does.
+    /// True if an address is in a SuperSlab. It is looked up as a free does, and counted.
     fn lookup(_address: usize) -> bool {
         false
     }
 
-    /// The same for checks: nothing is counted.
+    /// True if an address is in a SuperSlab; for checks, so it counts nothing.
     fn owns(_address: usize) -> bool {
         false
     }
@@ -119,36 +119,37 @@ pub(crate) trait Backend<V: variant::Variant> {
         Ok(Audit::default())
     }
 
-    /// Gives back to the kernel what nobody uses.
+    /// Gives unused memory back to the kernel.
     fn purge() {}
 
-    /// Asks for a thread that does so by itself; false where there is none.
+    /// Asks for a background thread that purges. False if the backend has none.
     fn background() -> bool {
         false
     }
 
-    /// Whether anything is to be given back when the object that the variant is part of is unloaded.
+    /// True if the backend must release memory when the variant's program or library is unloaded.
     const KEEPS_MEMORY: bool = true;
 
-    /// Runs before `main`, in a program's or a library's initialisation.
+    /// Prepares the backend. It runs before `main`, in a program's or a library's initialisation.
     fn prepare_at_start() {}
 
-    /// Has no thread call into the object when it ends.
+    /// Makes sure that no thread calls into the variant when it ends.
     fn leave_threads() {}
 
-    /// Unmaps what the variant has mapped.
+    /// Unmaps all memory of the variant.
     ///
     /// # Safety
-    /// Threads were left, none is in the variant, and nobody refers to a block of it, or will ask for one.
+    /// `leave_threads` has run, and no thread runs code of the variant. No one refers to a block of it, or will ask for
+    /// one.
     unsafe fn release() {}
 }
 
-/// What a backend does where blocks are known by their address alone.
+/// The operations of a backend in the C face, which knows blocks by their address alone.
 pub(crate) trait Addressed<V: variant::Variant>: Backend<V> {
-    /// Whether the next allocator serves a part of what is asked for.
+    /// True if the next allocator serves a part of the requests.
     const LEAVES_A_PART: bool = true;
 
-    /// A block of `size` bytes, aligned to 16, if the thread has one at hand; null says no more than that it has not.
+    /// A block of `size` bytes, aligned to 16, from the thread's list. Null if the list has none: call `malloc` then.
     fn quick(_size: usize) -> *mut u8 {
         core::ptr::null_mut()
     }
@@ -158,7 +159,7 @@ pub(crate) trait Addressed<V: variant::Variant>: Backend<V> {
         Self::aligned(size, 16)
     }
 
-    /// The same at a multiple of `align`, a power of two.
+    /// A block of `size` bytes at a multiple of `align`, a power of two, or null when memory is exhausted.
     fn aligned(size: usize, align: usize) -> *mut u8 {
         let Ok(layout) = Layout::from_size_align(size.max(1), align.max(16)) else {
             return core::ptr::null_mut();
@@ -167,7 +168,7 @@ pub(crate) trait Addressed<V: variant::Variant>: Backend<V> {
         unsafe { Self::alloc(layout) }
     }
 
-    /// A block of `size` bytes, aligned to 16, all zero, or null.
+    /// A block of `size` bytes, aligned to 16, all zero, or null when memory is exhausted.
     fn zeroed(size: usize) -> *mut u8 {
         let Ok(layout) = Layout::from_size_align(size.max(1), 16) else {
             return core::ptr::null_mut();
@@ -176,51 +177,54 @@ pub(crate) trait Addressed<V: variant::Variant>: Backend<V> {
         unsafe { Self::alloc_zeroed(layout) }
     }
 
-    /// Gives a block back: to the next allocator, where it is not ours.
+    /// Gives a block back. A block of another allocator goes to the next allocator.
     ///
     /// # Safety
-    /// `block` is null, or a block that this variant or another allocator handed out, and which is the caller's to free.
+    /// `block` is null, or a block that this variant or another allocator handed out, and which is the caller's to
+    /// free.
     unsafe fn free_at(block: *mut u8);
 
-    /// Changes a block's size; null, and the old block intact, when memory is exhausted. `None` where it is not ours.
+    /// Changes a block's size. Null, and the old block intact, when memory is exhausted. `None` for a block of another
+    /// allocator.
     ///
     /// # Safety
-    /// `block` is one that this variant or another allocator handed out, and the caller's; `new` is above 0.
+    /// This variant or another allocator handed `block` out, and the caller owns it; `new` is above 0.
     unsafe fn realloc_at(_block: *mut u8, _new: usize) -> Option<*mut u8> {
         None
     }
 
-    /// Bytes that a block has room for; `None` where it is not ours.
+    /// Bytes that a block has room for; `None` for a block of another allocator.
     fn usable_size(_block: *mut u8) -> Option<usize> {
         None
     }
 
-    /// Lets so many bytes lie idle before any go back to the kernel by themselves. False where none do anyway.
+    /// Lets this many bytes lie idle before a timed purge gives any back. False if the variant has no timed purges.
     fn keep_idle(_bytes: usize) -> bool {
         false
     }
 
-    /// Has what large blocks leave stay with the process. False where nothing is kept.
+    /// Keeps the mappings of all freed large blocks for reuse. False if the variant keeps none.
     fn keep_mappings() -> bool {
         false
     }
 
-    /// Has freed blocks be filled with a byte; 0 for none. False where that is not done.
+    /// Fills freed blocks with a byte; 0 stops it. False if the variant cannot fill blocks.
     fn fill_with(_byte: u8) -> bool {
         false
     }
 
-    /// That byte, or 0.
+    /// The byte that freed blocks are filled with; 0 for none.
     fn filler() -> u8 {
         0
     }
 
-    /// Gives back what nobody uses, if that is more than a little; says whether it gave back slices, mappings or SuperSlabs.
+    /// Gives unused memory back to the kernel, if it may be more than 128 KiB. True if slices, mappings or SuperSlabs
+    /// went back.
     fn trim() -> bool {
         false
     }
 
-    /// How much memory there is, without what the next allocator has.
+    /// The memory mapped and in use, without the next allocator's.
     fn usage() -> Usage {
         Usage::default()
     }

@@ -39,7 +39,7 @@ impl<V: Hosted> Backend<V> for Report {
         V::heaps().sum_into(sum);
         V::not_yet().counters().sum_into(sum);
         V::no_more().counters().sum_into(sum);
-        // One each, or more where threads collide.
+        // Each event is one atomic, or more if threads collide.
         let acquire = &sum.acquire;
         sum.atomics = sum.remote_frees
             + sum.remote_drains
@@ -92,16 +92,17 @@ impl<V: Hosted> Backend<V> for Report {
 impl<V: Hosted> Addressed<V> for Report {
     unsafe fn free_at(block: *mut u8) {
         match class_at::<V>(block) {
-            // SAFETY: the caller's condition; the class's blocks have this layout.
+            // SAFETY: the caller's condition; this layout is served by the block's class.
             Some(class) => unsafe { heap::free::<V>(block, layout_of::<V>(class)) },
-            // SAFETY: not ours, so the next allocator's, or null; the rest is the caller's word.
+            // SAFETY: null, or no block of this variant, so the next allocator's; the rest is the caller's condition.
             None => unsafe { rtld_next::free(block) },
         }
     }
 
     unsafe fn realloc_at(block: *mut u8, new: usize) -> Option<*mut u8> {
         let class = class_at::<V>(block)?;
-        // SAFETY: the caller's condition; the class's blocks have this layout. 16 bytes at least, as C aligns.
+        // At least 16 bytes, so that the new block is aligned to 16.
+        // SAFETY: the caller's condition; this layout is served by the block's class.
         Some(unsafe { heap::realloc::<V>(block, layout_of::<V>(class), new.max(16)) })
     }
 
@@ -124,13 +125,13 @@ impl<V: Hosted> Addressed<V> for Report {
     }
 }
 
-/// The class of a block in a SuperSlab; `None` where it is in none.
+/// The class of a block in a SuperSlab; `None` if the address is in no SuperSlab.
 fn class_at<V: Hosted>(block: *mut u8) -> Option<ClassIdx> {
     let superslab = V::local().lookup::<V>(block.addr())?;
     Some(superslab.slab_at::<V>(block.addr()).class())
 }
 
 fn layout_of<V: Hosted>(class: ClassIdx) -> Layout {
-    // SAFETY: a block's bytes are few, and 1 is a power of two.
+    // SAFETY: 1 is a power of two, and a block's size is far below `isize::MAX`.
     unsafe { Layout::from_size_align_unchecked(V::CLASSES.block_bytes(class), 1) }
 }

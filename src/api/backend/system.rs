@@ -1,4 +1,4 @@
-//! The system's malloc as a backend; where blocks are freed by address, the next allocator, whichever that is.
+//! The system's malloc as a backend. In the C face it is the next allocator.
 
 use super::{Addressed, Backend, System};
 use crate::sys::{rtld_next, system};
@@ -45,7 +45,7 @@ impl<V: Variant> Addressed<V> for System {
 
     #[inline(always)]
     unsafe fn free_at(block: *mut u8) {
-        // SAFETY: none is ours, so this is the next allocator's; the rest is the caller's word.
+        // SAFETY: this backend has no blocks, so it is the next allocator's; the rest is the caller's condition.
         unsafe { rtld_next::free(block) }
     }
 }
