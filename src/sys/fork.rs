@@ -46,8 +46,8 @@ unsafe fn call(function: *const c_void) {
 
 /// Takes the lock of stdio's list of files. In a process with threads, glibc's fork takes it after all handlers.
 ///
-/// A thread that holds it may wait for a thread that allocates while it holds a file (`fflush` with null, and `getline`).
-/// So a forking thread must take it before the allocator's locks. The lock is recursive.
+/// A thread that holds it may wait for a thread that allocates while it holds a file (`fflush` with null, and
+/// `getline`). So a forking thread must take it before the allocator's locks. The lock is recursive.
 pub(crate) fn hold_stdio() {
     let lock = stdio_lock();
     if !lock.is_null() {

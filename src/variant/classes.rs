@@ -48,8 +48,8 @@ pub(crate) const REPORT: SizeClasses =
 /// Steps of 16 bytes, then eight per doubling, then four.
 pub(crate) const EIGHTHS: SizeClasses = SizeClasses::new(&EIGHTHS_BLOCKS, 4, 5);
 
-/// Steps of 16 bytes, then eight per doubling to 8 KiB, then four. A database's pages of 4 KiB come with a header, so they
-/// need a class just above 4 KiB.
+/// Steps of 16 bytes, then eight per doubling to 8 KiB, then four. A database's pages of 4 KiB come with a header, so
+/// they need a class just above 4 KiB.
 pub(crate) const FINER: SizeClasses = SizeClasses::new(&FINER_BLOCKS, 4, 5);
 
 // Each repetition makes four sizes.
@@ -84,8 +84,8 @@ const FINER_BLOCKS: [u16; 64] = seq!(N in 1..=4 {[
 ]});
 
 impl SizeClasses {
-    /// Size classes with these block sizes. An entry of the table covers 2^`step_lg` sizes, and C4 holds with one part in
-    /// `waste`.
+    /// Size classes with these block sizes. An entry of the table covers 2^`step_lg` sizes, and C4 holds with one part
+    /// in `waste`.
     const fn new(sizes: &[u16], step_lg: u32, waste: usize) -> Self {
         let mut classes = Self {
             blocks: [0; MAX_CLASSES],

@@ -1,4 +1,4 @@
-//! How a thread comes by its heap, and what becomes of it when the thread ends.
+//! A thread's heap from its opening to the thread's end.
 //!
 //! | this thread's slot | event | becomes |
 //! |---|---|---|
@@ -53,7 +53,7 @@ impl<V: Hosted> AtExit for GiveUpHeap<V> {
     }
 }
 
-/// Has no thread give up its heap any more when it ends.
+/// Disarms the exit hook, so that no ending thread calls into this variant.
 pub(crate) fn leave_threads<V: Hosted>() {
     V::hook().disarm();
 }

@@ -6,8 +6,7 @@ use super::{Hosted, check};
 use crate::sys::system;
 use core::alloc::Layout;
 
-/// Moves a block to a size, in place within its class; null, and the old block intact, when memory
-/// is exhausted.
+/// Changes a block's size, in place within its class. Null, and the old block intact, when memory is exhausted.
 ///
 /// # Safety
 /// `block` is live, and this variant allocated it with `layout`; `new_size` is above 0 and fits a

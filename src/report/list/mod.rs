@@ -1,4 +1,4 @@
-//! Links that the report's allocator alone has.
+//! The lists that only the report's allocator has.
 //!
 //! | file | list | who | atomic |
 //! |---|---|---|---|
