@@ -60,7 +60,7 @@ pub(crate) fn hold_stdio() {
 pub(crate) fn release_stdio() {
     if !stdio_lock().is_null() {
         let unlock = weak!("_IO_list_unlock");
-        // SAFETY: as above; this thread holds the lock.
+        // SAFETY: glibc exports it for this, with that type, and this thread holds the lock.
         unsafe { call(unlock) };
     }
 }
@@ -69,7 +69,8 @@ pub(crate) fn release_stdio() {
 pub(crate) fn reset_stdio() {
     if !stdio_lock().is_null() {
         let reset = weak!("_IO_list_resetlock");
-        // SAFETY: as above; nobody else is there to hold it, and this thread does nothing with files.
+        // SAFETY: glibc exports it for this, with that type. No other thread exists that could hold the lock, and this
+        // thread does not use files now.
         unsafe { call(reset) };
     }
 }

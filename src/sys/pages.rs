@@ -55,7 +55,7 @@ pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     if first.addr().get().is_multiple_of(align) {
         return Some(first);
     }
-    // SAFETY: mapped above, and nobody knows of it.
+    // SAFETY: mapped by `map`, and no other code knows of it.
     unsafe { unmap(first, bytes) };
     // New mappings mostly go below the others.
     let below = first.as_ptr().map_addr(|address| address & !(align - 1));
@@ -63,7 +63,7 @@ pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     if second.addr().get().is_multiple_of(align) {
         return Some(second);
     }
-    // SAFETY: as above.
+    // SAFETY: mapped by `map_near`, and no other code knows of it.
     unsafe { unmap(second, bytes) };
     let whole = map(bytes.checked_add(align)?)?;
     let lead = bytes_to_multiple(whole.addr().get(), align);

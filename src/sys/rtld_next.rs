@@ -62,7 +62,7 @@ impl Function {
         let Some(place) = LOOKERS.iter().find(claims) else { return ptr::null_mut() };
         // SAFETY: the name is a string that ends in 0, and `dlsym` accepts the handle RTLD_NEXT.
         let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
-        // ORDERING: relaxed, as above.
+        // ORDERING: relaxed; code at this address was there before the process's first thread.
         self.address.store(found, Ordering::Relaxed);
         place.store(0, Ordering::Relaxed);
         found

@@ -201,14 +201,14 @@ fn end() -> End {
 fn stay() {
     type Find = unsafe extern "C" fn(*const c_void, *mut libc::Dl_info) -> c_int;
     type Open = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
-    // A statically linked program has no loader, and the linker warns of a direct reference to `dladdr`.
+    // A statically linked program has no loader, and the linker warns of direct references to its functions.
     let (find, open) = (weak!("dladdr"), weak!("dlopen"));
     if find.is_null() || open.is_null() {
         return;
     }
     // SAFETY: the C library's function of this name, and its type.
     let find = unsafe { mem::transmute::<*const c_void, Find>(find) };
-    // SAFETY: as above.
+    // SAFETY: the C library's function of this name, and its type.
     let open = unsafe { mem::transmute::<*const c_void, Open>(open) };
     let mut info = mem::MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: it takes any address, and `info` is writable.
@@ -234,10 +234,10 @@ enum Place {
 struct Found {
     /// The address of the program's headers.
     program: usize,
-    /// Whether the program was there, and whether it is this object.
+    /// True once the walk has seen the program; `is_program` is true if the program is this object.
     has_program: bool,
     is_program: bool,
-    /// Where this object's thread-local storage is in this thread; 0 for none, or none yet.
+    /// The address of this object's thread-local storage in this thread; 0 for none, or none yet.
     storage: usize,
     /// Bytes that all objects' thread-local storage takes, at most.
     all_storage: usize,
@@ -264,11 +264,11 @@ fn place() -> Place {
 /// Looks at one object.
 ///
 /// # Safety
-/// `object` is what `dl_iterate_phdr` has of an object, and `found` is a [`Found`] that nobody else refers to.
+/// `object` comes from `dl_iterate_phdr`. `found` is a [`Found`] to which no other code refers.
 unsafe extern "C" fn look(object: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
-    // SAFETY: the caller's condition.
+    // SAFETY: `object` is a loaded object's information, by the caller's condition.
     let object = unsafe { &*object };
-    // SAFETY: as above.
+    // SAFETY: `found` is a `Found` to which no other code refers, by the caller's condition.
     let found = unsafe { &mut *found.cast::<Found>() };
     // SAFETY: an object's headers, as many as it has.
     let headers =

@@ -54,8 +54,7 @@ pub(crate) unsafe fn alloc_zeroed<V: Hosted>(layout: Layout) -> *mut u8 {
 /// Bytes that a block has room for: its class's block size, or the next allocator's usable size.
 ///
 /// # Safety
-/// The block is one that [`alloc`] has, of a variant whose blocks are known by their address, for a layout of the
-/// class.
+/// [`alloc`] returned the block for a layout of the class, and the variant has the C face.
 unsafe fn usable<V: Hosted>(block: *mut u8, class: ClassIdx) -> usize {
     match V::local().lookup::<V>(block.addr()) {
         Some(_) => V::CLASSES.block_bytes(class),

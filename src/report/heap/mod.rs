@@ -81,7 +81,7 @@ pub(crate) struct Heap {
 /// The part of a heap that other threads write, on cache lines of its own. [shared]
 #[repr(align(64))]
 struct Shared {
-    /// Whether other threads have freed into a slab of the class since the last look.
+    /// For each class, true if other threads have freed into a slab of it since the owner last looked.
     pending: [AtomicBool; MAX_CLASSES],
     /// Link in the stack of idle heaps.
     next_idle: AtomicU32,

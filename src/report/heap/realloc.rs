@@ -39,8 +39,8 @@ pub(crate) unsafe fn realloc<V: Hosted>(
     // SAFETY: `new_size` is above 0.
     let new = unsafe { alloc::<V>(new_layout) };
     if new.is_null() && ours.is_none() {
-        // The system may well shrink in place what it has no room to copy.
-        // SAFETY: as above.
+        // The system may be able to shrink the block in place.
+        // SAFETY: not in a SuperSlab, so it is the system's; the rest is the caller's condition.
         return unsafe { system::realloc(V::BY_ADDRESS, block, layout, new_size) };
     }
     if !new.is_null() {

@@ -74,12 +74,12 @@ impl LocalList {
         for _ in 1..count {
             // SAFETY: by I2 there are `count` nodes; each but the last links to the next (I1, I3).
             let next = unsafe { last.as_ref() }.next;
-            // SAFETY: as above, the link of a node that is not the last is not null.
+            // SAFETY: the link of a node that is not the last is not null (I2).
             last = unsafe { NonNull::new_unchecked(next) };
         }
         // SAFETY: `last` is a node of this list (I1), whose link nobody else touches (I3).
         self.head.set(unsafe { last.as_ref() }.next);
-        // SAFETY: as above; the chain now ends at `last`.
+        // SAFETY: `last` is a node of this list (I1), and only this thread touches it (I3). The chain now ends there.
         unsafe { last.write(Block { next: ptr::null_mut() }) };
         self.len.set(self.len.get() - count);
         target.head.set(first.as_ptr());

@@ -137,7 +137,7 @@ pub(crate) fn lookup<V: Registered>(
                 return Some(unsafe { SuperSlab::containing::<V>(base) });
             }
             let found = V::table().find::<V>(base, counters)?;
-            // ORDERING: relaxed, as above.
+            // ORDERING: relaxed; every value stored is the address of a SuperSlab, which lives forever (L1).
             hint.0.store(base, Ordering::Relaxed);
             Some(found)
         }

@@ -224,7 +224,8 @@ impl Slab {
             // SAFETY: the block was pushed by `free_remote`, which wrote its link; the chain was
             // taken, so it is in this thread's hands alone.
             next = unsafe { block.cast::<RemoteLink>().read() }.index();
-            // SAFETY: as above; a chain holds each block once (R1).
+            // SAFETY: the block is free, of this slab, and in this thread's hands alone; a chain holds each block once
+            // (R1).
             unsafe { self.take_home(block) };
         }
         count
