@@ -12,7 +12,7 @@
 //! ```
 //!
 //! [`Hakmem`] is one *variant* of the allocator. Each variant is a type of its own, stamped from a
-//! file in `variants/`, one decision away from its parent; several can live in one process. A Cargo
+//! file in `variants/`, one decision away from its parent. Several can live in one process. A Cargo
 //! feature of the same name makes a variant available and selects it.
 //!
 //! # Layers

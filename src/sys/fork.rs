@@ -29,8 +29,8 @@ pub(crate) fn around(
 /// True if this process is known to have only one thread.
 pub(crate) fn is_single_threaded() -> bool {
     let known = weak!("__libc_single_threaded").cast::<u8>();
-    // SAFETY: null, or the address of glibc's `char` of this name, which changes only where this thread creates the
-    // second one, or joins the last other.
+    // SAFETY: null, or the address of glibc's `char` of this name. It changes only when this thread creates the second
+    // thread, or joins the last other one.
     !known.is_null() && unsafe { known.read_volatile() } != 0
 }
 

@@ -158,8 +158,8 @@ impl<E: AtExit> ExitHook<E> {
         if unsafe { libc::pthread_key_create(&raw mut fresh, Some(call::<E>)) } != 0 {
             return None;
         }
-        // ORDERING: release on success, and acquire on failure, paired with each other: the C library's writes when it
-        // created the key come before another thread's use of it.
+        // ORDERING: release on success, paired with the acquire on failure and the one above. The C library wrote the
+        // key's data before any thread uses the key.
         match self.key.compare_exchange(0, fresh + 1, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Some(fresh),
             Err(winner) => {

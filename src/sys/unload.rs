@@ -30,7 +30,7 @@
 //! | no | yes | either: an object loaded before `main` gets this at the process's end | exit hooks are disarmed |
 //!
 //! UN1  When a variant is released, no thread runs code of the object, and no code has a block of it or will ask for
-//!      one: a program unloads an object only when it is done with it. Elsewhere *for good* means until then.
+//!      one. A program unloads an object only when it is done with it. Elsewhere *for good* means until then.
 //! UN2  The marks, and the code that sets them, outlive the object.
 //!
 //! One limit: a process may end by another thread than the main one. An object that was opened before `main` then takes
@@ -252,8 +252,8 @@ fn place() -> Place {
     match found {
         Found { is_program: true, .. } => Place::Program,
         Found { has_program: false, .. } => Place::Stays,
-        // The ABI has the storage of objects that are there from the start one after the other below what the thread's
-        // register points to, which is its handle.
+        // By the ABI the storage of objects loaded at the start lies directly below the address in the thread's
+        // register, which is the thread's handle.
         found => match thread::handle().wrapping_sub(found.storage) <= found.all_storage {
             true => Place::Stays,
             false => Place::Opened,
