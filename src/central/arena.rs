@@ -1,18 +1,23 @@
-//! Arenas: sets of central lists. A thread takes blocks from its own arena's slabs and brings them home there, so threads
-//! of different arenas wait for each other only when they share slabs.
+//! Arenas: sets of central lists, one list for each size class.
+//!
+//! A thread takes blocks from its own arena's slabs and brings them home there. So threads of different arenas wait for
+//! each other only when they share slabs.
 //!
 //! ```text
 //!  thread ──▶ arena ──▶ a central list per class ──▶ the slabs of this class that have free blocks
 //! ```
 //!
-//! A slab all of whose blocks are out belongs to no arena. It joins that of the next thread that brings one of them home:
-//! where one thread allocates and another frees, slabs change hands whole, and two threads meet once a slab, not once a
-//! batch. A block whose slab belongs to another arena goes home there. Before an arena grows, it takes over slabs of
-//! others that have many free blocks, so memory does not pile up where it is freed (after Hoard, by Berger and
-//! others, 2000).
+//! A slab all of whose blocks are out belongs to no arena. It joins the arena of the next thread that brings one of
+//! them home. Where one thread allocates and another frees, slabs thus change hands whole, and the two threads meet
+//! once a slab instead of once a batch. A block whose slab belongs to another arena goes home there.
+//!
+//! Before an arena grows, it takes over slabs of other arenas that have many free blocks. So memory does not pile
+//! up where it is freed (after Hoard, by Berger and others, 2000).
 //!
 //! AR1  `in_use` is above the index of each arena that a thread has, or has had.
 //! AR2  `users` and `in_use` change with the lock of the cache pool held.
+//!
+//! Never: frees an arena.
 
 use super::{CentralList, Shared};
 use crate::base::{ArenaIdx, ClassIdx, MAX_ARENAS, MAX_CLASSES};
@@ -22,20 +27,20 @@ use crate::sys::cpus;
 /// Arenas for each processor.
 const PER_CPU: usize = 4;
 
-/// One set of central lists.
+/// One arena.
 pub(crate) struct Arena {
     lists: [CentralList; MAX_CLASSES],
 }
 
-/// Which arenas threads have. Away from the arenas, so that a search for one touches none.
+/// The arenas that threads have. They lie apart from the arenas, so a search for an arena touches none.
 pub(crate) struct Users {
     /// Threads that have an arena, by its index (AR2). [shared]
     users: [AtomicU32; MAX_ARENAS],
-    /// Arenas that threads have come to use: those below (AR1). [shared]
+    /// Arenas that threads have come to use: those with a lower index (AR1). [shared]
     in_use: AtomicU32,
     /// Threads that have an arena. [shared]
     threads: AtomicU32,
-    /// Arenas that threads may come to use; 0 before the first does. [shared]
+    /// Arenas that threads may come to use; 0 before the first thread does. [shared]
     most: AtomicU32,
 }
 
@@ -51,8 +56,8 @@ impl Arena {
     }
 }
 
-// ORDERING: relaxed in all of `Users`: what the numbers count is ordered by the lock under which they change (AR2). Whoever
-// reads them without it takes them as a hint.
+// ORDERING: relaxed in all of `Users`: the lock under which the numbers change orders what they count (AR2). A thread
+// that reads them without it takes them as a hint.
 impl Users {
     pub(super) const fn new() -> Self {
         Self {
@@ -63,8 +68,8 @@ impl Users {
         }
     }
 
-    /// Arenas that threads may come to use: a few for each processor, since more threads than that seldom wait for each
-    /// other, and each arena keeps some memory (as jemalloc has it).
+    /// Arenas that threads may come to use: a few for each processor (after jemalloc). More threads than that seldom
+    /// wait for each other, and each arena keeps some memory.
     fn most<V: Shared>(&self) -> usize {
         let known = self.most.load(Ordering::Relaxed) as usize;
         if known > 0 {
@@ -79,7 +84,7 @@ impl Users {
         &self.users[arena.index()]
     }
 
-    /// Forgets all threads: in a child, which has but one. That one may still leave.
+    /// Forgets all threads but the one that a child has. That thread may still leave.
     pub(crate) fn forget(&self) {
         for users in &self.users {
             users.store(0, Ordering::Relaxed);
@@ -87,13 +92,13 @@ impl Users {
         self.threads.store(0, Ordering::Relaxed);
     }
 
-    /// Threads that have lists; one, where the last has just ended.
+    /// Threads that have a thread cache; 1 when the last has just ended.
     pub(crate) fn threads(&self) -> usize {
         self.threads.load(Ordering::Relaxed).max(1) as usize
     }
 }
 
-/// Gives a thread the arena that the fewest threads have: the first of several. The caller holds the lock of the cache
+/// Gives a thread the arena that the fewest threads have, the first of several. The caller holds the lock of the cache
 /// pool.
 pub(crate) fn join<V: Shared>() -> ArenaIdx {
     let users = &V::page_heap().users;
@@ -106,17 +111,17 @@ pub(crate) fn join<V: Shared>() -> ArenaIdx {
     arena
 }
 
-/// Notes that a thread has ended, or has no use for its arena. The caller holds the lock of the cache pool.
+/// Notes that a thread has ended, or does without its arena. The caller holds the lock of the cache pool.
 pub(crate) fn leave<V: Shared>(arena: ArenaIdx) {
     let users = &V::page_heap().users;
     for count in [users.of(arena), &users.threads] {
-        // None, where the thread has forked.
+        // The count is 0 already if the thread has forked.
         count.store(count.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
     }
 }
 
-/// The arenas that threads have, or have had (AR1). Without the lock of the cache pool, one that has just come into use may
-/// be missing.
+/// The arenas that threads have, or have had (AR1). A caller without the lock of the cache pool may miss an arena that
+/// has just come into use.
 pub(crate) fn used<V: Shared>() -> impl Iterator<Item = ArenaIdx> {
     let in_use = V::page_heap().users.in_use.load(Ordering::Relaxed) as usize;
     (0..in_use.clamp(1, V::ARENAS)).map(ArenaIdx::new)

@@ -1,19 +1,19 @@
-//! A thread that gives memory back while the program does nothing: for programs that ask for one.
+//! The background thread: it gives memory back while the program does nothing. It runs if the program asks for it.
 //!
 //! | state | event | becomes |
 //! |---|---|---|
 //! | `OFF` | the program asks | `WANTED` |
 //! | `WANTED` | a second thread allocates, or has done so and the clock moves, or a large block is freed | `RUNS` |
-//! | `WANTED`, `LOST` | the same, and the system has no room for a thread | `OFF` |
+//! | `WANTED`, `LOST` | such an event, but the system has no room for a thread | `OFF` |
 //! | `RUNS` | a fork, in the child | `LOST` |
 //! | `LOST` | the clock is seen to move | `RUNS` |
-//! | `RUNS` | the object that it is part of is unloaded | `STOPPED` |
+//! | `RUNS` | the shared object with the thread's code is unloaded | `STOPPED` |
 //!
-//! It does what slow paths do: a round each time, without a bound on what that costs. In between it sleeps for a quarter of
-//! `purge_ms`, or, where there was nothing to do, for longer each time, up to [`LONGEST`]. While it runs, other threads need
-//! not hurry.
+//! The thread makes whole rounds of purging, without a bound on their cost. In between it sleeps for a quarter of
+//! `purge_ms`. After a round that had nothing to do it sleeps for longer each time, up to [`LONGEST`]. While it runs,
+//! other threads need not hurry.
 //!
-//! Never: takes a block, or runs a handler of a signal.
+//! Never: takes a block, or runs a signal handler.
 
 use super::Shared;
 use super::purge::{idle_bytes, rest};
@@ -28,16 +28,16 @@ const RUNS: u32 = 2;
 const LOST: u32 = 3;
 const STOPPED: u32 = 4;
 
-/// Milliseconds of its longest sleep.
+/// Milliseconds of the longest sleep.
 const LONGEST: u64 = 1000;
 
-/// See the module.
+/// The state of the background thread.
 pub(crate) struct Background {
-    /// As in the table. [shared]
+    /// One of the states in the table. [shared]
     state: AtomicU32,
-    /// The thread's handle, while it runs. [shared]
+    /// The handle of the thread, while it runs. [shared]
     thread: AtomicUsize,
-    /// Threads that have had lists: 0, 1, or 2 for more. [shared]
+    /// Threads that have had a thread cache: 0, 1, or 2 for more. [shared]
     opened: AtomicU32,
 }
 
@@ -46,36 +46,37 @@ impl Background {
         Self { state: AtomicU32::new(OFF), thread: AtomicUsize::new(0), opened: AtomicU32::new(0) }
     }
 
-    /// Notes that a thread has lists now; whether another had some before.
+    /// Notes that a thread has a thread cache now. Returns true if another had one before.
     pub(crate) fn note_opened(&self) -> bool {
-        // ORDERING: relaxed; it counts, and publishes nothing.
+        // ORDERING: relaxed; a count, which publishes nothing.
         let before = self.opened.load(Ordering::Relaxed);
         if before < 2 {
-            // ORDERING: relaxed, as above; of two that come at once, one may not be counted, and a third is.
+            // ORDERING: relaxed; a count, which publishes nothing. Of two threads that come at once it may miss one,
+            // and then counts a third.
             self.opened.store(before + 1, Ordering::Relaxed);
         }
         before > 0
     }
 
-    /// Whether the thread runs.
+    /// True if the thread runs.
     pub(super) fn runs(&self) -> bool {
-        // ORDERING: relaxed; who does not see it yet hurries in vain.
+        // ORDERING: relaxed; a thread that does not see the state yet hurries in vain.
         self.state.load(Ordering::Relaxed) == RUNS
     }
 
     fn changes(&self, from: u32, to: u32) -> bool {
-        // ORDERING: acquire and release, paired with each other: what a state's thread has done comes before what the
-        // next state's does.
+        // ORDERING: acquire and release, paired with each other and with the acquire in `run`: what a thread did in one
+        // state comes before what the next state's thread does.
         self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// In a child, where no other thread is.
+    /// Notes in a child, after a fork, that the thread is gone.
     pub(crate) fn lose(&self) {
         self.changes(RUNS, LOST);
     }
 }
 
-/// Asks for the thread. False where the variant gives nothing back by itself.
+/// Asks for the thread. Returns false if the variant gives nothing back by itself.
 pub(crate) fn ask<V: Shared>() -> bool {
     if V::PURGE_MS.is_none() {
         return false;
@@ -84,16 +85,16 @@ pub(crate) fn ask<V: Shared>() -> bool {
     true
 }
 
-/// Starts the thread, if it is asked for and does not run. With no lock held: this allocates.
+/// Starts the thread if the program asked for it and it does not run. With no lock held: the start allocates.
 pub(crate) fn start_if_wanted<V: Shared>() {
     start_from::<V>(WANTED);
 }
 
-/// The same where the clock is seen to move: in the child of a process in which it ran, and where the wish came after
-/// what it waits for.
+/// Starts the thread when the clock is seen to move. It is due in a child whose parent had it, and where the program
+/// asked for it after a second thread had come.
 pub(super) fn start_if_due<V: Shared>() {
     start_from::<V>(LOST);
-    // ORDERING: relaxed, as in `note_opened`.
+    // ORDERING: relaxed; a count, which publishes nothing.
     if V::page_heap().background.opened.load(Ordering::Relaxed) > 1 {
         start_from::<V>(WANTED);
     }
@@ -101,12 +102,12 @@ pub(super) fn start_if_due<V: Shared>() {
 
 fn start_from<V: Shared>(state: u32) {
     let background = &V::page_heap().background;
-    // ORDERING: relaxed; a look, confirmed by the compare-and-swap.
+    // ORDERING: relaxed; a look, which the compare-and-swap confirms.
     if background.state.load(Ordering::Relaxed) == state && background.changes(state, RUNS) {
         match thread::start(run::<V>) {
             // ORDERING: release, paired with the acquire in `stop`.
             Some(handle) => background.thread.store(handle, Ordering::Release),
-            // The system has no room: as if nobody had asked.
+            // The system has no room for a thread, so the program's wish is dropped.
             None => {
                 background.changes(RUNS, OFF);
             }
@@ -114,7 +115,7 @@ fn start_from<V: Shared>(state: u32) {
     }
 }
 
-/// Ends the thread, and waits until it has: before its code goes away.
+/// Ends the thread and waits for its end, before its code goes away.
 pub(crate) fn stop<V: Shared>() {
     let background = &V::page_heap().background;
     background.changes(WANTED, STOPPED);
@@ -134,7 +135,7 @@ extern "C" fn run<V: Shared>(_: *mut c_void) -> *mut c_void {
     while state.load(Ordering::Acquire) == RUNS {
         rest::<V>();
         let idle = idle_bytes::<V>();
-        // What cannot go back stays as much as it is: that is nothing to do, either.
+        // Memory that cannot go back leaves the number as it is, so there is nothing to do either.
         pause = if idle == before { (2 * pause).min(LONGEST) } else { shortest };
         before = idle;
         futex::wait_for(state, RUNS, pause);

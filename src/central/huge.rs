@@ -1,8 +1,16 @@
-//! Huge blocks: the largest, each with a mapping of its own.
+//! Huge blocks: the largest blocks, each with a mapping of its own.
 //!
-//! The layout says how long a block's mapping is, whole pages, so no header is needed. Freed ones are
-//! kept for a while (`map_cache`); growing one moves its pages, not its bytes. With `growth = "roomy"` a mapping has up to
-//! an eighth more than was asked for: a block that grows step by step stays where it is for most of them.
+//! | operation | the mapping |
+//! |---|---|
+//! | allocate | comes from the map cache, else from the retained ranges, else from the kernel |
+//! | free | goes into the map cache (`map_cache.rs`) |
+//! | grow | takes the range behind it from the map cache, else moves its pages; no bytes are copied |
+//! | shrink | gives up its tail, into the map cache |
+//!
+//! The layout gives the length of the mapping in whole pages, so no header is needed. With `growth = "roomy"` a mapping
+//! has up to an eighth more than the program asked for. A block that grows step by step thus mostly stays where it is.
+//!
+//! Never: keeps a header in a mapping.
 
 use super::Shared;
 use crate::base::{PAGE_BYTES, SLICE_BYTES, round_up};
@@ -11,44 +19,44 @@ use crate::variant::{Growth, Reclaim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// What became of a block that was to change its size.
+/// The result of a change of a block's size.
 pub(crate) enum Moved {
-    /// It has the new size, here.
+    /// The block has the new size, at this address.
     To(NonNull<u8>),
-    /// The kernel refuses, or cannot keep the alignment: the block is as it was.
+    /// The kernel refuses, or cannot keep the alignment. The block is unchanged.
     No,
 }
 
 /// Bytes that no machine has.
 pub(crate) const HOPELESS: usize = 1 << 46;
 
-/// Sizes per doubling that a mapping with room to grow has.
+/// Sizes per doubling of a mapping that has room to grow.
 const ROOMS: usize = 8;
-/// Bytes of the most room that a mapping has.
+/// Bytes of room that a mapping has at most.
 const ROOM_MOST: usize = 4 << 20;
 
-/// Bytes of the mapping of a block of so many. Where they are recorded, a slice's at least (RC1).
+/// Bytes of the mapping of a block of `size` bytes. A mapping that is recorded has at least the bytes of a slice (RC1).
 pub(crate) fn mapping_bytes<V: Shared>(size: usize) -> usize {
     let unit = match V::GROWTH {
         Growth::Tight => PAGE_BYTES,
-        // Addresses are cheap, and what nobody has touched has no memory.
+        // Addresses are cheap, and a page that nobody has touched has no memory.
         Growth::Roomy => ((1 << (size | 1).ilog2()) / ROOMS).clamp(PAGE_BYTES, ROOM_MOST),
     };
     let bytes = round_up(size, unit);
     if V::BY_ADDRESS { bytes.max(SLICE_BYTES) } else { bytes }
 }
 
-/// Bytes of freed mappings that are kept.
+/// Bytes that the map cache may hold.
 fn bound<V: Shared>() -> usize {
     if V::page_heap().tuning.keeps_mappings() { HOPELESS } else { V::KEEP_MIB << 20 }
 }
 
-/// A huge block for a layout: start, and whether it is zero. `None` when memory is exhausted.
+/// Allocates a huge block. Returns its start, and true if it is zero. `None` when memory is exhausted.
 pub(crate) fn huge_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     let (start, zero) = allocate::<V>(layout)?;
     let bytes = mapping_bytes::<V>(layout.size());
     if V::BY_ADDRESS && !V::huge_blocks().add(V::page_map(), start, bytes) {
-        // SAFETY: found above, and nobody knows of it.
+        // SAFETY: taken or mapped by `allocate` above, and nobody knows of it.
         unsafe { V::page_heap().let_go(start, bytes) };
         return None;
     }
@@ -78,12 +86,12 @@ fn allocate<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
             return Some((start, false));
         }
         if let Some((start, kept)) = largest {
-            // Its pages are in memory already, and those that are missing come with it.
-            // SAFETY: taken out of what is kept, so nobody refers to it.
+            // Its pages are in memory already. The missing ones come with it.
+            // SAFETY: taken out of the map cache, so nobody refers to it.
             if let Some(start) = unsafe { pages::resize(start, kept, bytes) } {
                 return Some((start, false));
             }
-            // SAFETY: as above; it is as it was.
+            // SAFETY: taken out of the map cache, so nobody refers to it. The refused call left it as it was.
             unsafe { page_heap.let_go(start, kept) };
         }
     } else {
@@ -97,7 +105,7 @@ fn allocate<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     Some((start?, true))
 }
 
-/// Before more memory is mapped, gives back as much of what is kept; not for what no machine has. With the lock of the
+/// Gives back as much of the map cache as is about to be mapped, unless no machine has so much. With the lock of the
 /// page heap held.
 fn make_way<V: Shared>(more: usize) {
     let keeps = V::page_heap().tuning.keeps_mappings();
@@ -106,7 +114,7 @@ fn make_way<V: Shared>(more: usize) {
     }
 }
 
-/// Takes back a huge block.
+/// Frees a huge block.
 ///
 /// # Safety
 /// The block came from [`huge_alloc`] or [`huge_resize`] with this layout, and nobody refers to it.
@@ -148,7 +156,7 @@ pub(crate) unsafe fn huge_resize<V: Shared>(
         unsafe { give_up::<V>(tail, old - new) };
         return Moved::To(start);
     }
-    // What lies behind it may be what it was shortened by.
+    // The range behind the block may be the tail that it gave up.
     let takes_back = || V::page_heap().map_cache.take_at(start.addr().get() + old, new - old);
     if V::KEEP_MIB > 0 && V::page_heap().lock.with(takes_back) {
         record::<V>(start, old, new);

@@ -1,17 +1,20 @@
-//! How long the mappings of huge blocks are, by the block's address: for those who free by address alone.
+//! Records of huge blocks: the length of a block's mapping, by the block's address. Callers that free by address alone
+//! need it.
 //!
 //! ```text
-//! 63    47 46          34 33          16 15      12 11    0
-//! ┌───────┬──────────────┬──────────────┬──────────┬───────┐     a word per slice of the address space:
-//! │   0   │ root: leaf   │ leaf: word   │ page     │   0   │     its mapping's length, and its page
-//! └───────┴──────────────┴──────────────┴──────────┴───────┘
+//!  63    47 46          34 33          16 15      12 11    0
+//!  ┌───────┬──────────────┬──────────────┬──────────┬───────┐     a word per slice of the address space:
+//!  │   0   │ root: leaf   │ leaf: word   │ page     │   0   │     its mapping's length, and its page
+//!  └───────┴──────────────┴──────────────┴──────────┴───────┘
 //! ```
 //!
-//! RC1  Such a mapping has a slice's size at least, so no two begin in the same slice.
-//! RC2  A word is not 0 exactly while a block that begins in its slice is in use; and then the page map says `Huge`.
+//! RC1  Each recorded mapping has at least the size of a slice, so no two begin in one slice.
+//! RC2  A word is not 0 exactly while a block that begins in its slice is in use; the page map says `Huge` then.
 //!
-//! Written with the lock held, read without: who asks for a block in use got it through a chain of
-//! synchronisation that starts behind the writing.
+//! A thread writes the records with the lock held, and reads them without. A reader has the address of a block in use.
+//! It got this address through a chain of synchronisation, which begins after the record was written.
+//!
+//! Never: maps or unmaps the block itself.
 
 use crate::base::{PAGE_BYTES, PAGE_LG, SLICE_LG};
 use crate::page_map::{Kind, LeafPlace, PageMap, SpareLeaf};
@@ -26,23 +29,24 @@ const LEAF_LG: u32 = 18;
 const LEAF_WORDS: usize = 1 << LEAF_LG;
 const ROOT_WORDS: usize = 1 << (ADDRESS_BITS - SLICE_LG - LEAF_LG);
 const LEAF_BYTES: usize = LEAF_WORDS * size_of::<u64>();
-/// Pages that a slice has: what the low bits of a word count.
+/// Pages of a slice. The low bits of a word hold the number of one.
 const PAGES: u64 = 1 << (SLICE_LG - PAGE_LG);
 
-/// See the module.
+/// The records of one variant.
 pub(crate) struct HugeBlocks {
     pub(super) lock: Lock,
     root: [LeafPlace<AtomicU64>; ROOT_WORDS],
-    /// A leaf that waits for a block that moves to where none is. [lock]
+    /// A leaf in reserve, for a block that moves to addresses without a leaf. [lock]
     spare: Cell<*mut AtomicU64>,
-    /// The same for the page map. [lock]
+    /// A leaf in reserve for the page map. [lock]
     spare_in_map: SpareLeaf,
-    /// Blocks that are recorded, and bytes of their mappings. [lock]
+    /// Recorded blocks, and bytes of their mappings. [lock]
     count: Cell<usize>,
     bytes: Cell<usize>,
 }
 
-// SAFETY: the spare leaves, `count` and `bytes` are touched with the lock held.
+// SAFETY: the spare leaves, `count` and `bytes` are touched with the lock held; the lock and the root's places are
+// atomics.
 unsafe impl Sync for HugeBlocks {}
 
 impl HugeBlocks {
@@ -57,7 +61,7 @@ impl HugeBlocks {
         }
     }
 
-    /// Records a block's mapping; false where memory is exhausted, or the address is beyond what can be recorded.
+    /// Records a block's mapping. Returns false if memory is exhausted, or if the address is beyond the records.
     pub(super) fn add(&self, map: &PageMap, start: NonNull<u8>, bytes: usize) -> bool {
         self.lock.with(|| {
             let address = start.addr().get();
@@ -71,7 +75,7 @@ impl HugeBlocks {
         })
     }
 
-    /// Forgets a block's mapping.
+    /// Removes the record of a block.
     pub(super) fn remove(&self, map: &PageMap, start: NonNull<u8>, bytes: usize) {
         self.lock.with(|| {
             map.note(start.addr().get(), Kind::Foreign);
@@ -81,17 +85,17 @@ impl HugeBlocks {
         });
     }
 
-    /// Notes that a block's mapping, where it is, is longer or shorter now.
+    /// Notes that a block's mapping changed its length where it is.
     pub(super) fn change_length(&self, start: NonNull<u8>, old: usize, new: usize) {
         self.lock.with(|| {
-            // Its place is there, so this does not fail.
+            // The leaf is there, so this does not fail.
             self.set(start.addr().get(), new);
             self.bytes.set(self.bytes.get() - old + new);
         });
     }
 
-    /// Has a mapping move or change its length by `action`, which says where it is then; `None`, and nothing
-    /// changed, where it does, or memory is exhausted.
+    /// Records that `action` moves a mapping or changes its length. `action` returns the mapping's new start. Returns
+    /// `None`, and changes nothing, if `action` does, or if memory is exhausted.
     pub(super) fn change(
         &self,
         map: &PageMap,
@@ -100,14 +104,14 @@ impl HugeBlocks {
         action: impl FnOnce() -> Option<NonNull<u8>>,
     ) -> Option<NonNull<u8>> {
         self.lock.with(|| {
-            // Where it will be is not known, so there must be a leaf for wherever that is.
+            // The new address is not known yet, so there must be a leaf in reserve for any address.
             if self.spare.get().is_null() {
                 self.spare.set(fresh_leaf()?);
             }
             if !self.spare_in_map.prepare() {
                 return None;
             }
-            // Before it moves: where it was, a segment may be mapped at once.
+            // The note comes before the move: another thread may map a segment at the old address at once.
             map.note(start.addr().get(), Kind::Foreign);
             let moved = action();
             let at = moved.unwrap_or(start).addr().get();
@@ -131,33 +135,34 @@ impl HugeBlocks {
                 let Some(fresh) = fresh_leaf() else { return false };
                 leaf = fresh;
             }
-            // Nobody else puts one there meanwhile: this thread has the lock.
+            // No other thread puts a leaf there meanwhile: this thread has the lock.
             entry.put(leaf);
         }
         let word = leaf.wrapping_add(number % LEAF_WORDS);
-        // SAFETY: inside a leaf of that many words, which is never unmapped.
+        // SAFETY: the address is inside a leaf of that many words, which is never unmapped.
         let word = unsafe { &*word };
         let page = (address >> PAGE_LG) as u64 % PAGES;
         let recorded = if bytes == 0 { 0 } else { bytes as u64 | page };
-        // ORDERING: relaxed; see the module on who reads it.
+        // ORDERING: relaxed; a reader of this word got the block's address by a synchronisation that follows this
+        // store.
         word.store(recorded, Ordering::Relaxed);
         true
     }
 
-    /// Bytes of the mapping of the block that begins at an address; `None` where none does.
+    /// Bytes of the mapping of the block that begins at an address; `None` if no block begins there.
     pub(crate) fn bytes_at(&self, address: usize) -> Option<usize> {
         let number = address >> SLICE_LG;
         let leaf = self.root.get(number >> LEAF_LG)?.get();
-        // SAFETY: null, or a leaf of words that are only touched atomically, which is never unmapped.
+        // SAFETY: null, or a leaf of words that threads only touch atomically, which is never unmapped.
         let leaf = unsafe { leaf.cast::<[AtomicU64; LEAF_WORDS]>().as_ref() }?;
-        // ORDERING: relaxed; see the module.
+        // ORDERING: relaxed; the reader got the block's address by a synchronisation that follows the store in `set`.
         let word = leaf[number % LEAF_WORDS].load(Ordering::Relaxed);
         let (bytes, page) = (word & !(PAGES - 1), word % PAGES);
         let begins = number << SLICE_LG | (page as usize) << PAGE_LG;
         (word != 0 && begins == address).then_some(bytes as usize)
     }
 
-    /// Blocks that are recorded, and bytes of their mappings. With the lock held.
+    /// Recorded blocks, and bytes of their mappings. With the lock held.
     pub(super) fn sum(&self) -> (usize, usize) {
         (self.count.get(), self.bytes.get())
     }
@@ -165,7 +170,7 @@ impl HugeBlocks {
 
 fn fresh_leaf() -> Option<*mut AtomicU64> {
     let fresh = pages::map(LEAF_BYTES)?;
-    // SAFETY: mapped above. Little of it will ever be touched.
+    // SAFETY: mapped above. Few of its pages will ever be touched.
     unsafe { pages::refuse_huge_pages(fresh, LEAF_BYTES) };
     Some(fresh.cast().as_ptr())
 }

@@ -1,31 +1,35 @@
-//! Mappings that were freed and wait to be used again, dirty: nothing is as dear as faulting pages in
-//! that were there a moment ago.
+//! The map cache: mappings of freed huge blocks, kept for reuse. They are dirty, so reuse saves the page faults.
 //!
-//! Extents of whole pages, none of which touches another: neighbours are joined, and one is cut where
-//! less is wanted. So nobody need know how a mapping came about. What goes back leaves a hole, or, where there are many
-//! of those, addresses without memory (`retained`).
+//! ```text
+//!  extents   [start, bytes, freed_at]  [start, bytes, freed_at]  …     up to `PLACES`, in any order
+//! ```
 //!
-//! Each operation looks at [`PLACES`] extents. Touched with the lock of the page heap held. Never: holds more bytes than its
-//! bound, or a system call but to give memory back.
+//! An extent is a range of whole pages. Neighbours are joined, and an extent is cut where a block wants less. So no
+//! caller needs to know how a mapping came about. A range that goes back leaves a hole between mappings. Once there are
+//! many holes, only its memory goes back, and its addresses stay (`retained.rs`).
+//!
+//! Each operation looks at [`PLACES`] extents. The caller holds the lock of the page heap.
+//!
+//! Never: holds more bytes than its bound, or makes a system call but to give memory back or to prepare `retained`.
 
 use super::retained::Retained;
 use crate::sys::{clock, pages};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-/// Extents that are kept, at most.
+/// Extents that the cache holds at most.
 const PLACES: usize = 32;
 
 #[derive(Clone, Copy)]
 struct Extent {
     start: usize,
     bytes: usize,
-    /// When it was freed, in milliseconds.
+    /// The time when it was freed, in milliseconds.
     freed_at: u64,
 }
 
 impl Extent {
-    /// The last address at a multiple of `align` from which it has `bytes`.
+    /// The last multiple of `align` from which the extent has `bytes`.
     fn last_of(self, bytes: usize, align: usize) -> Option<usize> {
         let at = (self.start + self.bytes).checked_sub(bytes)? & !(align - 1);
         (at >= self.start && self.bytes > 0).then_some(at)
@@ -34,22 +38,23 @@ impl Extent {
 
 const NONE: Extent = Extent { start: 0, bytes: 0, freed_at: 0 };
 
+/// The map cache of one variant.
 pub(crate) struct MapCache {
     extents: [Cell<Extent>; PLACES],
     bytes: Cell<usize>,
-    /// Huge blocks that are in use: each has a mapping of its own.
+    /// Huge blocks in use: each has a mapping of its own.
     live: Cell<usize>,
-    /// Times that a mapping may have been cut in two, or have come to lie alone. The fewer of these two is how many
-    /// mappings there may be of such blocks.
+    /// Times that a mapping may have been cut in two, or may have come to lie alone. The smaller of `live`
+    /// and `cuts` bounds the number of mappings that huge blocks have.
     cuts: Cell<usize>,
-    /// What was given up where those are many.
+    /// Ranges that went back without their addresses.
     pub(super) retained: Retained,
 }
 
-/// Cuts from which on there is room to remember ranges.
+/// Cuts at which the nodes for retained ranges are mapped.
 const SOME_CUTS: usize = 256;
-/// Mappings from which on ranges are remembered, and not unmapped: well below what the kernel allows, since a program has
-/// mappings besides.
+/// Mappings at which ranges are retained instead of unmapped. The number is well below the kernel's limit, since a
+/// program has other mappings, too.
 const MANY_MAPPINGS: usize = 24_000;
 
 impl MapCache {
@@ -63,7 +68,7 @@ impl MapCache {
         }
     }
 
-    /// Notes that there is one more huge block; where it lies alone, that is one more mapping.
+    /// Notes one huge block more. If it lies alone, that is one mapping more.
     pub(super) fn add_live(&self, alone: bool) {
         self.live.set(self.live.get() + 1);
         if alone {
@@ -71,7 +76,7 @@ impl MapCache {
         }
     }
 
-    /// Notes that there is one such block fewer.
+    /// Notes one huge block fewer.
     pub(super) fn remove_live(&self) {
         self.live.set(self.live.get() - 1);
     }
@@ -84,12 +89,12 @@ impl MapCache {
         }
     }
 
-    /// Whether there may be so many mappings that no more holes are made.
+    /// True if there may be so many mappings that the allocator makes no more holes.
     pub(super) fn is_crowded(&self) -> bool {
         self.live.get().min(self.cuts.get()) >= MANY_MAPPINGS
     }
 
-    /// Gives a range back, with its addresses or without.
+    /// Unmaps a range, or retains its addresses if there are many mappings.
     ///
     /// # Safety
     /// The range is whole pages, mapped by `sys::pages`, and nobody refers to it.
@@ -105,23 +110,23 @@ impl MapCache {
         unsafe { self.retain(start, bytes) };
     }
 
-    /// Gives a range's memory back, and remembers its addresses.
+    /// Gives a range's memory back, and retains its addresses.
     ///
     /// # Safety
     /// As for [`let_go`](Self::let_go).
     pub(super) unsafe fn retain(&self, start: NonNull<u8>, bytes: usize) {
-        // SAFETY: the caller's condition. Where the kernel keeps the memory, since the program has locked it, the range
-        // cannot be taken for zero: it is lost.
+        // SAFETY: the caller's condition. If the program has locked the pages, the kernel keeps their memory. The range
+        // then cannot be taken for zero, and is lost.
         if unsafe { pages::purge(start, bytes) } {
             self.retained.put(start.expose_provenance().get(), bytes);
         }
     }
 
-    /// Unmaps up to `most` ranges that were remembered, if that makes no holes too many; says how many.
+    /// Unmaps up to `most` retained ranges, unless there are many mappings. Returns how many.
     pub(super) fn unmap_retained(&self, most: usize) -> usize {
         let unmap_one = || {
             let (start, bytes) = if self.is_crowded() { None } else { self.retained.take_any() }?;
-            // SAFETY: taken out of what is remembered, so nobody refers to it (HO1).
+            // SAFETY: taken out of the retained ranges, so nobody refers to it (HO1).
             let unmapped = unsafe { pages::unmap(start, bytes) };
             if unmapped {
                 self.add_cut();
@@ -133,18 +138,18 @@ impl MapCache {
         core::iter::from_fn(unmap_one).take(most).count()
     }
 
-    /// Bytes that are kept.
+    /// Bytes in the cache.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.get()
     }
 
-    /// How many extents they are.
+    /// Extents in the cache.
     pub(super) fn extents(&self) -> usize {
         self.extents.iter().filter(|extent| extent.get().bytes > 0).count()
     }
 
-    /// Takes `bytes` at a multiple of `align` out of what is kept: from the end of the smallest extent that has
-    /// them, so that what stays keeps its place.
+    /// Takes `bytes` at a multiple of `align`, from the end of the smallest extent that has them. The rest of the
+    /// extent keeps its place.
     pub(super) fn take(&self, bytes: usize, align: usize) -> Option<NonNull<u8>> {
         let fits = |extent: &&Cell<Extent>| extent.get().last_of(bytes, align).is_some();
         let extent = self.extents.iter().filter(fits).min_by_key(|extent| extent.get().bytes)?;
@@ -162,7 +167,7 @@ impl MapCache {
         NonNull::new(ptr::with_exposed_provenance_mut(at))
     }
 
-    /// Takes the `bytes` that begin at an address, if they are kept.
+    /// Takes the `bytes` that begin at an address. Returns false if the cache does not have them.
     pub(super) fn take_at(&self, address: usize, bytes: usize) -> bool {
         let begins = |extent: &&Cell<Extent>| {
             let Extent { start, bytes: all, .. } = extent.get();
@@ -175,7 +180,7 @@ impl MapCache {
         true
     }
 
-    /// The largest extent, whole, if there is any: to be made larger.
+    /// Takes the largest extent whole, to be made larger.
     pub(super) fn take_largest(&self) -> Option<(NonNull<u8>, usize)> {
         let kept = self.extents.iter().filter(|extent| extent.get().bytes > 0);
         let extent = kept.max_by_key(|extent| extent.get().bytes)?;
@@ -184,8 +189,8 @@ impl MapCache {
         Some((NonNull::new(ptr::with_exposed_provenance_mut(start))?, bytes))
     }
 
-    /// Keeps an extent of whole pages, at most as many as the bound, and gives back what is then too much: the oldest
-    /// first.
+    /// Puts an extent of whole pages into the cache. The oldest extents go back until the cache has no more bytes than
+    /// `bound`.
     ///
     /// # Safety
     /// The range is mapped by `sys::pages`, and nobody refers to it.
@@ -219,7 +224,7 @@ impl MapCache {
         }
     }
 
-    /// Gives back `bytes` of what has been kept longest, or all there is.
+    /// Gives back the oldest `bytes`, or all there are.
     pub(super) fn give_back(&self, bytes: usize, now: u64) {
         let mut left = bytes;
         while left > 0
@@ -242,7 +247,7 @@ impl MapCache {
         kept.max_by_key(|extent| clock::since(extent.get().freed_at, now))
     }
 
-    /// Gives back up to `most` bytes of what has been kept for longer than `delay` milliseconds; says how many.
+    /// Gives back up to `most` bytes of one extent that has been here for `delay` milliseconds. Returns how many.
     pub(super) fn drop_older(&self, now: u64, delay: u64, most: usize) -> usize {
         let is_old = |extent: &&Cell<Extent>| {
             extent.get().bytes > 0 && clock::since(extent.get().freed_at, now) >= delay
@@ -260,12 +265,12 @@ impl MapCache {
     /// Gives back the last `bytes` of an extent.
     fn drop_tail(&self, extent: &Cell<Extent>, bytes: usize) {
         if let Some(tail) = self.cut(extent, bytes) {
-            // SAFETY: whoever put it here gave it up, and it is taken out.
+            // SAFETY: its owner gave it up when it called `put`, and `cut` has taken it out.
             unsafe { self.let_go(tail, bytes) };
         }
     }
 
-    /// Takes the last `bytes` out of an extent, which has as many, so that what stays keeps its place.
+    /// Takes the last `bytes` out of an extent, which has at least as many. The rest keeps its place.
     fn cut(&self, extent: &Cell<Extent>, bytes: usize) -> Option<NonNull<u8>> {
         let Extent { start, bytes: all, freed_at } = extent.get();
         let left = all - bytes;
@@ -295,7 +300,7 @@ mod tests {
         unsafe { cache.put(part, 3 * PAGE, 5, NO_BOUND) };
         assert_eq!(cache.take(8 * PAGE, PAGE), Some(start));
         assert_eq!(cache.bytes.get(), 0);
-        // SAFETY: as above.
+        // SAFETY: taken above.
         unsafe { cache.put(start, 8 * PAGE, 7, NO_BOUND) };
         cache.drop_older(10, 5, NO_BOUND);
         assert_eq!(cache.bytes.get(), 8 * PAGE);
@@ -326,8 +331,8 @@ mod tests {
         let cache = MapCache::new();
         let [old, new] = [1, 2].map(|_| pages::map(4 * PAGE).expect("pages"));
         for (start, now) in [(old, 1), (new, 2)] {
-            // SAFETY: mapped above, and nobody refers to it; its fourth page stays out, so that the two
-            // do not touch.
+            // SAFETY: mapped above, and nobody refers to it. The fourth page stays out, so that the two ranges do not
+            // touch.
             unsafe { cache.put(start, 3 * PAGE, now, NO_BOUND) };
         }
         cache.give_back(2 * PAGE, 3);
@@ -348,7 +353,7 @@ mod tests {
             assert!(cache.bytes.get() <= 10 * PAGE);
         }
         let start = pages::map(11 * PAGE).expect("pages");
-        // SAFETY: as above.
+        // SAFETY: mapped above, and nobody refers to it.
         unsafe { cache.put(start, 11 * PAGE, 100, 10 * PAGE) };
         assert!(cache.bytes.get() <= 10 * PAGE);
         while cache.drop_older(1000, 0, 2 * PAGE) > 0 {}

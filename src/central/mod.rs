@@ -14,35 +14,43 @@
 //!                    map  │            │ purge, unmap
 //! ```
 //!
-//! N1  A block of a class is in exactly one place: its slab (a bit), a transfer cache, a batch on its way, a thread's list
-//!     or what lies aside of it, its outbox, a parked list, or the program's hands.
-//! N2  A slab is in its class's list of slabs of its fullness exactly while it has blocks.
-//! N3  Locks are taken in the order: the cache pool's, the round's of purging, the parked lists', the central lists' by
-//!     arena and then by class, then the page heap's, then the huge blocks'. A thread holds more than one only to purge, to get or
-//!     give a slice, to count all that is in use, and around a fork. A thread that reclaims slices, or takes a slab over from
-//!     another arena, holds a central list's lock and tries others', but never waits for one.
+//! N1  A block of a class is in exactly one place: its slab (a bit), a transfer cache, a batch on its way, a list of a
+//!     thread cache, the blocks that a thread has put aside, its outbox, a parked list, or the program's hands.
+//! N2  A slab is in the bin of its fullness, in its class's central list, exactly while it has blocks.
+//! N3  Locks are taken in this order: the cache pool, the round of purging, the parked lists, the central lists by
+//!     arena and then by class, the transfer caches, the page heap, the huge blocks. A thread holds more than one lock only to purge, to get
+//!     or give a slice, to count all memory in use, and around a fork. A thread that holds a central list's lock, and
+//!     reclaims slices or takes over a slab of another arena, tries the locks of other lists but never waits for one.
 //!
-//! Never: touches a thread's lists.
+//! Never: touches the lists of a thread cache.
 
 mod arena;
 mod background;
+mod bins;
+mod dirty;
+mod exchange;
 mod huge;
 mod huge_blocks;
 mod list;
 mod map_cache;
 mod page_heap;
 mod parked;
+mod pending;
 mod purge;
 mod retained;
+mod round;
+mod segments;
+mod tidy;
 mod transfer;
 mod tuning;
 mod usage;
 
 pub(crate) use arena::{Arena, join, leave, used};
 pub(crate) use background::{ask, start_if_wanted, stop};
+pub(crate) use exchange::{give, give_all, take, take_one, with_slab};
 pub(crate) use huge::{HOPELESS, Moved, huge_alloc, huge_free, huge_resize, mapping_bytes};
 pub(crate) use huge_blocks::HugeBlocks;
-pub(crate) use list::{CentralList, ListId, give, give_all, list_id, take, take_one, with_slab};
+pub(crate) use list::{CentralList, ListId, list_id};
 pub(crate) use page_heap::PageHeap;
 pub(crate) use parked::Parked;
 use parked::parks;
@@ -56,21 +64,21 @@ use crate::page_map::PageMap;
 use crate::stats::Counters;
 use crate::variant::Variant;
 
-/// A variant with what its threads share.
+/// A variant together with the state that its threads share.
 pub(crate) trait Shared: Variant {
-    /// The sets of central lists.
+    /// The arenas.
     fn arenas() -> &'static [Arena];
     /// The transfer cache of a class.
     fn transfer(class: ClassIdx) -> &'static Transfer;
-    /// The lists of threads that ended.
+    /// The lists that ended threads left.
     fn parked() -> &'static Parked;
-    /// The slices, free or not, and what else is for the whole variant.
+    /// The page heap, and with it all other state of the whole variant.
     fn page_heap() -> &'static PageHeap;
-    /// What lies where.
+    /// The page map.
     fn page_map() -> &'static PageMap;
-    /// The huge blocks, for who frees by address alone.
+    /// The records of huge blocks, for callers that free by address alone.
     fn huge_blocks() -> &'static HugeBlocks;
-    /// What is counted for all threads at once: nothing on a hot path.
+    /// The event counters that all threads share. No hot path counts here.
     fn counters() -> &'static Counters;
 
     /// An arena.
@@ -86,14 +94,15 @@ pub(crate) trait Shared: Variant {
     }
 }
 
-/// The central lists of the arenas that are in use, each arena's from the first class to the last.
+/// The central lists of all arenas in use, ordered by arena and then by class.
 pub(crate) fn lists<V: Shared>() -> impl Iterator<Item = &'static CentralList> {
     used::<V>().flat_map(|arena| {
         ClassIdx::all(V::CLASSES.count()).map(move |class| V::central(arena, class))
     })
 }
 
-/// Takes every lock, for a fork. The caller holds the lock of the cache pool, so no arena comes into use meanwhile: nobody else is in the middle of anything then.
+/// Takes every lock, before a fork. No other thread is then in the middle of a change. The caller holds the lock of the
+/// cache pool, so no arena comes into use meanwhile.
 pub(crate) extern "C" fn lock_all<V: Shared>() {
     V::page_heap().round.lock.lock();
     if parks::<V>() {
@@ -102,18 +111,24 @@ pub(crate) extern "C" fn lock_all<V: Shared>() {
     for list in lists::<V>() {
         list.lock.lock();
     }
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        V::transfer(class).lock.lock();
+    }
     V::page_heap().lock.lock();
     if V::BY_ADDRESS {
         V::huge_blocks().lock.lock();
     }
 }
 
-/// Gives every lock up, in the parent and in the child.
+/// Gives up every lock, after a fork, in the parent and in the child.
 pub(crate) extern "C" fn unlock_all<V: Shared>() {
     if V::BY_ADDRESS {
         V::huge_blocks().lock.unlock();
     }
     V::page_heap().lock.unlock();
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        V::transfer(class).lock.unlock();
+    }
     for list in lists::<V>() {
         list.lock.unlock();
     }

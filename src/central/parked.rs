@@ -1,11 +1,11 @@
-//! What ended threads had in their lists, for the next threads to start with.
+//! Parked lists: the lists of threads that ended, for the next threads to start with.
 //!
-//! Short-lived threads do the same again and again. Lists that one leaves as they are save it bringing every
-//! block home, class by class, and the next one fetching them.
+//! A program that starts many short-lived threads mostly gives each similar work. A thread that parks its lists need
+//! not bring every block home, class by class, and the next thread need not fetch them.
 //!
 //! ```text
 //! a thread ends ──▶ a place: its lists, whole ──▶ a thread starts
-//!                        │ nobody wanted them for `purge_ms`
+//!                        │ no thread took them for `purge_ms`
 //!                        ▼
 //!                   the central lists, class by class
 //! ```
@@ -13,7 +13,8 @@
 //! Q1  The lists of a place whose bit in `taken` is not set are empty.
 //! Q2  A block that is parked is out of its slab, and in no other list.
 //!
-//! Never: parks much, or has a thread wait to start or to end: where the lock is taken, it goes without.
+//! Never: parks more than [`MOST_BYTES`] of a thread, or waits for the lock at a thread's start or end. If the lock is
+//! taken, the thread goes without.
 
 use super::{ListId, Shared, at_stake, give_all};
 use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
@@ -33,20 +34,20 @@ const MOST_BYTES: usize = 256 << 10;
 /// One thread's lists, each with the limit that it had.
 struct Place {
     lists: [FreeList; MAX_CLASSES],
-    /// In milliseconds.
+    /// The time when the thread ended, in milliseconds.
     parked_at: Cell<u64>,
 }
 
-/// See the module.
+/// The parked lists of one variant.
 pub(crate) struct Parked {
-    /// Guards all that follows.
+    /// Guards all fields below.
     pub(super) lock: Lock,
-    /// The places that hold lists, a bit each.
+    /// The places that hold lists, a bit each (Q1).
     taken: Cell<u32>,
     places: [Place; PLACES],
 }
 
-// SAFETY: all fields but the lock are touched with the lock held.
+// SAFETY: the thread that holds the lock is the only one to touch the other fields.
 unsafe impl Sync for Parked {}
 
 impl Place {
@@ -64,8 +65,8 @@ impl Parked {
         }
     }
 
-    /// Parks the lists of a thread that ends, which are empty from here on; leaves them as they are where they
-    /// are better given back.
+    /// Parks the lists of a thread that ends, which become empty. If they hold too much or nothing, it leaves them as
+    /// they are, for the caller to give back.
     pub(crate) fn park<V: Shared>(&self, lists: &[FreeList; MAX_CLASSES]) {
         if !parks::<V>() || !(1..=MOST_BYTES).contains(&bytes_in::<V>(lists)) {
             return;
@@ -84,7 +85,7 @@ impl Parked {
         });
     }
 
-    /// Fills the empty lists of a thread that starts with what another one left.
+    /// Fills the empty lists of a thread that starts with parked ones.
     pub(crate) fn take<V: Shared>(&self, lists: &[FreeList; MAX_CLASSES]) {
         if !parks::<V>() {
             return;
@@ -103,7 +104,7 @@ impl Parked {
         });
     }
 
-    /// Runs `action` with the lock held, if it is free.
+    /// Runs `action` with the lock held, if the lock is free.
     fn try_with(&self, action: impl FnOnce()) {
         if self.lock.try_lock() {
             action();
@@ -111,7 +112,7 @@ impl Parked {
         }
     }
 
-    /// Gives what has been parked for `delay` milliseconds to the central lists: of `most` threads at most.
+    /// Gives lists that were parked for `delay` milliseconds to the central lists: those of `most` threads at most.
     pub(super) fn send_home<V: Shared>(&self, now: u64, delay: u64, most: usize) {
         if !parks::<V>() {
             return;
@@ -128,7 +129,7 @@ impl Parked {
         });
     }
 
-    /// About how many bytes may go back when all that is parked comes home, at most.
+    /// About how many bytes may go back when all parked blocks come home, at most.
     pub(super) fn bytes<V: Shared>(&self) -> usize {
         if !parks::<V>() {
             return 0;
@@ -141,7 +142,7 @@ impl Parked {
         })
     }
 
-    /// The lists that can be parked, each with its class; for audits.
+    /// The places' lists, each with its class. For audits.
     pub(crate) fn lists<V: Variant>(&self) -> impl Iterator<Item = (ClassIdx, &FreeList)> {
         self.places.iter().flat_map(|place| {
             ClassIdx::all(V::CLASSES.count()).map(|class| (class, &place.lists[class.index()]))
@@ -160,7 +161,7 @@ impl Place {
     }
 }
 
-/// Whether a thread's lists are parked when it ends.
+/// True if a thread parks its lists when it ends.
 pub(super) const fn parks<V: Variant>() -> bool {
     matches!(V::THREAD_EXIT, ThreadExit::Park)
 }

@@ -1,30 +1,30 @@
-//! Ranges of addresses that were given up, but not unmapped: they have no memory, and serve what comes next.
+//! Retained ranges: addresses that were given up, but not unmapped. They have no memory, and serve later mappings.
 //!
-//! The kernel keeps a process to some 65 000 mappings. Each hole between two blocks makes one more, and at the limit it
-//! refuses every new mapping, and every hole. So where huge blocks have made many, what is freed
-//! gives its memory back and keeps its addresses; and what the kernel would not unmap is not lost either.
+//! The kernel limits a process to some 65 000 mappings. Each hole between two blocks makes one mapping more. At the
+//! limit the kernel refuses every new mapping, and every hole. So once huge blocks have made many mappings, a freed
+//! block gives its memory back and keeps its addresses. A range that the kernel refuses to unmap is retained, too.
 //!
 //! ```text
 //! bins[k] ──▶ node ──▶ node          a bin for each quarter of a doubling of a range's bytes
 //!             start, bytes           nodes lie in a mapping of their own, made when there are some hundred holes
 //! ```
 //!
-//! Taking a range looks at [`LOOKS`] nodes of each bin at most. Touched with the lock of the page heap held.
+//! A call that takes a range looks at [`LOOKS`] nodes of each bin at most. The caller holds the lock of the page heap.
 //!
 //! HO1  A range is in one node, is mapped, has no memory, and nobody refers to it.
 //!
-//! Never: maps or unmaps a range.
+//! Never: maps or unmaps a range, but when the program unloads the allocator.
 
 use crate::base::{PAGE_BYTES, bytes_to_multiple};
 use crate::sys::pages;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-/// Ranges that can be remembered: twice as many as there can be mappings.
+/// Ranges that can be retained: twice as many as there can be mappings.
 const NODES: usize = 1 << 17;
 /// Quarters of a doubling, from a page to all addresses.
 const BINS: usize = 4 * 36;
-/// Nodes of a bin that are looked at.
+/// Nodes of a bin that a call looks at.
 const LOOKS: usize = 8;
 
 /// A range, and the number of the next node of its bin plus one; 0 for none.
@@ -34,12 +34,12 @@ struct Node {
     next: Cell<u32>,
 }
 
-/// See the module. All bytes zero is none.
+/// A set of retained ranges. All bytes zero is an empty one.
 pub(super) struct Retained {
     nodes: Cell<Option<&'static [Node; NODES]>>,
     /// Nodes that were ever in use; the others come after them.
     begun: Cell<u32>,
-    /// The first node that is free again, and the first of each bin; numbers plus one.
+    /// The first node that is free again, and the first node of each bin: numbers plus one.
     free: Cell<u32>,
     bins: [Cell<u32>; BINS],
 }
@@ -65,13 +65,14 @@ impl Retained {
         }
     }
 
-    /// Makes room for nodes, while the kernel still maps something.
+    /// Maps the nodes, while the kernel still maps something.
     pub(super) fn prepare(&self) {
         if self.nodes.get().is_some() {
             return;
         }
         let Some(fresh) = pages::map(size_of::<[Node; NODES]>()) else { return };
-        // SAFETY: zeroed pages are valid nodes (numbers), aligned and large enough, and never unmapped.
+        // SAFETY: zeroed pages are valid nodes (numbers), aligned and large enough, and stay mapped while a node is in
+        // use.
         self.nodes.set(Some(unsafe { fresh.cast().as_ref() }));
     }
 
@@ -79,7 +80,7 @@ impl Retained {
         self.nodes.get()?.get((link as usize).checked_sub(1)?)
     }
 
-    /// Remembers a range; forgets it, and so loses its addresses, where there is no room.
+    /// Retains a range. If there is no room, the addresses are lost.
     pub(super) fn put(&self, start: usize, bytes: usize) {
         if bytes == 0 {
             return;
@@ -97,7 +98,7 @@ impl Retained {
         node.next.set(bin.replace(link));
     }
 
-    /// Takes `bytes` at a multiple of `align`; what is left of the range stays.
+    /// Takes `bytes` at a multiple of `align`. The rest of the range stays.
     pub(super) fn take(&self, bytes: usize, align: usize) -> Option<NonNull<u8>> {
         self.nodes.get()?;
         let (start, all, at) = self.bins.iter().skip(bin_of(bytes)).find_map(|bin| {
@@ -137,12 +138,12 @@ impl Retained {
             unsafe { pages::unmap(start, bytes) };
         }
         if let Some(nodes) = self.nodes.take() {
-            // SAFETY: mapped by `prepare`, and no node is looked at any more.
+            // SAFETY: mapped by `prepare`, and nobody looks at a node any more, by the caller's condition.
             unsafe { pages::unmap(NonNull::from(nodes).cast(), size_of::<[Node; NODES]>()) };
         }
     }
 
-    /// Takes a node out of its bin, where `link` leads to it.
+    /// Takes a node out of its bin. `link` is the link that leads to it.
     fn drop_node(&self, link: &Cell<u32>, node: &'static Node) {
         let number = link.replace(node.next.get());
         node.next.set(self.free.replace(number));
@@ -164,7 +165,7 @@ mod tests {
         assert_eq!(address(retained.take(150 * PAGE_BYTES, PAGE_BYTES)), Some(base));
         let aligned = retained.take(200 * PAGE_BYTES, 1 << 21).map(|taken| taken.addr().get());
         assert_eq!(aligned, Some(base + (1 << 30) + (1 << 20)));
-        // Before it and behind it is what was left.
+        // The rest lies before it and behind it.
         assert_eq!(address(retained.take(256 * PAGE_BYTES, PAGE_BYTES)), Some(base + (1 << 30)));
         let behind = base + (1 << 30) + 456 * PAGE_BYTES;
         assert_eq!(address(retained.take(100 * PAGE_BYTES, PAGE_BYTES)), Some(behind));

@@ -1,15 +1,27 @@
-//! The transfer cache of a class: blocks that wait for whichever thread comes next, an array of addresses.
+//! The transfer cache of a class: an array of blocks that wait for the next thread.
 //!
-//! Threads that exchange blocks so pass them on without a look at their slabs (after tcmalloc). Where each arena has its
-//! own slabs of a class, that class has no transfer cache.
+//! ```text
+//!  batch ── put ──▶ [block, block, …, block] ── take ──▶ batch     the last in is the first out
+//!                    0                len - 1
+//! ```
+//!
+//! Threads that exchange blocks pass them on here, and touch neither the blocks nor their slabs (after tcmalloc).
+//!
+//! | the class | a thread puts | a thread takes |
+//! |---|---|---|
+//! | has slabs in one arena | what comes over its list's limit | before it asks for slabs |
+//! | has slabs in each arena | of that, the blocks whose slabs belong to other arenas | so, too |
 //!
 //! TC1  The first `len` places hold blocks of the class.
 //!
-//! Touched with the lock of the first arena's list of the class held.
+//! A thread takes its lock with a central list's lock held, or with none, and takes no other meanwhile.
+//!
+//! Never: reads or writes a block.
 
-use super::list::MOST_BYTES;
 use crate::base::{ClassIdx, quotient};
 use crate::list::{Batch, FreeBlock};
+use crate::sys::atomic::{AtomicU32, Ordering};
+use crate::sys::lock::Lock;
 use crate::variant::Variant;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -20,68 +32,75 @@ const MOST: usize = 128;
 /// All bytes zero is an empty one.
 #[repr(C, align(64))]
 pub(crate) struct Transfer {
-    len: Cell<u32>,
+    /// Guards all that follows. `len` is changed with the lock held, and looked at without it. [shared]
+    pub(super) lock: Lock,
+    len: AtomicU32,
     /// The fewest blocks that waited since the last round of purging: so many were not needed.
     least: Cell<u32>,
     blocks: [Cell<*mut u8>; MOST],
 }
 
-// SAFETY: touched with a lock held.
+// SAFETY: all fields but the lock and the atomic are touched with the lock held.
 unsafe impl Sync for Transfer {}
 
 impl Transfer {
     pub(crate) const fn new() -> Self {
         Self {
-            len: Cell::new(0),
+            lock: Lock::over(AtomicU32::new(0)),
+            len: AtomicU32::new(0),
             least: Cell::new(0),
             blocks: [const { Cell::new(ptr::null_mut()) }; MOST],
         }
     }
 
-    /// How many blocks wait.
-    pub(super) fn len(&self) -> u32 {
-        self.len.get()
+    /// How many blocks wait; without the lock, a moment ago.
+    pub(crate) fn len(&self) -> u32 {
+        // ORDERING: relaxed; it says whether to look under the lock, and publishes nothing.
+        self.len.load(Ordering::Relaxed)
+    }
+
+    fn set_len(&self, len: u32) {
+        // ORDERING: relaxed, for the reason given in `len`.
+        self.len.store(len, Ordering::Relaxed);
     }
 
     /// Moves blocks of a batch here, as long as there is room.
     pub(super) fn put<V: Variant>(&self, class: ClassIdx, batch: &mut Batch) {
         let room = room::<V>(class);
-        while self.len.get() < room
-            && let Some(place) = self.blocks.get(self.len.get() as usize)
-            && let Some(block) = batch.pop()
-        {
-            place.set(block.into_start().as_ptr());
-            self.len.set(self.len.get() + 1);
-        }
+        self.lock.with(|| {
+            while self.len() < room
+                && let Some(place) = self.blocks.get(self.len() as usize)
+                && let Some(block) = batch.pop()
+            {
+                place.set(block.into_start().as_ptr());
+                self.set_len(self.len() + 1);
+            }
+        });
     }
 
     /// Moves up to `count` of the blocks that came last to a batch that has room for them.
     pub(super) fn take(&self, count: u32, batch: &mut Batch) {
-        for _ in 0..count {
-            let Some(len) = self.len.get().checked_sub(1) else { break };
-            let Some(start) = self.blocks.get(len as usize).and_then(|at| NonNull::new(at.get()))
-            else {
-                break;
-            };
-            self.len.set(len);
-            // SAFETY: the block came in by `put`, from its only owner, and its place is none of the first `len` any more
-            // (TC1).
-            batch.push(unsafe { FreeBlock::new(start) });
-        }
-        self.least.set(self.least.get().min(self.len.get()));
+        self.lock.with(|| {
+            for _ in 0..count {
+                let Some(len) = self.len().checked_sub(1) else { break };
+                let place = self.blocks.get(len as usize);
+                let Some(start) = place.and_then(|place| NonNull::new(place.get())) else { break };
+                self.set_len(len);
+                // SAFETY: the block came in by `put`, from its only owner, and its place is none of the first `len` any
+                // more (TC1).
+                batch.push(unsafe { FreeBlock::new(start) });
+            }
+            self.least.set(self.least.get().min(self.len()));
+        });
     }
 
-    /// Begins to count anew how many are not needed, and returns how many were not.
+    /// Begins to count anew how many blocks are not needed, and returns how many were not.
     pub(super) fn turn(&self) -> u32 {
-        self.least.replace(self.len.get()).min(self.len.get())
+        self.lock.with(|| self.least.replace(self.len()).min(self.len()))
     }
 }
 
 /// Blocks of a class that may wait.
 pub(super) fn room<V: Variant>(class: ClassIdx) -> u32 {
-    let bytes = V::CLASSES.block_bytes(class);
-    if V::ARENAS > 1 && bytes <= MOST_BYTES {
-        return 0;
-    }
-    quotient(V::TRANSFER_KIB * 1024, bytes).min(MOST) as u32
+    quotient(V::TRANSFER_KIB * 1024, V::CLASSES.block_bytes(class)).min(MOST) as u32
 }

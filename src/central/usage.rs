@@ -1,29 +1,29 @@
-//! How much memory there is, and what of it is in use: for who asks a program from outside.
+//! How much memory is mapped, and how much of it is in use: for programs that ask.
 
-use super::purge::runs;
-use super::{ListId, Shared, lock_all, unlock_all};
-use crate::base::{ArenaIdx, ClassIdx, SEGMENT_BYTES, SLICE_BYTES, SliceIdx};
+use super::tidy::runs;
+use super::{Shared, lock_all, unlock_all};
+use crate::base::{ClassIdx, SEGMENT_BYTES, SLICE_BYTES, SliceIdx};
 
-/// Bytes, at one moment.
+/// Bytes and counts, at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Mapped, with what lies idle.
+    /// Bytes mapped, idle ones among them.
     pub mapped: usize,
-    /// In blocks that the program has; what lies in other threads' lists counts as theirs.
+    /// Bytes in blocks that the program has. Blocks in other threads' caches count as theirs.
     pub in_use: usize,
-    /// Blocks that have a mapping each, and how many bytes those have. They are in use.
+    /// Blocks with a mapping of their own. They are in use.
     pub large_blocks: usize,
     /// Bytes of these mappings.
     pub large: usize,
-    /// Blocks that are free, and runs of memory that is no block's; other threads' lists as above.
+    /// Free blocks, and runs of memory that belong to no block. Blocks in other threads' caches do not count.
     pub free_blocks: usize,
-    /// SuperSlabs mapped.
+    /// SuperSlabs mapped; the central backend calls them segments.
     pub superslabs: usize,
 }
 
-/// Counts, with every lock held, so that it is one moment; `listed` says how many blocks of a class lie in the asking
-/// thread's lists.
+/// Counts with every lock held, so that the counts are of one moment. `listed` returns how many blocks of a class lie
+/// in the asking thread's cache.
 pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
     lock_all::<V>();
     let (mut blocks, mut free_blocks, mut superslabs) = (0, 0, 0);
@@ -43,7 +43,7 @@ pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
     for class in ClassIdx::all(V::CLASSES.count()) {
         let parked = V::parked().lists::<V>().filter(|(of, _)| *of == class);
         let parked: usize = parked.map(|(_, list)| list.len() as usize).sum();
-        let waiting = ListId { arena: ArenaIdx::FIRST, class }.waiting::<V>() as usize;
+        let waiting = V::transfer(class).len() as usize;
         let idle = listed(class) + waiting + parked;
         free_blocks += idle;
         blocks = blocks.saturating_sub(idle * V::CLASSES.block_bytes(class));

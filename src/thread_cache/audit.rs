@@ -109,6 +109,9 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
         }
         sum.waiting += list.len() as usize;
     }
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        sum.waiting += V::transfer(class).len() as usize;
+    }
     for arena in central::used::<V>() {
         for class in ClassIdx::all(V::CLASSES.count()) {
             let list = V::central(arena, class);
@@ -119,7 +122,6 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
             if !list.sums_up() || !list.is_home::<V>(arena) {
                 return Err(Unsound::because("N4 to N6, slabs are counted"));
             }
-            sum.waiting += id.waiting::<V>() as usize;
         }
     }
     for class in ClassIdx::all(V::CLASSES.count()) {

@@ -1,0 +1,128 @@
+//! A central list's slabs: in bins by fullness, and in a list of those that a purge is to visit.
+//!
+//! ```text
+//!  bins[0] ──▶ slab ──▶ slab      three quarters of the blocks in use, or more
+//!  bins[1] ──▶ slab               half, or more
+//!  bins[2]                        a quarter, or more
+//!  bins[3] ──▶ slab               less than a quarter
+//! ```
+//!
+//! With `partial = "latest"` all slabs are in the first bin.
+//!
+//! N6  A slab is in the list `purgeable_slabs` exactly while it says that it is.
+//!
+//! Never: claims a slab, or retires one.
+
+use super::CentralList;
+use crate::base::ArenaIdx;
+use crate::list::LinkedList;
+use crate::slab::Slab;
+use crate::sys::atomic::Ordering;
+use crate::variant::{Partial, Variant};
+use core::ptr;
+
+/// Bins of slabs by fullness, the fullest first.
+pub(super) const BINS: usize = 4;
+
+impl CentralList {
+    /// Blocks at home. The number is exact with the lock held. Another arena reads it without the lock, to see whether
+    /// it could take a slab over.
+    pub(super) fn free(&self) -> usize {
+        // ORDERING: relaxed; a number that publishes nothing.
+        self.free.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_free(&self, blocks: usize) {
+        // ORDERING: relaxed, as in `free`.
+        self.free.store(blocks, Ordering::Relaxed);
+    }
+
+    pub(super) fn first_slab(&self) -> Option<&'static Slab> {
+        self.bins.iter().find_map(LinkedList::first)
+    }
+
+    /// The bin of a slab; `None` for a slab without blocks (N2).
+    pub(super) fn bin_of<V: Variant>(slab: &Slab) -> Option<usize> {
+        if !slab.has_blocks() {
+            return None;
+        }
+        let (used, capacity) = (slab.used() as usize, slab.capacity() as usize);
+        match V::PARTIAL {
+            Partial::Latest => Some(0),
+            // By quarters; the emptiest last. A division would take longer than three comparisons.
+            Partial::Fullest => {
+                let quarters = (1..BINS).filter(|part| used * BINS >= part * capacity).count();
+                Some(BINS - 1 - quarters)
+            }
+        }
+    }
+
+    pub(super) fn relink<V: Variant>(&self, slab: &'static Slab) {
+        let bin = Self::bin_of::<V>(slab);
+        if bin.map_or(0, |bin| bin as u8 + 1) == slab.bin.get() {
+            return;
+        }
+        self.unlink(slab);
+        if let Some(bin) = bin {
+            self.bins[bin % BINS].push(slab);
+            slab.bin.set(bin as u8 + 1);
+            self.capacity.set(self.capacity.get() + slab.capacity() as usize);
+        }
+    }
+
+    pub(super) fn unlink(&self, slab: &'static Slab) {
+        if let Some(bin) = usize::from(slab.bin.replace(0)).checked_sub(1) {
+            self.bins[bin % BINS].remove(slab);
+            self.capacity.set(self.capacity.get() - slab.capacity() as usize);
+        }
+    }
+
+    /// The slabs that have blocks. The caller moves none of them while it iterates.
+    pub(super) fn slabs(&self) -> impl Iterator<Item = &'static Slab> {
+        self.bins.iter().flat_map(LinkedList::iter)
+    }
+
+    /// Notes that blocks came home to a slab, or that it was claimed dirty.
+    pub(super) fn touch(&self, slab: &'static Slab, now: u64) {
+        if slab.touch(now) {
+            self.purgeable_slabs.push_last(slab);
+            self.purgeable_count.set(self.purgeable_count.get() + 1);
+        }
+    }
+
+    /// Slabs that a purge has not visited since blocks came home to them.
+    pub(super) fn purgeable_count(&self) -> u32 {
+        self.purgeable_count.get()
+    }
+
+    /// Takes the slab that a purge visits next out of the list. The caller purges it or puts it back.
+    pub(super) fn next_purgeable(&self) -> Option<&'static Slab> {
+        let slab = self.purgeable_slabs.first()?;
+        self.purgeable_slabs.remove(slab);
+        self.purgeable_count.set(self.purgeable_count.get() - 1);
+        Some(slab)
+    }
+
+    /// Puts a slab back, at the end of the list.
+    pub(super) fn put_back_purgeable(&self, slab: &'static Slab) {
+        self.purgeable_slabs.push_last(slab);
+        self.purgeable_count.set(self.purgeable_count.get() + 1);
+    }
+
+    /// True if the sums match the slabs in the bins (N4, N5). For audits.
+    pub(crate) fn sums_up(&self) -> bool {
+        let sum = |of: fn(&Slab) -> u32| self.slabs().map(|slab| of(slab) as usize).sum::<usize>();
+        let capacity = sum(Slab::capacity);
+        let is_spare = |slab: &Slab| self.spare.get().is_some_and(|spare| ptr::eq(spare, slab));
+        self.capacity.get() == capacity
+            && self.free() == capacity - sum(Slab::used)
+            && self.slabs().all(|slab| (slab.used() == 0) == is_spare(slab))
+            && self.purgeable_slabs.iter().count() == self.purgeable_count.get() as usize
+            && self.purgeable_slabs.iter().all(|slab| !slab.is_purged())
+    }
+
+    /// True if the slabs in the bins belong to the arena. For audits.
+    pub(crate) fn is_home<V: Variant>(&self, arena: ArenaIdx) -> bool {
+        self.slabs().all(|slab| slab.home.get() == Some(arena))
+    }
+}

@@ -1,0 +1,119 @@
+//! Dirty segments: the segments of which a purge may give slices back, in the order in which purges visit them.
+//!
+//! ```text
+//!  first ──▶ segment ──▶ segment ──▶ … ──▶ last     `end_turn` moves the first to the end,
+//!                                                   or unmaps it, where it has no memory left
+//! ```
+//!
+//! A freed slice stays dirty and waits for reuse. The *allowance* is how many slices may wait: [`FEW_SLICES`], or half
+//! as many as are in use. Beyond the allowance, each `mark_free` purges the first segment of the list as well. So a
+//! program that falls silent, and looks at no clock, has given most of its memory back by then.
+//!
+//! A claim may take a clean slice after such an early purge. The slice is then *regretted*, and raises the allowance by
+//! one, until another slice has waited in vain.
+//!
+//! Each freed run of slices costs a look at one other segment at most. The caller holds the lock of the page heap.
+//!
+//! V3  A segment is in the list `dirty_segments` exactly while a purge may give back slices of it.
+//! V4  A segment that is decommitted and not pinned is `spare`: there is one such at most.
+//!
+//! Never: purges a slice in use.
+
+use super::round::Budget;
+use super::tidy::purge_slices;
+use super::{PageHeap, Shared};
+use crate::slab::Segment;
+use crate::stats::Event;
+
+/// Slices that may always wait for reuse: 32 MiB.
+const FEW_SLICES: u32 = 512;
+/// Dirty slices of a segment that are worth a system call.
+const WORTH_A_CALL: u32 = 8;
+
+impl PageHeap {
+    /// Notes that dirty slices went back to the kernel, or came into use.
+    pub(super) fn note_clean(&self, segment: &'static Segment, slices: u32) {
+        self.change_dirty(segment, || {
+            self.dirty_slices
+                .set(self.dirty_slices.get() - (segment.dirty.get() & slices).count_ones());
+            segment.dirty.set(segment.dirty.get() & !slices);
+            segment.refused.set(segment.refused.get() & !slices);
+        });
+    }
+
+    /// Notes that the kernel refused to take dirty slices back.
+    pub(super) fn note_refused(&self, segment: &'static Segment, slices: u32) {
+        self.change_dirty(segment, || segment.refused.set(segment.refused.get() | slices));
+    }
+
+    /// Changes the slices that a purge may give back of a segment, and keeps V3 true.
+    pub(super) fn change_dirty(&self, segment: &'static Segment, change: impl FnOnce()) {
+        let was_dirty = segment.purgeable_slices() != 0;
+        change();
+        match (was_dirty, segment.purgeable_slices() != 0) {
+            (false, true) => {
+                self.dirty_segments.push_last(segment);
+                self.dirty_segment_count.set(self.dirty_segment_count.get() + 1);
+            }
+            (true, false) => {
+                self.dirty_segments.remove(segment);
+                self.dirty_segment_count.set(self.dirty_segment_count.get() - 1);
+            }
+            (false, false) | (true, true) => {}
+        }
+    }
+
+    /// Purges the segment that has waited longest, if more slices wait than the allowance.
+    pub(super) fn give_back_early<V: Shared>(&self) {
+        let used = self.in_use();
+        let allowance = FEW_SLICES.max(used / 2) + self.regretted.get();
+        let is_kept = self.free_and_dirty() <= self.tuning.idle_kept();
+        if V::PURGE_MS.is_none() || self.dirty_slices.get() <= allowance || is_kept {
+            return;
+        }
+        let Some(segment) = self.next_dirty_segment() else { return };
+        V::counters().count(Event::Look);
+        if segment.purgeable_slices().count_ones() >= WORTH_A_CALL {
+            let slices = purge_slices::<V>(segment, self.now(), 0, &mut Budget::unbounded());
+            self.early.set(self.early.get() + slices);
+        }
+        self.end_turn::<V>(segment);
+    }
+
+    pub(super) fn dirty_segment_count(&self) -> u32 {
+        self.dirty_segment_count.get()
+    }
+
+    /// The segment that a purge visits next.
+    pub(super) fn next_dirty_segment(&self) -> Option<&'static Segment> {
+        self.dirty_segments.first()
+    }
+
+    /// Moves a segment to the end of the list after a visit. If it is decommitted, it becomes the spare, or is unmapped
+    /// if there is a spare already.
+    pub(super) fn end_turn<V: Shared>(&self, segment: &'static Segment) {
+        if segment.purgeable_slices() != 0 {
+            self.dirty_segments.remove(segment);
+            self.dirty_segments.push_last(segment);
+        }
+        if !segment.is_decommitted() || segment.pinned.get() {
+            return;
+        }
+        match self.spare.get() {
+            None => self.spare.set(Some(segment)),
+            Some(_) => self.unmap::<V>(segment),
+        }
+    }
+
+    /// Unmaps the spare segment.
+    pub(super) fn unmap_spare<V: Shared>(&self) {
+        if let Some(segment) = self.spare.take() {
+            self.unmap::<V>(segment);
+        }
+    }
+
+    /// Lowers the allowance by slices that waited in vain.
+    pub(super) fn forget_regrets(&self, slices: u32) {
+        self.regretted.set(self.regretted.get().saturating_sub(slices));
+    }
+}

@@ -1,0 +1,153 @@
+//! The page heap's segments: 2 MiB each, mapped one at a time and unmapped whole.
+//!
+//! | event | effect |
+//! |---|---|
+//! | no segment has the slices that a claim wants | the page heap maps a segment |
+//! | the kernel refuses to map one | the segment comes from addresses that were retained or reserved |
+//! | a purge leaves a second segment without memory and without a block | the page heap unmaps it |
+//! | the program unloads the allocator | the page heap unmaps every segment |
+//!
+//! A mapping that a huge block leaves goes into the map cache, or back to the kernel if it is too large for that.
+//!
+//! Never: unmaps a segment of which a slice is in use, but when the program unloads the allocator.
+
+use super::pending::MUCH;
+use super::{PageHeap, Shared};
+use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx};
+use crate::page_map::Kind;
+use crate::slab::{ALL_SLICES, Segment};
+use crate::stats::Event;
+use crate::sys::pages;
+use core::ptr::NonNull;
+
+/// Bytes of addresses that the page heap reserves for segments.
+const RESERVE: usize = 512 << 20;
+
+impl PageHeap {
+    /// Maps a segment and notes it in the page map. If the kernel refuses, retained or reserved addresses may serve.
+    /// `None` when memory is exhausted, or when the address is beyond the page map.
+    pub(super) fn map<V: Shared>(&self) -> Option<&'static Segment> {
+        let pages = pages::map_aligned(SEGMENT_BYTES, SEGMENT_BYTES)
+            .or_else(|| self.map_cache.retained.take(SEGMENT_BYTES, SEGMENT_BYTES))
+            .or_else(|| self.reserved.take(SEGMENT_BYTES, SEGMENT_BYTES))?;
+        // SAFETY: fresh pages of that size and alignment, which nobody else knows of. They stay mapped until nobody can
+        // find them any more.
+        let segment = unsafe { Segment::create(pages) };
+        if !V::page_map().cover(segment.address(), None) {
+            // SAFETY: nobody has found the segment, since it is not in the page map.
+            unsafe { self.map_cache.let_go(pages, SEGMENT_BYTES) };
+            return None;
+        }
+        // SAFETY: mapped above.
+        unsafe { pages::refuse_huge_pages(pages, SEGMENT_BYTES) };
+        V::counters().count(Event::AcquireGrow);
+        V::page_map().note(segment.address(), Kind::Header);
+        V::page_map().note_slices(segment.address() + SLICE_BYTES, MAX_SLICES - 1, Kind::Free);
+        self.all.push(segment);
+        self.segments.set(self.segments.get() + 1);
+        self.free_slices.set(self.free_slices.get() + ALL_SLICES.count_ones());
+        self.available.push(segment);
+        Some(segment)
+    }
+
+    /// Maps a segment ahead of need, which stays mapped for good.
+    pub(crate) fn map_spare<V: Shared>(&self) -> bool {
+        self.lock.with(|| self.map::<V>().map(|segment| segment.pinned.set(true)).is_some())
+    }
+
+    /// Unmaps a segment without memory, all of whose slices are free. With the lock held.
+    pub(super) fn unmap<V: Shared>(&self, segment: &'static Segment) {
+        debug_assert!(segment.is_decommitted());
+        V::page_map().note_slices(segment.address(), MAX_SLICES, Kind::Foreign);
+        self.available.remove(segment);
+        self.all.remove(segment);
+        self.segments.set(self.segments.get() - 1);
+        self.free_slices.set(self.free_slices.get() - ALL_SLICES.count_ones());
+        // The pages that the program has locked go with the mapping.
+        self.dirty_slices.set(self.dirty_slices.get() - segment.dirty.get().count_ones());
+        // SAFETY: no block of the segment is out, the segment is in no list, and no lookup finds it (X4).
+        unsafe { self.map_cache.let_go(segment.slice_start(SliceIdx::FIRST), SEGMENT_BYTES) };
+    }
+
+    /// Unmaps every segment, and every mapping in the map cache.
+    ///
+    /// # Safety
+    /// Nobody refers to a block of the variant, or will ask for one.
+    pub(crate) unsafe fn release(&self) {
+        self.lock.with(|| {
+            self.map_cache.give_back(usize::MAX, self.now());
+            for segment in self.all() {
+                // SAFETY: nobody refers to the segment's blocks, by the caller's condition. The iterator has already
+                // gone past it.
+                unsafe { pages::unmap(segment.slice_start(SliceIdx::FIRST), SEGMENT_BYTES) };
+            }
+            // SAFETY: nobody will ask for a block any more, by the caller's condition.
+            unsafe { self.map_cache.retained.release() };
+            // SAFETY: nobody will ask for a block any more, by the caller's condition.
+            unsafe { self.reserved.release() };
+        });
+    }
+
+    /// Reserves addresses for segments once there are many mappings. They serve when the kernel maps no more.
+    pub(super) fn reserve(&self) {
+        if self.has_reserve.get() || !self.map_cache.is_crowded() {
+            return;
+        }
+        self.has_reserve.set(true);
+        if let Some(start) = pages::map(RESERVE) {
+            // SAFETY: mapped above.
+            unsafe { pages::refuse_huge_pages(start, RESERVE) };
+            self.reserved.put(start.expose_provenance().get(), RESERVE);
+        }
+    }
+
+    /// Puts a freed mapping into the map cache, or gives it back if it has more than `bound` bytes.
+    ///
+    /// # Safety
+    /// As for [`MapCache::put`].
+    pub(super) unsafe fn keep(&self, start: NonNull<u8>, bytes: usize, bound: usize) {
+        if bytes > bound {
+            // SAFETY: the caller's condition.
+            return unsafe { self.let_go(start, bytes) };
+        }
+        self.lock.with(|| {
+            // SAFETY: the caller's condition.
+            unsafe { self.map_cache.put(start, bytes, self.now(), bound) };
+            if self.is_much(0, MUCH) {
+                self.note_pending();
+            }
+        });
+    }
+
+    /// Gives a range back, as [`MapCache::let_go`] does, but unmaps it without the lock: a large range takes long.
+    ///
+    /// # Safety
+    /// As for [`MapCache::let_go`].
+    pub(super) unsafe fn let_go(&self, start: NonNull<u8>, bytes: usize) {
+        let is_crowded = self.lock.with(|| {
+            self.map_cache.add_cut();
+            self.map_cache.is_crowded()
+        });
+        // SAFETY: the caller's condition.
+        if is_crowded || !unsafe { pages::unmap(start, bytes) } {
+            // SAFETY: the caller's condition. If the kernel refused, the range is still mapped.
+            self.lock.with(|| unsafe { self.map_cache.retain(start, bytes) });
+        }
+    }
+
+    /// Segments that are mapped now.
+    pub(crate) fn segments(&self) -> u32 {
+        self.lock.with(|| self.segments.get())
+    }
+
+    /// Calls `visit` with every segment.
+    pub(crate) fn visit(&self, visit: impl FnMut(&'static Segment)) {
+        self.lock.with(|| self.all().for_each(visit));
+    }
+
+    /// All segments. With the lock held, or when no other thread is at work. The caller may unmap a segment once it has
+    /// got it.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'static Segment> {
+        self.all.iter()
+    }
+}
