@@ -12,7 +12,7 @@
 //! ```
 //!
 //! [`Hakmem`] is one *variant* of the allocator. Each variant is a type of its own, stamped from a
-//! file in `variants/`, one decision away from its parent; several can live in one process. A Cargo
+//! file in `variants/`, one decision away from its parent. Several can live in one process. A Cargo
 //! feature of the same name makes a variant available and selects it.
 //!
 //! # Layers
@@ -49,7 +49,7 @@
 //! | batch | up to 64 blocks of one size class that move together between a thread cache and a central list |
 //! | central list | the slabs of one size class and one arena that have free blocks, behind a lock |
 //! | arena | a set of central lists that some threads share; blocks above 1 KiB always use the first arena |
-//! | transfer cache | freed blocks of a class above 1 KiB, ready for the next thread that refills |
+//! | transfer cache | an array of freed blocks of one size class, ready for the next thread that refills |
 //! | page heap | all segments of a variant, and their free slices |
 //! | page map | a byte for each slice of the address space: the kind of memory there |
 //! | map cache | the mappings of freed huge blocks, kept for reuse |

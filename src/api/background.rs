@@ -5,9 +5,9 @@ use super::stamp::Hakmem;
 
 /// Asks for a background thread, which purges even while the program does nothing.
 ///
-/// Without one, purges run only while the program allocates and frees. A process that falls silent then keeps up to
-/// 32 MiB of unused memory, or half of what it has in use, until it allocates again. With one, memory that has been idle
-/// for a second goes back within another second.
+/// Without one, purges run only while the program allocates and frees. A process that falls silent then keeps unused
+/// memory until it allocates again: up to 32 MiB, or half of the memory in use. With one, memory that has been idle for
+/// a second goes back within another second.
 ///
 /// The thread takes a few KiB. It wakes once a second while it has nothing to do, and eight times a second otherwise. A
 /// program that counts its threads sees one more.

@@ -7,8 +7,8 @@ use crate::thread_cache::{AddressTables, Cached};
 
 /// The operations from which a C library's functions are built. They know no layout.
 ///
-/// The *next allocator* is the one whose functions the dynamic linker finds behind this library's, mostly the C library's.
-/// A block that it handed out goes back to it. `libhakmem.so` uses this trait (`preload/`).
+/// The *next allocator* is the one whose functions the dynamic linker finds behind this library's, mostly the C
+/// library's. A block that it handed out goes back to it. `libhakmem.so` uses this trait (`preload/`).
 pub trait ByAddress: Copy + 'static {
     /// A block of `size` bytes, aligned to 16, from the thread's list. Null if the list has none: call
     /// [`malloc`](Self::malloc) then. This is the hot path.
@@ -32,8 +32,8 @@ pub trait ByAddress: Copy + 'static {
     /// Changes a block's size. Null, and the old block intact, when memory is exhausted.
     ///
     /// # Safety
-    /// The caller owns the block, which is not null; this variant or the next allocator handed it out. `size` is from 1 to
-    /// `isize::MAX`.
+    /// The caller owns the block, which is not null; this variant or the next allocator handed it out. `size` is from 1
+    /// to `isize::MAX`.
     unsafe fn realloc(block: *mut u8, size: usize) -> *mut u8;
 
     /// Bytes that a block has room for. The number stays the same until the block is freed or changes its size.
@@ -46,8 +46,8 @@ pub trait ByAddress: Copy + 'static {
     /// trims, too. True if anything went back, other than pages of slabs in use.
     fn trim() -> bool;
 
-    /// Initialises the next allocator, if this variant needs it. Call it before `main`, in the process's first thread: a C
-    /// library's allocator initialises itself without a lock, before a second thread exists.
+    /// Initialises the next allocator, if this variant needs it. Call it before `main`, in the process's first thread:
+    /// a C library's allocator initialises itself without a lock, before a second thread exists.
     fn prepare();
 
     /// Asks for a background thread that purges this variant, as [`background`](crate::background) does. False if this
@@ -60,8 +60,8 @@ pub trait ByAddress: Copy + 'static {
     /// Keeps the mappings of all freed large blocks for reuse. False if this variant keeps none.
     fn keep_mappings() -> bool;
 
-    /// Fills freed blocks with a byte, which is slow; 0 stops it. It applies to this thread, and to threads that have not
-    /// allocated yet. False if this variant cannot fill blocks.
+    /// Fills freed blocks with a byte, which is slow; 0 stops it. It applies to this thread, and to threads that have
+    /// not allocated yet. False if this variant cannot fill blocks.
     fn fill_with(byte: u8) -> bool;
 
     /// The byte that freed blocks are filled with; 0 for none. The caller fills fresh blocks with its complement.

@@ -38,26 +38,26 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     /// Threads that call this at the same time may map more.
     fn map_superslabs(until: u32) -> u32;
 
-    /// Calls `visit` with the address of every SuperSlab. `visit` must not allocate with this variant, since a lock may be
-    /// held meanwhile.
+    /// Calls `visit` with the address of every SuperSlab. `visit` must not allocate with this variant, since a lock may
+    /// be held meanwhile.
     fn visit_superslabs(visit: impl FnMut(*const u8));
 
-    /// Looks an address up as a free does, including the thread's hint. True if it is in a SuperSlab. It serves a benchmark
-    /// of lookups.
+    /// Looks an address up as a free does, including the thread's hint. True if it is in a SuperSlab. It serves a
+    /// benchmark of lookups.
     fn lookup(address: *const u8) -> bool;
 
-    /// True if an address lies in memory from which this variant hands out blocks. Blocks that the system's malloc serves
-    /// for it do not count.
+    /// True if an address lies in memory from which this variant hands out blocks. Blocks that the system's malloc
+    /// serves for it do not count.
     fn owns(address: *const u8) -> bool;
 
     /// Gives unused memory back to the kernel at once. It first empties this thread's lists; other threads keep theirs.
     ///
-    /// Unused are free slices, cached mappings, and pages of slabs that no block touches. It does nothing if the variant
-    /// keeps its memory for good, as the founding report's variants do.
+    /// Unused are free slices, cached mappings, and pages of slabs that no block touches. It does nothing if the
+    /// variant keeps its memory for good, as the founding report's variants do.
     fn purge();
 
-    /// Stops the clock of all variants at this millisecond, until it is set again. Timed purges then depend on this clock
-    /// alone, so that event counts are reproducible.
+    /// Stops the clock of all variants at this millisecond, until it is set again. Timed purges then depend on this
+    /// clock alone, so that event counts are reproducible.
     ///
     /// Call it before a variant's first allocation, and never set the clock back.
     fn set_clock(ms: u64);
@@ -65,8 +65,8 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     /// Checks the whole heap against its invariants.
     ///
     /// # Safety
-    /// No other thread allocates or frees with this variant. No thread that did so is ending. Such a thread would write to
-    /// memory that the audit reads.
+    /// No other thread allocates or frees with this variant. No thread that did so is ending. Such a thread would write
+    /// to memory that the audit reads.
     ///
     /// # Errors
     /// The first broken invariant that the audit finds.

@@ -1,7 +1,7 @@
 //! The stamp: macros that define one type per variant, with its statics, its thread slot and its `GlobalAlloc`.
 //!
-//! A `static` in a generic function would be one static for all variants, and `thread_local!` cannot be generic. So macros
-//! stamp these. All other code is generic over the type.
+//! A `static` in a generic function would be one static for all variants, and `thread_local!` cannot be generic. So
+//! macros stamp these. All other code is generic over the type.
 
 use super::backend::{Backend, Choice, Choose, Of, Served};
 use super::observe::Observe;
@@ -47,8 +47,8 @@ macro_rules! stamp {
     };
 }
 
-/// Stamps the C face, if the build has one: the selected variant once more, freed by address. A shared library reads its
-/// thread slots without a call.
+/// Stamps the C face, if the build has one: the selected variant once more, freed by address. A shared library reads
+/// its thread slots without a call.
 macro_rules! stamp_face {
     () => {
         /// True if the build has the C face.
@@ -199,8 +199,8 @@ macro_rules! stamp_type {
                 type Backend = <Choice<{ <$type as Chosen>::BACKEND as u8 }> as Choose>::Backend;
             }
 
-            // SAFETY: the backends keep the trait's promises. A block fits its layout, and stays the caller's until it is
-            // freed. Nothing unwinds: no path of a release build panics, and every callback is part of this crate.
+            // SAFETY: the backends keep the trait's promises. A block fits its layout, and stays the caller's until it
+            // is freed. Nothing unwinds: no path of a release build panics, and every callback is part of this crate.
             unsafe impl GlobalAlloc for $type {
                 #[inline]
                 unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

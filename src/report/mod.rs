@@ -1,4 +1,5 @@
-//! Layer 5, beside the central backend: the founding report's allocator, the baseline that the variants' ledger starts from.
+//! Layer 5, beside the central backend: the founding report's allocator, the baseline that the variants' ledger starts
+//! from.
 //!
 //! ```text
 //! heap      a thread's lists, over slabs that the thread owns
@@ -9,8 +10,9 @@
 //!   └───────── list ───────┘
 //! ```
 //!
-//! It uses the layers that are below both backends, and nothing of the central one. Only `api` uses it. A module imports
-//! from those that are below it here: `list`, `slab`, `registry`, `pool`, `heap`. `README.md` says how it differs.
+//! It uses the layers below both backends, and nothing of the central backend. Only `api` uses it. A module imports
+//! only from the modules before it in this order: `list`, `slab`, `registry`, `pool`, `heap`. `README.md` lists the
+//! differences to the central backend.
 //!
 //! Never: is part of a program whose variants are all of the central backend.
 

@@ -8,8 +8,7 @@
 //! | an arena | every block is home, and the slice goes back to the page heap | none |
 //! | an arena | another arena takes the slab over, with both locks held | the other arena |
 //!
-//! HM1  A thread that makes an arena the home of a slab, or ends that, holds the lock of the arena's central list of
-//!      the slab's class.
+//! HM1  A thread that makes an arena the home of a slab, or ends that, holds the lock of the arena's list of the class.
 //! HM2  A thread that makes an arena the home of a homeless slab sees all that the last home did to the slab.
 
 use crate::base::ArenaIdx;

@@ -90,8 +90,8 @@ impl Segment {
     #[inline(always)]
     pub(crate) unsafe fn containing(address: usize) -> &'static Self {
         let base = address & !(SEGMENT_BYTES - 1);
-        // SAFETY: segments are aligned to their size, so the header is at `base`; its provenance was
-        // exposed by `create`, and it is mapped, by the caller's condition.
+        // SAFETY: segments are aligned to their size, so the header is at `base`. `create` exposed its provenance, and
+        // by the caller's condition it is mapped.
         unsafe { &*ptr::with_exposed_provenance::<Self>(base) }
     }
 

@@ -129,7 +129,8 @@ impl Counters {
 
 /// The events of an allocator since the process started.
 ///
-/// The numbers are exact if no other thread allocates or frees. Otherwise each number was true at some moment of the call.
+/// The numbers are exact if no other thread allocates or frees. Otherwise each number was true at some moment of the
+/// call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Events {

@@ -12,23 +12,23 @@ pub(crate) fn set(ms: u64) {
     STANDS_AT.store(ms.saturating_add(1), Ordering::Relaxed);
 }
 
-/// Milliseconds since some moment before the process started, a few of them late. 64 bits: a process may sleep for
-/// longer than 32 bits count.
+/// Milliseconds since some moment before the process started, late by a few. It has 64 bits, since a process may sleep
+/// for longer than 32 bits can count.
 pub(crate) fn now_ms() -> u64 {
     // ORDERING: relaxed, for the reason given in `set`.
     if let Some(ms) = STANDS_AT.load(Ordering::Relaxed).checked_sub(1) {
         return ms;
     }
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // The C library's function, which needs no system call. A program's own of that name may allocate, and set `errno`:
-    // no lock is held here, and who asks has noted before that it does.
+    // The C library's function needs no system call. A program may replace it by one that allocates and sets `errno`.
+    // So no lock is held here, and the calling thread has noted that it looks at the clock.
     // SAFETY: `time` is writable, and Linux has this clock, so the call does not fail.
     errno::kept(|| unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) });
     (time.tv_sec as u64).wrapping_mul(1000).wrapping_add(time.tv_nsec as u64 / 1_000_000)
 }
 
-/// Ticks of the processor's time-stamp counter, which cost a few cycles: to see whether a look at the clock is due.
-/// `None` while time stands still.
+/// The processor's time-stamp counter. It takes a few cycles, and tells if a look at the clock is due. `None` while the
+/// clock is stopped.
 #[inline]
 pub(crate) fn ticks() -> Option<u64> {
     // ORDERING: relaxed, for the reason given in `set`.

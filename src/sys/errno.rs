@@ -4,10 +4,10 @@
 pub(crate) fn kept<R>(call: impl FnOnce() -> R) -> R {
     // SAFETY: it returns the address of this thread's `errno`, which lives as long as the thread.
     let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
+    // SAFETY: the address is this thread's `errno`, which is always readable.
     let before = unsafe { errno.read() };
     let result = call();
-    // SAFETY: as above.
+    // SAFETY: the address is this thread's `errno`, which is always writable.
     unsafe { errno.write(before) };
     result
 }

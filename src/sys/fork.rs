@@ -29,8 +29,8 @@ pub(crate) fn around(
 /// True if this process is known to have only one thread.
 pub(crate) fn is_single_threaded() -> bool {
     let known = weak!("__libc_single_threaded").cast::<u8>();
-    // SAFETY: null, or the address of glibc's `char` of this name, which changes only where this thread creates the
-    // second one, or joins the last other.
+    // SAFETY: null, or the address of glibc's `char` of this name. It changes only when this thread creates the second
+    // thread, or joins the last other one.
     !known.is_null() && unsafe { known.read_volatile() } != 0
 }
 
@@ -46,8 +46,8 @@ unsafe fn call(function: *const c_void) {
 
 /// Takes the lock of stdio's list of files. In a process with threads, glibc's fork takes it after all handlers.
 ///
-/// A thread that holds it may wait for a thread that allocates while it holds a file (`fflush` with null, and `getline`).
-/// So a forking thread must take it before the allocator's locks. The lock is recursive.
+/// A thread that holds it may wait for a thread that allocates while it holds a file (`fflush` with null, and
+/// `getline`). So a forking thread must take it before the allocator's locks. The lock is recursive.
 pub(crate) fn hold_stdio() {
     let lock = stdio_lock();
     if !lock.is_null() {
@@ -60,7 +60,7 @@ pub(crate) fn hold_stdio() {
 pub(crate) fn release_stdio() {
     if !stdio_lock().is_null() {
         let unlock = weak!("_IO_list_unlock");
-        // SAFETY: as above; this thread holds the lock.
+        // SAFETY: glibc exports it for this, with that type, and this thread holds the lock.
         unsafe { call(unlock) };
     }
 }
@@ -69,7 +69,8 @@ pub(crate) fn release_stdio() {
 pub(crate) fn reset_stdio() {
     if !stdio_lock().is_null() {
         let reset = weak!("_IO_list_resetlock");
-        // SAFETY: as above; nobody else is there to hold it, and this thread does nothing with files.
+        // SAFETY: glibc exports it for this, with that type. No other thread exists that could hold the lock, and this
+        // thread does not use files now.
         unsafe { call(reset) };
     }
 }

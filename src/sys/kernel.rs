@@ -1,7 +1,7 @@
 //! System calls by the processor's instruction, without the C library's functions.
 //!
-//! Other libraries wrap those functions, to count mappings or to log, and their wrappers allocate. If this allocator called
-//! a wrapper with a lock held, the wrapper would wait for that lock for ever.
+//! Other libraries wrap those functions, to count mappings or to log, and their wrappers allocate. If this allocator
+//! called a wrapper with a lock held, the wrapper would wait for that lock for ever.
 //!
 //! Never: sets `errno`, or runs code outside this crate.
 

@@ -67,7 +67,8 @@ impl Lock {
         }
     }
 
-    /// Gives the lock up. The caller holds it, or it is the copy, made by a fork, of a lock that the forking thread held.
+    /// Gives the lock up. The caller holds it, or it is the copy, made by a fork, of a lock that the forking thread
+    /// held.
     #[inline]
     pub(crate) fn unlock(&self) {
         // ORDERING: release, paired with the acquire in `try_lock` and `lock_cold`.

@@ -1,18 +1,18 @@
 //! Pages from the kernel: private, anonymous, zero.
 //!
-//! Leaves `errno` as it was, whatever the kernel says: there may be another way to serve the program, and if there is
-//! none, its allocator's face says so.
+//! It keeps `errno` even if the kernel refuses. There may be another way to serve the program; if there is none, the C
+//! face sets `errno`.
 
 use super::kernel;
 use crate::base::{PAGE_BYTES, bytes_to_multiple, round_up};
 use core::arch::asm;
 use core::ptr::{self, NonNull};
 
-/// Zero pages in a row that tell of more.
+/// Zero pages in a row after which [`zero`] samples the rest of a range.
 const ZEROS: usize = 16;
-/// Pages of the rest that are looked at then.
+/// Pages that [`zero`] samples in the rest of a range.
 const LOOKS: usize = 8;
-/// Words that are looked at before it is asked whether they are zero.
+/// Words that [`is_zero`] combines before it tests them.
 const WORDS: usize = 16;
 
 /// Maps `bytes`, rounded up to whole pages, zeroed; `None` when the kernel refuses.
@@ -20,24 +20,24 @@ pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
     map_near(ptr::null_mut(), bytes)
 }
 
-/// The same, at `hint` if nothing is there and it is not null.
+/// Maps `bytes` as [`map`] does, at `hint` if it is not null and nothing is mapped there.
 fn map_near(hint: *mut u8, bytes: usize) -> Option<NonNull<u8>> {
-    // Not without a reserve: what no machine has is refused here, and not where it is touched.
+    // No MAP_NORESERVE: the kernel then refuses here what no machine has, and not at the first touch.
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let access = libc::PROT_READ | libc::PROT_WRITE;
     let no_file = usize::MAX;
     let arguments = [hint.addr(), bytes, access as usize, flags as usize, no_file, 0];
-    // SAFETY: a fresh anonymous mapping at an address of the kernel's choice, which a hint leaves it, touches no
-    // memory that anyone has.
+    // SAFETY: a fresh anonymous mapping at an address of the kernel's choice (a hint without MAP_FIXED leaves it the
+    // choice) touches no memory in use.
     let address = unsafe { kernel::call(libc::SYS_mmap, arguments) }?;
     NonNull::new(ptr::with_exposed_provenance_mut(address))
 }
 
-/// A value in pages of its own, for good; `None` when the kernel refuses.
+/// Moves a value to pages of its own, which stay mapped for good. `None` when the kernel refuses.
 pub(crate) fn leaked<T>(value: T) -> Option<&'static T> {
     const { assert!(align_of::<T>() <= PAGE_BYTES) };
     let place = map(size_of::<T>())?.cast::<T>();
-    // SAFETY: fresh pages, large enough and aligned to a page, which nobody else knows of.
+    // SAFETY: fresh pages, large enough and aligned to a page, that no other code knows of.
     unsafe { place.write(value) };
     // SAFETY: written above, and never unmapped.
     Some(unsafe { place.as_ref() })
@@ -45,16 +45,17 @@ pub(crate) fn leaked<T>(value: T) -> Option<&'static T> {
 
 /// Maps `bytes`, zeroed, at a multiple of `align`; both are whole pages, and `align` a power of two.
 ///
-/// Where the kernel's first answer is not aligned, asks for the aligned address below it; where something else is
-/// there, maps twice as much and gives the rest back, so it must have that much address space. `None` when it refuses.
-/// What it would not take back, at its limit of mappings, is lost: addresses without memory.
+/// If the kernel's first mapping is not aligned, it asks for the aligned address below. If that address is taken, it
+/// maps `align` more bytes, and gives the surplus back. `None` when the kernel refuses.
+///
+/// At its limit of mappings the kernel may refuse to take the surplus back. Those addresses are lost, without memory.
 pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     // New mappings mostly lie side by side, so behind an aligned one the next is aligned as it comes.
     let first = map(bytes)?;
     if first.addr().get().is_multiple_of(align) {
         return Some(first);
     }
-    // SAFETY: mapped above, and nobody knows of it.
+    // SAFETY: mapped by `map`, and no other code knows of it.
     unsafe { unmap(first, bytes) };
     // New mappings mostly go below the others.
     let below = first.as_ptr().map_addr(|address| address & !(align - 1));
@@ -62,7 +63,7 @@ pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     if second.addr().get().is_multiple_of(align) {
         return Some(second);
     }
-    // SAFETY: as above.
+    // SAFETY: mapped by `map_near`, and no other code knows of it.
     unsafe { unmap(second, bytes) };
     let whole = map(bytes.checked_add(align)?)?;
     let lead = bytes_to_multiple(whole.addr().get(), align);
@@ -82,7 +83,7 @@ pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     Some(block)
 }
 
-/// Gives pages back to the kernel. False, and nothing changed, where it has no room for one more hole between mappings.
+/// Unmaps pages. False, and nothing changed, if the kernel has no room for one more hole between mappings.
 ///
 /// # Safety
 /// The range came from this module, and nothing refers to it any more.
@@ -92,28 +93,29 @@ pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) -> bool {
     unsafe { kernel::call(libc::SYS_munmap, arguments) }.is_some()
 }
 
-/// Lets the kernel have the memory of whole pages, which stay mapped and read as zero from here on.
-/// False if it kept it.
+/// Gives the memory of whole pages back to the kernel. The pages stay mapped, and read as zero from now on. False if
+/// the kernel refuses.
 ///
 /// # Safety
-/// The range is mapped by this module, and nobody needs what it holds.
+/// The range is mapped by this module, and no code needs its content.
 pub(crate) unsafe fn purge(start: NonNull<u8>, bytes: usize) -> bool {
-    // SAFETY: the range is mapped, private and anonymous, and its content is nobody's, by the caller's
-    // condition.
+    // SAFETY: the range is mapped, private and anonymous, and no code needs its content, by the caller's condition.
     unsafe { advise(start, bytes, libc::MADV_DONTNEED) }
 }
 
-/// Makes bytes zero that may hold anything, and writes only to those pages that are not: one that has no memory is
-/// read, and stays without. Behind [`ZEROS`] zero pages in a row, and where the rest looks so too, the rest is given
-/// back: most likely it has no memory.
+/// Makes a range zero, and writes only to pages that are not zero. A page without memory is only read, and gets none.
 ///
-/// The kernel could say which pages have (`mincore`), but services are ended for asking: what they may ask is often a
-/// list.
+/// After [`ZEROS`] zero pages in a row it samples the rest of the range. If the samples are zero, too, the rest most
+/// likely has no memory, and goes back to the kernel as a whole.
+///
+/// The kernel could tell which pages have memory (`mincore`). But sandboxes often end a service for a system call that
+/// is not on their list.
 ///
 /// # Safety
-/// The range, to the end of its last page, is mapped by this module and starts with a page, and nobody refers to it.
+/// The range, to the end of its last page, is mapped by this module, and starts with a page. No other code refers to
+/// it.
 pub(crate) unsafe fn zero(start: NonNull<u8>, bytes: usize) {
-    // What the program left may be bytes that it never initialised: to the compiler they are what this wrote.
+    // The program may have left bytes uninitialised. To the compiler this empty assembly initialises them.
     // SAFETY: there is no instruction.
     unsafe { asm!("/* {} */", in(reg) start.as_ptr(), options(nostack, preserves_flags)) };
     let (mut at, mut zeros, mut enough) = (0, 0, ZEROS);
@@ -135,17 +137,17 @@ pub(crate) unsafe fn zero(start: NonNull<u8>, bytes: usize) {
             zeros += 1;
         } else {
             zeros = 0;
-            // SAFETY: inside the range, which nobody refers to.
+            // SAFETY: inside the range, to which no other code refers.
             unsafe { page.write_bytes(0, PAGE_BYTES.min(left)) };
         }
         at += PAGE_BYTES;
     }
 }
 
-/// Whether some pages of a range, the last one among them, hold zeros only.
+/// True if [`LOOKS`] pages of a range, among them the last one, hold only zeros.
 ///
 /// # Safety
-/// As for [`zero`].
+/// The conditions of [`zero`].
 unsafe fn looks_zero(start: NonNull<u8>, bytes: usize) -> bool {
     let pages = bytes.div_ceil(PAGE_BYTES);
     (1..=LOOKS).all(|look| {
@@ -157,44 +159,45 @@ unsafe fn looks_zero(start: NonNull<u8>, bytes: usize) -> bool {
     })
 }
 
-/// Whether a page holds zeros only.
+/// True if a page holds only zeros.
 ///
 /// # Safety
-/// It starts a page, which is mapped and holds numbers, and nobody writes to it.
+/// `page` is the start of a mapped page, whose bytes are initialised. No thread writes to it.
 unsafe fn is_zero(page: NonNull<u8>) -> bool {
     // SAFETY: the caller's condition.
     let words = unsafe { page.cast::<[[u64; WORDS]; PAGE_BYTES / (8 * WORDS)]>().as_ref() };
-    // Not word by word: so many at once are compared in one step.
+    // In groups of words, which the compiler tests with vector instructions.
     words.iter().all(|words| words.iter().fold(0, |all, word| all | word) == 0)
 }
 
-/// Asks for no huge pages in a range, which is to have memory where it is touched, and nowhere else.
+/// Asks the kernel for no huge pages in a range, so that only touched pages get memory.
 ///
 /// # Safety
-/// The range is whole pages, private and anonymous, and the caller's.
+/// The range is whole pages, private and anonymous, and the caller owns it.
 pub(crate) unsafe fn refuse_huge_pages(start: NonNull<u8>, bytes: usize) {
     // SAFETY: the caller's condition; the advice changes no content.
     unsafe { advise(start, bytes, libc::MADV_NOHUGEPAGE) };
 }
 
-/// Tells the kernel something about a range; false if it does not listen.
+/// Calls madvise(2) for a range. False if the kernel refuses.
 ///
 /// # Safety
-/// The range is whole pages, private and anonymous, and the caller's; its content bears the advice.
+/// The range is whole pages, private and anonymous, and the caller owns it. The advice changes no content that the
+/// caller needs.
 unsafe fn advise(start: NonNull<u8>, bytes: usize, advice: libc::c_int) -> bool {
     let arguments = [start.expose_provenance().get(), bytes, advice as usize, 0, 0, 0];
     // SAFETY: the caller's condition.
     unsafe { kernel::call(libc::SYS_madvise, arguments) }.is_some()
 }
 
-/// Changes the size of a mapping, which may move; `None`, and nothing changed, when the kernel refuses.
+/// Changes the size of a mapping, which may move. `None`, and nothing changed, when the kernel refuses.
 ///
 /// # Safety
-/// The range is mapped by this module, and where it moves, nobody refers to it but the caller.
+/// The range is mapped by this module, and only the caller refers to it.
 pub(crate) unsafe fn resize(start: NonNull<u8>, bytes: usize, new: usize) -> Option<NonNull<u8>> {
     let arguments =
         [start.expose_provenance().get(), bytes, new, libc::MREMAP_MAYMOVE as usize, 0, 0];
-    // SAFETY: the range is the caller's to move, by its condition.
+    // SAFETY: only the caller refers to the range, by its condition.
     let moved = unsafe { kernel::call(libc::SYS_mremap, arguments) }?;
     NonNull::new(ptr::with_exposed_provenance_mut(moved))
 }

@@ -57,12 +57,12 @@ impl Function {
         let claims = |looker: &&AtomicU32| {
             looker.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         };
-        // If more threads than places are here for the first time, this thread goes without the function. It must not wait
-        // for the others: they may wait for the loader's lock, which this thread may hold.
+        // If more threads than places are here for the first time, this thread goes without the function. It must not
+        // wait for the others: they may wait for the loader's lock, which this thread may hold.
         let Some(place) = LOOKERS.iter().find(claims) else { return ptr::null_mut() };
         // SAFETY: the name is a string that ends in 0, and `dlsym` accepts the handle RTLD_NEXT.
         let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
-        // ORDERING: relaxed, as above.
+        // ORDERING: relaxed; code at this address was there before the process's first thread.
         self.address.store(found, Ordering::Relaxed);
         place.store(0, Ordering::Relaxed);
         found
@@ -82,8 +82,8 @@ static MALLINFO2: Function = Function::new(c"mallinfo2");
 macro_rules! found {
     ($function:ident as fn($($arg:ty),*) $(-> $result:ty)?) => {{
         let address = $function.find();
-        // SAFETY: the C library documents the function of this name with this type, and every other library that defines
-        // the name promises that type. Null is `None`.
+        // SAFETY: the C library documents the function of this name with this type, and every other library that
+        // defines the name promises that type. Null is `None`.
         unsafe { core::mem::transmute::<*mut c_void, Option<unsafe extern "C" fn($($arg),*) $(-> $result)?>>(address) }
     }};
 }

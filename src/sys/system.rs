@@ -1,7 +1,7 @@
 //! The system's malloc: it serves fallbacks, and sizes above the classes of some variants.
 //!
-//! Without `next` it is the standard library's binding, which keeps every alignment. With `next` it is the next allocator,
-//! for builds that define the C names themselves.
+//! Without `next` it is the standard library's binding, which keeps every alignment. With `next` it is the next
+//! allocator, for builds that define the C names themselves.
 
 use super::rtld_next as behind;
 use core::alloc::{GlobalAlloc, Layout};

@@ -1,8 +1,7 @@
-//! Notice of a thread's end.
+//! Threads: their numbers, their start, and a hook that runs at their end.
 //!
-//! A pthread key, not a Rust destructor: with glibc, Rust's thread-local destructors run before
-//! pthread's, so they may still allocate and free through a heap that is whole. Where they run later,
-//! they find the heap gone, which is served too.
+//! The hook uses a pthread key. With glibc, Rust's thread-local destructors run before those of pthread keys, so they
+//! can still allocate and free through an open cache. If they run later, they find the cache closed, which also works.
 
 use super::atomic::{AtomicU32, Ordering};
 use super::{errno, kernel};
@@ -28,12 +27,13 @@ pub(crate) fn process() -> u32 {
     kernel::number(libc::SYS_getpid)
 }
 
-/// The C library's number of this thread, not 0, which the only thread of a child has from the one that forked.
+/// The C library's number of this thread, which is not 0. The only thread of a child inherits it from the forking
+/// thread.
 pub(crate) fn handle() -> usize {
     let handle: usize;
-    // Not by `pthread_self`, which others may put their own before: this is asked with locks held.
+    // Locks are held here, so it must not call `pthread_self`, which another library may replace.
     // SAFETY: on x86-64 the first word of a thread's control block is its own address, which is the C library's number
-    // for the thread.
+    // of the thread.
     unsafe {
         asm!(
             "mov {}, qword ptr fs:[0]",
@@ -44,11 +44,11 @@ pub(crate) fn handle() -> usize {
     handle
 }
 
-/// Bytes of the stack of a thread of ours, which calls little; the C library puts thread-local storage there, too.
+/// Bytes of the background thread's stack. Its calls are shallow, but thread-local storage lies on the stack, too.
 const STACK: usize = 256 << 10;
 
-/// Starts a thread that handles no signal, to be joined by its handle; `None` where the system has no room. Allocates,
-/// as the C library does for a thread.
+/// Starts a thread that handles no signal, and returns its handle for [`join`]. `None` if the system has no room. The C
+/// library allocates for the thread.
 pub(crate) fn start(run: extern "C" fn(*mut c_void) -> *mut c_void) -> Option<usize> {
     errno::kept(|| start_anyhow(run))
 }
@@ -59,9 +59,9 @@ fn start_anyhow(run: extern "C" fn(*mut c_void) -> *mut c_void) -> Option<usize>
     if unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) } != 0 {
         return None;
     }
-    // SAFETY: initialised above. Where it refuses the size, it keeps its own.
+    // SAFETY: initialised above. If the C library refuses the size, it keeps its default.
     unsafe { libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK) };
-    // But for the two signals by which the C library has all threads change their identity, or end.
+    // All signals but two: the C library sends those to all threads, to change their identity or to cancel them.
     let all = [!(0b11_u64 << 31)];
     let mut before = [0_u64];
     let bytes = size_of::<u64>();
@@ -77,7 +77,7 @@ fn start_anyhow(run: extern "C" fn(*mut c_void) -> *mut c_void) -> Option<usize>
         // SAFETY: the kernel reads the mask, and writes the old one where there is room, of that many bytes each.
         let _ = unsafe { kernel::call(libc::SYS_rt_sigprocmask, arguments) };
     };
-    // A thread starts out with the signals blocked that are so where it is started.
+    // A thread inherits the blocked signals of the thread that starts it.
     set(all.as_ptr(), before.as_mut_ptr());
     let mut handle: libc::pthread_t = 0;
     // SAFETY: the attributes are initialised, the handle has room, and the function lives until the thread is joined.
@@ -89,29 +89,29 @@ fn start_anyhow(run: extern "C" fn(*mut c_void) -> *mut c_void) -> Option<usize>
     (result == 0).then_some(handle as usize)
 }
 
-/// Waits for the end of a thread of ours.
+/// Waits for the end of a thread that [`start`] started.
 pub(crate) fn join(handle: usize) {
-    // SAFETY: a thread that `start` started, which is joined once.
+    // SAFETY: the handle of a thread that `start` started, which is joined once.
     unsafe { libc::pthread_join(handle as libc::pthread_t, ptr::null_mut()) };
 }
 
-/// Names this thread, for who looks at the process from outside.
+/// Names this thread, for tools such as `top`.
 pub(crate) fn set_name(name: &CStr) {
     let arguments = [libc::PR_SET_NAME as usize, name.as_ptr().expose_provenance(), 0, 0, 0, 0];
     // SAFETY: the kernel reads the string.
     let _ = unsafe { kernel::call(libc::SYS_prctl, arguments) };
 }
 
-/// What is done at the end of a thread.
+/// An action at the end of a thread.
 pub(crate) trait AtExit {
-    /// What the thread had.
+    /// The value that the thread armed the hook with.
     type Value: 'static;
 
     /// Runs in the thread that ends, after Rust's thread-local destructors.
     fn run(value: &'static Self::Value);
 }
 
-/// What [`ExitHook`] has for a key once it is disarmed. No key has this number: there are some thousand.
+/// The state of an [`ExitHook`] once it is disarmed. No key has this number: there are only some thousand.
 const DISARMED: u32 = u32::MAX;
 
 /// Runs `E` at the end of every thread that armed it.
@@ -134,7 +134,7 @@ impl<E: AtExit> ExitHook<E> {
         unsafe { libc::pthread_setspecific(key, ptr::from_ref(value).cast()) == 0 }
     }
 
-    /// Forgets what this thread armed the hook with.
+    /// Disarms the hook for this thread.
     pub(crate) fn forget(&self) {
         if let Some(key) = self.key() {
             // SAFETY: as in `arm`.
@@ -158,7 +158,8 @@ impl<E: AtExit> ExitHook<E> {
         if unsafe { libc::pthread_key_create(&raw mut fresh, Some(call::<E>)) } != 0 {
             return None;
         }
-        // ORDERING: release on success and acquire on failure, as above.
+        // ORDERING: release on success, paired with the acquire on failure and the one above. The C library wrote the
+        // key's data before any thread uses the key.
         match self.key.compare_exchange(0, fresh + 1, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Some(fresh),
             Err(winner) => {
@@ -169,7 +170,7 @@ impl<E: AtExit> ExitHook<E> {
         }
     }
 
-    /// Has `E` run at no thread's end any more. No thread is in it now, or arms the hook.
+    /// Disarms the hook for all threads. No thread runs `E` now, and none arms the hook again.
     pub(crate) fn disarm(&self) {
         // ORDERING: acquire, as in `key`; and release, for whoever creates a key and loses to this.
         let known = self.key.swap(DISARMED, Ordering::AcqRel);
@@ -180,10 +181,10 @@ impl<E: AtExit> ExitHook<E> {
     }
 }
 
-/// What the C library calls.
+/// The destructor that the C library calls at a thread's end.
 ///
 /// # Safety
-/// `value` is what a thread armed a hook of `E` with, and that thread is the caller's.
+/// The calling thread armed a hook of `E` with `value`.
 unsafe extern "C" fn call<E: AtExit>(value: *mut c_void) {
     // SAFETY: it was made from a `&'static E::Value`, and this is the thread that had it, by the caller's condition.
     E::run(unsafe { &*value.cast::<E::Value>() });

@@ -1,15 +1,15 @@
-//! The thread-local slot of a variant: a pointer, or a thread's lists themselves.
+//! The thread-local slot of a variant: a pointer to the thread's cache, or the cache itself.
 //!
-//! In a shared library the standard library's `thread_local!` asks `__tls_get_addr` for the place at each access.
-//! There a slot is defined in assembler, for the *initial-exec* model: its distance from the thread's register is a
-//! word that the loader fills in. Such take room in what the loader keeps ready for libraries loaded later, so one
-//! word is all of it.
+//! Slots have a constant initialiser and no destructor. In an executable the standard library's `thread_local!` then
+//! compiles to one segment-relative access. It needs no state byte and no registration, and works before `main` and
+//! after every destructor. (A type with `Drop` would cost all three.)
 //!
-//! Constant initialiser and no destructor, so the standard library's `thread_local!` compiles to one
-//! segment-relative access in an executable: no state byte, no registration, usable before `main`
-//! and after every destructor. (A type with `Drop` would cost all three.)
+//! In a shared library, `thread_local!` calls `__tls_get_addr` at each access. There a slot is defined in assembler for
+//! the *initial-exec* model: the loader fills in its distance from the thread's register. Such slots use the little
+//! room that the loader reserves for libraries loaded later, so each is only one word.
 
-/// Stamps `static $name`, a slot that holds the address of a `$type`, at first that of the static `$initial`.
+/// Stamps `static $name`, a slot that holds the address of a `$type`. At first it is the address of the static
+/// `$initial`.
 macro_rules! thread_slot {
     ($name:ident: $type:ty = $initial:ident) => {
         std::thread_local! {
@@ -19,7 +19,8 @@ macro_rules! thread_slot {
 }
 pub(crate) use thread_slot;
 
-/// Stamps `static $name`, a place that holds `$initial` in every thread, and `fn $get`, which says where.
+/// Stamps `static $name`, a place that holds `$initial` in every thread, and `fn $get`, which returns a reference to
+/// it.
 macro_rules! thread_place {
     ($name:ident, $get:ident: $type:ty = $initial:expr) => {
         std::thread_local! {
@@ -27,15 +28,15 @@ macro_rules! thread_place {
         }
         #[inline(always)]
         fn $get() -> &'static $type {
-            // SAFETY: the place lives as long as its thread, having no destructor; nobody who gets the
-            // reference here keeps it beyond an operation of this thread.
+            // SAFETY: the place has no destructor, so it lives as long as its thread. Callers keep the reference no
+            // longer than an operation of this thread.
             $name.with(|place| unsafe { &*core::ptr::from_ref(place) })
         }
     };
 }
 pub(crate) use thread_place;
 
-/// Stamps `$name`, a slot as of [`thread_slot!`], for a shared library: two loads, and no call.
+/// Stamps `$name`, a slot as [`thread_slot!`] does, for a shared library: an access takes two loads, and no call.
 #[allow(unused_macros, reason = "a build without a face has no such slot")]
 macro_rules! exec_slot {
     ($name:ident: $type:ty = $initial:ident) => {
@@ -68,7 +69,8 @@ macro_rules! exec_slot {
                         options(pure, readonly, nostack, preserves_flags),
                     );
                 }
-                // SAFETY: the slot holds what it starts out with, the address of a static, or what `set` was given.
+                // SAFETY: the slot holds its initial value, the address of a static, or the reference that `set`
+                // stored.
                 unsafe { &*address }
             }
 

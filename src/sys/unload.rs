@@ -1,41 +1,42 @@
-//! Notice of the object's end: of the shared library that this code is part of, when `dlclose` unloads it.
+//! The unload notice: a call when `dlclose` unloads the *object*, the shared library or program that contains this
+//! code.
 //!
-//! What is registered for the process outlives the object: the key that tells of a thread's end leads into code that is
-//! gone, and what was mapped stays. So an object that can be unloaded registers, when it is loaded, to be told.
+//! The process keeps what an object registered. After an unload, a pthread key would lead into code that is gone, and
+//! mapped memory would stay. So an object that can be unloaded registers a notice when it is loaded.
 //!
 //! | the object | is known by | what is done |
 //! |---|---|---|
 //! | the program itself | its headers are the program's | nothing |
-//! | there from the start, or as a library of the thread's static storage | its thread-local storage is in the thread's block | it stays |
-//! | in a namespace of its own (`dlmopen`) | no program is there | it stays |
-//! | opened by `dlopen` | else | it expects its end |
+//! | loaded at the start, or with static thread-local storage | its storage is in the thread's block | it is pinned |
+//! | in a namespace of its own (`dlmopen`) | no program is there | it is pinned |
+//! | opened by `dlopen` | none of these | it registers a notice |
 //!
-//! What stays is pinned, as by `RTLD_NODELETE`: for one that is there from the start, no more than what it is.
+//! A pinned object is never unloaded, as by `RTLD_NODELETE`. An object loaded at the start would stay anyway.
 //!
-//! The notice comes at the process's end too, where other threads may be at work and other destructors may free: then
-//! nothing may go. Two *marks*, in memory that is left behind, tell the ends apart. They are set by functions of the C
-//! library, which stay where they are.
+//! The notice also comes at the process's end. Then other threads may still run, and other destructors may free, so
+//! nothing may be released. Two *marks* tell the two ends apart. They lie in memory that outlives the object, and
+//! functions of the C library set them.
 //!
 //! ```text
 //! load:   register  notice ─▶ mark "exit" ─▶ …the object's own handlers      and mark "main" at the main thread's end
-//! exit:   runs      main, exit, then notice: the last to be registered comes first
+//! exit:   runs      main, exit, then notice: the last one registered runs first
 //! dlclose: runs     …the object's own handlers, then notice: no mark is set
 //! ```
 //!
 //! | mark "exit" | mark "main" | the notice means | what is done |
 //! |---|---|---|---|
-//! | no | no | the object is unloaded | threads are left, memory goes back |
-//! | yes | any | the process ends | the object is pinned: a `dlclose` that comes still does not unload it |
-//! | no | yes | either: an object that was loaded before `main` is told of the process's end so | threads are left |
+//! | no | no | the object is unloaded | exit hooks are disarmed, memory goes back |
+//! | yes | any | the process ends | the object is pinned, so that a later `dlclose` does not unload it |
+//! | no | yes | either: an object loaded before `main` gets this at the process's end | exit hooks are disarmed |
 //!
-//! UN1  Where all is released, no thread is in the object, nobody has a block of it, and nobody will ask for one:
-//!      whoever unloads an object is done with it. What is said elsewhere to be there for good is there until then.
+//! UN1  When a variant is released, no thread runs code of the object, and no code has a block of it or will ask for
+//!      one. A program unloads an object only when it is done with it. Elsewhere *for good* means until then.
 //! UN2  The marks, and the code that sets them, outlive the object.
 //!
-//! One limit: an object that is opened before `main`, in a process that ends by a thread other than the main one, takes
-//! this for being unloaded.
+//! One limit: a process may end by another thread than the main one. An object that was opened before `main` then takes
+//! the end for an unload.
 //!
-//! Never: is asked about where a block is allocated or freed.
+//! Never: runs when a block is allocated or freed.
 
 use super::atomic::{AtomicPtr, Ordering};
 use super::thread;
@@ -46,32 +47,33 @@ use core::mem;
 use core::ptr;
 use std::alloc::System;
 
-/// What is done when the object is unloaded.
+/// An action when the object is unloaded.
 pub(crate) trait AtUnload: 'static {
-    /// Has no thread call into the object when it ends.
+    /// Makes sure that no thread calls into the object when it ends.
     fn leave_threads();
 
-    /// Gives back what was mapped.
+    /// Unmaps all memory of the object's variant.
     ///
     /// # Safety
-    /// UN1: nobody is in the object, has a block of it, or will ask for one; threads were left.
+    /// UN1 holds: no thread runs code of the object, and no code has a block of it or will ask for one. `leave_threads`
+    /// has run.
     unsafe fn release();
 }
 
-/// What tells the ends apart: semaphores, since the C library has a function that raises one.
+/// The two marks. They are semaphores, since the C library has a function that raises one.
 type Marks = [libc::sem_t; 2];
 
-/// The mark that the process ends.
+/// The mark set when the process ends.
 const EXIT: usize = 0;
-/// The mark that the main thread does.
+/// The mark set when the main thread ends.
 const MAIN: usize = 1;
 
-/// Where one of the marks is.
+/// The address of a mark.
 fn mark(marks: *mut Marks, which: usize) -> *mut libc::sem_t {
     marks.cast::<libc::sem_t>().wrapping_add(which)
 }
 
-/// The object's marks; null before they are there, and where they could not be registered. [shared]
+/// The object's marks; null until they exist, and if they could not be registered. [shared]
 static MARKS: AtomicPtr<Marks> = AtomicPtr::new(ptr::null_mut());
 
 type Handler = unsafe extern "C" fn(*mut c_void);
@@ -79,18 +81,19 @@ type Handler = unsafe extern "C" fn(*mut c_void);
 unsafe extern "C" {
     // Not in the `libc` crate; the Itanium C++ ABI, 3.3.6.3. 0 if it worked.
     fn __cxa_atexit(handler: Handler, value: *mut c_void, object: *const c_void) -> c_int;
-    /// Names this object: each has its own, from its compiler.
+    /// Identifies this object. The compiler's start files define one in each object.
     static __dso_handle: c_void;
 }
 
-/// Has `U` done when this object is unloaded, if it can be; else it stays. Called when the object is initialised.
+/// Registers `U` to run when this object is unloaded, or pins the object if that is impossible. The object's
+/// initialiser calls it.
 pub(crate) fn expect<U: AtUnload>() {
     match place() {
         Place::Program => {}
         Place::Stays => stay(),
         Place::Opened => {
             if !register::<U>() {
-                // Without its marks, an end could be either.
+                // Without its marks, the notice could not tell the two ends apart.
                 // ORDERING: relaxed; objects are initialised and ended by one thread at a time, in the loader's lock.
                 MARKS.store(ptr::null_mut(), Ordering::Relaxed);
                 stay();
@@ -99,16 +102,16 @@ pub(crate) fn expect<U: AtUnload>() {
     }
 }
 
-/// Registers the notice, and the marks behind it; false if there is no room.
+/// Registers the notice, then the calls that set the marks. False if there is no room.
 fn register<U: AtUnload>() -> bool {
     let Some(marks) = marks() else { return false };
-    // SAFETY: the function takes any value; the C library forgets it when this object is unloaded, having called it.
+    // SAFETY: the function takes any value. When this object is unloaded, the C library calls it for the last time.
     let told = unsafe { __cxa_atexit(call::<U>, ptr::null_mut(), &raw const __dso_handle) };
     if told != 0 {
         return false;
     }
     let sem_post = libc::sem_post as *const c_void;
-    // SAFETY: of two pointers to functions of C; what it returns is not looked at.
+    // SAFETY: both are pointers to C functions of one pointer argument, and the caller ignores the result.
     let set = unsafe { mem::transmute::<*const c_void, Handler>(sem_post) };
     // SAFETY: the function is of an object that stays, and takes a semaphore, which stays too (UN2). Of no object, so
     // that it is called at the process's end alone.
@@ -120,7 +123,8 @@ fn register<U: AtUnload>() -> bool {
     true
 }
 
-/// Has a mark set at the end of the main thread, if it is this one: before all else where it ends the process.
+/// Registers a call that sets the mark of the main thread, if this is the main thread. It runs first of all when that
+/// thread ends the process.
 fn mark_main_thread(set: Handler, marks: *mut Marks) {
     type Register = unsafe extern "C" fn(Handler, *mut c_void, *const c_void) -> c_int;
     let register = weak!("__cxa_thread_atexit_impl");
@@ -129,44 +133,44 @@ fn mark_main_thread(set: Handler, marks: *mut Marks) {
     }
     // SAFETY: glibc exports a function of this type for the C++ ABI under this name.
     let register = unsafe { mem::transmute::<*const c_void, Register>(register) };
-    // By the address of its own function, which names the C library: that is the object that it has stay.
-    // SAFETY: as for the other mark (UN2).
+    // The last argument is an address in the C library, so that the C library is the object that this keeps loaded.
+    // SAFETY: the function belongs to the C library, and takes a semaphore; both outlive this object (UN2).
     unsafe { register(set, mark(marks, MAIN).cast(), set as *const c_void) };
 }
 
-/// The object's marks, made when they are asked for first; `None` where memory is exhausted.
+/// The object's marks, created at the first call; `None` when memory is exhausted.
 fn marks() -> Option<*mut Marks> {
     // ORDERING: relaxed, here and below; as in `expect`.
     let known = MARKS.load(Ordering::Relaxed);
     if !known.is_null() {
         return Some(known);
     }
-    // SAFETY: it has a size.
+    // SAFETY: the layout has a size above 0.
     let fresh = unsafe { System.alloc(Layout::new::<Marks>()) }.cast::<Marks>();
     if fresh.is_null() {
         return None;
     }
     for which in [EXIT, MAIN] {
-        // SAFETY: room for a semaphore, which nobody knows of; it is this process's, and 0.
+        // SAFETY: room for a semaphore, of which no other code knows. It is private to this process, and starts at 0.
         unsafe { libc::sem_init(mark(fresh, which), 0, 0) };
     }
     MARKS.store(fresh, Ordering::Relaxed);
     Some(fresh)
 }
 
-/// What ends.
+/// The two ends that a notice may mean.
 enum End {
     Object,
     Process,
     Either,
 }
 
-/// The notice.
+/// The notice: the function that the C library calls.
 unsafe extern "C" fn call<U: AtUnload>(_: *mut c_void) {
     match end() {
         End::Object => {
             U::leave_threads();
-            // SAFETY: nobody unloads an object that is in use (UN1).
+            // SAFETY: a program unloads an object only when it is done with it (UN1).
             unsafe { U::release() };
         }
         End::Process => stay(),
@@ -193,18 +197,18 @@ fn end() -> End {
     }
 }
 
-/// Has the loader keep this object, whoever closes it.
+/// Pins this object: the loader keeps it even after `dlclose`.
 fn stay() {
     type Find = unsafe extern "C" fn(*const c_void, *mut libc::Dl_info) -> c_int;
     type Open = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
-    // A program that is linked statically has no loader, and is warned of who asks for one.
+    // A statically linked program has no loader, and the linker warns of direct references to its functions.
     let (find, open) = (weak!("dladdr"), weak!("dlopen"));
     if find.is_null() || open.is_null() {
         return;
     }
     // SAFETY: the C library's function of this name, and its type.
     let find = unsafe { mem::transmute::<*const c_void, Find>(find) };
-    // SAFETY: as above.
+    // SAFETY: the C library's function of this name, and its type.
     let open = unsafe { mem::transmute::<*const c_void, Open>(open) };
     let mut info = mem::MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: it takes any address, and `info` is writable.
@@ -217,7 +221,7 @@ fn stay() {
     unsafe { open(name, libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE) };
 }
 
-/// How the object came to be there.
+/// How the object was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Program,
@@ -225,15 +229,15 @@ enum Place {
     Opened,
 }
 
-/// What a look at all objects finds.
+/// The result of a walk over all loaded objects.
 #[derive(Default)]
 struct Found {
-    /// Where the program's headers are.
+    /// The address of the program's headers.
     program: usize,
-    /// Whether the program was there, and whether it is this object.
+    /// True once the walk has seen the program; `is_program` is true if the program is this object.
     has_program: bool,
     is_program: bool,
-    /// Where this object's thread-local storage is in this thread; 0 for none, or none yet.
+    /// The address of this object's thread-local storage in this thread; 0 for none, or none yet.
     storage: usize,
     /// Bytes that all objects' thread-local storage takes, at most.
     all_storage: usize,
@@ -248,8 +252,8 @@ fn place() -> Place {
     match found {
         Found { is_program: true, .. } => Place::Program,
         Found { has_program: false, .. } => Place::Stays,
-        // The ABI has the storage of objects that are there from the start one after the other below what the thread's
-        // register points to, which is its handle.
+        // By the ABI the storage of objects loaded at the start lies directly below the address in the thread's
+        // register, which is the thread's handle.
         found => match thread::handle().wrapping_sub(found.storage) <= found.all_storage {
             true => Place::Stays,
             false => Place::Opened,
@@ -260,11 +264,11 @@ fn place() -> Place {
 /// Looks at one object.
 ///
 /// # Safety
-/// `object` is what `dl_iterate_phdr` has of an object, and `found` is a [`Found`] that nobody else refers to.
+/// `object` comes from `dl_iterate_phdr`. `found` is a [`Found`] to which no other code refers.
 unsafe extern "C" fn look(object: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
-    // SAFETY: the caller's condition.
+    // SAFETY: `object` is a loaded object's information, by the caller's condition.
     let object = unsafe { &*object };
-    // SAFETY: as above.
+    // SAFETY: `found` is a `Found` to which no other code refers, by the caller's condition.
     let found = unsafe { &mut *found.cast::<Found>() };
     // SAFETY: an object's headers, as many as it has.
     let headers =

@@ -69,7 +69,7 @@ impl<T: Tables> CachePool<T> {
             // SAFETY: null, or a cache that `put` was given, which is never unmapped.
             let cache = unsafe { self.first.get().as_ref() }?;
             self.first.set(cache.next_idle.get());
-            // ORDERING: relaxed: see `ThreadCache::is_shut`.
+            // ORDERING: relaxed, for the reason given in `ThreadCache::is_shut`.
             cache.is_shut.store(false, Ordering::Relaxed);
             Some(cache)
         });
@@ -131,7 +131,7 @@ impl<T: Tables> CachePool<T> {
         // counts, and get a cache later.
         let (who, count) = unpack(place.load(Ordering::Relaxed));
         let count = if who == me { count + 1 } else { 1 };
-        // ORDERING: relaxed, as above.
+        // ORDERING: relaxed; only this thread relies on the count.
         place.store(u64::from(me) << 32 | u64::from(count), Ordering::Relaxed);
         count > FREES
     }
@@ -142,7 +142,7 @@ impl<T: Tables> CachePool<T> {
             if cache.is_shut() {
                 cache.tables.set_quick::<V>(true);
             }
-            // ORDERING: relaxed: see `ThreadCache::is_shut`.
+            // ORDERING: relaxed, for the reason given in `ThreadCache::is_shut`.
             cache.is_shut.store(true, Ordering::Relaxed);
             cache.next_idle.set(self.first.replace(cache));
         });

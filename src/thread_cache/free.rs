@@ -70,7 +70,7 @@ pub(super) unsafe fn free_of_class<V: Cached>(block: *mut u8, class: ClassIdx) {
 /// Gives back a block for which no class was found.
 ///
 /// # Safety
-/// As for [`free`].
+/// The conditions of [`free`].
 #[inline]
 unsafe fn free_classless<V: Cached>(block: *mut u8, layout: Layout) {
     if V::FREE_BY == FreeBy::Lookup && V::class_of(layout).is_some() {

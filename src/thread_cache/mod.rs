@@ -137,8 +137,8 @@ const _: () = assert!(offset_of!(ThreadCache<()>, lists) == 0, "the hottest firs
 
 // SAFETY: only the owner thread touches a cache, with three exceptions. The tables are `Sync`, `is_shut` is atomic, and
 // the links are touched under the pool's lock. A cache changes threads through the stack of idle caches, under that
-// lock. The lists of placeholders are closed: threads write only to the counts of these, by `count_up` or atomically
-// (W3), and to nothing else in a placeholder.
+// lock. The lists of placeholders are closed. Threads write only to the counts of these lists, by `count_up` or
+// atomically (W3). They write to nothing else in a placeholder.
 unsafe impl<T: Sync> Sync for ThreadCache<T> {}
 
 /// A variant with thread caches.

@@ -1,7 +1,7 @@
 //! The outbox: blocks above a list's limit that the thread frees all over the heap. They go home by the batch.
 //!
 //! The outbox notes a block's address, and does not touch the block. Such a free touches only the metadata of the slab.
-//! If the blocks of the last batch came from few slabs, the thread uses its list instead: a push is shorter, and the
+//! If the blocks of the last batch came from few slabs, the thread uses its list instead. A push is shorter, and the
 //! blocks are in the processor's caches.
 //!
 //! A thread has a few boxes. A box holds blocks of one class at a time.

@@ -6,11 +6,11 @@
 //! | `eighths` | steps of 16 to 256, then eight per doubling to 2 KiB and four to 32 KiB |
 //! | `finer` | steps of 16 to 256, then eight per doubling to 8 KiB and four to 32 KiB |
 //!
-//! C1  Block sizes rise, and each is a multiple of 8 bytes, or of 16 from 16 on; every power of two
-//!     from the smallest to the largest block is among them.
+//! C1  Block sizes rise, and each is a multiple of 8 bytes, or of 16 from 16 on. Every power of two from the smallest
+//!     to the largest block is among them.
 //! C2  The class of a size is the smallest class whose blocks hold that size.
-//! C3  A block is aligned to every power of two that divides its size: slices are aligned to 64 KiB and
-//!     blocks are laid out at multiples of their size.
+//! C3  A block is aligned to every power of two that divides its size. Slices are aligned to 64 KiB, and blocks lie at
+//!     multiples of their size.
 //! C4  A block above 128 bytes wastes less than a fifth of itself; in `report`, less than all of it.
 //!
 //! `SizeClasses::new` proves C1, C2 and C4 for every size at compile time; C3 follows from C1 and the layout of slabs.
@@ -48,8 +48,8 @@ pub(crate) const REPORT: SizeClasses =
 /// Steps of 16 bytes, then eight per doubling, then four.
 pub(crate) const EIGHTHS: SizeClasses = SizeClasses::new(&EIGHTHS_BLOCKS, 4, 5);
 
-/// Steps of 16 bytes, then eight per doubling to 8 KiB, then four. A database's pages of 4 KiB come with a header, so they
-/// need a class just above 4 KiB.
+/// Steps of 16 bytes, then eight per doubling to 8 KiB, then four. A database's pages of 4 KiB come with a header, so
+/// they need a class just above 4 KiB.
 pub(crate) const FINER: SizeClasses = SizeClasses::new(&FINER_BLOCKS, 4, 5);
 
 // Each repetition makes four sizes.
@@ -84,8 +84,8 @@ const FINER_BLOCKS: [u16; 64] = seq!(N in 1..=4 {[
 ]});
 
 impl SizeClasses {
-    /// Size classes with these block sizes. An entry of the table covers 2^`step_lg` sizes, and C4 holds with one part in
-    /// `waste`.
+    /// Size classes with these block sizes. An entry of the table covers 2^`step_lg` sizes, and C4 holds with one part
+    /// in `waste`.
     const fn new(sizes: &[u16], step_lg: u32, waste: usize) -> Self {
         let mut classes = Self {
             blocks: [0; MAX_CLASSES],

@@ -9,8 +9,8 @@ const BATCH_BYTES: usize = 16 * 1024;
 /// Bytes that a thread's list of one class may grow to, if bytes bound it.
 const LIST_BYTES: usize = 64 * 1024;
 
-/// The least limit of a thread's list of this class: two batches. After a full list gave one batch away, it has one batch
-/// left, and room for another.
+/// The least limit of a thread's list of this class: two batches. After a full list gave one batch away, it has one
+/// batch left, and room for another.
 pub(crate) const fn least_limit<V: Variant>(class: ClassIdx) -> u32 {
     2 * V::BATCHES[class.index()] as u32
 }

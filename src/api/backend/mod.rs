@@ -1,5 +1,5 @@
-//! The choice of a variant's backend: a type, picked by a constant. The choice costs no code, and a program contains only
-//! the backends of its variants.
+//! The choice of a variant's backend: a type, picked by a constant. The choice costs no code, and a program contains
+//! only the backends of its variants.
 //!
 //! | knob `backend` | type | made of |
 //! |---|---|---|

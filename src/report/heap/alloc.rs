@@ -24,8 +24,8 @@ pub(crate) unsafe fn alloc<V: Hosted>(layout: Layout) -> *mut u8 {
     }
 }
 
-/// A block for `layout` that is all zero, or null when memory is exhausted. Where blocks are known by their address
-/// alone, zero to the end of what there is room for.
+/// A block for `layout` that is all zero, or null when memory is exhausted. In the C face it is zero up to its usable
+/// size.
 ///
 /// # Safety
 /// `layout` has a size above 0.
@@ -44,18 +44,17 @@ pub(crate) unsafe fn alloc_zeroed<V: Hosted>(layout: Layout) -> *mut u8 {
         } else {
             layout.size()
         };
-        // A slab's blocks are carved, and recycled: never known to be zero.
-        // SAFETY: the block has that many bytes, which are the caller's of `alloc`: us.
+        // Blocks of a slab are reused, so none is known to be zero.
+        // SAFETY: the block has that many bytes, and `alloc` gave them to this function alone.
         unsafe { block.write_bytes(0, bytes) };
     }
     block
 }
 
-/// Bytes that a block has room for: a class's, or what the next allocator has instead.
+/// Bytes that a block has room for: its class's block size, or the next allocator's usable size.
 ///
 /// # Safety
-/// The block is one that [`alloc`] has, of a variant whose blocks are known by their address, for a layout of the
-/// class.
+/// [`alloc`] returned the block for a layout of the class, and the variant has the C face.
 unsafe fn usable<V: Hosted>(block: *mut u8, class: ClassIdx) -> usize {
     match V::local().lookup::<V>(block.addr()) {
         Some(_) => V::CLASSES.block_bytes(class),

@@ -1,6 +1,5 @@
-//! Checks of what the program hands in, in checked builds (`debug_assertions`) only.
-//!
-//! What each variant makes of misuse, checked or not, is in docs/misuse.md.
+//! Checks of freed blocks, in builds with `debug_assertions` only. `docs/misuse.md` lists what each variant does about
+//! misuse.
 
 use super::{Heap, Hosted};
 use crate::base::ClassIdx;

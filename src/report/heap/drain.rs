@@ -56,8 +56,8 @@ pub(super) fn drain_slab<V: Hosted>(heap: &'static Heap, slab: &'static Slab) ->
     slab.drain_remote::<V>()
 }
 
-/// Looks at one other list per call, in turn, and drains it whole when it has not moved since its
-/// last turn (the same block is its newest): blocks that lie idle in a list keep their slabs from becoming EMPTY.
+/// Examines one other list per call, in turn, and drains it whole if its newest block is the one of its last turn.
+/// Blocks that lie idle in a list keep their slabs from becoming EMPTY.
 pub(super) fn drain_idle<V: Hosted>(heap: &'static Heap, active: ClassIdx) {
     let turn = usize::from(heap.idle_turn.get()) % V::CLASSES.count();
     heap.idle_turn.set(turn as u8 + 1);

@@ -1,10 +1,10 @@
-//! How a thread comes by its heap, and what becomes of it when the thread ends.
+//! A thread's heap from its opening to the thread's end.
 //!
 //! | this thread's slot | event | becomes |
 //! |---|---|---|
 //! | placeholder *not yet* | first slow allocation | a heap: one that waits, or a new one |
 //! | a heap | the thread ends (pthread key) | placeholder *no more*; the heap waits |
-//! | placeholder *no more* | anything | stays: destructors that run later use the system's malloc, and free as other threads do |
+//! | placeholder *no more* | any | stays: later destructors use the system's malloc, and free as other threads do |
 //!
 //! Two limits. A thread whose very first allocation happens in the last round of pthread destructors,
 //! behind ours, is not seen to end: its heap is lost. And a fork takes only the forking thread along:
@@ -53,23 +53,24 @@ impl<V: Hosted> AtExit for GiveUpHeap<V> {
     }
 }
 
-/// Has no thread give up its heap any more when it ends.
+/// Disarms the exit hook, so that no ending thread calls into this variant.
 pub(crate) fn leave_threads<V: Hosted>() {
     V::hook().disarm();
 }
 
-/// Unmaps all that the variant has mapped.
+/// Unmaps all memory of the variant.
 ///
 /// # Safety
-/// Threads were left, none is in the variant, and nobody refers to a block of it, or will ask for one.
+/// [`leave_threads`] has run, and no thread runs code of the variant. No one refers to a block of it, or will ask for
+/// one.
 pub(crate) unsafe fn release<V: Hosted>() {
     for superslab in registry::all::<V>() {
         // SAFETY: mapped by the pool, as many bytes, and nobody refers to it, by the caller's condition.
         unsafe { pages::unmap(NonNull::from(superslab).cast(), V::SUPERSLAB_BYTES) };
     }
-    // SAFETY: the caller's condition.
+    // SAFETY: no thread uses a heap, by the caller's condition.
     unsafe { V::heaps().release() };
-    // SAFETY: as above.
+    // SAFETY: no thread looks up an address, or registers a SuperSlab, by the caller's condition.
     unsafe { registry::release::<V>() };
 }
 

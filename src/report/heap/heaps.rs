@@ -1,4 +1,4 @@
-//! All heaps of a variant: where they are, and which wait for a thread.
+//! All heaps of a variant, and the stack of heaps that wait for a thread.
 //!
 //! E1  A heap's id is its place plus one, for good.
 //! E2  A heap that waits owns no slab and holds no block.

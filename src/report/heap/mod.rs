@@ -1,4 +1,4 @@
-//! The thread's front end.
+//! The heap: a thread's lists, over slabs that the thread owns.
 //!
 //! ```text
 //!            alloc: pop        free: push (own slab)        free: other thread's slab
@@ -78,10 +78,10 @@ pub(crate) struct Heap {
     shared: Shared,
 }
 
-/// What other threads write, on cache lines of its own. [shared]
+/// The part of a heap that other threads write, on cache lines of its own. [shared]
 #[repr(align(64))]
 struct Shared {
-    /// Whether other threads have freed into a slab of the class since the last look.
+    /// For each class, true if other threads have freed into a slab of it since the owner last looked.
     pending: [AtomicBool; MAX_CLASSES],
     /// Link in the stack of idle heaps.
     next_idle: AtomicU32,
@@ -117,9 +117,9 @@ pub(crate) trait Hosted: Pooled {
     fn heaps() -> &'static Heaps;
     /// This thread's heap, or the placeholder that stands for one.
     fn local() -> &'static Heap;
-    /// Changes what [`local`](Self::local) answers in this thread.
+    /// Sets the heap that [`local`](Self::local) returns in this thread.
     fn set_local(heap: &'static Heap);
-    /// Tells of a thread's end.
+    /// The hook that gives up a thread's heap when the thread ends.
     fn hook() -> &'static ExitHook<GiveUpHeap<Self>>;
     /// The placeholder of threads that have had their heap.
     fn no_more() -> &'static Heap;

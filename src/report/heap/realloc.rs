@@ -6,8 +6,7 @@ use super::{Hosted, check};
 use crate::sys::system;
 use core::alloc::Layout;
 
-/// Moves a block to a size, in place within its class; null, and the old block intact, when memory
-/// is exhausted.
+/// Changes a block's size, in place within its class. Null, and the old block intact, when memory is exhausted.
 ///
 /// # Safety
 /// `block` is live, and this variant allocated it with `layout`; `new_size` is above 0 and fits a
@@ -40,8 +39,8 @@ pub(crate) unsafe fn realloc<V: Hosted>(
     // SAFETY: `new_size` is above 0.
     let new = unsafe { alloc::<V>(new_layout) };
     if new.is_null() && ours.is_none() {
-        // The system may well shrink in place what it has no room to copy.
-        // SAFETY: as above.
+        // The system may be able to shrink the block in place.
+        // SAFETY: not in a SuperSlab, so it is the system's; the rest is the caller's condition.
         return unsafe { system::realloc(V::BY_ADDRESS, block, layout, new_size) };
     }
     if !new.is_null() {

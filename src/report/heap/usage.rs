@@ -1,4 +1,4 @@
-//! What can be said of a heap while other threads are at work.
+//! Sums over the heaps that are possible while other threads use them.
 
 use super::Hosted;
 use crate::base::{ClassIdx, SLICE_BYTES, SliceIdx};

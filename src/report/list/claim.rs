@@ -1,5 +1,5 @@
-//! Offers that exactly one thread wins: a bit is set by whoever has something to give, and
-//! whoever clears it may have it.
+//! Offers that exactly one thread wins. The thread that offers a thing sets its bit, and the thread that clears the bit
+//! gets the thing.
 //!
 //! | bit | event | becomes |
 //! |---|---|---|
@@ -12,7 +12,7 @@
 
 use crate::sys::atomic::{AtomicU32, Ordering};
 
-/// See the module. All bytes zero is: nothing on offer.
+/// A word of offers. All bytes are zero if nothing is on offer.
 pub(crate) struct ClaimMask {
     bits: AtomicU32,
 }
@@ -32,7 +32,7 @@ impl ClaimMask {
         debug_assert_eq!(before & bits, 0, "M1: offered twice");
     }
 
-    /// What is on offer now; a snapshot, so [`claim`](Self::claim) may yet fail.
+    /// A snapshot of the offers. A later [`claim`](Self::claim) may fail.
     #[inline]
     pub(crate) fn peek(&self) -> u32 {
         // ORDERING: relaxed; a hint, confirmed by `claim`.

@@ -1,4 +1,4 @@
-//! A list of free blocks in one thread's hands, linked through the blocks themselves.
+//! A thread's list of free blocks, linked through the blocks themselves.
 //!
 //! ```text
 //! head ──▶ block ──▶ block ──▶ null      the first 8 bytes of a free block are its link
@@ -32,13 +32,13 @@ impl LocalList {
         self.len.get()
     }
 
-    /// Where the newest block is, for telling whether the list has moved.
+    /// The address of the newest block. A change of it shows that the list was used.
     #[inline]
     pub(crate) fn newest(&self) -> *const Block {
         self.head.get()
     }
 
-    /// Takes the newest block; it is the caller's alone.
+    /// Removes the newest block. The caller is then its only owner.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<NonNull<Block>> {
         let block = NonNull::new(self.head.get())?;
@@ -74,12 +74,12 @@ impl LocalList {
         for _ in 1..count {
             // SAFETY: by I2 there are `count` nodes; each but the last links to the next (I1, I3).
             let next = unsafe { last.as_ref() }.next;
-            // SAFETY: as above, the link of a node that is not the last is not null.
+            // SAFETY: the link of a node that is not the last is not null (I2).
             last = unsafe { NonNull::new_unchecked(next) };
         }
         // SAFETY: `last` is a node of this list (I1), whose link nobody else touches (I3).
         self.head.set(unsafe { last.as_ref() }.next);
-        // SAFETY: as above; the chain now ends at `last`.
+        // SAFETY: `last` is a node of this list (I1), and only this thread touches it (I3). The chain now ends there.
         unsafe { last.write(Block { next: ptr::null_mut() }) };
         self.len.set(self.len.get() - count);
         target.head.set(first.as_ptr());
@@ -87,7 +87,7 @@ impl LocalList {
         count
     }
 
-    /// Whether an address is among the first `most` nodes; for checks.
+    /// True if an address is among the first `most` nodes; for checks.
     pub(crate) fn has(&self, address: usize, most: u32) -> bool {
         let mut found = false;
         self.walk(most.min(self.len()), |block| {

@@ -1,10 +1,10 @@
-//! Links that the report's allocator alone has.
+//! The lists that only the report's allocator has.
 //!
 //! | file | list | who | atomic |
 //! |---|---|---|---|
 //! | `block` | none: a free block's link | whoever has the block | no |
 //! | `local` | of blocks, threaded through the blocks | one thread | no |
-//! | `remote` | of blocks of one slab, freed by threads that do not own it | many push, the owner takes all | one word |
+//! | `remote` | of blocks of one slab that other threads freed | many push, the owner takes all | one word |
 //! | `tagged` | of numbered things (EMPTY slabs, idle heaps) | many push, many pop | one word, with a tag against ABA |
 //! | `claim` | none: a word of bits, each an offer that one thread wins | many | one word |
 

@@ -27,17 +27,17 @@ const LIST: u64 = (1 << OWNER_SHIFT) - 1;
 /// The owner of a slab that has none.
 pub(crate) const NO_OWNER: u32 = 0;
 
-/// See the module. All bytes zero is: no owner, no blocks.
+/// The remote list of a slab, with the slab's owner. All bytes are zero if there is no owner and no block.
 pub(crate) struct RemoteList {
     word: AtomicU64,
 }
 
-/// What a push met.
+/// The state that a push found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pushed {
     /// The slab's owner at that moment.
     pub(crate) owner: u32,
-    /// Whether the list was empty: the owner has not been told yet.
+    /// True if the list was empty, so that the owner has not been told yet.
     pub(crate) first: bool,
 }
 
@@ -71,8 +71,8 @@ impl RemoteList {
         ((self.word.load(Ordering::Relaxed) >> COUNT_SHIFT) & FIELD) as u32
     }
 
-    /// Adds a block, whatever thread this is. `link(next)` writes the block's link, perhaps more
-    /// than once; the last one counts.
+    /// Adds a block, from any thread. `link(next)` writes the block's link, perhaps more than once; the last write
+    /// counts.
     pub(crate) fn push(&self, block: u16, mut link: impl FnMut(Option<u16>)) -> Pushed {
         // ORDERING: relaxed; only the compare-and-swap below acts on what is read.
         let mut seen = self.word.load(Ordering::Relaxed);
@@ -91,7 +91,7 @@ impl RemoteList {
         }
     }
 
-    /// Takes every block. For the owner only.
+    /// Removes every block. Only the owner may call it.
     pub(crate) fn take(&self) -> Taken {
         // ORDERING: acquire, paired with the release in each `push` of the chain: each later push
         // is a read-modify-write, hence in the release sequence of the ones before it.
@@ -110,8 +110,8 @@ impl RemoteList {
         self.word.compare_exchange(mine, 0, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
-    /// Makes the caller owner of a slab without one, with the blocks that are waiting; false if
-    /// someone owns it.
+    /// Makes the caller the owner of a slab without an owner, and keeps the waiting blocks. False if the slab has an
+    /// owner.
     pub(crate) fn adopt(&self, owner: u32) -> bool {
         // ORDERING: relaxed; confirmed by the compare-and-swap below.
         let mut seen = self.word.load(Ordering::Relaxed);

@@ -23,7 +23,7 @@ use crate::sys::atomic::{AtomicU64, Ordering};
 const TAG_SHIFT: u32 = 32;
 const TOP: u64 = (1 << TAG_SHIFT) - 1;
 
-/// See the module. `TAG_STEP` is 1; the model checker sets it to 0 to take the guard out.
+/// A lock-free stack of numbered things. `TAG_STEP` is 1; the model checker sets it to 0 to remove the guard.
 pub(crate) struct TaggedStack<const TAG_STEP: u64 = 1> {
     head: AtomicU64,
 }
@@ -52,7 +52,7 @@ impl<const TAG_STEP: u64> TaggedStack<TAG_STEP> {
         }
     }
 
-    /// Takes the top thing; it is the caller's alone. `link_of(thing)` reads a thing's link.
+    /// Removes the top thing, which the caller then holds alone. `link_of(thing)` reads a thing's link.
     pub(crate) fn pop(&self, link_of: impl Fn(u32) -> u32) -> Option<u32> {
         // ORDERING: acquire, paired with the release in `push`: the link that is read next was
         // stored before the thing became the top.

@@ -31,7 +31,7 @@ use crate::sys::fatal::fatal;
 use core::cell::Cell;
 use core::ptr;
 
-/// What all threads of a variant share.
+/// The shared pool of a variant.
 pub(crate) struct Pool {
     /// EMPTY slabs that drains retired. [shared]
     freelist: TaggedStack,
@@ -45,7 +45,7 @@ pub(crate) trait Pooled: Registered {
     fn pool() -> &'static Pool;
 }
 
-/// Who asks for a slab.
+/// The heap that asks for a slab, and the state of its scan.
 pub(crate) struct Seeker<'a> {
     /// The heap that will own it.
     pub(crate) heap: u32,

@@ -50,7 +50,7 @@ impl Hint {
     }
 }
 
-/// Whether nothing more can be added to the directory.
+/// True if the directory has no room for another SuperSlab.
 pub(crate) fn is_full<V: Registered>() -> bool {
     len::<V>() as usize >= CAPACITY
 }
@@ -73,7 +73,7 @@ pub(crate) fn insert<V: Registered>(superslab: &'static SuperSlab) -> bool {
     true
 }
 
-/// Gives back what the registry itself has mapped; what is registered, its owner does.
+/// Unmaps the registry's own memory, but not the SuperSlabs.
 ///
 /// # Safety
 /// Nobody will look up an address, or register a SuperSlab.
@@ -137,7 +137,7 @@ pub(crate) fn lookup<V: Registered>(
                 return Some(unsafe { SuperSlab::containing::<V>(base) });
             }
             let found = V::table().find::<V>(base, counters)?;
-            // ORDERING: relaxed, as above.
+            // ORDERING: relaxed; every value stored is the address of a SuperSlab, which lives forever (L1).
             hint.0.store(base, Ordering::Relaxed);
             Some(found)
         }

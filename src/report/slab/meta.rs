@@ -18,10 +18,10 @@ use crate::variant::Variant;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-/// See the module. All bytes zero is an UNUSED slab.
+/// The metadata of one slot. All bytes of an UNUSED slab are zero.
 #[repr(C, align(64))]
 pub(crate) struct Slab {
-    /// Blocks that other threads freed, and who owns the slab. [shared]
+    /// Blocks that other threads freed, and the slab's owner. [shared]
     pub(crate) remote: RemoteList,
     /// Blocks that are home. [owner]
     free: LocalList,
@@ -123,7 +123,7 @@ impl Slab {
         }
     }
 
-    /// Whether an address is where a block of this slab starts.
+    /// True if a block of this slab starts at an address.
     pub(crate) fn has_block_at<V: Variant>(&self, address: usize) -> bool {
         let bytes = V::CLASSES.block_bytes(self.class());
         let offset = address.wrapping_sub(self.slot_address::<V>());
@@ -170,7 +170,7 @@ impl Slab {
         self.capacity.get()
     }
 
-    /// Whether a refill would find a block here.
+    /// True if a refill would find a block here.
     #[inline]
     pub(crate) fn has_free(&self) -> bool {
         self.free.len() > 0
@@ -214,7 +214,7 @@ impl Slab {
         unsafe { self.free.push(block) };
     }
 
-    /// Brings home the blocks that other threads have freed; returns how many.
+    /// Brings home the blocks that other threads have freed, and returns their number.
     pub(crate) fn drain_remote<V: Variant>(&self) -> u32 {
         let Taken { head, count } = self.remote.take();
         let mut next = head;
@@ -224,14 +224,14 @@ impl Slab {
             // SAFETY: the block was pushed by `free_remote`, which wrote its link; the chain was
             // taken, so it is in this thread's hands alone.
             next = unsafe { block.cast::<RemoteLink>().read() }.index();
-            // SAFETY: as above; a chain holds each block once (R1).
+            // SAFETY: the block is free, of this slab, and in this thread's hands alone; a chain holds each block once
+            // (R1).
             unsafe { self.take_home(block) };
         }
         count
     }
 
-    /// Frees a block as a thread that does not own the slab; true if its owner must be told, with
-    /// who that is.
+    /// Frees a block from a thread that does not own the slab. It returns the owner, if the owner must be told.
     ///
     /// # Safety
     /// The block is of this slab, in use, and the caller's to free.
@@ -245,8 +245,8 @@ impl Slab {
         pushed.first.then_some(pushed.owner)
     }
 
-    /// Whether every block is home, and each is a different one: a block that was freed twice must
-    /// not make a slab pass for empty while another block of it is in use.
+    /// True if every block is home, and each block is a different one. A block freed twice must not make a slab count
+    /// as empty while another block of it is in use.
     pub(crate) fn is_all_home<V: Variant>(&self) -> bool {
         let slot = self.slot_address::<V>();
         self.used() == 0

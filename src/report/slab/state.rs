@@ -8,13 +8,13 @@
 //!
 //! Never: back to UNUSED.
 
-/// See the module. The values are those of a byte in fresh, zero pages.
+/// The state of a slot. UNUSED is 0, the value of a byte in fresh pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum State {
     /// Never claimed.
     Unused = 0,
-    /// Claimed for a class; has an owner, or waits for one to adopt it.
+    /// Claimed for a class. A thread owns the slab, or the slab waits for a thread that adopts it.
     Active = 1,
     /// Every block is home and nobody owns it.
     Empty = 2,

@@ -1,4 +1,4 @@
-//! The header of a SuperSlab: what its slots are up for, one bit per slot.
+//! The header of a SuperSlab: its slots that threads may claim, as masks with one bit per slot.
 
 use super::meta::Slab;
 use crate::base::{CACHE_LINE, SLICE_LG, SliceIdx, bit_range, round_up};
@@ -7,7 +7,7 @@ use crate::variant::Variant;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-/// See the drawing in [`super`].
+/// The header of a SuperSlab.
 #[repr(C, align(64))]
 pub(crate) struct SuperSlab {
     /// Slots that were never claimed. [shared]
@@ -43,7 +43,7 @@ impl SuperSlab {
         header
     }
 
-    /// Says where in the directory this SuperSlab stands, before it stands there.
+    /// Sets this SuperSlab's place in the directory, before the directory has it.
     pub(crate) fn set_index(&self, index: u32) {
         self.index.set(index);
     }
