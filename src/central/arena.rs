@@ -9,7 +9,8 @@
 //!
 //! A slab all of whose blocks are out belongs to no arena. It joins the arena of the next thread that brings one of
 //! them home. Where one thread allocates and another frees, slabs thus change hands whole, and the two threads meet
-//! once a slab instead of once a batch. A block whose slab belongs to another arena goes home there.
+//! once a slab instead of once a batch. A block whose slab belongs to another arena waits in the transfer cache of its
+//! class, or goes home there if that is full.
 //!
 //! Before an arena grows, it takes over slabs of other arenas that have many free blocks. So memory does not pile
 //! up where it is freed (after Hoard, by Berger and others, 2000).

@@ -85,8 +85,7 @@ impl CentralList {
     /// Notes that blocks came home to a slab, or that it was claimed dirty.
     pub(super) fn touch(&self, slab: &'static Slab, now: u64) {
         if slab.touch(now) {
-            self.purgeable_slabs.push_last(slab);
-            self.purgeable_count.set(self.purgeable_count.get() + 1);
+            self.put_purgeable(slab);
         }
     }
 
@@ -98,13 +97,18 @@ impl CentralList {
     /// Takes the slab that a purge visits next out of the list. The caller purges it or puts it back.
     pub(super) fn next_purgeable(&self) -> Option<&'static Slab> {
         let slab = self.purgeable_slabs.first()?;
-        self.purgeable_slabs.remove(slab);
-        self.purgeable_count.set(self.purgeable_count.get() - 1);
+        self.remove_purgeable(slab);
         Some(slab)
     }
 
-    /// Puts a slab back, at the end of the list.
-    pub(super) fn put_back_purgeable(&self, slab: &'static Slab) {
+    /// Takes a slab out of the list.
+    pub(super) fn remove_purgeable(&self, slab: &'static Slab) {
+        self.purgeable_slabs.remove(slab);
+        self.purgeable_count.set(self.purgeable_count.get() - 1);
+    }
+
+    /// Puts a slab at the end of the list.
+    pub(super) fn put_purgeable(&self, slab: &'static Slab) {
         self.purgeable_slabs.push_last(slab);
         self.purgeable_count.set(self.purgeable_count.get() + 1);
     }

@@ -11,7 +11,7 @@
 
 use super::list::has_arenas;
 use super::{ListId, Shared};
-use crate::base::{ArenaIdx, BATCH_MOST, ClassIdx};
+use crate::base::{ArenaIdx, ClassIdx};
 use crate::list::{Batch, FreeBlock, FreeList};
 use crate::slab::{Segment, Slab};
 use crate::stats::Event;
@@ -73,14 +73,9 @@ pub(super) fn send_home<V: Shared>(class: ClassIdx, all: bool) {
     if !has_arenas::<V>(class) || transfer.len() == 0 {
         return;
     }
-    let unused = transfer.turn();
-    let mut left = if all { transfer.len() } else { unused };
-    let mut batch = Batch::new();
-    while left > 0 {
-        transfer.take(left.min(BATCH_MOST as u32), &mut batch);
-        left -= batch.len().clamp(1, left);
-        return_elsewhere::<V>(ListId { arena: ArenaIdx::FIRST, class }, &mut batch);
-    }
+    transfer.empty(all, |batch| {
+        return_elsewhere::<V>(ListId { arena: ArenaIdx::FIRST, class }, batch);
+    });
 }
 
 /// Returns all blocks of a batch to their slabs, one arena at a time.
@@ -98,11 +93,12 @@ fn return_elsewhere<V: Shared>(id: ListId, batch: &mut Batch) -> u32 {
     runs
 }
 
-/// Gives back all blocks of one list of a thread cache.
-pub(crate) fn give_all<V: Shared>(id: ListId, list: &FreeList) {
+/// Gives back up to `count` of the newest blocks of one list of a thread cache.
+pub(crate) fn give_some<V: Shared>(id: ListId, list: &FreeList, count: u32) {
     let mut batch = Batch::new();
-    while list.len() > 0 {
-        list.take(BATCH_MOST as u32, &mut batch);
+    let left = list.len().saturating_sub(count);
+    while list.len() > left {
+        list.take(list.len() - left, &mut batch);
         give::<V>(id, &mut batch);
     }
 }

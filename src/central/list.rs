@@ -17,7 +17,7 @@
 use super::bins::BINS;
 use super::exchange::{look_ahead, slab_of};
 use super::{Shared, transfer, used};
-use crate::base::{ArenaIdx, BATCH_MOST, ClassIdx, PAGE_BYTES, SLICE_BYTES, quotient};
+use crate::base::{ArenaIdx, ClassIdx, PAGE_BYTES, SLICE_BYTES, quotient};
 use crate::list::{Batch, LinkedList};
 use crate::page_map::Kind;
 use crate::slab::{BINNED, PURGEABLE, Slab};
@@ -110,14 +110,16 @@ impl CentralList {
     }
 
     /// Finds a slab with blocks when the bins are empty. It tries a dirty slice, then a slab of another arena, then a
-    /// clean slice.
+    /// clean slice. When memory is exhausted, any slab of another arena will do.
     fn find_slab<V: Shared>(&self, id: ListId) -> Option<&'static Slab> {
         if V::ARENAS == 1 {
             return self.claim::<V>(id, false);
         }
+        let half = quotient(SLICE_BYTES / 2, V::CLASSES.block_bytes(id.class));
         self.claim::<V>(id, true)
-            .or_else(|| self.take_over::<V>(id))
+            .or_else(|| self.take_over::<V>(id, half))
             .or_else(|| self.claim::<V>(id, false))
+            .or_else(|| self.take_over::<V>(id, 1))
     }
 
     /// Claims a slice and carves it into blocks of this class. If `dirty`, it claims only a dirty slice.
@@ -139,9 +141,8 @@ impl CentralList {
         Some(slab)
     }
 
-    /// Takes a slab over from another arena that has many free blocks of the class. `None` if no arena has.
-    fn take_over<V: Shared>(&self, id: ListId) -> Option<&'static Slab> {
-        let much = quotient(SLICE_BYTES / 2, V::CLASSES.block_bytes(id.class));
+    /// Takes a slab over from another arena that has `much` free blocks of the class. `None` if no arena has.
+    fn take_over<V: Shared>(&self, id: ListId, much: usize) -> Option<&'static Slab> {
         let slab = used::<V>().filter(|arena| *arena != id.arena).find_map(|arena| {
             let other = V::central(arena, id.class);
             if other.free() < much || !other.lock.try_lock() {
@@ -157,8 +158,7 @@ impl CentralList {
         })?;
         self.set_free(self.free() + (slab.capacity() - slab.used()) as usize);
         if !slab.is_purged() {
-            self.purgeable_slabs.push_last(slab);
-            self.purgeable_count.set(self.purgeable_count.get() + 1);
+            self.put_purgeable(slab);
             self.add_purgeable::<V>(id, slab.capacity() - slab.used());
         }
         Some(slab)
@@ -171,8 +171,7 @@ impl CentralList {
         self.set_free(self.free() - (slab.capacity() - slab.used()) as usize);
         self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, slab)));
         if !slab.is_purged() {
-            self.purgeable_slabs.remove(slab);
-            self.purgeable_count.set(self.purgeable_count.get() - 1);
+            self.remove_purgeable(slab);
         }
         Some(slab)
     }
@@ -180,8 +179,7 @@ impl CentralList {
     /// Lets go of a slab all of whose blocks are out: it has no home until a block comes back.
     fn let_go(&self, slab: &'static Slab) {
         if !slab.is_purged() {
-            self.purgeable_slabs.remove(slab);
-            self.purgeable_count.set(self.purgeable_count.get() - 1);
+            self.remove_purgeable(slab);
             slab.set_purged();
         }
         slab.home.leave();
@@ -259,8 +257,7 @@ impl CentralList {
         self.set_free(self.free() - slab.capacity() as usize);
         self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, slab)));
         if !slab.is_purged() {
-            self.purgeable_slabs.remove(slab);
-            self.purgeable_count.set(self.purgeable_count.get() - 1);
+            self.remove_purgeable(slab);
         }
         slab.take_down();
         slab.home.leave();
@@ -288,19 +285,10 @@ impl CentralList {
         if !id.has_transfer::<V>() {
             return;
         }
-        let waiting = V::transfer(id.class);
-        let unused = waiting.turn();
-        let mut left = if all { waiting.len() } else { unused };
-        let mut batch = Batch::new();
-        while left > 0 {
-            waiting.take(left.min(BATCH_MOST as u32), &mut batch);
-            left -= batch.len().clamp(1, left);
-            self.return_to_slabs::<V>(id, &mut batch);
-            debug_assert!(
-                batch.len() == 0,
-                "a class with a transfer cache has all slabs in one arena"
-            );
-        }
+        V::transfer(id.class).empty(all, |batch| {
+            self.return_to_slabs::<V>(id, batch);
+            debug_assert!(batch.len() == 0, "the class has all slabs in one arena");
+        });
     }
 
     /// The upper bound of what a purge finds here. It is 0 only if nothing is to go home, to retire or to purge. A

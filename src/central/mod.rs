@@ -47,7 +47,7 @@ mod usage;
 
 pub(crate) use arena::{Arena, join, leave, used};
 pub(crate) use background::{ask, start_if_wanted, stop};
-pub(crate) use exchange::{give, give_all, take, take_one, with_slab};
+pub(crate) use exchange::{give, give_some, take, take_one, with_slab};
 pub(crate) use huge::{HOPELESS, Moved, huge_alloc, huge_free, huge_resize, mapping_bytes};
 pub(crate) use huge_blocks::HugeBlocks;
 pub(crate) use list::{CentralList, ListId, list_id};

@@ -16,7 +16,7 @@
 //! Never: parks more than [`MOST_BYTES`] of a thread, or waits for the lock at a thread's start or end. If the lock is
 //! taken, the thread goes without.
 
-use super::{ListId, Shared, at_stake, give_all};
+use super::{ListId, Shared, at_stake, give_some};
 use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
 use crate::list::FreeList;
 use crate::stats::Event;
@@ -155,7 +155,7 @@ impl Place {
         for class in ClassIdx::all(V::CLASSES.count()) {
             let list = &self.lists[class.index()];
             if list.len() > 0 {
-                give_all::<V>(ListId { arena: ArenaIdx::FIRST, class }, list);
+                give_some::<V>(ListId { arena: ArenaIdx::FIRST, class }, list, u32::MAX);
             }
         }
     }

@@ -18,12 +18,12 @@
 //! A round looks once at each slab and each segment to which something came home. A heap may have a million of those,
 //! so a round is made in steps. A slow path that sees the clock move makes one step. `round.rs` says what it may cost.
 //!
-//! With `reclaim = "first"` a purge has a second cause, besides the clock. Before the page heap maps a segment, all
-//! batches go home, which may free a slice. If no slice becomes free, the map cache gives back as many bytes as the
-//! segment has.
+//! With `reclaim = "first"` a purge has a second cause, besides the clock. Before the page heap maps a segment,
+//! batches of some central lists go home, which may free a slice. If no slice becomes free, the map cache gives back as
+//! many bytes as the segment has.
 //!
-//! While much memory waits, each operation of a thread looks at the clock (`thread_cache/shut.rs`). Otherwise a thread
-//! that its own lists serve would look at no clock.
+//! While much memory waits, a thread takes the slow path, and looks at the clock, although its lists could serve it
+//! (`thread_cache/shut.rs`).
 //!
 //! Never: waits for the lock of a central list. Another thread that holds this lock is in a slow path, and looks at the
 //! clock itself, so the list's turn comes again. Two cases are exceptions: everything is to go at once, or parked lists

@@ -63,7 +63,7 @@ pub(super) fn tidy_class<V: Shared>(
         budget.spend(PER_LOOK);
         V::counters().count(Event::Look);
         if slab.idle_ms(terms.now) < terms.delay {
-            central.put_back_purgeable(slab);
+            central.put_purgeable(slab);
             round.waiting.set(round.waiting.get() + waiting_bytes::<V>(slab));
         } else {
             purge_pages::<V>(slab, budget);

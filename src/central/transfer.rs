@@ -18,7 +18,7 @@
 //!
 //! Never: reads or writes a block.
 
-use crate::base::{ClassIdx, quotient};
+use crate::base::{BATCH_MOST, ClassIdx, quotient};
 use crate::list::{Batch, FreeBlock};
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::lock::Lock;
@@ -94,9 +94,16 @@ impl Transfer {
         });
     }
 
-    /// Begins to count anew how many blocks are not needed, and returns how many were not.
-    pub(super) fn turn(&self) -> u32 {
-        self.lock.with(|| self.least.replace(self.len()).min(self.len()))
+    /// Moves to their slabs, by `send_home`, the blocks that no thread needed since the last call, or `all`.
+    pub(super) fn empty(&self, all: bool, send_home: impl Fn(&mut Batch)) {
+        let unused = self.lock.with(|| self.least.replace(self.len()).min(self.len()));
+        let mut left = if all { self.len() } else { unused };
+        let mut batch = Batch::new();
+        while left > 0 {
+            self.take(left.min(BATCH_MOST as u32), &mut batch);
+            left -= batch.len().clamp(1, left);
+            send_home(&mut batch);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::outbox::Sent;
 use super::{CacheOf, Cached, State, fill, limits, outbox, shut};
 use crate::base::ClassIdx;
 use crate::central;
-use crate::list::{Batch, FreeBlock, FreeList};
+use crate::list::{Batch, FreeBlock};
 use crate::variant::least_limit;
 
 /// Batches that one call of [`drain_idle`] gives back, at most.
@@ -92,7 +92,7 @@ pub(super) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx
     cache.idle_turn.set(turn as u8 + 1);
     let class = ClassIdx::new(turn);
     let list_limits = cache.list_limits(class);
-    let list = if cache.lies_aside::<V>() { &list_limits.aside } else { cache.list(class) };
+    let list = cache.blocks::<V>(class);
     let newest = list.newest();
     let seen = list_limits.newest_seen.replace(newest);
     if class == active {
@@ -107,23 +107,8 @@ pub(super) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx
         return drain_list::<V>(cache, class);
     }
     // The rest goes home at the list's next turns, so that each call stays short.
-    give_some::<V>(cache, class, list, most);
+    central::give_some::<V>(cache.list_id::<V>(class), list, most);
     list_limits.newest_seen.set(list.newest());
-}
-
-/// Moves `count` blocks of a list to the central list.
-pub(super) fn give_some<V: Cached>(
-    cache: &CacheOf<V>,
-    class: ClassIdx,
-    list: &FreeList,
-    count: u32,
-) {
-    let mut batch = Batch::new();
-    let left = list.len().saturating_sub(count);
-    while list.len() > left {
-        list.take(list.len() - left, &mut batch);
-        central::give::<V>(cache.list_id::<V>(class), &mut batch);
-    }
 }
 
 /// Moves every block of a class from the thread's cache to the central list.
@@ -131,8 +116,8 @@ pub(super) fn drain_list<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx)
     let list_limits = cache.list_limits(class);
     list_limits.refill.set(0);
     list_limits.newest_seen.set(0);
-    let list = if cache.lies_aside::<V>() { &list_limits.aside } else { cache.list(class) };
-    central::give_all::<V>(cache.list_id::<V>(class), list);
+    let list = cache.blocks::<V>(class);
+    central::give_some::<V>(cache.list_id::<V>(class), list, u32::MAX);
     outbox::flush_class::<V>(cache, class);
     if !cache.lies_aside::<V>() {
         limits::reset::<V>(cache, class);

@@ -12,9 +12,9 @@
 //!
 //! GR1  `granted` is the sum, over the lists of a thread, of the bytes by which the list's limit exceeds 64 KiB.
 
-use super::drain::give_some;
 use super::{CacheOf, Cached};
 use crate::base::{ClassIdx, quotient};
+use crate::central;
 use crate::variant::{Bound, least_limit, list_bytes_limit};
 
 /// All threads together may keep one byte in this many bytes of the heap in lists.
@@ -60,7 +60,7 @@ pub(super) fn follow<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) {
     let batch = u32::from(V::BATCHES[class.index()]);
     set_limit::<V>(cache, class, list.limit().saturating_sub(batch).max(base.min(list.limit())));
     let surplus = list.len().saturating_sub(list.limit());
-    give_some::<V>(cache, class, list, surplus.min(batch));
+    central::give_some::<V>(cache.list_id::<V>(class), list, surplus.min(batch));
 }
 
 /// Sets a list's limit back to its first value.
@@ -87,14 +87,13 @@ pub(super) fn shrink<V: Cached>(cache: &CacheOf<V>) {
         return;
     };
     let base = list_bytes_limit::<V>(class);
-    let list =
-        if cache.lies_aside::<V>() { &cache.list_limits(class).aside } else { cache.list(class) };
+    let list = cache.blocks::<V>(class);
     let most = BATCHES * u32::from(V::BATCHES[class.index()]);
     let surplus = list.len().saturating_sub(base);
     if surplus <= most {
         set_limit::<V>(cache, class, base);
     }
-    give_some::<V>(cache, class, list, surplus.min(most));
+    central::give_some::<V>(cache.list_id::<V>(class), list, surplus.min(most));
 }
 
 /// Bytes by which a list's limit exceeds 64 KiB.

@@ -219,6 +219,11 @@ impl<T> ThreadCache<T> {
     fn lies_aside<V: Cached>(&self) -> bool {
         !V::COUNTED && self.is_shut()
     }
+
+    /// The list that has the blocks of a class, aside or not.
+    fn blocks<V: Cached>(&self, class: ClassIdx) -> &FreeList {
+        if self.lies_aside::<V>() { &self.list_limits(class).aside } else { self.list(class) }
+    }
 }
 
 /// The page map, for a lookup; it counts the lookup.
