@@ -89,11 +89,11 @@ pub(super) fn shrink<V: Cached>(cache: &CacheOf<V>) {
     let base = list_bytes_limit::<V>(class);
     let list = cache.blocks::<V>(class);
     let most = BATCHES * u32::from(V::BATCHES[class.index()]);
-    let surplus = list.len().saturating_sub(base);
-    if surplus <= most {
-        set_limit::<V>(cache, class, base);
-    }
-    central::give_some::<V>(cache.list_id::<V>(class), list, surplus.min(most));
+    let given = list.len().saturating_sub(base).min(most);
+    // The limit shrinks by as much, or the next frees would fill the list again.
+    let limit = if given < most { base } else { base.max(list.limit().saturating_sub(given)) };
+    set_limit::<V>(cache, class, limit);
+    central::give_some::<V>(cache.list_id::<V>(class), list, given);
 }
 
 /// Bytes by which a list's limit exceeds 64 KiB.
