@@ -31,6 +31,7 @@ mod dirty;
 mod exchange;
 mod huge;
 mod huge_blocks;
+mod huge_pages;
 mod list;
 mod map_cache;
 mod page_heap;

@@ -25,6 +25,7 @@
 use super::Shared;
 use super::arena::Users;
 use super::background::Background;
+use super::huge_pages::{self, HugePages};
 use super::map_cache::MapCache;
 use super::pending::MUCH;
 use super::purge::reclaim_batches;
@@ -39,7 +40,7 @@ use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
-use crate::variant::{Growth, Reclaim};
+use crate::variant::{Growth, Huge, Reclaim};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -95,6 +96,8 @@ pub(crate) struct PageHeap {
     pub(super) reclaimed_at: AtomicU32,
     /// 1 while a thread without a cache looks at the clock, else 0. [shared]
     pub(super) asked: AtomicU32,
+    /// The requests for huge pages.
+    huge_pages: HugePages,
     /// The state of the round of purging.
     pub(super) round: Round,
     /// The settings that the program has changed.
@@ -130,6 +133,7 @@ impl PageHeap {
             users: Users::new(),
             reclaimed_at: AtomicU32::new(0),
             asked: AtomicU32::new(0),
+            huge_pages: HugePages::new(),
             round: Round::new(),
             tuning: Tuning::new(),
             background: Background::new(),
@@ -183,6 +187,9 @@ impl PageHeap {
             let clean = self.mark_used(segment, slice, wanted.count);
             segment.span[slice.index()].set(span);
             if span > 0 {
+                if V::HUGE == Huge::Auto {
+                    self.huge_pages.note_span(wanted.count);
+                }
                 let start = segment.slice_start(slice).addr().get();
                 V::page_map().note(start, Kind::Span);
                 V::page_map().note_slices(start + SLICE_BYTES, wanted.count - 1, Kind::Body);
@@ -195,14 +202,32 @@ impl PageHeap {
             }
             reclaim_batches::<V>(wanted.count);
         }
-        self.lock.with(|| {
+        let grow = || {
+            if V::RECLAIM == Reclaim::First && !self.tuning.keeps_mappings() {
+                self.map_cache.give_back(SEGMENT_BYTES, self.now());
+            }
+            self.map::<V>()?;
+            claim_free()
+        };
+        let mut asked = None;
+        let claimed = self.lock.with(|| {
             claim_free().or_else(|| {
-                if V::RECLAIM == Reclaim::First && !self.tuning.keeps_mappings() {
-                    self.map_cache.give_back(SEGMENT_BYTES, self.now());
+                if V::HUGE == Huge::Auto && span == 0 {
+                    asked = self.huge_pages.begin(self.in_use());
                 }
-                self.map::<V>()?;
-                claim_free()
+                if asked.is_none() { grow() } else { None }
             })
+        });
+        let Some(size) = asked else { return claimed };
+        // Without the lock, since the kernel may take long.
+        let (pages, ticks) = huge_pages::map(size);
+        self.lock.with(|| {
+            self.huge_pages.end(size, ticks);
+            if let Some(pages) = pages {
+                // SAFETY: fresh pages, zeroed, of a segment's size and alignment, that only this thread knows of.
+                unsafe { self.add_with_memory::<V>(pages) };
+            }
+            claim_free().or_else(grow)
         })
     }
 

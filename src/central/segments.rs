@@ -13,7 +13,7 @@
 
 use super::pending::MUCH;
 use super::{PageHeap, Shared};
-use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx};
+use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, slices_in};
 use crate::page_map::Kind;
 use crate::slab::{ALL_SLICES, Segment};
 use crate::stats::Event;
@@ -30,16 +30,39 @@ impl PageHeap {
         let pages = pages::map_aligned(SEGMENT_BYTES, SEGMENT_BYTES)
             .or_else(|| self.map_cache.retained.take(SEGMENT_BYTES, SEGMENT_BYTES))
             .or_else(|| self.reserved.take(SEGMENT_BYTES, SEGMENT_BYTES))?;
-        // SAFETY: fresh pages of that size and alignment, which nobody else knows of. They stay mapped until nobody can
-        // find them any more.
+        // SAFETY: mapped above.
+        unsafe { pages::refuse_huge_pages(pages, SEGMENT_BYTES) };
+        // SAFETY: fresh pages of that size and alignment, which nobody else knows of.
+        unsafe { self.add::<V>(pages) }
+    }
+
+    /// Adds a segment whose pages have memory already. They are dirty for a purge, though they are zero.
+    ///
+    /// # Safety
+    /// As for [`add`](Self::add).
+    pub(super) unsafe fn add_with_memory<V: Shared>(&self, pages: NonNull<u8>) {
+        // SAFETY: the caller's condition.
+        let Some(segment) = (unsafe { self.add::<V>(pages) }) else { return };
+        for slice in slices_in(ALL_SLICES) {
+            segment.freed_at[slice.index()].set(self.now());
+        }
+        self.change_dirty(segment, || segment.dirty.set(ALL_SLICES));
+        self.dirty_slices.set(self.dirty_slices.get() + ALL_SLICES.count_ones());
+    }
+
+    /// Makes pages a segment, and notes it in the page map. `None` if the address is beyond the page map, or memory is
+    /// exhausted; the pages are unmapped then.
+    ///
+    /// # Safety
+    /// `pages` are [`SEGMENT_BYTES`] bytes of zeroed memory, aligned to their size, that nobody else knows of.
+    unsafe fn add<V: Shared>(&self, pages: NonNull<u8>) -> Option<&'static Segment> {
+        // SAFETY: the caller's condition. The pages stay mapped until nobody can find them any more.
         let segment = unsafe { Segment::create(pages) };
         if !V::page_map().cover(segment.address(), None) {
             // SAFETY: nobody has found the segment, since it is not in the page map.
             unsafe { self.map_cache.let_go(pages, SEGMENT_BYTES) };
             return None;
         }
-        // SAFETY: mapped above.
-        unsafe { pages::refuse_huge_pages(pages, SEGMENT_BYTES) };
         V::counters().count(Event::AcquireGrow);
         V::page_map().note(segment.address(), Kind::Header);
         V::page_map().note_slices(segment.address() + SLICE_BYTES, MAX_SLICES - 1, Kind::Free);

@@ -179,6 +179,21 @@ pub(crate) unsafe fn refuse_huge_pages(start: NonNull<u8>, bytes: usize) {
     unsafe { advise(start, bytes, libc::MADV_NOHUGEPAGE) };
 }
 
+/// Gives memory to a fresh range that refuses huge pages; in huge pages, if they are wanted and the kernel has them.
+/// Afterwards the range refuses huge pages again.
+///
+/// Linux has the advice since 5.14. Before that, the range gets its memory when it is touched.
+///
+/// # Safety
+/// The range is whole pages, private and anonymous, and the caller owns it.
+pub(crate) unsafe fn populate(start: NonNull<u8>, bytes: usize, huge: bool) {
+    let all = [libc::MADV_HUGEPAGE, libc::MADV_POPULATE_WRITE, libc::MADV_NOHUGEPAGE];
+    for advice in if huge { &all[..] } else { &all[1..2] } {
+        // SAFETY: the caller's condition; none of them changes any content.
+        unsafe { advise(start, bytes, *advice) };
+    }
+}
+
 /// Calls madvise(2) for a range. False if the kernel refuses.
 ///
 /// # Safety

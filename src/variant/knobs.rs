@@ -127,6 +127,13 @@ knobs! {
         /// The pages that hold something else.
         Dirty = "dirty",
     };
+    /// The memory of a fresh segment in a large heap.
+    huge: Huge, Central, {
+        /// Small pages, as the program touches them.
+        Never = "never",
+        /// One huge page; or small ones, all at once, if the kernel takes long to find a huge one.
+        Auto = "auto",
+    };
     /// What the thread-local slot holds.
     thread_slot: Slot, Central, {
         /// The address of the thread's lists.

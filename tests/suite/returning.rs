@@ -47,6 +47,26 @@ fn survivors(keep: impl Fn(usize) -> bool) -> (usize, usize, usize) {
     (live, peak, after)
 }
 
+/// A large heap gets memory for small blocks a segment at a time, and no memory for large blocks that the program does
+/// not touch.
+fn little_ahead() {
+    let layout = |size| Layout::from_size_align(size, 8).expect("a layout");
+    let untouched = |size, count| {
+        let before = resident();
+        for _ in 0..count {
+            // SAFETY: the size is above 0. The test ends with the process.
+            assert!(!unsafe { apex().allocator.alloc(layout(size)) }.is_null());
+        }
+        resident() - before
+    };
+    let blocks: Vec<Filled> = (0..48 << 10).map(|n| filling(1024, n as u8)).collect();
+    let large = untouched(200 << 10, 500);
+    assert!(large < 6 * MIB, "{large}");
+    let both = (0..100).map(|_| untouched(1024, 64) + untouched(250 << 10, 4)).sum::<usize>();
+    assert!(both < 24 * MIB, "{both}");
+    drop(blocks);
+}
+
 fn oldest_tenth() {
     let (live, peak, after) = survivors(|n| n < 15_000);
     assert!(after <= live * 3 / 2 + 4 * MIB, "{live} live, {peak} at the peak, {after} after");
@@ -504,6 +524,7 @@ macro_rules! cases {
     };
 }
 cases!(
+    little_ahead,
     oldest_tenth,
     random_tenth,
     random_tenth_of_four_threads,

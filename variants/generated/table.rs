@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0xf34ac7037ca49ce4;
+    0x77b917f9b919adea;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -295,11 +295,19 @@ table! {
         ..ARENAS
     };
 
+    HugePages HUGE_PAGES {
+        id: "huge-pages", parent: Some("heap-share"), rank: 35, twin: None, default: false,
+        doc: "Variant `huge-pages`: `heap-share` with `huge = auto`.\n\nWhat does it save to have the kernel back each fresh segment of a large heap at once, by a huge page if it has one?",
+    } = Knobs {
+        huge: Huge::Auto,
+        ..HEAP_SHARE
+    };
+
     Apex APEX {
-        id: "apex", parent: Some("heap-share"), rank: 35, twin: None, default: true,
-        doc: "Variant `apex`: `heap-share` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
+        id: "apex", parent: Some("huge-pages"), rank: 36, twin: None, default: true,
+        doc: "Variant `apex`: `huge-pages` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
     } = Knobs {
         thread_slot: Slot::Inline,
-        ..HEAP_SHARE
+        ..HUGE_PAGES
     };
 }
