@@ -127,3 +127,8 @@ pub(crate) fn used<V: Shared>() -> impl Iterator<Item = ArenaIdx> {
     let in_use = V::page_heap().users.in_use.load(Ordering::Relaxed) as usize;
     (0..in_use.clamp(1, V::ARENAS)).map(ArenaIdx::new)
 }
+
+/// True if threads have come to use more than one arena. Before that no block waits for another arena.
+pub(super) fn are_several<V: Shared>() -> bool {
+    V::page_heap().users.in_use.load(Ordering::Relaxed) > 1
+}

@@ -9,6 +9,7 @@
 //!
 //! Never: waits for a list's lock while it holds another's.
 
+use super::arena::are_several;
 use super::list::has_arenas;
 use super::{ListId, Shared};
 use crate::base::{ArenaIdx, ClassIdx};
@@ -34,7 +35,8 @@ pub(crate) fn take_one<V: Shared>(id: ListId) -> Option<FreeBlock> {
 pub(crate) fn take<V: Shared>(id: ListId, want: u32, batch: &mut Batch) {
     V::counters().count(Event::Atomic);
     let transfer = V::transfer(id.class);
-    if has_arenas::<V>(id.class) && transfer.len() > 0 {
+    // While there is one arena, the transfer caches stay untouched, and take no memory.
+    if has_arenas::<V>(id.class) && are_several::<V>() && transfer.len() > 0 {
         transfer.take(V::BATCHES[id.class.index()].into(), batch);
         if batch.len() > 0 {
             return V::counters().count(Event::Transfer);
@@ -70,7 +72,7 @@ pub(crate) fn give<V: Shared>(id: ListId, batch: &mut Batch) -> u32 {
 /// since the last call; or `all`.
 pub(super) fn send_home<V: Shared>(class: ClassIdx, all: bool) {
     let transfer = V::transfer(class);
-    if !has_arenas::<V>(class) || transfer.len() == 0 {
+    if !has_arenas::<V>(class) || !are_several::<V>() || transfer.len() == 0 {
         return;
     }
     transfer.empty(all, |batch| {

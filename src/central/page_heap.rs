@@ -200,7 +200,9 @@ impl PageHeap {
             if let Some(claimed) = self.lock.with(claim_free) {
                 return Some(claimed);
             }
-            reclaim_batches::<V>(wanted.count);
+            if self.bytes_in_use() > 0 {
+                reclaim_batches::<V>(wanted.count);
+            }
         }
         let grow = || {
             if V::RECLAIM == Reclaim::First && !self.tuning.keeps_mappings() {

@@ -29,6 +29,7 @@
 //! clock itself, so the list's turn comes again. Two cases are exceptions: everything is to go at once, or parked lists
 //! are due.
 
+use super::arena::are_several;
 use super::background::start_if_due;
 use super::list::has_arenas;
 use super::round::{Budget, MOST, PER_MS, Round, Stage, Terms};
@@ -95,6 +96,11 @@ fn step_cold<V: Shared>(terms: Terms) {
     // The subtraction wraps, so a clock that was set back goes on from there.
     let since = terms.now.wrapping_sub(round.stepped_at.replace(terms.now));
     let mut budget = Budget(since.saturating_mul(PER_MS).min(MOST) as usize);
+    // The first look at the clock, which finds nothing yet.
+    if since == terms.now {
+        round.began_at.set(terms.now);
+        return round.lock.unlock();
+    }
     if matches!(round.stage.get(), Stage::Done)
         && terms.now.wrapping_sub(round.began_at.get()) >= terms.delay / ROUNDS_PER_DELAY
     {
@@ -186,7 +192,11 @@ fn go_on<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) {
 pub(crate) fn idle_bytes<V: Shared>() -> usize {
     let of_class = |class| {
         let purgeable = |arena| V::central(arena, class).purgeable() as usize;
-        let waiting = if has_arenas::<V>(class) { V::transfer(class).len() as usize } else { 0 };
+        let waiting = if has_arenas::<V>(class) && are_several::<V>() {
+            V::transfer(class).len() as usize
+        } else {
+            0
+        };
         (used::<V>().map(purgeable).sum::<usize>() + waiting) * at_stake::<V>(class)
     };
     let classes: usize = ClassIdx::all(V::CLASSES.count()).map(of_class).sum();
