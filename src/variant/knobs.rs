@@ -16,13 +16,13 @@
 // | `(least..=most)`: a whole number | the least |
 // | `[least..=most]`: a whole number, or "none" | "none" |
 knobs! {
-    /// Who serves the size classes.
+    /// What serves the size classes.
     backend: Backend, All, {
         /// The system's malloc, for everything: the control group.
         System = "system",
-        /// Thread lists over slabs that the thread owns, over the shared pool: the founding report's.
+        /// Thread lists, then slabs that the thread owns, then a shared pool: the founding report's allocator.
         SuperSlab = "superslab",
-        /// Thread lists over slabs that nobody owns, in central lists per class.
+        /// Thread caches, then central lists of slabs per class, then the page heap.
         Central = "central",
     };
     /// The table of block sizes.
@@ -36,95 +36,95 @@ knobs! {
     };
     /// Binary logarithm of a SuperSlab's bytes.
     superslab_lg: u32, Slabs, (19..=21);
-    /// How an address is turned into its SuperSlab.
+    /// What finds the SuperSlab of an address.
     registry: Registry, Slabs, {
         /// A walk over the list of all SuperSlabs.
         Linear = "linear",
         /// A hash table, behind a thread-local hint: the last one found.
         Hash = "hash",
-        /// A two-level map with a byte per slot of the address space: the page map, which `central` asks what else lies there.
+        /// The page map, with a byte for each slice of the address space. The central backend always has one.
         Map = "map",
     };
-    /// What a drain does with a slab that it emptied.
+    /// What a drain does with a slab that has become empty.
     recycle: Recycle, Slabs, {
-        /// Nothing: the slab stays with its thread, out of everybody's reach.
+        /// Nothing. The slab stays with its thread, and no other thread can reach it.
         None = "none",
-        /// It is retired to the pool's freelist of EMPTY slabs (the report's option A).
+        /// It puts the slab into the pool's freelist of EMPTY slabs (the report's option A).
         Freelist = "freelist",
     };
-    // Not 0: what a dead thread leaves would never be found again.
-    /// Slabs that stage 0.5 looks at per acquisition; `central` has no such stage.
+    // Not 0: no thread would ever find the slabs that a dead thread leaves.
+    /// Slabs that stage 0.5 examines per acquisition; `central` has no such stage.
     empty_scan_limit: usize, Slabs, (1..=1024);
-    /// SuperSlabs that may be mapped for one class.
+    /// SuperSlabs that one class may have.
     soft_cap: u32, Slabs, [1..=1024];
-    /// Blocks that a thread keeps per class before it drains.
+    /// Blocks of a class that a thread keeps before it drains.
     list_limit: u32, Slabs, (1..=4096);
-    /// Blocks moved by one refill or drain; `list_limit` at most.
+    /// Blocks that one refill or drain moves; `list_limit` at most.
     batch: u32, Slabs, (1..=4096);
-    /// What tells a freed block's class and home.
+    /// What tells the class of a freed block.
     free_by: FreeBy, Central, {
-        /// The page map, where the block's address is looked up.
+        /// The page map, by the block's address.
         Lookup = "lookup",
         /// The layout alone.
         Layout = "layout",
     };
-    /// Who serves sizes above the classes.
+    /// What serves sizes above the classes.
     large: Large, Central, {
         /// The system's malloc.
         System = "system",
-        /// Spans of slots, and mappings of their own.
+        /// Spans of slices, and mappings of their own.
         Own = "own",
     };
-    /// MiB of freed mappings that are kept for reuse.
+    /// MiB of freed mappings in the map cache.
     keep_mib: usize, Central, (0..=4096);
-    /// What bounds a thread's list.
+    /// What limits a thread's list.
     list_bound: Bound, Central, {
-        /// `list_limit` blocks, whatever their size; `batch` of them are moved at a time.
+        /// `list_limit` blocks of any size; `batch` of them move at a time.
         Blocks = "blocks",
-        /// Bytes; a list's bound starts low and rises each time it was too low.
+        /// Bytes. A limit starts low, and rises whenever the list runs empty.
         Bytes = "bytes",
-        /// Bytes, and beyond them a share of the heap.
+        /// Bytes, and above them a share of the heap.
         Share = "share",
     };
-    /// Sets of central lists, at most; threads share them evenly, four for each processor.
+    /// Arenas at most; there are four for each processor, and threads share them evenly.
     arenas: usize, Central, (1..=64);
-    /// KiB of batches that wait, per class, to be taken by whichever thread comes next.
+    /// KiB of blocks that may wait in each class's transfer cache.
     transfer_kib: usize, Central, (0..=4096);
-    /// Which slab with free blocks is taken from first.
+    /// The slab that a refill takes blocks from.
     partial: Partial, Central, {
-        /// The one that came to have some last.
+        /// The one to which a block came home last.
         Latest = "latest",
-        /// One of the fullest, so that the emptiest become EMPTY.
+        /// One of the fullest, so that the emptiest become free.
         Fullest = "fullest",
     };
-    /// Whether memory that is still zero from the kernel is known to be.
+    /// What the allocator knows about memory that is still zero from the kernel.
     fresh: Fresh, Central, {
-        /// All memory is taken for used.
+        /// Nothing: it takes all memory for used.
         Forgotten = "forgotten",
-        /// Slots that were never touched, or purged since, are zero.
+        /// That slices are zero if they were never in use, or purged since.
         Known = "known",
     };
     /// Milliseconds after which unused memory goes back to the kernel.
     purge_ms: u32, Central, [10..=60_000];
-    /// What is given back to the kernel.
+    /// What goes back to the kernel.
     purge_unit: Unit, Central, {
-        /// Whole free slots.
+        /// Whole free slices.
         Slots = "slots",
-        /// Free pages of slabs in part-use too.
+        /// Also the free pages of slabs in use.
         Pages = "pages",
     };
-    /// When memory that waits to be used again goes back.
+    /// When memory that waits for reuse goes back.
     reclaim: Reclaim, Central, {
-        /// When it has waited for `purge_ms`.
+        /// After `purge_ms`.
         Timed = "timed",
-        /// Then, or as soon as more memory is mapped.
+        /// After `purge_ms`, or before the allocator maps more memory.
         First = "first",
     };
-    /// What is written where a mapping that was used before is to be zero.
+    /// What `calloc` writes to a mapping that was in use before.
     zeroing: Zeroing, Central, {
-        /// All of it.
+        /// Zeros to all of it.
         All = "all",
-        /// The pages that hold something else.
+        /// Zeros to the pages that hold something else.
         Dirty = "dirty",
     };
     /// The memory of a fresh segment in a large heap.
@@ -141,32 +141,32 @@ knobs! {
         /// The lists themselves.
         Inline = "inline",
     };
-    /// What becomes of a thread's lists when it ends.
+    /// What happens to a thread's lists when the thread ends.
     thread_exit: ThreadExit, Central, {
-        /// Their blocks go back.
+        /// Their blocks go home.
         Drain = "drain",
-        /// They wait for the next thread, for a while.
+        /// They wait a while for the next thread.
         Park = "park",
     };
-    /// In which order the blocks of a refill are handed out.
+    /// The order in which blocks of a refill are handed out.
     spread: Spread, Central, {
         /// By address.
         Adjacent = "adjacent",
-        /// So that neighbours in a cache line are not handed out one after the other.
+        /// Neighbours in a cache line not one after the other.
         Apart = "apart",
     };
-    /// Where a large block is put.
+    /// The place of a large block.
     growth: Growth, Central, {
-        /// In the tightest hole, whether it is new or has grown; a mapping of its own has the pages it needs.
+        /// The tightest hole. A mapping has just the pages that the block needs.
         Tight = "tight",
-        /// One that has grown, where the most memory lies ahead: it may grow again. A mapping has up to an eighth more.
+        /// For a block that has grown, the hole with the most room behind it. A mapping has up to an eighth more pages.
         Roomy = "roomy",
     };
-    /// What is done about a block that another allocator handed out. A variant that frees by layout does not look.
+    /// What happens to a freed block that another allocator handed out. A variant that frees by layout does not look.
     foreign: Foreign, Central, {
-        /// It is the next allocator's.
+        /// It goes to the next allocator.
         Next = "next",
-        /// The program ends, with a line that says so.
+        /// The program ends with a message.
         Fatal = "fatal",
     };
 }
