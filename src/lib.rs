@@ -17,7 +17,7 @@
 //!
 //! # Layers
 //!
-//! A module imports only from the rows above its own, and only `api` imports from `report`.
+//! A module imports only from its own row and the rows above it, and only `api` imports from `report`.
 //! `tests/suite/source.rs` checks the `use` lines.
 //!
 //! | | module | owns |
@@ -25,7 +25,7 @@
 //! | 0 | `base` | sizes, indices that are in range by construction, bit arithmetic |
 //! | 1 | `sys` | the OS and the processor: pages, locks, thread slots, thread exit, fatal errors, the system's malloc |
 //! | 2 | `variant` | the knobs and the size classes |
-//! | 3 | `list`, `stats` | lists of free blocks, batches; event counters, audit results |
+//! | 3 | `free_list`, `free_block`, `batch`, `linked`, `stats` | lists of free blocks, batches; lists of slabs; event counters, audit results |
 //! | 4 | `page_map` | the map from an address to the kind of its slice |
 //! | 5 | `slab`; beside it `report` | segments, slices, slabs; the founding report's whole allocator |
 //! | 6 | `central` | the state that threads share: central lists, transfer caches, page heap, huge blocks, purges |
@@ -63,8 +63,11 @@
 
 mod api;
 mod base;
+mod batch;
 mod central;
-mod list;
+mod free_block;
+mod free_list;
+mod linked;
 mod page_map;
 mod report;
 mod slab;

@@ -12,7 +12,9 @@
 use super::list::has_arenas;
 use super::{ListId, Shared};
 use crate::base::{ArenaIdx, ClassIdx};
-use crate::list::{Batch, FreeBlock, FreeList};
+use crate::batch::Batch;
+use crate::free_block::FreeBlock;
+use crate::free_list::FreeList;
 use crate::slab::{Segment, Slab};
 use crate::stats::Event;
 use crate::variant::Variant;

@@ -24,7 +24,7 @@ use super::tables::{AddressTables, COUNTS};
 use super::{Cached, audit, lookup, shut};
 use crate::base::{ClassIdx, PAGE_BYTES, SLICE_BYTES};
 use crate::central::{Moved, huge_resize};
-use crate::list::FreeBlock;
+use crate::free_block::FreeBlock;
 use crate::page_map::Kind;
 use crate::slab::Segment;
 use crate::sys::asm::count_up;

@@ -3,7 +3,7 @@
 use super::{CacheOf, Cached, State, outbox, shut};
 use crate::base::{ClassIdx, MAX_SLICES, SliceIdx, slices_in};
 use crate::central::{self, ListId};
-use crate::list::FreeList;
+use crate::free_list::FreeList;
 use crate::page_map::Kind;
 use crate::slab::{ALL_SLICES, Segment};
 use crate::stats::{Audit, Unsound};

@@ -4,8 +4,9 @@ use super::exit::open;
 use super::outbox::Sent;
 use super::{CacheOf, Cached, State, fill, limits, outbox, shut};
 use crate::base::ClassIdx;
+use crate::batch::Batch;
 use crate::central;
-use crate::list::{Batch, FreeBlock};
+use crate::free_block::FreeBlock;
 use crate::variant::least_limit;
 
 /// Batches that one call of [`drain_idle`] gives back, at most.

@@ -8,7 +8,7 @@
 use super::exit::{close, prepare_for_forks};
 use super::{Cached, State};
 use crate::base::ClassIdx;
-use crate::list::FreeBlock;
+use crate::free_block::FreeBlock;
 use core::ptr::NonNull;
 
 /// Fills with a byte the blocks that this thread, and every thread that has no cache yet, frees from now on; 0 stops

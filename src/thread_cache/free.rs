@@ -25,7 +25,7 @@ use super::drain::overflow_cold;
 use super::large::large_free;
 use super::{Cached, audit, lookup};
 use crate::base::ClassIdx;
-use crate::list::FreeBlock;
+use crate::free_block::FreeBlock;
 use crate::sys::fatal::fatal;
 use crate::variant::FreeBy;
 use core::alloc::Layout;

@@ -62,7 +62,7 @@ pub(crate) use trim::{purge, trim};
 
 use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
 use crate::central::{self, ListId, Shared, Usage};
-use crate::list::FreeList;
+use crate::free_list::FreeList;
 use crate::page_map::PageMap;
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicBool, Ordering};

@@ -12,8 +12,9 @@
 
 use super::{CacheOf, Cached};
 use crate::base::{BATCH_MOST, ClassIdx};
+use crate::batch::Batch;
 use crate::central;
-use crate::list::{Batch, FreeBlock};
+use crate::free_block::FreeBlock;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 

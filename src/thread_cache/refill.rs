@@ -4,8 +4,9 @@ use super::drain::drain_idle;
 use super::exit::open;
 use super::{CacheOf, Cached, State, limits, shut};
 use crate::base::{ClassIdx, quotient};
+use crate::batch::Batch;
 use crate::central;
-use crate::list::{Batch, FreeBlock};
+use crate::free_block::FreeBlock;
 use crate::variant::Bound;
 use core::ptr;
 

@@ -11,7 +11,7 @@
 //! slow path without a check of its own.
 
 use super::ThreadCache;
-use crate::list::{EXCESS_OFFSET, FreeList};
+use crate::free_list::{EXCESS_OFFSET, FreeList};
 use crate::page_map::{CLASSLESS, Kind, Leaves};
 use crate::sys::asm::byte_at;
 use crate::sys::atomic::{AtomicU8, Ordering};

@@ -45,7 +45,7 @@ pub(crate) use realloc::realloc;
 pub(crate) use usage::free_blocks;
 
 use crate::base::{CACHE_LINE, ClassIdx, MAX_CLASSES};
-use crate::list::LinkedList;
+use crate::linked::LinkedList;
 use crate::report::list::Block;
 use crate::report::list::LocalList;
 use crate::report::pool::{Pooled, Seeker};
