@@ -17,7 +17,7 @@
 //!
 //! # Layers
 //!
-//! A module imports only from its own row and the rows above it, and only `api` imports from `report`.
+//! A module imports only from its own row and the rows above it, and only `face` imports from `report`.
 //! `tests/suite/source.rs` checks the `use` lines.
 //!
 //! | | module | owns |
@@ -30,7 +30,7 @@
 //! | 5 | `slab`; beside it `report` | segments, slices, slabs; the founding report's whole allocator |
 //! | 6 | `central` | the state that threads share: central lists, transfer caches, page heap, huge blocks, purges |
 //! | 7 | `thread_cache` | the thread caches: alloc and free (hot), refill, drain, large blocks, realloc, exit, audit |
-//! | 8 | `api` | the choice of a variant's backend, `GlobalAlloc`, the C face, the statics of each variant |
+//! | 8 | `face` | the choice of a variant's backend, `GlobalAlloc`, the C face, the statics of each variant |
 //!
 //! `slab`, `central` and `thread_cache` form the central backend, which serves the default variant.
 //! `report` is the baseline for comparisons (`src/report/README.md`).
@@ -61,10 +61,10 @@
 //! To read on: `thread_cache/alloc.rs` and `thread_cache/free.rs` hold the hot paths of the default variant.
 //! `docs/life-of-a-block.md` follows a block through all layers.
 
-mod api;
 mod base;
 mod batch;
 mod central;
+mod face;
 mod free_block;
 mod free_list;
 mod linked;
@@ -76,7 +76,7 @@ mod sys;
 mod thread_cache;
 mod variant;
 
-pub use api::*;
+pub use face::*;
 
 /// Gives the unused memory of [`Hakmem`] back to the kernel at once; see [`Observe::purge`].
 pub fn purge() {

@@ -10,7 +10,7 @@
 //!   └───────── list ───────┘
 //! ```
 //!
-//! It uses the layers below both backends, and nothing of the central backend. Only `api` uses it. A module imports
+//! It uses the layers below both backends, and nothing of the central backend. Only `face` uses it. A module imports
 //! only from the modules before it in this order: `list`, `slab`, `registry`, `pool`, `heap`. `README.md` lists the
 //! differences to the central backend.
 //!

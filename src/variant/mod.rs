@@ -2,7 +2,7 @@
 //!
 //! The files in `variants/` set the knobs. `cargo ci variants` checks the files, and writes
 //! `variants/generated/table.rs`. There each variant is a constant of type [`Knobs`]. The build script selects the
-//! variants that the Cargo features name, and `api` stamps a type for each.
+//! variants that the Cargo features name, and `face` stamps a type for each.
 //!
 //! A branch on a knob is an ordinary `if` on a constant. Every build type-checks every branch, and drops the dead ones.
 
