@@ -29,10 +29,11 @@
 //! | 4 | `page_map` | the map from an address to the kind of its slice |
 //! | 5 | `slab`; beside it `report` | segments, slices, slabs; the founding report's whole allocator |
 //! | 6 | `central` | the state that threads share: central lists, transfer caches, page heap, huge blocks, purges |
-//! | 7 | `thread_cache` | the thread caches: alloc and free (hot), refill, drain, large blocks, realloc, exit, audit |
-//! | 8 | `face` | the choice of a variant's backend, `GlobalAlloc`, the C face, the statics of each variant |
+//! | 7 | `thread_cache` | a thread's lists: refill, drain, the thread's first operation and its end, forks |
+//! | 8 | `alloc`, `realloc`, `large`, `check` | the operations of both faces, hot paths first; large blocks; the audit |
+//! | 9 | `face` | the choice of a variant's backend, `GlobalAlloc`, the C face, the statics of each variant |
 //!
-//! `slab`, `central` and `thread_cache` form the central backend, which serves the default variant.
+//! Rows 5 to 8 without `report` are the central backend, which serves the default variant.
 //! `report` is the baseline for comparisons (`src/report/README.md`).
 //!
 //! # Words
@@ -58,17 +59,21 @@
 //! Feature `preload` adds the type `Preload`: the selected variant with the C library's functions ([`ByAddress`]).
 //! `libhakmem.so` is built on it.
 //!
-//! To read on: `thread_cache/alloc.rs` and `thread_cache/free.rs` hold the hot paths of the default variant.
+//! To read on: `alloc.rs` holds the hot paths of the default variant, then `thread_cache.rs` and `free_list.rs`.
 //! `docs/life-of-a-block.md` follows a block through all layers.
 
+mod alloc;
 mod base;
 mod batch;
 mod central;
+mod check;
 mod face;
 mod free_block;
 mod free_list;
+mod large;
 mod linked;
 mod page_map;
+mod realloc;
 mod report;
 mod slab;
 mod stats;

@@ -3,7 +3,8 @@
 use super::backend::{Addressed, Backend, Served};
 use crate::central::Usage;
 use crate::sys::rtld_next;
-use crate::thread_cache::{AddressTables, Cached};
+use crate::thread_cache::Cached;
+use crate::thread_cache::tables::AddressTables;
 
 /// The operations from which a C library's functions are built. They know no layout.
 ///

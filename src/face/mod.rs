@@ -1,4 +1,4 @@
-//! Layer 8: the public interface. Each variant is a `GlobalAlloc`, and can be observed.
+//! Layer 9: the public interface. Each variant is a `GlobalAlloc`, and can be observed.
 
 mod backend;
 mod background;

@@ -16,7 +16,8 @@ use crate::stats::Counters;
 use crate::sys::pages;
 use crate::sys::thread::ExitHook;
 use crate::sys::tls::{thread_place, thread_slot};
-use crate::thread_cache::{CachePool, Cached, CloseCache, ThreadCache};
+use crate::thread_cache::lifecycle::{CachePool, CloseCache};
+use crate::thread_cache::{Cached, ThreadCache};
 use crate::variant::{self, Chosen, Knobs, Slot, Variant, values, with_face, with_variants};
 use core::alloc::{GlobalAlloc, Layout};
 
@@ -58,7 +59,7 @@ macro_rules! stamp_face {
         /// True if the build has the C face.
         pub(super) const HAS_FACE: bool = true;
         use crate::sys::tls::exec_slot;
-        use crate::thread_cache::AddressTables;
+        use crate::thread_cache::tables::AddressTables;
         stamp_type! {
             exec_slot, stamp_tables, $type, $id, $parent, $doc,
             true,

@@ -1,6 +1,6 @@
 //! The slow path of freeing: a drain moves batches from the thread's list to the central list.
 
-use super::exit::open;
+use super::lifecycle::open;
 use super::outbox::Sent;
 use super::{CacheOf, Cached, State, fill, limits, outbox, shut};
 use crate::base::ClassIdx;
@@ -17,7 +17,7 @@ const LARGE: usize = 64 << 20;
 /// Frees a block whose list is at its limit, or closed. The list has counted the push that failed.
 #[cold]
 #[inline(never)]
-pub(super) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
+pub(crate) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
     let mut cache = V::cache();
     cache.list(class).undo_push();
     if cache.state.get() == State::Open && !cache.lies_aside::<V>() {
@@ -88,7 +88,7 @@ fn put_aside<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: Free
 /// Examines one list per call, in turn, and drains it if it was not used since its last turn.
 ///
 /// Blocks that lie idle in a list keep their slabs from becoming empty. The list of class `active` is in use.
-pub(super) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx) {
+pub(crate) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx) {
     let turn = usize::from(cache.idle_turn.get()) % V::CLASSES.count();
     cache.idle_turn.set(turn as u8 + 1);
     let class = ClassIdx::new(turn);

@@ -1,10 +1,10 @@
-//! Purges that the program asks for.
+//! What a program asks for: purges, and the memory in use.
 
 use super::drain::drain_list;
-use super::exit::prepare_for_forks;
+use super::lifecycle::prepare_for_forks;
 use super::{Cached, State, outbox, shut};
 use crate::base::ClassIdx;
-use crate::central;
+use crate::central::{self, Usage};
 
 /// A trim that could give back no more bytes than this does nothing, since programs call trims again and again. It is
 /// the default of glibc's `M_TRIM_THRESHOLD`: the bytes that glibc keeps free at the top of its heap.
@@ -53,4 +53,18 @@ fn listed_bytes<V: Cached>() -> usize {
         State::Open => ClassIdx::all(V::CLASSES.count()).map(of_class).sum(),
         State::Uninit | State::Dead => 0,
     }
+}
+
+/// The memory that the variant has mapped, and the part in use.
+pub(crate) fn usage<V: Cached>() -> Usage {
+    let cache = V::cache();
+    let is_open = cache.state.get() == State::Open;
+    if is_open {
+        shut::open::<V>(cache);
+        outbox::flush::<V>(cache);
+    }
+    let listed = |class| {
+        if is_open { cache.list(class).len() as usize } else { 0 }
+    };
+    V::pool().with_made(|| central::usage::<V>(listed))
 }

@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["slab", WING],
     &["central"],
     &["thread_cache"],
+    &["alloc", "realloc", "large", "check"],
     &[ROOF],
 ];
 /// The module that only the roof may import from. It imports nothing from its own layer.

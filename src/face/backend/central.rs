@@ -3,8 +3,10 @@
 use super::{Addressed, Backend, Central};
 use crate::central::{self, Usage};
 use crate::stats::{Audit, Events, Unsound};
-use crate::thread_cache::{self, AddressTables, Cached};
+use crate::thread_cache::tables::AddressTables;
+use crate::thread_cache::{Cached, fill, lifecycle, trim};
 use crate::variant::Large;
+use crate::{alloc, check, realloc};
 use core::alloc::Layout;
 use core::ptr;
 
@@ -12,25 +14,25 @@ impl<V: Cached> Backend<V> for Central {
     #[inline(always)]
     unsafe fn alloc(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
-        unsafe { thread_cache::alloc::<V>(layout) }
+        unsafe { alloc::alloc::<V>(layout) }
     }
 
     #[inline(always)]
     unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
-        unsafe { thread_cache::alloc_zeroed::<V>(layout) }
+        unsafe { alloc::alloc_zeroed::<V>(layout) }
     }
 
     #[inline(always)]
     unsafe fn free(block: *mut u8, layout: Layout) {
         // SAFETY: the caller's conditions.
-        unsafe { thread_cache::free::<V>(block, layout) }
+        unsafe { alloc::free::<V>(block, layout) }
     }
 
     #[inline(always)]
     unsafe fn realloc(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller's conditions.
-        unsafe { thread_cache::realloc::<V>(block, layout, new_size) }
+        unsafe { realloc::realloc::<V>(block, layout, new_size) }
     }
 
     fn events(sum: &mut Events) {
@@ -51,7 +53,7 @@ impl<V: Cached> Backend<V> for Central {
 
     #[inline]
     fn lookup(address: usize) -> bool {
-        thread_cache::lookup::<V>().is_ours(address)
+        alloc::lookup::<V>().is_ours(address)
     }
 
     fn owns(address: usize) -> bool {
@@ -60,11 +62,11 @@ impl<V: Cached> Backend<V> for Central {
 
     unsafe fn audit() -> Result<Audit, Unsound> {
         // SAFETY: the caller's condition.
-        unsafe { thread_cache::audit::<V>() }
+        unsafe { check::audit::<V>() }
     }
 
     fn purge() {
-        thread_cache::purge::<V>();
+        trim::purge::<V>();
     }
 
     fn background() -> bool {
@@ -72,16 +74,16 @@ impl<V: Cached> Backend<V> for Central {
     }
 
     fn prepare_at_start() {
-        thread_cache::prepare_at_start::<V>();
+        lifecycle::prepare_for_forks::<V>();
     }
 
     fn leave_threads() {
-        thread_cache::leave_threads::<V>();
+        lifecycle::leave_threads::<V>();
     }
 
     unsafe fn release() {
         // SAFETY: the caller's conditions. A variant with tables frees by address, and is not released.
-        unsafe { thread_cache::release::<V>() }
+        unsafe { lifecycle::release::<V>() }
     }
 }
 
@@ -90,30 +92,30 @@ impl<V: Cached<Tables = AddressTables>> Addressed<V> for Central {
 
     #[inline(always)]
     fn quick(size: usize) -> *mut u8 {
-        thread_cache::quick::<V>(size)
+        alloc::quick::<V>(size)
     }
 
     fn malloc(size: usize) -> *mut u8 {
-        thread_cache::malloc::<V>(size)
+        alloc::malloc::<V>(size)
     }
 
     fn zeroed(size: usize) -> *mut u8 {
-        thread_cache::zeroed::<V>(size)
+        alloc::zeroed::<V>(size)
     }
 
     #[inline(always)]
     unsafe fn free_at(block: *mut u8) {
         // SAFETY: the caller's condition.
-        unsafe { thread_cache::free_at::<V>(block) }
+        unsafe { alloc::free_at::<V>(block) }
     }
 
     unsafe fn realloc_at(block: *mut u8, new: usize) -> Option<*mut u8> {
         // SAFETY: the caller's condition.
-        unsafe { thread_cache::realloc_at::<V>(block, new) }
+        unsafe { realloc::realloc_at::<V>(block, new) }
     }
 
     fn usable_size(block: *mut u8) -> Option<usize> {
-        thread_cache::usable_size::<V>(block.addr())
+        alloc::usable_size::<V>(block.addr())
     }
 
     fn keep_idle(bytes: usize) -> bool {
@@ -135,7 +137,7 @@ impl<V: Cached<Tables = AddressTables>> Addressed<V> for Central {
     fn fill_with(byte: u8) -> bool {
         let fills = V::LARGE == Large::Own;
         if fills {
-            thread_cache::fill_with::<V>(byte);
+            fill::fill_with::<V>(byte);
         }
         fills
     }
@@ -146,10 +148,10 @@ impl<V: Cached<Tables = AddressTables>> Addressed<V> for Central {
     }
 
     fn trim() -> bool {
-        thread_cache::trim::<V>()
+        trim::trim::<V>()
     }
 
     fn usage() -> Usage {
-        thread_cache::usage::<V>()
+        trim::usage::<V>()
     }
 }

@@ -154,7 +154,7 @@ impl<T: Tables> CachePool<T> {
 /// `None` if the thread can have no cache: the system cannot report its end, memory is exhausted, or freed blocks are
 /// filled.
 #[cold]
-pub(super) fn open<V: Cached>() -> Option<&'static CacheOf<V>> {
+pub(crate) fn open<V: Cached>() -> Option<&'static CacheOf<V>> {
     // A free may open the cache, and must not change `errno`.
     errno::kept(open_anyhow::<V>)
 }
@@ -229,10 +229,10 @@ pub(super) fn close<V: Cached>(cache: &'static CacheOf<V>) {
 /// Registers the fork handlers, if that was not done yet. A thread calls it before it takes any lock, so that a fork
 /// never copies a held lock.
 ///
-/// Mostly [`prepare_at_start`] did this before `main`. A fork that began before the registration does not run the
+/// Mostly a variant does this before `main`. A fork that began before the registration does not run the
 /// handlers. A fork may also come while another thread registers them, and that thread is missing in the child. So
 /// `preparing` holds the number of the process that registers, and a child starts again.
-pub(super) fn prepare_for_forks<V: Cached>() {
+pub(crate) fn prepare_for_forks<V: Cached>() {
     let preparing = &V::pool().preparing;
     loop {
         // ORDERING: acquire, paired with the release stores of `PREPARED`: the handlers are registered.
@@ -262,11 +262,6 @@ pub(super) fn prepare_for_forks<V: Cached>() {
             return;
         }
     }
-}
-
-/// Registers the fork handlers. It runs before `main`, in a program's or a library's initialisation.
-pub(crate) fn prepare_at_start<V: Cached>() {
-    prepare_for_forks::<V>();
 }
 
 /// Disarms the exit hook, so that no ending thread calls into this variant. It also stops the background thread.
