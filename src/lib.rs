@@ -25,13 +25,13 @@
 //! | 0 | `base` | sizes, indices that are in range by construction, bit arithmetic |
 //! | 1 | `sys` | the OS and the processor: pages, locks, thread slots, thread exit, fatal errors, the system's malloc |
 //! | 2 | `variant` | the knobs and the size classes |
-//! | 3 | `free_list`, `free_block`, `batch`, `linked`, `stats` | lists of free blocks, batches; lists of slabs; event counters, audit results |
+//! | 3 | `free_list`, `free_block`, `batch`, `linked`; `stats`; `backend` | lists of free blocks, batches; lists of slabs; event counters, audit results; the traits of a backend |
 //! | 4 | `page_map` | the map from an address to the kind of its slice |
 //! | 5 | `slab`; beside it `report` | segments, slices, slabs; the founding report's whole allocator |
 //! | 6 | `central` | the state that threads share: central lists, transfer caches, page heap, huge blocks, purges |
 //! | 7 | `thread_cache` | a thread's lists: refill, drain, the thread's first operation and its end, forks |
-//! | 8 | `alloc`, `realloc`, `large`, `check` | the operations of both faces, hot paths first; large blocks; the audit |
-//! | 9 | `face` | the choice of a variant's backend, `GlobalAlloc`, the C face, the statics of each variant |
+//! | 8 | `alloc`, `realloc`, `large`, `check`, `manage` | the hot paths of both faces; large blocks; the audit; trims, figures, start and release |
+//! | 9 | `face` | `GlobalAlloc`, the C face, the statics of each variant |
 //!
 //! Rows 5 to 8 without `report` are the central backend, which serves the default variant.
 //! `report` is the baseline for comparisons (`src/report/README.md`).
@@ -63,6 +63,7 @@
 //! `docs/life-of-a-block.md` follows a block through all layers.
 
 mod alloc;
+mod backend;
 mod base;
 mod batch;
 mod central;
@@ -72,6 +73,7 @@ mod free_block;
 mod free_list;
 mod large;
 mod linked;
+mod manage;
 mod page_map;
 mod realloc;
 mod report;

@@ -1,12 +1,13 @@
 //! Changing a block's size: in place if possible, by remapping for a huge block, and otherwise by a copy.
 
-use crate::alloc::{Addressed, Found, alloc, find, free, free_found, malloc};
-use crate::alloc::{huge_layout, layout_of, span_layout};
+use crate::alloc::{Found, find, free_found, huge_layout, layout_of, span_layout};
+use crate::backend::{Addressed, Backend, Central};
 use crate::central::{Moved, huge_resize};
 use crate::check;
 use crate::large::{grown_slices, is_huge, place, slices_of, span_slices, tick};
 use crate::sys::system;
 use crate::thread_cache::Cached;
+use crate::thread_cache::tables::Tabled;
 use crate::variant::{Growth, Large};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -86,7 +87,7 @@ unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: boo
         place::<V>(new, Growth::Roomy)
     } else {
         // SAFETY: the new size is above 0.
-        unsafe { alloc::<V>(new) }
+        unsafe { Central::<V>::alloc(new) }
     };
     if moved.is_null() {
         if !ours {
@@ -99,7 +100,7 @@ unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: boo
     // SAFETY: both blocks hold the smaller size, and a new block overlaps no live one.
     unsafe { moved.copy_from_nonoverlapping(block, layout.size().min(new.size())) };
     // SAFETY: the caller gave the block up, and its content has been copied.
-    unsafe { free::<V>(block, layout) };
+    unsafe { Central::<V>::free(block, layout) };
     moved
 }
 
@@ -108,7 +109,7 @@ unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: boo
 ///
 /// # Safety
 /// This variant or another allocator handed `block` out, and the caller owns it; `new` is above 0.
-pub(crate) unsafe fn realloc_at<V: Addressed>(block: *mut u8, new: usize) -> Option<*mut u8> {
+pub(crate) unsafe fn realloc_at<V: Tabled>(block: *mut u8, new: usize) -> Option<*mut u8> {
     let old = match find::<V>(block.addr()) {
         Found::Foreign => return None,
         Found::Block(class) => layout_of::<V>(class),
@@ -134,7 +135,7 @@ pub(crate) unsafe fn realloc_at<V: Addressed>(block: *mut u8, new: usize) -> Opt
 ///
 /// # Safety
 /// The conditions of [`realloc_at`].
-unsafe fn realloc_huge<V: Addressed>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
+unsafe fn realloc_huge<V: Tabled>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
     let layout = huge_layout(bytes);
     tick::<V>(true);
     if is_huge(new)
@@ -144,7 +145,7 @@ unsafe fn realloc_huge<V: Addressed>(block: *mut u8, bytes: usize, new: usize) -
     {
         return start.as_ptr();
     }
-    let moved = malloc::<V>(new);
+    let moved = Central::<V>::malloc(new);
     if !moved.is_null() {
         // SAFETY: both blocks hold the smaller size, and a new block overlaps no live one.
         unsafe { moved.copy_from_nonoverlapping(block, bytes.min(new)) };

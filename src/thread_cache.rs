@@ -38,7 +38,6 @@ pub(crate) mod refill;
 pub(crate) mod shut;
 #[allow(dead_code, reason = "a build without a face has no tables")]
 pub(crate) mod tables;
-pub(crate) mod trim;
 
 use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
 use crate::central::{self, ListId, Shared};

@@ -1,6 +1,7 @@
 //! The cold part of the C face's paths: what starts at an address, and what the hot paths do not serve.
 
-use super::{alloc, alloc_zeroed, free_of_class, lookup};
+use super::{free_of_class, lookup};
+use crate::backend::{Backend, Central};
 use crate::base::{ClassIdx, PAGE_BYTES, SLICE_BYTES};
 use crate::check;
 use crate::free_block::FreeBlock;
@@ -9,16 +10,12 @@ use crate::page_map::Kind;
 use crate::slab::Segment;
 use crate::sys::fatal::fatal;
 use crate::sys::rtld_next;
+use crate::thread_cache::State;
 use crate::thread_cache::drain::overflow_cold;
-use crate::thread_cache::tables::AddressTables;
-use crate::thread_cache::{Cached, State, shut};
+use crate::thread_cache::tables::Tabled;
 use crate::variant::Foreign;
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
-
-/// A variant whose threads have tables that lead from an address to a list.
-pub(crate) trait Addressed: Cached<Tables = AddressTables> {}
-impl<V: Cached<Tables = AddressTables>> Addressed for V {}
 
 /// The kind of block that starts at an address.
 pub(crate) enum Found {
@@ -32,35 +29,21 @@ pub(crate) enum Found {
     Foreign,
 }
 
-/// A block of `size` bytes, aligned to 16, or null when memory is exhausted.
-pub(crate) fn malloc<V: Addressed>(size: usize) -> *mut u8 {
-    // Most sizes that the tables have no place for are in a class.
-    if (!V::cache().is_shut() || shut::serves_at_once(V::cache()))
-        && let Some(class) = V::CLASSES.class_of(size.max(16))
-        && let Some(block) = V::cache().list(class).pop()
-    {
-        return block.into_start().as_ptr();
-    }
-    let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
-    // SAFETY: the size is above 0.
-    unsafe { alloc::<V>(layout) }
-}
-
 #[cold]
 #[inline(never)]
-pub(super) fn zeroed_cold<V: Addressed>(size: usize) -> *mut u8 {
+pub(super) fn zeroed_cold<V: Tabled>(size: usize) -> *mut u8 {
     let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
     // SAFETY: the size is above 0.
-    unsafe { alloc_zeroed::<V>(layout) }
+    unsafe { Central::<V>::alloc_zeroed(layout) }
 }
 
 /// Frees a block whose list is at its limit, or closed.
 ///
 /// # Safety
-/// The conditions of [`free_at`](super::free_at). The list at the block's place has counted a push that did not happen.
+/// The conditions of `Addressed::free_at`. The list at the block's place has counted a push that did not happen.
 #[cold]
 #[inline(never)]
-pub(super) unsafe fn free_cold<V: Addressed>(block: *mut u8) {
+pub(super) unsafe fn free_cold<V: Tabled>(block: *mut u8) {
     let cache = V::cache();
     // SAFETY: as in `free_at`.
     let place = unsafe { cache.tables.leaves.place(block.addr()) };
@@ -80,8 +63,8 @@ pub(super) unsafe fn free_cold<V: Addressed>(block: *mut u8) {
 /// Frees a block by a lookup in the page map.
 ///
 /// # Safety
-/// The conditions of [`free_at`](super::free_at).
-pub(crate) unsafe fn free_found<V: Addressed>(block: *mut u8) {
+/// The conditions of `Addressed::free_at`.
+pub(crate) unsafe fn free_found<V: Tabled>(block: *mut u8) {
     let Some(start) = NonNull::new(block) else { return };
     match find::<V>(block.addr()) {
         // SAFETY: no block of this variant, so the next allocator's; the rest is the caller's condition.
@@ -100,7 +83,7 @@ pub(crate) unsafe fn free_found<V: Addressed>(block: *mut u8) {
 }
 
 /// Copies the address of an address's leaf into the thread's cache, if the thread has a cache.
-fn learn<V: Addressed>(address: usize) {
+fn learn<V: Tabled>(address: usize) {
     let cache = V::cache();
     if cache.state.get() == State::Open {
         cache.tables.leaves.learn(V::page_map(), address);
@@ -110,7 +93,7 @@ fn learn<V: Addressed>(address: usize) {
 /// The block that starts at an address that some allocator handed out.
 ///
 /// An address in this variant's memory at which no block starts is misuse, and ends the process.
-pub(crate) fn find<V: Addressed>(address: usize) -> Found {
+pub(crate) fn find<V: Tabled>(address: usize) -> Found {
     match lookup::<V>().kind(address) {
         Kind::Class(class) => return Found::Block(class),
         Kind::Span if address.is_multiple_of(SLICE_BYTES) => {
@@ -134,7 +117,7 @@ pub(crate) fn find<V: Addressed>(address: usize) -> Found {
 }
 
 /// Answers for a block of another allocator. With `foreign = "fatal"` it ends the process.
-fn foreign<V: Addressed>(address: usize) -> Found {
+fn foreign<V: Tabled>(address: usize) -> Found {
     if V::FOREIGN == Foreign::Fatal && !rtld_next::is_from_arena(address) {
         fatal("no block of this allocator:", address);
     }
@@ -142,7 +125,7 @@ fn foreign<V: Addressed>(address: usize) -> Found {
 }
 
 /// A layout that only this class serves.
-pub(crate) fn layout_of<V: Addressed>(class: ClassIdx) -> Layout {
+pub(crate) fn layout_of<V: Tabled>(class: ClassIdx) -> Layout {
     layout(V::CLASSES.block_bytes(class), 1)
 }
 
@@ -157,14 +140,4 @@ pub(crate) const fn huge_layout(bytes: usize) -> Layout {
 const fn layout(bytes: usize, align: usize) -> Layout {
     // SAFETY: no block has more bytes than a program's addresses, and the alignments are powers of two.
     unsafe { Layout::from_size_align_unchecked(bytes, align) }
-}
-
-/// Bytes that a block has room for; `None` for a block of another allocator.
-pub(crate) fn usable_size<V: Addressed>(address: usize) -> Option<usize> {
-    match find::<V>(address) {
-        Found::Block(class) => Some(V::CLASSES.block_bytes(class)),
-        Found::Span(slices) => Some(slices * SLICE_BYTES),
-        Found::Huge(bytes) => Some(bytes),
-        Found::Foreign => None,
-    }
 }

@@ -3,9 +3,9 @@
 //! A `static` in a generic function would be one static for all variants, and `thread_local!` cannot be generic. So
 //! macros stamp these. All other code is generic over the type.
 
-use super::backend::{Backend, Choice, Choose, Of, Served};
 use super::observe::Observe;
 use super::unload::prepare_at_start;
+use crate::backend::{Backend, Choice, Choose, Of};
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::central::{Arena, HugeBlocks, PageHeap, Parked, Shared, Transfer};
 use crate::page_map::PageMap;
@@ -33,7 +33,7 @@ macro_rules! stamp {
         pub use $selected as Hakmem;
 
         /// In debug builds, ends the process if another variant owns the freed block.
-        fn freed_through<V: Hosted>(block: *mut u8) {
+        fn freed_through<V: Variant>(block: *mut u8) {
             $(
                 if V::ID != <$type as Variant>::ID && <$type as Observe>::owns(block)
                 {
@@ -89,6 +89,7 @@ macro_rules! stamp_type {
             impl Variant for $type {
                 const ID: &'static str = $id;
                 const PARENT: Option<&'static str> = $parent;
+                type Backend = <Choice<{ <$type as Chosen>::BACKEND as u8 }> as Choose<$type>>::Backend;
                 const BY_ADDRESS: bool = $by_address;
             }
 
@@ -196,22 +197,18 @@ macro_rules! stamp_type {
 
             $lists!($type);
 
-            impl Served for $type {
-                type Backend = <Choice<{ <$type as Chosen>::BACKEND as u8 }> as Choose>::Backend;
-            }
-
             // SAFETY: the backends keep the trait's promises. A block fits its layout, and stays the caller's until it
             // is freed. Nothing unwinds: no path of a release build panics, and every callback is part of this crate.
             unsafe impl GlobalAlloc for $type {
                 #[inline]
                 unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
                     // SAFETY: the caller's condition.
-                    unsafe { <Of<Self> as Backend<Self>>::alloc(layout) }
+                    unsafe { Of::<Self>::alloc(layout) }
                 }
                 #[inline]
                 unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
                     // SAFETY: the caller's condition.
-                    unsafe { <Of<Self> as Backend<Self>>::alloc_zeroed(layout) }
+                    unsafe { Of::<Self>::alloc_zeroed(layout) }
                 }
                 #[inline]
                 unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -219,7 +216,7 @@ macro_rules! stamp_type {
                         freed_through::<Self>(block);
                     }
                     // SAFETY: the caller's conditions.
-                    unsafe { <Of<Self> as Backend<Self>>::free(block, layout) }
+                    unsafe { Of::<Self>::free(block, layout) }
                 }
                 #[inline]
                 unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
@@ -227,7 +224,7 @@ macro_rules! stamp_type {
                         freed_through::<Self>(block);
                     }
                     // SAFETY: the caller's conditions.
-                    unsafe { <Of<Self> as Backend<Self>>::realloc(block, layout, new_size) }
+                    unsafe { Of::<Self>::realloc(block, layout, new_size) }
                 }
             }
         }

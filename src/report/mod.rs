@@ -11,11 +11,12 @@
 //! ```
 //!
 //! It uses the layers below both backends, and nothing of the central backend. Only `face` uses it. A module imports
-//! only from the modules before it in this order: `list`, `slab`, `registry`, `pool`, `heap`. `README.md` lists the
-//! differences to the central backend.
+//! only from the modules before it in this order: `list`, `slab`, `registry`, `pool`, `heap`, `backend`. `README.md`
+//! lists the differences to the central backend.
 //!
 //! Never: is part of a program whose variants are all of the central backend.
 
+mod backend;
 pub(crate) mod heap;
 pub(crate) mod list;
 pub(crate) mod pool;

@@ -113,7 +113,7 @@ pub(crate) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx
 }
 
 /// Moves every block of a class from the thread's cache to the central list.
-pub(super) fn drain_list<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) {
+pub(crate) fn drain_list<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) {
     let list_limits = cache.list_limits(class);
     list_limits.refill.set(0);
     list_limits.newest_seen.set(0);

@@ -84,7 +84,7 @@ impl<T: Tables> CachePool<T> {
     ///
     /// # Safety
     /// No thread uses a cache any more. No cache has tables.
-    unsafe fn release(&self) {
+    pub(crate) unsafe fn release(&self) {
         self.lock.with(|| {
             while let Some(cache) = NonNull::new(self.made.get().cast_mut()) {
                 // SAFETY: a cache that `take` noted, which is mapped until the line below.
@@ -97,7 +97,7 @@ impl<T: Tables> CachePool<T> {
     }
 
     /// Runs `action` with the pool's lock held. Meanwhile no thread shuts the lists of another.
-    pub(super) fn with_made<R>(&self, action: impl FnOnce() -> R) -> R {
+    pub(crate) fn with_made<R>(&self, action: impl FnOnce() -> R) -> R {
         self.lock.with(action)
     }
 
@@ -262,26 +262,6 @@ pub(crate) fn prepare_for_forks<V: Cached>() {
             return;
         }
     }
-}
-
-/// Disarms the exit hook, so that no ending thread calls into this variant. It also stops the background thread.
-pub(crate) fn leave_threads<V: Cached>() {
-    central::stop::<V>();
-    V::hook().disarm();
-}
-
-/// Unmaps all memory of the variant, except huge blocks in use, of which it has no record.
-///
-/// # Safety
-/// [`leave_threads`] has run, and no thread runs code of the variant. No one refers to a block of it, or will ask for
-/// one. The variant's caches have no tables.
-pub(crate) unsafe fn release<V: Cached>() {
-    // SAFETY: by the caller's condition no one refers to a block, or will ask for one.
-    unsafe { V::page_heap().release() };
-    // SAFETY: by the caller's condition no thread will look an address up, or note one.
-    unsafe { V::page_map().release() };
-    // SAFETY: `leave_threads` has run, so no thread uses a cache; caches have no tables, by the caller's condition.
-    unsafe { V::pool().release() };
 }
 
 /// Takes every lock, unless the process has only one thread.

@@ -10,7 +10,7 @@
 //! One register leads to all of it. An address without a class has a place too, whose list is closed. So it takes the
 //! slow path without a check of its own.
 
-use super::ThreadCache;
+use super::{Cached, ThreadCache};
 use crate::free_list::{EXCESS_OFFSET, FreeList};
 use crate::page_map::{CLASSLESS, Kind, Leaves};
 use crate::sys::asm::byte_at;
@@ -31,6 +31,10 @@ pub(crate) trait Tables: Sync + 'static {
 impl Tables for () {
     fn set_quick<V: Variant>(&self, _quick: bool) {}
 }
+
+/// A variant whose threads have tables that lead from an address to a list.
+pub(crate) trait Tabled: Cached<Tables = AddressTables> {}
+impl<V: Cached<Tables = AddressTables>> Tabled for V {}
 
 /// The tables of the C face.
 #[repr(C, align(64))]

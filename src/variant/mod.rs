@@ -101,6 +101,8 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
     const ID: &'static str;
     /// The id of the variant that this one is one knob away from.
     const PARENT: Option<&'static str>;
+    /// The backend that the knob `backend` names, as a type (`backend.rs`).
+    type Backend;
 
     /// True for the C face, whose callers free blocks by address alone, without a layout. Its system malloc is the next
     /// allocator. It is no knob, since the stamp of the face sets it.
