@@ -120,7 +120,8 @@ const _: () = assert!(offset_of!(ThreadCache<()>, lists) == 0, "the hottest firs
 // atomically (W3). They write to nothing else in a placeholder.
 unsafe impl<T: Sync> Sync for ThreadCache<T> {}
 
-/// A variant with thread caches.
+/// A variant with the statics of its thread caches. They are apart from [`Shared`], which `central` uses, since their
+/// types lie above `central`.
 pub(crate) trait Cached: Shared {
     /// The tables of its caches; `()` unless the variant has the C face.
     type Tables: Tables;

@@ -2,14 +2,15 @@
 
 use crate::backend::{Addressed, Backend, Managed, Report};
 use crate::base::{ClassIdx, SLICE_BYTES};
-use crate::report::heap::{self, Hosted};
+use crate::report::Statics;
+use crate::report::heap;
 use crate::report::registry;
 use crate::stats::{Audit, Events, Unsound, Usage};
 use crate::sys::rtld_next;
 use core::alloc::Layout;
 use core::ptr;
 
-impl<V: Hosted> Backend for Report<V> {
+impl<V: Statics> Backend for Report<V> {
     #[inline(always)]
     unsafe fn alloc(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
@@ -35,7 +36,7 @@ impl<V: Hosted> Backend for Report<V> {
     }
 }
 
-impl<V: Hosted> Addressed for Report<V> {
+impl<V: Statics> Addressed for Report<V> {
     unsafe fn free_at(block: *mut u8) {
         match class_at::<V>(block) {
             // SAFETY: the caller's condition; this layout is served by the block's class.
@@ -57,7 +58,7 @@ impl<V: Hosted> Addressed for Report<V> {
     }
 }
 
-impl<V: Hosted> Managed for Report<V> {
+impl<V: Statics> Managed for Report<V> {
     const CLASSES: usize = V::CLASSES.count();
 
     fn events(sum: &mut Events) {
@@ -129,12 +130,12 @@ impl<V: Hosted> Managed for Report<V> {
 }
 
 /// The class of a block in a SuperSlab; `None` if the address is in no SuperSlab.
-fn class_at<V: Hosted>(block: *mut u8) -> Option<ClassIdx> {
+fn class_at<V: Statics>(block: *mut u8) -> Option<ClassIdx> {
     let superslab = V::local().lookup::<V>(block.addr())?;
     Some(superslab.slab_at::<V>(block.addr()).class())
 }
 
-fn layout_of<V: Hosted>(class: ClassIdx) -> Layout {
+fn layout_of<V: Statics>(class: ClassIdx) -> Layout {
     // SAFETY: 1 is a power of two, and a block's size is far below `isize::MAX`.
     unsafe { Layout::from_size_align_unchecked(V::CLASSES.block_bytes(class), 1) }
 }

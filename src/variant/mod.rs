@@ -95,6 +95,21 @@ macro_rules! table {
 
 include!("../../variants/generated/table.rs");
 
+/// Writes functions that return a static each. Each stamped type has statics of its own. The linker drops those whose
+/// function no variant of the program calls.
+macro_rules! statics {
+    ($($name:ident: $type:ty = $value:expr;)*) => {
+        $(
+            #[inline(always)]
+            fn $name() -> &'static $type {
+                static STATIC: $type = $value;
+                &STATIC
+            }
+        )*
+    };
+}
+pub(crate) use statics;
+
 /// A variant: one point of the design space.
 pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
     /// The variant's file name in `variants/`, Cargo feature and benchmark id.
