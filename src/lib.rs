@@ -25,12 +25,14 @@
 //! | 0 | `base` | sizes, indices that are in range by construction, bit arithmetic |
 //! | 1 | `sys` | the OS and the processor: pages, locks, thread slots, thread exit, fatal errors, the system's malloc |
 //! | 2 | `variant` | the knobs and the size classes |
-//! | 3 | `free_list`, `free_block`, `batch`, `linked`; `stats`; `backend` | lists of free blocks, batches; lists of slabs; event counters, audit results; the traits of a backend |
+//! | 3 | `free_list`, `free_block`, `batch`, `linked` | a thread's list of free blocks; a free block; batches; lists of slabs |
+//! | | `stats`, `backend` | event counters, audit results; the operations of a backend |
 //! | 4 | `page_map` | the map from an address to the kind of its slice |
 //! | 5 | `slab`; beside it `report` | segments, slices, slabs; the founding report's whole allocator |
 //! | 6 | `central` | the state that threads share: central lists, transfer caches, page heap, huge blocks, purges |
 //! | 7 | `thread_cache` | a thread's lists: refill, drain, the thread's first operation and its end, forks |
-//! | 8 | `alloc`, `realloc`, `large`, `check`, `manage` | the hot paths of both faces; large blocks; the audit; trims, figures, start and release |
+//! | 8 | `alloc`, `realloc`, `large` | the hot paths of both faces; a block's change of size; spans and huge blocks |
+//! | | `check`, `manage` | the audit; purges that a program asks for, figures, start and release |
 //! | 9 | `face` | `GlobalAlloc`, the C face, the statics of each variant |
 //!
 //! Rows 5 to 8 without `report` are the central backend, which serves the default variant.
@@ -59,8 +61,8 @@
 //! Feature `preload` adds the type `Preload`: the selected variant with the C library's functions ([`ByAddress`]).
 //! `libhakmem.so` is built on it.
 //!
-//! To read on: `alloc.rs` holds the hot paths of the default variant, then `thread_cache.rs` and `free_list.rs`.
-//! `docs/life-of-a-block.md` follows a block through all layers.
+//! To follow `malloc(24)`, read `preload/src/malloc.rs`, `face/by_address.rs`, `alloc.rs`, `thread_cache.rs` and
+//! `free_list.rs`. `docs/life-of-a-block.md` follows a block through all layers.
 
 mod alloc;
 mod backend;

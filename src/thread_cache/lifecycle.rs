@@ -1,4 +1,4 @@
-//! A thread's cache from its opening to the thread's end; forks; the release of a variant.
+//! A thread's cache from its opening to the thread's end; the caches that wait for a thread; forks.
 //!
 //! One limit: the pthread destructors of a thread may run for the last time before the thread's very first allocation.
 //! Then no hook reports the thread's end, and the blocks in its lists are lost.
