@@ -17,7 +17,7 @@
 //!
 //! # Layers
 //!
-//! A module imports only from the rows above its own, and only `api` imports from `report`.
+//! A module imports only from its own row and the rows above it, and only `face` imports from `report`.
 //! `tests/suite/source.rs` checks the `use` lines.
 //!
 //! | | module | owns |
@@ -25,14 +25,17 @@
 //! | 0 | `base` | sizes, indices that are in range by construction, bit arithmetic |
 //! | 1 | `sys` | the OS and the processor: pages, locks, thread slots, thread exit, fatal errors, the system's malloc |
 //! | 2 | `variant` | the knobs and the size classes |
-//! | 3 | `list`, `stats` | lists of free blocks, batches; event counters, audit results |
+//! | 3 | `free_list`, `free_block`, `batch`, `linked` | a thread's list of free blocks; a free block; batches; lists of slabs |
+//! | | `stats`, `backend` | event counters, audit results; the operations of a backend |
 //! | 4 | `page_map` | the map from an address to the kind of its slice |
 //! | 5 | `slab`; beside it `report` | segments, slices, slabs; the founding report's whole allocator |
 //! | 6 | `central` | the state that threads share: central lists, transfer caches, page heap, huge blocks, purges |
-//! | 7 | `thread_cache` | the thread caches: alloc and free (hot), refill, drain, large blocks, realloc, exit, audit |
-//! | 8 | `api` | the choice of a variant's backend, `GlobalAlloc`, the C face, the statics of each variant |
+//! | 7 | `thread_cache` | a thread's lists: refill, drain, the thread's first operation and its end, forks |
+//! | 8 | `alloc`, `realloc`, `large` | the hot paths of both faces; a block's change of size; spans and huge blocks |
+//! | | `check`, `manage` | the audit; purges that a program asks for, figures, start and release |
+//! | 9 | `face` | `GlobalAlloc`, the C face, the statics of each variant |
 //!
-//! `slab`, `central` and `thread_cache` form the central backend, which serves the default variant.
+//! Rows 5 to 8 without `report` are the central backend, which serves the default variant.
 //! `report` is the baseline for comparisons (`src/report/README.md`).
 //!
 //! # Words
@@ -58,14 +61,23 @@
 //! Feature `preload` adds the type `Preload`: the selected variant with the C library's functions ([`ByAddress`]).
 //! `libhakmem.so` is built on it.
 //!
-//! To read on: `thread_cache/alloc.rs` and `thread_cache/free.rs` hold the hot paths of the default variant.
-//! `docs/life-of-a-block.md` follows a block through all layers.
+//! To follow `malloc(24)`, read `preload/src/malloc.rs`, `face/by_address.rs`, `alloc.rs`, `thread_cache.rs` and
+//! `free_list.rs`. `docs/life-of-a-block.md` follows a block through all layers.
 
-mod api;
+mod alloc;
+mod backend;
 mod base;
+mod batch;
 mod central;
-mod list;
+mod check;
+mod face;
+mod free_block;
+mod free_list;
+mod large;
+mod linked;
+mod manage;
 mod page_map;
+mod realloc;
 mod report;
 mod slab;
 mod stats;
@@ -73,7 +85,7 @@ mod sys;
 mod thread_cache;
 mod variant;
 
-pub use api::*;
+pub use face::*;
 
 /// Gives the unused memory of [`Hakmem`] back to the kernel at once; see [`Observe::purge`].
 pub fn purge() {

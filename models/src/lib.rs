@@ -14,7 +14,7 @@ mod sys {
     }
 }
 
-#[path = "../../src/base/mod.rs"]
+#[path = "../../src/base.rs"]
 #[allow(dead_code, reason = "the models use some of it")]
 mod base;
 #[path = "../../src/report/list/claim.rs"]

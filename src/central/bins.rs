@@ -15,7 +15,7 @@
 
 use super::CentralList;
 use crate::base::ArenaIdx;
-use crate::list::LinkedList;
+use crate::linked::LinkedList;
 use crate::slab::Slab;
 use crate::sys::atomic::Ordering;
 use crate::variant::{Partial, Variant};

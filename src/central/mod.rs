@@ -57,7 +57,6 @@ pub(crate) use parked::Parked;
 use parked::parks;
 pub(crate) use purge::{at_stake, idle_bytes, purge_all, tick, tick_alone};
 pub(crate) use transfer::Transfer;
-pub use usage::Usage;
 pub(crate) use usage::usage;
 
 use crate::base::{ArenaIdx, ClassIdx};

@@ -33,7 +33,7 @@ use super::retained::Retained;
 use super::round::Round;
 use super::tuning::Tuning;
 use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, bit_range, slices_in};
-use crate::list::LinkedList;
+use crate::linked::LinkedList;
 use crate::page_map::Kind;
 use crate::slab::{ALL, AVAILABLE, DIRTY, Run, Segment, Slab, Wanted};
 use crate::stats::Event;

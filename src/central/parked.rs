@@ -18,7 +18,7 @@
 
 use super::{ListId, Shared, at_stake, give_some};
 use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
-use crate::list::FreeList;
+use crate::free_list::FreeList;
 use crate::stats::Event;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::clock;

@@ -19,7 +19,8 @@
 //! Never: reads or writes a block.
 
 use crate::base::{BATCH_MOST, ClassIdx, quotient};
-use crate::list::{Batch, FreeBlock};
+use crate::batch::Batch;
+use crate::free_block::FreeBlock;
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::lock::Lock;
 use crate::variant::Variant;

@@ -3,24 +3,7 @@
 use super::tidy::runs;
 use super::{Shared, lock_all, unlock_all};
 use crate::base::{ClassIdx, SEGMENT_BYTES, SLICE_BYTES, SliceIdx};
-
-/// Bytes and counts, at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Usage {
-    /// Bytes mapped, idle ones among them.
-    pub mapped: usize,
-    /// Bytes in blocks that the program has. Blocks in other threads' caches count as theirs.
-    pub in_use: usize,
-    /// Blocks with a mapping of their own. They are in use.
-    pub large_blocks: usize,
-    /// Bytes of these mappings.
-    pub large: usize,
-    /// Free blocks, and runs of memory that belong to no block. Blocks in other threads' caches do not count.
-    pub free_blocks: usize,
-    /// SuperSlabs mapped; the central backend calls them segments.
-    pub superslabs: usize,
-}
+use crate::stats::Usage;
 
 /// Counts with every lock held, so that the counts are of one moment. `listed` returns how many blocks of a class lie
 /// in the asking thread's cache.

@@ -20,7 +20,9 @@ use crate::base::{
     CACHE_LINE, ClassIdx, PAGE_BYTES, PAGE_LG, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, bit_range,
     quotient,
 };
-use crate::list::{Batch, FreeBlock, Linked, Links};
+use crate::batch::Batch;
+use crate::free_block::FreeBlock;
+use crate::linked::{Linked, Links};
 use crate::sys::clock;
 use crate::sys::fatal::fatal;
 use crate::variant::{Spread, Variant};

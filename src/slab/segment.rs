@@ -2,7 +2,7 @@
 
 use super::bitmap::{FAR, Slab};
 use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SLICE_LG, SliceIdx, bit_range};
-use crate::list::{Linked, Links};
+use crate::linked::{Linked, Links};
 use crate::variant::Growth;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};

@@ -1,5 +1,5 @@
-//! Layer 3: event counters, and the result of an audit. Without feature `stats` the counters have no size, and counting
-//! takes no instruction.
+//! Layer 3: event counters, and the results of an audit and of a count of memory. Without feature `stats` the counters
+//! have no size, and counting takes no instruction.
 //!
 //! S1  A counter only grows, and a heap's counters outlive its threads. So a sum over all heaps, taken while no thread
 //!     uses the allocator, is the exact number of events since the process started.
@@ -9,8 +9,10 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod usage;
 
 pub use audit::{Audit, Unsound};
+pub use usage::Usage;
 
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::sys::atomic::{AtomicU64, Ordering};

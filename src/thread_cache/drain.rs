@@ -1,11 +1,12 @@
 //! The slow path of freeing: a drain moves batches from the thread's list to the central list.
 
-use super::exit::open;
+use super::lifecycle::open;
 use super::outbox::Sent;
 use super::{CacheOf, Cached, State, fill, limits, outbox, shut};
 use crate::base::ClassIdx;
+use crate::batch::Batch;
 use crate::central;
-use crate::list::{Batch, FreeBlock};
+use crate::free_block::FreeBlock;
 use crate::variant::least_limit;
 
 /// Batches that one call of [`drain_idle`] gives back, at most.
@@ -16,7 +17,7 @@ const LARGE: usize = 64 << 20;
 /// Frees a block whose list is at its limit, or closed. The list has counted the push that failed.
 #[cold]
 #[inline(never)]
-pub(super) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
+pub(crate) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
     let mut cache = V::cache();
     cache.list(class).undo_push();
     if cache.state.get() == State::Open && !cache.lies_aside::<V>() {
@@ -87,7 +88,7 @@ fn put_aside<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: Free
 /// Examines one list per call, in turn, and drains it if it was not used since its last turn.
 ///
 /// Blocks that lie idle in a list keep their slabs from becoming empty. The list of class `active` is in use.
-pub(super) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx) {
+pub(crate) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx) {
     let turn = usize::from(cache.idle_turn.get()) % V::CLASSES.count();
     cache.idle_turn.set(turn as u8 + 1);
     let class = ClassIdx::new(turn);
@@ -112,7 +113,7 @@ pub(super) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx
 }
 
 /// Moves every block of a class from the thread's cache to the central list.
-pub(super) fn drain_list<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) {
+pub(crate) fn drain_list<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) {
     let list_limits = cache.list_limits(class);
     list_limits.refill.set(0);
     list_limits.newest_seen.set(0);

@@ -5,10 +5,10 @@
 //!
 //! Never: on a hot path.
 
-use super::exit::{close, prepare_for_forks};
+use super::lifecycle::{close, prepare_for_forks};
 use super::{Cached, State};
 use crate::base::ClassIdx;
-use crate::list::FreeBlock;
+use crate::free_block::FreeBlock;
 use core::ptr::NonNull;
 
 /// Fills with a byte the blocks that this thread, and every thread that has no cache yet, frees from now on; 0 stops
@@ -42,7 +42,7 @@ pub(super) fn wiped<V: Cached>(block: FreeBlock, class: ClassIdx) -> FreeBlock {
 ///
 /// # Safety
 /// The block has `bytes` bytes, and nothing else refers to it.
-pub(super) unsafe fn wipe<V: Cached>(block: NonNull<u8>, bytes: usize) {
+pub(crate) unsafe fn wipe<V: Cached>(block: NonNull<u8>, bytes: usize) {
     if fills::<V>() {
         // SAFETY: the caller's condition.
         unsafe { block.write_bytes(V::page_heap().tuning.filler(), bytes) };

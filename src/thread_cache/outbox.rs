@@ -12,8 +12,9 @@
 
 use super::{CacheOf, Cached};
 use crate::base::{BATCH_MOST, ClassIdx};
+use crate::batch::Batch;
 use crate::central;
-use crate::list::{Batch, FreeBlock};
+use crate::free_block::FreeBlock;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -21,7 +22,7 @@ use core::ptr::{self, NonNull};
 const BOXES: usize = 4;
 
 /// A thread's boxes. [owner]
-pub(super) struct Outbox([OneBox; BOXES]);
+pub(crate) struct Outbox([OneBox; BOXES]);
 
 struct OneBox {
     class: Cell<ClassIdx>,
@@ -39,7 +40,7 @@ impl Outbox {
     }
 
     /// True if a box holds a block at this address; for checks.
-    pub(super) fn has(&self, address: usize) -> bool {
+    pub(crate) fn has(&self, address: usize) -> bool {
         let is_in = |one: &OneBox| {
             one.blocks
                 .iter()
@@ -110,7 +111,7 @@ pub(super) fn flush_class<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) {
 }
 
 /// Sends home all blocks.
-pub(super) fn flush<V: Cached>(cache: &CacheOf<V>) {
+pub(crate) fn flush<V: Cached>(cache: &CacheOf<V>) {
     for one in &cache.outbox.0 {
         flush_box::<V>(cache, one);
     }

@@ -1,11 +1,12 @@
 //! The slow path of allocation: a refill moves a batch from the central list to the thread's list.
 
 use super::drain::drain_idle;
-use super::exit::open;
+use super::lifecycle::open;
 use super::{CacheOf, Cached, State, limits, shut};
 use crate::base::{ClassIdx, quotient};
+use crate::batch::Batch;
 use crate::central;
-use crate::list::{Batch, FreeBlock};
+use crate::free_block::FreeBlock;
 use crate::variant::Bound;
 use core::ptr;
 
@@ -15,7 +16,7 @@ const FIRST_BYTES: usize = 1024;
 /// Allocates a block when the thread's list is empty or closed; null when memory is exhausted.
 #[cold]
 #[inline(never)]
-pub(super) fn refill_cold<V: Cached>(class: ClassIdx) -> *mut u8 {
+pub(crate) fn refill_cold<V: Cached>(class: ClassIdx) -> *mut u8 {
     let cache = V::cache();
     let block = match cache.state.get() {
         State::Open => refill::<V>(cache, class),

@@ -41,7 +41,7 @@ const TURNS: u8 = 64;
 
 /// Looks at the clock, goes on with a purge that is due, and shuts or opens the lists. True if much memory waits for a
 /// purge.
-pub(super) fn maintain<V: Cached>(cache: &'static CacheOf<V>) -> bool {
+pub(crate) fn maintain<V: Cached>(cache: &'static CacheOf<V>) -> bool {
     central::tick::<V>(&cache.asks);
     cache.looked_at.set(clock::ticks().unwrap_or(0));
     let purge_pending = V::page_heap().purge_pending::<V>();
@@ -60,7 +60,7 @@ pub(super) fn maintain<V: Cached>(cache: &'static CacheOf<V>) -> bool {
 
 /// True if an allocation from a shut list need not look at the clock.
 #[inline]
-pub(super) fn serves_at_once<T>(cache: &ThreadCache<T>) -> bool {
+pub(crate) fn serves_at_once<T>(cache: &ThreadCache<T>) -> bool {
     clock::ticks().is_some_and(|now| now.wrapping_sub(cache.looked_at.get()) < TICKS)
 }
 
@@ -108,7 +108,7 @@ fn shut<V: Cached>(cache: &'static CacheOf<V>) {
 }
 
 /// Opens lists that are shut.
-pub(super) fn open<V: Cached>(cache: &'static CacheOf<V>) {
+pub(crate) fn open<V: Cached>(cache: &'static CacheOf<V>) {
     if !cache.is_shut() {
         return;
     }

@@ -10,8 +10,8 @@
 //! One register leads to all of it. An address without a class has a place too, whose list is closed. So it takes the
 //! slow path without a check of its own.
 
-use super::ThreadCache;
-use crate::list::{EXCESS_OFFSET, FreeList};
+use super::{Cached, ThreadCache};
+use crate::free_list::{EXCESS_OFFSET, FreeList};
 use crate::page_map::{CLASSLESS, Kind, Leaves};
 use crate::sys::asm::byte_at;
 use crate::sys::atomic::{AtomicU8, Ordering};
@@ -32,10 +32,14 @@ impl Tables for () {
     fn set_quick<V: Variant>(&self, _quick: bool) {}
 }
 
+/// A variant whose threads have tables that lead from an address to a list.
+pub(crate) trait Tabled: Cached<Tables = AddressTables> {}
+impl<V: Cached<Tables = AddressTables>> Tabled for V {}
+
 /// The tables of the C face.
 #[repr(C, align(64))]
 pub(crate) struct AddressTables {
-    pub(super) leaves: Leaves,
+    pub(crate) leaves: Leaves,
     /// For each size, the place of its list. Other threads write to it, too. [shared]
     small: [AtomicU8; SMALL],
     /// The lists of kinds without a class.
@@ -55,7 +59,7 @@ const _: () = assert!(LISTS + size_of::<[FreeList; CLASSLESS]>() == offset_of!(C
 /// Bytes from a cache to the first of its places by size.
 const SMALL_OFFSET: usize = offset_of!(AddressTables, small);
 /// Bytes from a cache to the count of the list at place 0.
-pub(super) const COUNTS: usize = LISTS + EXCESS_OFFSET;
+pub(crate) const COUNTS: usize = LISTS + EXCESS_OFFSET;
 
 impl AddressTables {
     /// The tables that a thread of a variant starts out with.
@@ -84,7 +88,7 @@ impl Tables for AddressTables {
 impl Cache {
     /// The place of the list for a size; `None` for a size beyond the tables.
     #[inline(always)]
-    pub(super) fn place_for(&self, size: usize) -> Option<usize> {
+    pub(crate) fn place_for(&self, size: usize) -> Option<usize> {
         if size >= SMALL {
             return None;
         }
@@ -97,7 +101,7 @@ impl Cache {
     /// # Safety
     /// The place is one that the page map has.
     #[inline(always)]
-    pub(super) unsafe fn list_at(&self, place: usize) -> &FreeList {
+    pub(crate) unsafe fn list_at(&self, place: usize) -> &FreeList {
         let lists = ptr::from_ref(self).cast::<u8>().wrapping_add(LISTS);
         // SAFETY: in this cache the closed lists lie directly before the lists of the classes, 16 bytes each. The place
         // is one of theirs, by the caller's condition.

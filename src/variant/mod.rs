@@ -2,7 +2,7 @@
 //!
 //! The files in `variants/` set the knobs. `cargo ci variants` checks the files, and writes
 //! `variants/generated/table.rs`. There each variant is a constant of type [`Knobs`]. The build script selects the
-//! variants that the Cargo features name, and `api` stamps a type for each.
+//! variants that the Cargo features name, and `face` stamps a type for each.
 //!
 //! A branch on a knob is an ordinary `if` on a constant. Every build type-checks every branch, and drops the dead ones.
 
@@ -95,12 +95,29 @@ macro_rules! table {
 
 include!("../../variants/generated/table.rs");
 
+/// Writes functions that return a static each. Each stamped type has statics of its own. The linker drops those whose
+/// function no variant of the program calls.
+macro_rules! statics {
+    ($($name:ident: $type:ty = $value:expr;)*) => {
+        $(
+            #[inline(always)]
+            fn $name() -> &'static $type {
+                static STATIC: $type = $value;
+                &STATIC
+            }
+        )*
+    };
+}
+pub(crate) use statics;
+
 /// A variant: one point of the design space.
 pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
     /// The variant's file name in `variants/`, Cargo feature and benchmark id.
     const ID: &'static str;
     /// The id of the variant that this one is one knob away from.
     const PARENT: Option<&'static str>;
+    /// The backend that the knob `backend` names, as a type (`backend.rs`).
+    type Backend;
 
     /// True for the C face, whose callers free blocks by address alone, without a layout. Its system malloc is the next
     /// allocator. It is no knob, since the stamp of the face sets it.

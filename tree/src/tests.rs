@@ -347,7 +347,7 @@ fn a_knob_is_four_files() {
                 /// Nothing.\n        Old = \"old\",\n        /// Something.\n        New = \"new\",\n    };\n";
     edit(&list, "knobs! {\n", knob);
     edit(
-        &root.join("src/thread_cache/realloc.rs"),
+        &root.join("src/realloc.rs"),
         "use crate::variant::",
         "const fn _is_new<V: Cached>() -> bool {\n    matches!(V::NOVELTY, crate::variant::Novelty::New)\n}\n\
          use crate::variant::",

@@ -17,7 +17,7 @@ pub(super) fn take(tree: &Tree, profile: Profile) -> Result<Sizes> {
     let mut sizes = Sizes::new();
     for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text) {
         let name = format!("{:#}", rustc_demangle::demangle(symbol.name()?));
-        // The library's, stamped for a variant: `hakmem::thread_cache::refill::refill_cold::<hakmem::api::stamp::Apex>`.
+        // The library's, stamped for a variant: `hakmem::thread_cache::refill::refill_cold::<hakmem::face::stamp::Apex>`.
         let is_ours = name.trim_start_matches('<').starts_with("hakmem::");
         let of = |type_name: &str| {
             name.contains(&format!("stamp::{type_name}>"))

@@ -24,9 +24,11 @@ const SHIPS: [&str; 14] = [
     "SECURITY.md",
 ];
 
-/// Statics of a variant that `apex`, as a program's own allocator, has no use for.
-const UNUSED: [&str; 8] =
-    ["HEAPS", "HEAP_HOOK", "NOT_YET", "NO_MORE", "POOL", "DIRECTORY", "HASH_TABLE", "HUGE_BLOCKS"];
+/// A static of every variant of the central backend, as the function that has it.
+const USED: &str = "central::Shared>::page_heap";
+
+/// Statics that `apex`, as a program's own allocator, has no use for.
+const UNUSED: [&str; 3] = ["report::Statics>::", "central::Shared>::huge_blocks", "APEX_NOT_YET"];
 
 const MAIN: &str = "\
 #[global_allocator]
@@ -82,14 +84,12 @@ pub(super) fn run() -> Result<()> {
 fn carries_no_other_backend(program: &Path) -> Result<()> {
     let bytes = fs::read(program).with_context(|| program.display().to_string())?;
     let file = object::File::parse(&*bytes)?;
-    let names: Vec<&str> = file.symbols().filter_map(|symbol| symbol.name().ok()).collect();
+    let names = file.symbols().filter_map(|symbol| symbol.name().ok());
+    let names: Vec<_> = names.map(|name| rustc_demangle::demangle(name).to_string()).collect();
     let has = |static_name: &str| names.iter().find(|name| name.contains(static_name));
-    ensure!(
-        has("APEX_PAGE_HEAP").is_some(),
-        "the statics have other names than this check looks for"
-    );
+    ensure!(has(USED).is_some(), "the statics have other names than this check looks for");
     for unused in UNUSED {
-        let found = has(&format!("APEX_{unused}"));
+        let found = has(unused);
         ensure!(found.is_none(), "a program on apex carries {found:?}, which it does not use");
     }
     Ok(())

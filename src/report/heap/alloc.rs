@@ -1,8 +1,8 @@
 //! Allocation: the hot path is class → heap → pop.
 
-use super::Hosted;
 use super::refill::refill_cold;
 use crate::base::ClassIdx;
+use crate::report::Statics;
 use crate::sys::{rtld_next, system};
 use core::alloc::Layout;
 
@@ -11,7 +11,7 @@ use core::alloc::Layout;
 /// # Safety
 /// `layout` has a size above 0.
 #[inline]
-pub(crate) unsafe fn alloc<V: Hosted>(layout: Layout) -> *mut u8 {
+pub(crate) unsafe fn alloc<V: Statics>(layout: Layout) -> *mut u8 {
     let Some(class) = V::class_of(layout) else {
         // SAFETY: the caller's condition.
         return unsafe { system::alloc(V::BY_ADDRESS, layout) };
@@ -30,7 +30,7 @@ pub(crate) unsafe fn alloc<V: Hosted>(layout: Layout) -> *mut u8 {
 /// # Safety
 /// `layout` has a size above 0.
 #[inline]
-pub(crate) unsafe fn alloc_zeroed<V: Hosted>(layout: Layout) -> *mut u8 {
+pub(crate) unsafe fn alloc_zeroed<V: Statics>(layout: Layout) -> *mut u8 {
     let Some(class) = V::class_of(layout) else {
         // SAFETY: the caller's condition.
         return unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) };
@@ -55,7 +55,7 @@ pub(crate) unsafe fn alloc_zeroed<V: Hosted>(layout: Layout) -> *mut u8 {
 ///
 /// # Safety
 /// [`alloc`] returned the block for a layout of the class, and the variant has the C face.
-unsafe fn usable<V: Hosted>(block: *mut u8, class: ClassIdx) -> usize {
+unsafe fn usable<V: Statics>(block: *mut u8, class: ClassIdx) -> usize {
     match V::local().lookup::<V>(block.addr()) {
         Some(_) => V::CLASSES.block_bytes(class),
         // SAFETY: a live block, in no SuperSlab, and so the next allocator's.

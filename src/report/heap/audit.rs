@@ -2,8 +2,9 @@
 //!
 //! Only sound when no other thread is allocating or freeing: it reads what is theirs.
 
-use super::{Heap, Hosted};
+use super::Heap;
 use crate::base::{ClassIdx, SliceIdx};
+use crate::report::Statics;
 use crate::report::list::NO_OWNER;
 use crate::report::registry;
 use crate::report::slab::{Slab, State};
@@ -13,7 +14,7 @@ use crate::stats::{Audit, Unsound};
 ///
 /// # Safety
 /// No other thread touches this variant's heap.
-pub(crate) unsafe fn audit<V: Hosted>() -> Result<Audit, Unsound> {
+pub(crate) unsafe fn audit<V: Statics>() -> Result<Audit, Unsound> {
     let mut sum = Audit::default();
     for superslab in registry::all::<V>() {
         for slot in (0..V::SLICES).map(SliceIdx::new) {

@@ -1,14 +1,15 @@
 //! Checks of freed blocks, in builds with `debug_assertions` only. `docs/misuse.md` lists what each variant does about
 //! misuse.
 
-use super::{Heap, Hosted};
+use super::Heap;
 use crate::base::ClassIdx;
+use crate::report::Statics;
 use crate::report::slab::{Slab, State};
 use crate::sys::fatal::fatal;
 
 /// A block of ours that is being freed must be a whole block, of the layout's class, and in use.
 #[inline(always)]
-pub(super) fn freed<V: Hosted>(heap: &Heap, slab: &'static Slab, class: ClassIdx, address: usize) {
+pub(super) fn freed<V: Statics>(heap: &Heap, slab: &'static Slab, class: ClassIdx, address: usize) {
     if cfg!(debug_assertions) {
         freed_cold::<V>(heap, slab, class, address);
     }
@@ -16,7 +17,7 @@ pub(super) fn freed<V: Hosted>(heap: &Heap, slab: &'static Slab, class: ClassIdx
 
 #[cold]
 #[inline(never)]
-fn freed_cold<V: Hosted>(heap: &Heap, slab: &'static Slab, class: ClassIdx, address: usize) {
+fn freed_cold<V: Statics>(heap: &Heap, slab: &'static Slab, class: ClassIdx, address: usize) {
     if slab.state() != State::Active {
         fatal("free of a block that is not in use:", address);
     }

@@ -3,8 +3,9 @@
 //! A slab whose last block comes home is retired, if the variant recycles: the report's option A.
 //! Not the current one: its thread is about to take from it again.
 
-use super::{Heap, Hosted};
+use super::Heap;
 use crate::base::ClassIdx;
+use crate::report::Statics;
 use crate::report::list::LocalList;
 use crate::report::slab::Slab;
 use crate::stats::Event;
@@ -14,7 +15,7 @@ use crate::variant::Recycle;
 /// Gives up to `count` blocks of the thread's list back to their slabs.
 #[cold]
 #[inline(never)]
-pub(super) fn drain_cold<V: Hosted>(heap: &'static Heap, class: ClassIdx, count: u32) {
+pub(super) fn drain_cold<V: Statics>(heap: &'static Heap, class: ClassIdx, count: u32) {
     let batch = LocalList::new();
     if heap.list(class).split_into(&batch, count) == 0 {
         return;
@@ -32,7 +33,7 @@ pub(super) fn drain_cold<V: Hosted>(heap: &'static Heap, class: ClassIdx, count:
 }
 
 /// Drains the slabs of a class that other threads have freed into, if they have.
-pub(super) fn drain_pending<V: Hosted>(heap: &'static Heap, class: ClassIdx) {
+pub(super) fn drain_pending<V: Statics>(heap: &'static Heap, class: ClassIdx) {
     let pending = &heap.shared.pending[class.index()];
     // ORDERING: relaxed look first, to leave the line alone; acquire, paired with the release in
     // `free_remote_cold`. Cleared before the slabs are looked at, so a later free sets it again.
@@ -47,7 +48,7 @@ pub(super) fn drain_pending<V: Hosted>(heap: &'static Heap, class: ClassIdx) {
 }
 
 /// Brings home what other threads have freed into one slab; returns how many blocks.
-pub(super) fn drain_slab<V: Hosted>(heap: &'static Heap, slab: &'static Slab) -> u32 {
+pub(super) fn drain_slab<V: Statics>(heap: &'static Heap, slab: &'static Slab) -> u32 {
     // A look first: the read-modify-write would take the line from those who free.
     if slab.remote.count() == 0 {
         return 0;
@@ -58,7 +59,7 @@ pub(super) fn drain_slab<V: Hosted>(heap: &'static Heap, slab: &'static Slab) ->
 
 /// Examines one other list per call, in turn, and drains it whole if its newest block is the one of its last turn.
 /// Blocks that lie idle in a list keep their slabs from becoming EMPTY.
-pub(super) fn drain_idle<V: Hosted>(heap: &'static Heap, active: ClassIdx) {
+pub(super) fn drain_idle<V: Statics>(heap: &'static Heap, active: ClassIdx) {
     let turn = usize::from(heap.idle_turn.get()) % V::CLASSES.count();
     heap.idle_turn.set(turn as u8 + 1);
     let class = ClassIdx::new(turn);
@@ -74,7 +75,7 @@ pub(super) fn drain_idle<V: Hosted>(heap: &'static Heap, active: ClassIdx) {
 
 /// Gives a slab whose blocks are all home to the pool, if the variant recycles. Without that, it
 /// stays where nobody looks for it: the report's defect.
-fn retire<V: Hosted>(heap: &'static Heap, slab: &'static Slab) {
+fn retire<V: Statics>(heap: &'static Heap, slab: &'static Slab) {
     let owned = heap.slabs(slab.class());
     if V::RECYCLE == Recycle::Freelist && !owned.is_current(slab) {
         owned.unlink(slab);

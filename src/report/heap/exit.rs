@@ -11,8 +11,9 @@
 //! in the child, the other threads' heaps stay as they were, their slabs owned and not reused.
 
 use super::drain::{drain_cold, drain_slab};
-use super::{Heap, Hosted, NO_MORE, NOT_YET};
+use super::{Heap, NO_MORE, NOT_YET};
 use crate::base::ClassIdx;
+use crate::report::Statics;
 use crate::report::registry;
 use crate::sys::pages;
 use crate::sys::thread::AtExit;
@@ -20,7 +21,7 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
 /// The thread's heap, or `None` if it can have none: it is ending, or memory is exhausted.
-pub(super) fn heap_of_thread<V: Hosted>(heap: &'static Heap) -> Option<&'static Heap> {
+pub(super) fn heap_of_thread<V: Statics>(heap: &'static Heap) -> Option<&'static Heap> {
     match heap.id {
         NOT_YET => first_heap::<V>(),
         NO_MORE => None,
@@ -28,7 +29,7 @@ pub(super) fn heap_of_thread<V: Hosted>(heap: &'static Heap) -> Option<&'static 
     }
 }
 
-fn first_heap<V: Hosted>() -> Option<&'static Heap> {
+fn first_heap<V: Statics>() -> Option<&'static Heap> {
     let heap = V::heaps().take()?;
     // Before the hook: arming it may allocate, with this very variant as the global allocator.
     V::set_local(heap);
@@ -44,7 +45,7 @@ fn first_heap<V: Hosted>() -> Option<&'static Heap> {
 /// Gives up the heap of a thread that ends.
 pub(crate) struct GiveUpHeap<V>(PhantomData<V>);
 
-impl<V: Hosted> AtExit for GiveUpHeap<V> {
+impl<V: Statics> AtExit for GiveUpHeap<V> {
     type Value = Heap;
 
     fn run(heap: &'static Heap) {
@@ -54,7 +55,7 @@ impl<V: Hosted> AtExit for GiveUpHeap<V> {
 }
 
 /// Disarms the exit hook, so that no ending thread calls into this variant.
-pub(crate) fn leave_threads<V: Hosted>() {
+pub(crate) fn leave_threads<V: Statics>() {
     V::hook().disarm();
 }
 
@@ -63,7 +64,7 @@ pub(crate) fn leave_threads<V: Hosted>() {
 /// # Safety
 /// [`leave_threads`] has run, and no thread runs code of the variant. No one refers to a block of it, or will ask for
 /// one.
-pub(crate) unsafe fn release<V: Hosted>() {
+pub(crate) unsafe fn release<V: Statics>() {
     for superslab in registry::all::<V>() {
         // SAFETY: mapped by the pool, as many bytes, and nobody refers to it, by the caller's condition.
         unsafe { pages::unmap(NonNull::from(superslab).cast(), V::SUPERSLAB_BYTES) };
@@ -76,7 +77,7 @@ pub(crate) unsafe fn release<V: Hosted>() {
 
 /// Empties a heap and lets it wait for another thread. Every slab is left to others: those with all
 /// blocks home as EMPTY, the rest as orphans.
-fn give_up<V: Hosted>(heap: &'static Heap) {
+fn give_up<V: Statics>(heap: &'static Heap) {
     let pool = V::pool();
     for class in ClassIdx::all(V::CLASSES.count()) {
         drain_cold::<V>(heap, class, u32::MAX);

@@ -3,9 +3,10 @@
 //! The layout gives the class; the lookup tells our blocks from those that the system's malloc
 //! served when the pool refused.
 
+use super::check;
 use super::drain::drain_cold;
 use super::free_remote::free_remote_cold;
-use super::{Hosted, check};
+use crate::report::Statics;
 use crate::report::list::Block;
 use crate::sys::system;
 use core::alloc::Layout;
@@ -16,7 +17,7 @@ use core::ptr::NonNull;
 /// # Safety
 /// `block` is live, and this variant allocated it with `layout`.
 #[inline(always)]
-pub(crate) unsafe fn free<V: Hosted>(block: *mut u8, layout: Layout) {
+pub(crate) unsafe fn free<V: Statics>(block: *mut u8, layout: Layout) {
     let Some(class) = V::class_of(layout) else {
         // SAFETY: above the classes every block is the system's; the rest is the caller's word.
         return unsafe { system::free(V::BY_ADDRESS, block, layout) };

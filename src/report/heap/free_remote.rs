@@ -1,7 +1,8 @@
 //! Freeing a block of another thread's slab.
 
-use super::{Heap, Hosted};
+use super::Heap;
 use crate::base::ClassIdx;
+use crate::report::Statics;
 use crate::report::list::Block;
 use crate::report::list::NO_OWNER;
 use crate::report::slab::Slab;
@@ -15,7 +16,7 @@ use core::ptr::NonNull;
 /// The block is of this slab, of this class, and the caller's to free.
 #[cold]
 #[inline(never)]
-pub(super) unsafe fn free_remote_cold<V: Hosted>(
+pub(super) unsafe fn free_remote_cold<V: Statics>(
     heap: &'static Heap,
     slab: &'static Slab,
     class: ClassIdx,

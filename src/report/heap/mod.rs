@@ -45,15 +45,15 @@ pub(crate) use realloc::realloc;
 pub(crate) use usage::free_blocks;
 
 use crate::base::{CACHE_LINE, ClassIdx, MAX_CLASSES};
-use crate::list::LinkedList;
+use crate::linked::LinkedList;
+use crate::report::Statics;
 use crate::report::list::Block;
 use crate::report::list::LocalList;
-use crate::report::pool::{Pooled, Seeker};
+use crate::report::pool::Seeker;
 use crate::report::registry::{self, Hint};
 use crate::report::slab::{Slab, SuperSlab};
 use crate::stats::Counters;
 use crate::sys::atomic::{AtomicBool, AtomicU32};
-use crate::sys::thread::ExitHook;
 use core::cell::Cell;
 use core::mem::offset_of;
 
@@ -111,22 +111,6 @@ const NOT_YET: u32 = u32::MAX;
 /// Id of the placeholder of a thread whose end has been seen.
 const NO_MORE: u32 = u32::MAX - 1;
 
-/// A variant with its heaps.
-pub(crate) trait Hosted: Pooled {
-    /// All heaps of the variant.
-    fn heaps() -> &'static Heaps;
-    /// This thread's heap, or the placeholder that stands for one.
-    fn local() -> &'static Heap;
-    /// Sets the heap that [`local`](Self::local) returns in this thread.
-    fn set_local(heap: &'static Heap);
-    /// The hook that gives up a thread's heap when the thread ends.
-    fn hook() -> &'static ExitHook<GiveUpHeap<Self>>;
-    /// The placeholder of threads that have had their heap.
-    fn no_more() -> &'static Heap;
-    /// The placeholder of threads that have none yet.
-    fn not_yet() -> &'static Heap;
-}
-
 impl Heap {
     const fn new(id: u32) -> Self {
         Self {
@@ -170,7 +154,7 @@ impl Heap {
 
     /// The SuperSlab that an address lies in, looked up as `free` does.
     #[inline(always)]
-    pub(crate) fn lookup<V: Hosted>(&self, address: usize) -> Option<&'static SuperSlab> {
+    pub(crate) fn lookup<V: Statics>(&self, address: usize) -> Option<&'static SuperSlab> {
         registry::lookup::<V>(address, &self.hint, &self.counters)
     }
 

@@ -1,8 +1,9 @@
 //! Changing a block's size.
 
 use super::alloc::alloc;
+use super::check;
 use super::free::free;
-use super::{Hosted, check};
+use crate::report::Statics;
 use crate::sys::system;
 use core::alloc::Layout;
 
@@ -12,7 +13,7 @@ use core::alloc::Layout;
 /// `block` is live, and this variant allocated it with `layout`; `new_size` is above 0 and fits a
 /// layout of the same alignment.
 #[inline(never)]
-pub(crate) unsafe fn realloc<V: Hosted>(
+pub(crate) unsafe fn realloc<V: Statics>(
     block: *mut u8,
     layout: Layout,
     new_size: usize,

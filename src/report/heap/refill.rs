@@ -1,8 +1,9 @@
 //! The slow half of allocation: fill the thread's list from its current slab, or from the next.
 
 use super::drain::{drain_idle, drain_pending, drain_slab};
-use super::{Heap, Hosted, exit};
+use super::{Heap, exit};
 use crate::base::ClassIdx;
+use crate::report::Statics;
 use crate::report::slab::Slab;
 use crate::sys::system;
 use core::alloc::Layout;
@@ -16,7 +17,7 @@ const REFUSALS_PER_LOOK: u8 = 32;
 /// `layout` has a size above 0, and `class` serves it.
 #[cold]
 #[inline(never)]
-pub(super) unsafe fn refill_cold<V: Hosted>(
+pub(super) unsafe fn refill_cold<V: Statics>(
     heap: &'static Heap,
     class: ClassIdx,
     layout: Layout,
@@ -45,7 +46,7 @@ pub(super) unsafe fn refill_cold<V: Hosted>(
 }
 
 /// The heap's current slab of the class, or the next one, with at least one block at home.
-fn slab_with_blocks<V: Hosted>(heap: &'static Heap, class: ClassIdx) -> Option<&'static Slab> {
+fn slab_with_blocks<V: Statics>(heap: &'static Heap, class: ClassIdx) -> Option<&'static Slab> {
     let owned = heap.slabs(class);
     let has_blocks = |slab: &&'static Slab| slab.has_free() || drain_slab::<V>(heap, slab) > 0;
     if let Some(current) = owned.current.get().filter(has_blocks) {

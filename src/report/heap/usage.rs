@@ -1,13 +1,13 @@
 //! Sums over the heaps that are possible while other threads use them.
 
-use super::Hosted;
 use crate::base::{ClassIdx, SLICE_BYTES, SliceIdx};
+use crate::report::Statics;
 use crate::report::registry;
 use crate::report::slab::State;
 
 /// Blocks of claimed slots that are free, and their bytes: EMPTY slabs, a block each, and what waits in this thread's
 /// heap. Which blocks of other threads' slabs are out is theirs to know.
-pub(crate) fn free_blocks<V: Hosted>() -> (usize, usize) {
+pub(crate) fn free_blocks<V: Statics>() -> (usize, usize) {
     let slots = || (0..V::SLICES).map(SliceIdx::new);
     let is_empty = |state| state == State::Empty;
     let superslabs = registry::all::<V>();

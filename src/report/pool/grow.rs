@@ -1,7 +1,8 @@
 //! Stage 3: map a SuperSlab, unless the class has as many as its soft cap allows.
 
-use super::{Pool, Pooled, Seeker, activate};
+use super::{Pool, Seeker, activate};
 use crate::base::{ClassIdx, SliceIdx};
+use crate::report::Statics;
 use crate::report::registry;
 use crate::report::slab::{Slab, State, SuperSlab};
 use crate::stats::Event;
@@ -9,7 +10,7 @@ use crate::sys::atomic::Ordering;
 use crate::sys::pages;
 
 impl Pool {
-    pub(super) fn grow<V: Pooled>(
+    pub(super) fn grow<V: Statics>(
         &self,
         class: ClassIdx,
         seeker: &Seeker<'_>,
@@ -33,7 +34,7 @@ impl Pool {
 
     /// Maps a SuperSlab for no class, with every slot on offer; false when there is no room. The soft
     /// caps do not count it.
-    pub(crate) fn map_spare<V: Pooled>(&self) -> bool {
+    pub(crate) fn map_spare<V: Statics>(&self) -> bool {
         let mapped = self.map_superslab::<V>();
         if let Some(superslab) = mapped {
             superslab.unused.offer(SliceIdx::FIRST.bit());
@@ -42,7 +43,7 @@ impl Pool {
     }
 
     /// Maps and registers a SuperSlab; `None` when the kernel or the registry has no room.
-    fn map_superslab<V: Pooled>(&self) -> Option<&'static SuperSlab> {
+    fn map_superslab<V: Statics>(&self) -> Option<&'static SuperSlab> {
         if registry::is_full::<V>() {
             return None;
         }

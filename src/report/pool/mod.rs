@@ -22,8 +22,8 @@ mod release;
 mod scan;
 
 use crate::base::{ClassIdx, MAX_CLASSES};
+use crate::report::Statics;
 use crate::report::list::TaggedStack;
-use crate::report::registry::Registered;
 use crate::report::slab::{Slab, State};
 use crate::stats::{Counters, Event};
 use crate::sys::atomic::{AtomicU32, AtomicU64};
@@ -37,12 +37,6 @@ pub(crate) struct Pool {
     freelist: TaggedStack,
     /// SuperSlabs mapped for each class. [shared]
     mapped: [AtomicU32; MAX_CLASSES],
-}
-
-/// A variant with its pool.
-pub(crate) trait Pooled: Registered {
-    /// The variant's one pool.
-    fn pool() -> &'static Pool;
 }
 
 /// The heap that asks for a slab, and the state of its scan.
@@ -63,7 +57,7 @@ impl Pool {
     }
 
     /// A slab for a class, ready for a refill (P2); `None` when every stage refuses.
-    pub(crate) fn acquire<V: Pooled>(
+    pub(crate) fn acquire<V: Statics>(
         &self,
         class: ClassIdx,
         seeker: &Seeker<'_>,

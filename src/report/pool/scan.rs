@@ -8,14 +8,15 @@
 //! Looks at [`Variant::EMPTY_SCAN_LIMIT`] slabs per call, going on where the heap's last call ended,
 //! so that every slab is looked at in the end.
 
-use super::{Pool, Pooled, Seeker, activate};
+use super::{Pool, Seeker, activate};
 use crate::base::{ClassIdx, bit_range, slices_in};
+use crate::report::Statics;
 use crate::report::registry;
 use crate::report::slab::{Slab, State, SuperSlab};
 use crate::stats::Event;
 
 impl Pool {
-    pub(super) fn scan<V: Pooled>(
+    pub(super) fn scan<V: Statics>(
         &self,
         class: ClassIdx,
         seeker: &Seeker<'_>,
@@ -43,7 +44,7 @@ impl Pool {
 }
 
 /// Claims a slab among those of one SuperSlab that are in `window`.
-fn take_from<V: Pooled>(
+fn take_from<V: Statics>(
     superslab: &'static SuperSlab,
     window: u32,
     class: ClassIdx,
@@ -68,7 +69,7 @@ fn take_from<V: Pooled>(
 }
 
 /// Takes over an orphan that the caller has claimed, if it has a block for `class`.
-fn adopt<V: Pooled>(
+fn adopt<V: Statics>(
     slab: &'static Slab,
     class: ClassIdx,
     seeker: &Seeker<'_>,

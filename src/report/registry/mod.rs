@@ -19,25 +19,15 @@ mod hash;
 pub(crate) use directory::Directory;
 pub(crate) use hash::HashTable;
 
-use crate::page_map::{Kind, PageMap};
+use crate::page_map::Kind;
+use crate::report::Statics;
 use crate::report::slab::SuperSlab;
 use crate::stats::{Counters, Event};
 use crate::sys::atomic::{AtomicUsize, Ordering};
-use crate::variant::{Registry, Variant};
+use crate::variant::Registry;
 
 /// SuperSlabs that a variant can have: 2 to 8 GiB of them, by their size.
 const CAPACITY: usize = 4096;
-
-/// A variant with its registry, of which it has the part that its knob names: a program has the others' statics
-/// only if another of its variants does.
-pub(crate) trait Registered: Variant {
-    /// All SuperSlabs in the order in which they were mapped.
-    fn directory() -> &'static Directory;
-    /// Read where the knob is `hash`.
-    fn table() -> &'static HashTable;
-    /// Read where the knob is `map`.
-    fn map() -> &'static PageMap;
-}
 
 /// The SuperSlab that a thread found last: its address, or `usize::MAX`, which is no SuperSlab's.
 ///
@@ -51,12 +41,12 @@ impl Hint {
 }
 
 /// True if the directory has no room for another SuperSlab.
-pub(crate) fn is_full<V: Registered>() -> bool {
+pub(crate) fn is_full<V: Statics>() -> bool {
     len::<V>() as usize >= CAPACITY
 }
 
 /// Adds a SuperSlab; false, and nothing added, when the registry is full.
-pub(crate) fn insert<V: Registered>(superslab: &'static SuperSlab) -> bool {
+pub(crate) fn insert<V: Statics>(superslab: &'static SuperSlab) -> bool {
     if V::REGISTRY == Registry::Map && !V::map().cover(superslab.address(), None) {
         return false;
     }
@@ -77,7 +67,7 @@ pub(crate) fn insert<V: Registered>(superslab: &'static SuperSlab) -> bool {
 ///
 /// # Safety
 /// Nobody will look up an address, or register a SuperSlab.
-pub(crate) unsafe fn release<V: Registered>() {
+pub(crate) unsafe fn release<V: Statics>() {
     if V::REGISTRY == Registry::Map {
         // SAFETY: the caller's condition.
         unsafe { V::map().release() };
@@ -86,18 +76,18 @@ pub(crate) unsafe fn release<V: Registered>() {
 
 /// SuperSlabs registered in the directory, oldest first. Some at the end may not be
 /// visible yet.
-pub(crate) fn all<V: Registered>() -> impl Iterator<Item = &'static SuperSlab> {
+pub(crate) fn all<V: Statics>() -> impl Iterator<Item = &'static SuperSlab> {
     (0..len::<V>()).filter_map(|index| V::directory().get(index))
 }
 
 /// Places taken in the directory.
 #[inline]
-pub(crate) fn len<V: Registered>() -> u32 {
+pub(crate) fn len<V: Statics>() -> u32 {
     V::directory().len()
 }
 
 /// Finds the SuperSlab of an address by a walk that counts nothing and needs no thread; for checks.
-pub(crate) fn find<V: Registered>(address: usize) -> Option<&'static SuperSlab> {
+pub(crate) fn find<V: Statics>(address: usize) -> Option<&'static SuperSlab> {
     let base = address & !(V::SUPERSLAB_BYTES - 1);
     if V::REGISTRY == Registry::Map {
         // SAFETY: what the map has is a SuperSlab's.
@@ -107,13 +97,13 @@ pub(crate) fn find<V: Registered>(address: usize) -> Option<&'static SuperSlab> 
 }
 
 #[inline(always)]
-fn is_mapped<V: Registered>(address: usize) -> bool {
+fn is_mapped<V: Statics>(address: usize) -> bool {
     V::map().has(address, Kind::SuperSlab)
 }
 
 /// The SuperSlab that an address lies in (G2).
 #[inline(always)]
-pub(crate) fn lookup<V: Registered>(
+pub(crate) fn lookup<V: Statics>(
     address: usize,
     hint: &Hint,
     counters: &Counters,

@@ -9,7 +9,7 @@
 use super::state::State;
 use super::superslab::SuperSlab;
 use crate::base::{CACHE_LINE, ClassIdx, SLICE_BYTES, SliceIdx};
-use crate::list::{Linked, Links};
+use crate::linked::{Linked, Links};
 use crate::report::list::Block;
 use crate::report::list::{LocalList, RemoteList, Taken};
 use crate::sys::atomic::{AtomicU8, AtomicU32, Ordering};

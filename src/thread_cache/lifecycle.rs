@@ -1,4 +1,4 @@
-//! A thread's cache from its opening to the thread's end; forks; the release of a variant.
+//! A thread's cache from its opening to the thread's end; the caches that wait for a thread; forks.
 //!
 //! One limit: the pthread destructors of a thread may run for the last time before the thread's very first allocation.
 //! Then no hook reports the thread's end, and the blocks in its lists are lost.
@@ -84,7 +84,7 @@ impl<T: Tables> CachePool<T> {
     ///
     /// # Safety
     /// No thread uses a cache any more. No cache has tables.
-    unsafe fn release(&self) {
+    pub(crate) unsafe fn release(&self) {
         self.lock.with(|| {
             while let Some(cache) = NonNull::new(self.made.get().cast_mut()) {
                 // SAFETY: a cache that `take` noted, which is mapped until the line below.
@@ -97,7 +97,7 @@ impl<T: Tables> CachePool<T> {
     }
 
     /// Runs `action` with the pool's lock held. Meanwhile no thread shuts the lists of another.
-    pub(super) fn with_made<R>(&self, action: impl FnOnce() -> R) -> R {
+    pub(crate) fn with_made<R>(&self, action: impl FnOnce() -> R) -> R {
         self.lock.with(action)
     }
 
@@ -154,7 +154,7 @@ impl<T: Tables> CachePool<T> {
 /// `None` if the thread can have no cache: the system cannot report its end, memory is exhausted, or freed blocks are
 /// filled.
 #[cold]
-pub(super) fn open<V: Cached>() -> Option<&'static CacheOf<V>> {
+pub(crate) fn open<V: Cached>() -> Option<&'static CacheOf<V>> {
     // A free may open the cache, and must not change `errno`.
     errno::kept(open_anyhow::<V>)
 }
@@ -229,10 +229,10 @@ pub(super) fn close<V: Cached>(cache: &'static CacheOf<V>) {
 /// Registers the fork handlers, if that was not done yet. A thread calls it before it takes any lock, so that a fork
 /// never copies a held lock.
 ///
-/// Mostly [`prepare_at_start`] did this before `main`. A fork that began before the registration does not run the
+/// Mostly a variant does this before `main`. A fork that began before the registration does not run the
 /// handlers. A fork may also come while another thread registers them, and that thread is missing in the child. So
 /// `preparing` holds the number of the process that registers, and a child starts again.
-pub(super) fn prepare_for_forks<V: Cached>() {
+pub(crate) fn prepare_for_forks<V: Cached>() {
     let preparing = &V::pool().preparing;
     loop {
         // ORDERING: acquire, paired with the release stores of `PREPARED`: the handlers are registered.
@@ -262,31 +262,6 @@ pub(super) fn prepare_for_forks<V: Cached>() {
             return;
         }
     }
-}
-
-/// Registers the fork handlers. It runs before `main`, in a program's or a library's initialisation.
-pub(crate) fn prepare_at_start<V: Cached>() {
-    prepare_for_forks::<V>();
-}
-
-/// Disarms the exit hook, so that no ending thread calls into this variant. It also stops the background thread.
-pub(crate) fn leave_threads<V: Cached>() {
-    central::stop::<V>();
-    V::hook().disarm();
-}
-
-/// Unmaps all memory of the variant, except huge blocks in use, of which it has no record.
-///
-/// # Safety
-/// [`leave_threads`] has run, and no thread runs code of the variant. No one refers to a block of it, or will ask for
-/// one. The variant's caches have no tables.
-pub(crate) unsafe fn release<V: Cached>() {
-    // SAFETY: by the caller's condition no one refers to a block, or will ask for one.
-    unsafe { V::page_heap().release() };
-    // SAFETY: by the caller's condition no thread will look an address up, or note one.
-    unsafe { V::page_map().release() };
-    // SAFETY: `leave_threads` has run, so no thread uses a cache; caches have no tables, by the caller's condition.
-    unsafe { V::pool().release() };
 }
 
 /// Takes every lock, unless the process has only one thread.

@@ -1,9 +1,9 @@
 //! A look inside a variant, for benchmarks and tests.
 
-use super::backend::{Backend, Served};
+use crate::backend::Managed;
 use crate::stats::{Audit, Events, Unsound};
 use crate::sys::clock;
-use crate::variant::STATS;
+use crate::variant::{STATS, Variant};
 use core::alloc::GlobalAlloc;
 
 /// What every variant tells about itself.
@@ -75,10 +75,10 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
 
 mod sealed {
     pub trait Sealed {}
-    impl<V: super::Served> Sealed for V {}
+    impl<V: super::Variant> Sealed for V {}
 }
 
-impl<V: Served + GlobalAlloc + Default> Observe for V {
+impl<V: Variant<Backend: Managed> + GlobalAlloc + Default> Observe for V {
     const ID: &'static str = V::ID;
     const PARENT: Option<&'static str> = V::PARENT;
     const CLASSES: usize = V::Backend::CLASSES;

@@ -1,14 +1,16 @@
 //! The system's malloc as a backend. In the C face it is the next allocator.
 
-use super::{Addressed, Backend, System};
+use crate::backend::{Addressed, Backend, Managed, System};
 use crate::sys::{rtld_next, system};
 use crate::variant::Variant;
 use core::alloc::Layout;
 
-impl<V: Variant> Backend<V> for System {
+impl<V: Variant> Managed for System<V> {
     const CLASSES: usize = 0;
     const KEEPS_MEMORY: bool = false;
+}
 
+impl<V: Variant> Backend for System<V> {
     #[inline(always)]
     unsafe fn alloc(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
@@ -34,7 +36,7 @@ impl<V: Variant> Backend<V> for System {
     }
 }
 
-impl<V: Variant> Addressed<V> for System {
+impl<V: Variant> Addressed for System<V> {
     fn aligned(size: usize, align: usize) -> *mut u8 {
         rtld_next::alloc(size, align)
     }

@@ -1,7 +1,7 @@
 //! The function by which a program asks for a background thread that purges.
 
-use super::backend::{Backend, Of};
 use super::stamp::Hakmem;
+use crate::backend::{Managed, Of};
 
 /// Asks for a background thread, which purges even while the program does nothing.
 ///
@@ -22,5 +22,5 @@ use super::stamp::Hakmem;
 /// assert!(hakmem::background());
 /// ```
 pub fn background() -> bool {
-    <Of<Hakmem> as Backend<Hakmem>>::background()
+    Of::<Hakmem>::background()
 }

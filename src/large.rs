@@ -8,15 +8,16 @@
 //! With `growth = "roomy"` a span may grow in place past 512 KiB, up to the end of its segment. A lookup in the page
 //! map then tells such a span from a huge block.
 
-use super::drain::drain_idle;
-use super::exit::open;
-use super::{Cached, State, fill, lookup, shut};
+use crate::alloc::lookup;
 use crate::base::{
     ClassIdx, MAX_SLICES, PAGE_BYTES, SEGMENT_BYTES, SLICE_BYTES, quotient, round_up,
 };
 use crate::central::{self, HOPELESS, huge_alloc, huge_free, mapping_bytes};
 use crate::page_map::Kind;
 use crate::sys::{pages, system};
+use crate::thread_cache::drain::drain_idle;
+use crate::thread_cache::lifecycle::open;
+use crate::thread_cache::{Cached, State, fill, shut};
 use crate::variant::{Fresh, Growth, Large, Zeroing};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -29,12 +30,12 @@ const ALIGN_MOST: usize = SEGMENT_BYTES / 2;
 const GROWN_MOST: usize = (MAX_SLICES - 1) * SLICE_BYTES;
 
 /// Slices of a span for a layout; `None` if the layout gets a huge block.
-pub(super) const fn span_slices(layout: Layout) -> Option<usize> {
+pub(crate) const fn span_slices(layout: Layout) -> Option<usize> {
     slices_within(layout, SPAN_MOST)
 }
 
 /// Slices of a live block's span; `None` if the block is huge.
-pub(super) fn slices_of<V: Cached>(block: *mut u8, layout: Layout) -> Option<usize> {
+pub(crate) fn slices_of<V: Cached>(block: *mut u8, layout: Layout) -> Option<usize> {
     span_slices(layout).or_else(|| {
         let slices = grown_slices::<V>(layout)?;
         lookup::<V>().has(block.addr(), Kind::Span).then_some(slices)
@@ -42,7 +43,7 @@ pub(super) fn slices_of<V: Cached>(block: *mut u8, layout: Layout) -> Option<usi
 }
 
 /// Slices of a span that has grown to a layout; `None` if no span can.
-pub(super) fn grown_slices<V: Cached>(layout: Layout) -> Option<usize> {
+pub(crate) fn grown_slices<V: Cached>(layout: Layout) -> Option<usize> {
     match V::GROWTH {
         Growth::Tight => span_slices(layout),
         Growth::Roomy => slices_within(layout, GROWN_MOST),
@@ -61,7 +62,7 @@ const fn slices_within(layout: Layout, most: usize) -> Option<usize> {
 /// # Safety
 /// `layout` has a size above 0.
 #[inline(never)]
-pub(super) unsafe fn large<V: Cached>(layout: Layout) -> *mut u8 {
+pub(crate) unsafe fn large<V: Cached>(layout: Layout) -> *mut u8 {
     match V::LARGE {
         Large::System => {
             // SAFETY: the caller's condition.
@@ -73,7 +74,7 @@ pub(super) unsafe fn large<V: Cached>(layout: Layout) -> *mut u8 {
 }
 
 /// A span or a huge block for a layout above the classes, or null.
-pub(super) fn place<V: Cached>(layout: Layout, growth: Growth) -> *mut u8 {
+pub(crate) fn place<V: Cached>(layout: Layout, growth: Growth) -> *mut u8 {
     allocate::<V>(layout, growth).map_or(ptr::null_mut(), |found| found.start.as_ptr())
 }
 
@@ -83,7 +84,7 @@ pub(super) fn place<V: Cached>(layout: Layout, growth: Growth) -> *mut u8 {
 /// # Safety
 /// `layout` has a size above 0.
 #[inline(never)]
-pub(super) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
+pub(crate) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
     if V::LARGE == Large::System {
         // SAFETY: the caller's condition.
         let alloc = || unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) };
@@ -167,7 +168,7 @@ fn allocate<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
 /// # Safety
 /// `block` is live, and this variant allocated it with `layout`.
 #[inline(never)]
-pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
+pub(crate) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
     if V::LARGE == Large::System {
         // SAFETY: here the system's malloc serves every block above the classes; the rest is the caller's condition.
         return unsafe { system::free(V::BY_ADDRESS, block, layout) };
@@ -193,7 +194,7 @@ pub(super) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
 /// # Safety
 /// `start` is a live huge block, whose mapping has the layout's size.
 #[inline(never)]
-pub(super) unsafe fn give_huge<V: Cached>(start: NonNull<u8>, layout: Layout) {
+pub(crate) unsafe fn give_huge<V: Cached>(start: NonNull<u8>, layout: Layout) {
     tick::<V>(!V::BY_ADDRESS);
     // SAFETY: the caller's condition.
     unsafe { huge_free::<V>(start, layout) };
@@ -201,14 +202,14 @@ pub(super) unsafe fn give_huge<V: Cached>(start: NonNull<u8>, layout: Layout) {
 }
 
 /// True if a block of this many bytes is huge at any alignment.
-pub(super) const fn is_huge(bytes: usize) -> bool {
+pub(crate) const fn is_huge(bytes: usize) -> bool {
     bytes > SPAN_MOST
 }
 
 /// Looks at the clock, so that purges go on in a program that uses only large blocks.
 ///
 /// A thread whose first operation is on a large block gets its cache here, if it `may_open`.
-pub(super) fn tick<V: Cached>(may_open: bool) {
+pub(crate) fn tick<V: Cached>(may_open: bool) {
     let cache = V::cache();
     let open = match cache.state.get() {
         State::Open => Some(cache),

@@ -1,65 +1,51 @@
-//! The choice of a variant's backend: a type, picked by a constant. The choice costs no code, and a program contains
-//! only the backends of its variants.
+//! What a backend does for a variant. The choice of a backend is a type, picked by a constant: it costs no code, and a
+//! program contains only the backends of its variants.
 //!
-//! | knob `backend` | type | made of |
+//! | knob `backend` | type | implemented in |
 //! |---|---|---|
-//! | `system` | [`System`] | the system's malloc |
+//! | `system` | [`System`] | `face` |
 //! | `superslab` | [`Report`] | `report` |
-//! | `central` | [`Central`] | `central`, `thread_cache` |
+//! | `central` | [`Central`] | `alloc`, `manage` |
 
-mod central;
-mod report;
-mod system;
-
-use crate::central::Usage;
-use crate::report::heap::Hosted;
-use crate::stats::{Audit, Events, Unsound};
-use crate::thread_cache::Cached;
-use crate::variant;
+use crate::stats::{Audit, Events, Unsound, Usage};
+use crate::variant::{self, Variant};
 use core::alloc::Layout;
+use core::marker::PhantomData;
+use core::ptr;
 
 /// The system's malloc, for everything.
-pub(crate) struct System;
+pub(crate) struct System<V>(PhantomData<V>);
 /// The founding report's allocator.
-pub(crate) struct Report;
+pub(crate) struct Report<V>(PhantomData<V>);
 /// The central lists, with the thread caches over them.
-pub(crate) struct Central;
-
-/// A variant with the statics that any backend needs, and with its backend.
-pub(crate) trait Served: Hosted + Cached {
-    /// The backend that the knob `backend` names.
-    type Backend: Backend<Self>;
-}
+pub(crate) struct Central<V>(PhantomData<V>);
 
 /// The backend that serves a variant.
-pub(crate) type Of<V> = <V as Served>::Backend;
+pub(crate) type Of<V> = <V as Variant>::Backend;
 
 /// A value of the knob `backend`, as a type.
 pub(crate) struct Choice<const BACKEND: u8>;
 
 /// Maps a value of the knob `backend` to the backend's type.
-pub(crate) trait Choose {
+pub(crate) trait Choose<V> {
     /// The backend's type.
     type Backend;
 }
 
-impl Choose for Choice<{ variant::Backend::System as u8 }> {
-    type Backend = System;
+impl<V> Choose<V> for Choice<{ variant::Backend::System as u8 }> {
+    type Backend = System<V>;
 }
 
-impl Choose for Choice<{ variant::Backend::SuperSlab as u8 }> {
-    type Backend = Report;
+impl<V> Choose<V> for Choice<{ variant::Backend::SuperSlab as u8 }> {
+    type Backend = Report<V>;
 }
 
-impl Choose for Choice<{ variant::Backend::Central as u8 }> {
-    type Backend = Central;
+impl<V> Choose<V> for Choice<{ variant::Backend::Central as u8 }> {
+    type Backend = Central<V>;
 }
 
-/// The operations of a backend. The default bodies suit a backend that keeps no memory.
-pub(crate) trait Backend<V: variant::Variant> {
-    /// Number of size classes.
-    const CLASSES: usize = V::CLASSES.count();
-
+/// The operations of a backend.
+pub(crate) trait Backend: Managed {
     /// A block for `layout`, or null when memory is exhausted.
     ///
     /// # Safety
@@ -84,6 +70,70 @@ pub(crate) trait Backend<V: variant::Variant> {
     /// `block` is live, and this variant allocated it with `layout`; `new_size` is above 0 and fits a layout of the
     /// same alignment.
     unsafe fn realloc(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8;
+}
+
+/// The operations of a backend in the C face, which knows blocks by their address alone.
+pub(crate) trait Addressed: Backend {
+    /// True if the next allocator serves a part of the requests.
+    const LEAVES_A_PART: bool = true;
+
+    /// A block of `size` bytes, aligned to 16, from the thread's list. Null if the list has none: call `malloc` then.
+    fn quick(_size: usize) -> *mut u8 {
+        ptr::null_mut()
+    }
+
+    /// A block of `size` bytes, aligned to 16, or null when memory is exhausted.
+    fn malloc(size: usize) -> *mut u8 {
+        Self::aligned(size, 16)
+    }
+
+    /// A block of `size` bytes at a multiple of `align`, a power of two, or null when memory is exhausted.
+    fn aligned(size: usize, align: usize) -> *mut u8 {
+        let Ok(layout) = Layout::from_size_align(size.max(1), align.max(16)) else {
+            return ptr::null_mut();
+        };
+        // SAFETY: the size is above 0.
+        unsafe { Self::alloc(layout) }
+    }
+
+    /// A block of `size` bytes, aligned to 16, all zero, or null when memory is exhausted.
+    fn zeroed(size: usize) -> *mut u8 {
+        let Ok(layout) = Layout::from_size_align(size.max(1), 16) else {
+            return ptr::null_mut();
+        };
+        // SAFETY: the size is above 0.
+        unsafe { Self::alloc_zeroed(layout) }
+    }
+
+    /// Gives a block back. A block of another allocator goes to the next allocator.
+    ///
+    /// # Safety
+    /// `block` is null, or a block that this variant or another allocator handed out, and which is the caller's to
+    /// free.
+    unsafe fn free_at(block: *mut u8);
+
+    /// Changes a block's size. Null, and the old block intact, when memory is exhausted. `None` for a block of another
+    /// allocator.
+    ///
+    /// # Safety
+    /// This variant or another allocator handed `block` out, and the caller owns it; `new` is above 0.
+    unsafe fn realloc_at(_block: *mut u8, _new: usize) -> Option<*mut u8> {
+        None
+    }
+
+    /// Bytes that a block has room for; `None` for a block of another allocator.
+    fn usable_size(_block: *mut u8) -> Option<usize> {
+        None
+    }
+}
+
+/// What is asked of a backend as a whole. The default bodies suit a backend that keeps no memory.
+pub(crate) trait Managed {
+    /// Number of size classes.
+    const CLASSES: usize;
+
+    /// True if the backend must release memory when the variant's program or library is unloaded.
+    const KEEPS_MEMORY: bool = true;
 
     /// Adds the counted events to `_sum`.
     fn events(_sum: &mut Events) {}
@@ -127,77 +177,6 @@ pub(crate) trait Backend<V: variant::Variant> {
         false
     }
 
-    /// True if the backend must release memory when the variant's program or library is unloaded.
-    const KEEPS_MEMORY: bool = true;
-
-    /// Prepares the backend. It runs before `main`, in a program's or a library's initialisation.
-    fn prepare_at_start() {}
-
-    /// Makes sure that no thread calls into the variant when it ends.
-    fn leave_threads() {}
-
-    /// Unmaps all memory of the variant.
-    ///
-    /// # Safety
-    /// `leave_threads` has run, and no thread runs code of the variant. No one refers to a block of it, or will ask for
-    /// one.
-    unsafe fn release() {}
-}
-
-/// The operations of a backend in the C face, which knows blocks by their address alone.
-pub(crate) trait Addressed<V: variant::Variant>: Backend<V> {
-    /// True if the next allocator serves a part of the requests.
-    const LEAVES_A_PART: bool = true;
-
-    /// A block of `size` bytes, aligned to 16, from the thread's list. Null if the list has none: call `malloc` then.
-    fn quick(_size: usize) -> *mut u8 {
-        core::ptr::null_mut()
-    }
-
-    /// A block of `size` bytes, aligned to 16, or null when memory is exhausted.
-    fn malloc(size: usize) -> *mut u8 {
-        Self::aligned(size, 16)
-    }
-
-    /// A block of `size` bytes at a multiple of `align`, a power of two, or null when memory is exhausted.
-    fn aligned(size: usize, align: usize) -> *mut u8 {
-        let Ok(layout) = Layout::from_size_align(size.max(1), align.max(16)) else {
-            return core::ptr::null_mut();
-        };
-        // SAFETY: the size is above 0.
-        unsafe { Self::alloc(layout) }
-    }
-
-    /// A block of `size` bytes, aligned to 16, all zero, or null when memory is exhausted.
-    fn zeroed(size: usize) -> *mut u8 {
-        let Ok(layout) = Layout::from_size_align(size.max(1), 16) else {
-            return core::ptr::null_mut();
-        };
-        // SAFETY: the size is above 0.
-        unsafe { Self::alloc_zeroed(layout) }
-    }
-
-    /// Gives a block back. A block of another allocator goes to the next allocator.
-    ///
-    /// # Safety
-    /// `block` is null, or a block that this variant or another allocator handed out, and which is the caller's to
-    /// free.
-    unsafe fn free_at(block: *mut u8);
-
-    /// Changes a block's size. Null, and the old block intact, when memory is exhausted. `None` for a block of another
-    /// allocator.
-    ///
-    /// # Safety
-    /// This variant or another allocator handed `block` out, and the caller owns it; `new` is above 0.
-    unsafe fn realloc_at(_block: *mut u8, _new: usize) -> Option<*mut u8> {
-        None
-    }
-
-    /// Bytes that a block has room for; `None` for a block of another allocator.
-    fn usable_size(_block: *mut u8) -> Option<usize> {
-        None
-    }
-
     /// Lets this many bytes lie idle before a timed purge gives any back. False if the variant has no timed purges.
     fn keep_idle(_bytes: usize) -> bool {
         false
@@ -228,4 +207,17 @@ pub(crate) trait Addressed<V: variant::Variant>: Backend<V> {
     fn usage() -> Usage {
         Usage::default()
     }
+
+    /// Prepares the backend. It runs before `main`, in a program's or a library's initialisation.
+    fn prepare_at_start() {}
+
+    /// Makes sure that no thread calls into the variant when it ends.
+    fn leave_threads() {}
+
+    /// Unmaps all memory of the variant.
+    ///
+    /// # Safety
+    /// `leave_threads` has run, and no thread runs code of the variant. No one refers to a block of it, or will ask for
+    /// one.
+    unsafe fn release() {}
 }

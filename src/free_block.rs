@@ -14,7 +14,7 @@ pub(crate) struct FreeBlock(NonNull<Link>);
 
 /// The first 8 bytes of a free block in a list: the next block, or null.
 #[repr(C)]
-pub(super) struct Link {
+pub(crate) struct Link {
     next: *mut Link,
 }
 
@@ -42,13 +42,13 @@ impl FreeBlock {
 
     /// The address of the block's node, whose link is not written yet.
     #[inline(always)]
-    pub(super) fn node(&self) -> *mut Link {
+    pub(crate) fn node(&self) -> *mut Link {
         self.0.as_ptr()
     }
 
     /// Writes the block's link and returns its node. The list that holds the node owns the block from now on.
     #[inline(always)]
-    pub(super) fn into_node(self, next: *mut Link) -> *mut Link {
+    pub(crate) fn into_node(self, next: *mut Link) -> *mut Link {
         // SAFETY: nobody else has the block (FB1), and it has 8 bytes, aligned to 8 (FB2).
         unsafe { self.0.write(Link { next }) };
         self.0.as_ptr()
@@ -59,7 +59,7 @@ impl FreeBlock {
     /// # Safety
     /// [`into_node`](Self::into_node) wrote the link. The caller owns the node, and removes it from its list.
     #[inline(always)]
-    pub(super) unsafe fn from_node(node: NonNull<Link>) -> (Self, *mut Link) {
+    pub(crate) unsafe fn from_node(node: NonNull<Link>) -> (Self, *mut Link) {
         // SAFETY: by the caller's condition the link was written, and nobody else writes it.
         let next = unsafe { node.as_ref() }.next;
         (Self(node), next)
@@ -71,7 +71,7 @@ impl FreeBlock {
 /// # Safety
 /// The node's link was written, and nobody writes it now.
 #[inline(always)]
-pub(super) unsafe fn next_of(node: NonNull<Link>) -> *mut Link {
+pub(crate) unsafe fn next_of(node: NonNull<Link>) -> *mut Link {
     // SAFETY: the caller's condition.
     unsafe { node.as_ref() }.next
 }

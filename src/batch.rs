@@ -7,8 +7,8 @@
 //!
 //! Never: allocates, locks, or looks at a slab or a block.
 
-use super::free_block::{FreeBlock, Link};
 use crate::base::BATCH_MOST;
+use crate::free_block::{FreeBlock, Link};
 use core::mem::MaybeUninit;
 
 /// Up to [`BATCH_MOST`] blocks.
@@ -85,7 +85,7 @@ impl Batch {
     ///
     /// It writes to each block once, in order. The blocks may be in no cache, and processors prefetch upwards.
     #[inline]
-    pub(super) fn link(&mut self, below: *mut Link) -> *mut Link {
+    pub(crate) fn link(&mut self, below: *mut Link) -> *mut Link {
         let len = core::mem::take(&mut self.len).min(BATCH_MOST);
         let mut nodes = self.blocks.iter().take(len).map(|place| {
             // SAFETY: one of the first `len` places, which held blocks (BA1). `len` is 0 now, so each is read once.

@@ -1,11 +1,13 @@
 //! Changing a block's size: in place if possible, by remapping for a huge block, and otherwise by a copy.
 
-use super::alloc::alloc;
-use super::free::free;
-use super::large::{grown_slices, place, slices_of, span_slices, tick};
-use super::{Cached, audit};
+use crate::alloc::{Found, find, free_found, huge_layout, layout_of, span_layout};
+use crate::backend::{Addressed, Backend, Central};
 use crate::central::{Moved, huge_resize};
+use crate::check;
+use crate::large::{grown_slices, is_huge, place, slices_of, span_slices, tick};
 use crate::sys::system;
+use crate::thread_cache::Cached;
+use crate::thread_cache::tables::Tabled;
 use crate::variant::{Growth, Large};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -25,7 +27,7 @@ pub(crate) unsafe fn realloc<V: Cached>(
     let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
     let (old_class, new_class) = (V::class_of(layout), V::class_of(new_layout));
     if let Some(class) = old_class {
-        audit::freed::<V>(V::cache(), class, block.addr());
+        check::freed::<V>(V::cache(), class, block.addr());
         if old_class == new_class {
             return block;
         }
@@ -85,7 +87,7 @@ unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: boo
         place::<V>(new, Growth::Roomy)
     } else {
         // SAFETY: the new size is above 0.
-        unsafe { alloc::<V>(new) }
+        unsafe { Central::<V>::alloc(new) }
     };
     if moved.is_null() {
         if !ours {
@@ -98,6 +100,57 @@ unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: boo
     // SAFETY: both blocks hold the smaller size, and a new block overlaps no live one.
     unsafe { moved.copy_from_nonoverlapping(block, layout.size().min(new.size())) };
     // SAFETY: the caller gave the block up, and its content has been copied.
-    unsafe { free::<V>(block, layout) };
+    unsafe { Central::<V>::free(block, layout) };
+    moved
+}
+
+/// Changes a block's size. Null, and the old block intact, when memory is exhausted. `None` for a block of another
+/// allocator.
+///
+/// # Safety
+/// This variant or another allocator handed `block` out, and the caller owns it; `new` is above 0.
+pub(crate) unsafe fn realloc_at<V: Tabled>(block: *mut u8, new: usize) -> Option<*mut u8> {
+    let old = match find::<V>(block.addr()) {
+        Found::Foreign => return None,
+        Found::Block(class) => layout_of::<V>(class),
+        Found::Span(slices) => span_layout(slices),
+        Found::Huge(bytes) => {
+            // SAFETY: the caller's condition.
+            return Some(unsafe { realloc_huge::<V>(block, bytes, new) });
+        }
+    };
+    let Ok(wanted) = Layout::from_size_align(new, 16) else { return Some(ptr::null_mut()) };
+    let in_place = V::class_of(wanted).is_some_and(|class| layout_of::<V>(class) == old);
+    if in_place {
+        return Some(block);
+    }
+    // At least 16 bytes, so that the new block is aligned to 16.
+    // SAFETY: the block is live, and the variant serves it with the layout that was found. The new size is above 0, and
+    // `from_size_align` above accepted it with an alignment of 16, so it fits a layout of a smaller alignment.
+    Some(unsafe { realloc::<V>(block, old, new.max(16)) })
+}
+
+/// Changes the size of a huge block with a mapping of `bytes`. Null, and the old block intact, when memory is
+/// exhausted.
+///
+/// # Safety
+/// The conditions of [`realloc_at`].
+unsafe fn realloc_huge<V: Tabled>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
+    let layout = huge_layout(bytes);
+    tick::<V>(true);
+    if is_huge(new)
+        && let Some(start) = NonNull::new(block)
+        // SAFETY: the caller's condition; the mapping has that layout.
+        && let Moved::To(start) = unsafe { huge_resize::<V>(start, layout, new) }
+    {
+        return start.as_ptr();
+    }
+    let moved = Central::<V>::malloc(new);
+    if !moved.is_null() {
+        // SAFETY: both blocks hold the smaller size, and a new block overlaps no live one.
+        unsafe { moved.copy_from_nonoverlapping(block, bytes.min(new)) };
+        // SAFETY: the caller gave the block up, and its content has been copied.
+        unsafe { free_found::<V>(block) };
+    }
     moved
 }

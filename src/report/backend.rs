@@ -1,16 +1,16 @@
 //! The founding report's allocator as a backend.
 
-use super::{Addressed, Backend, Report};
+use crate::backend::{Addressed, Backend, Managed, Report};
 use crate::base::{ClassIdx, SLICE_BYTES};
-use crate::central::Usage;
-use crate::report::heap::{self, Hosted};
+use crate::report::Statics;
+use crate::report::heap;
 use crate::report::registry;
-use crate::stats::{Audit, Events, Unsound};
+use crate::stats::{Audit, Events, Unsound, Usage};
 use crate::sys::rtld_next;
 use core::alloc::Layout;
 use core::ptr;
 
-impl<V: Hosted> Backend<V> for Report {
+impl<V: Statics> Backend for Report<V> {
     #[inline(always)]
     unsafe fn alloc(layout: Layout) -> *mut u8 {
         // SAFETY: the caller's condition.
@@ -34,6 +34,32 @@ impl<V: Hosted> Backend<V> for Report {
         // SAFETY: the caller's conditions.
         unsafe { heap::realloc::<V>(block, layout, new_size) }
     }
+}
+
+impl<V: Statics> Addressed for Report<V> {
+    unsafe fn free_at(block: *mut u8) {
+        match class_at::<V>(block) {
+            // SAFETY: the caller's condition; this layout is served by the block's class.
+            Some(class) => unsafe { heap::free::<V>(block, layout_of::<V>(class)) },
+            // SAFETY: null, or no block of this variant, so the next allocator's; the rest is the caller's condition.
+            None => unsafe { rtld_next::free(block) },
+        }
+    }
+
+    unsafe fn realloc_at(block: *mut u8, new: usize) -> Option<*mut u8> {
+        let class = class_at::<V>(block)?;
+        // At least 16 bytes, so that the new block is aligned to 16.
+        // SAFETY: the caller's condition; this layout is served by the block's class.
+        Some(unsafe { heap::realloc::<V>(block, layout_of::<V>(class), new.max(16)) })
+    }
+
+    fn usable_size(block: *mut u8) -> Option<usize> {
+        class_at::<V>(block).map(|class| V::CLASSES.block_bytes(class))
+    }
+}
+
+impl<V: Statics> Managed for Report<V> {
+    const CLASSES: usize = V::CLASSES.count();
 
     fn events(sum: &mut Events) {
         V::heaps().sum_into(sum);
@@ -87,28 +113,6 @@ impl<V: Hosted> Backend<V> for Report {
         // SAFETY: the caller's conditions.
         unsafe { heap::release::<V>() }
     }
-}
-
-impl<V: Hosted> Addressed<V> for Report {
-    unsafe fn free_at(block: *mut u8) {
-        match class_at::<V>(block) {
-            // SAFETY: the caller's condition; this layout is served by the block's class.
-            Some(class) => unsafe { heap::free::<V>(block, layout_of::<V>(class)) },
-            // SAFETY: null, or no block of this variant, so the next allocator's; the rest is the caller's condition.
-            None => unsafe { rtld_next::free(block) },
-        }
-    }
-
-    unsafe fn realloc_at(block: *mut u8, new: usize) -> Option<*mut u8> {
-        let class = class_at::<V>(block)?;
-        // At least 16 bytes, so that the new block is aligned to 16.
-        // SAFETY: the caller's condition; this layout is served by the block's class.
-        Some(unsafe { heap::realloc::<V>(block, layout_of::<V>(class), new.max(16)) })
-    }
-
-    fn usable_size(block: *mut u8) -> Option<usize> {
-        class_at::<V>(block).map(|class| V::CLASSES.block_bytes(class))
-    }
 
     fn usage() -> Usage {
         let superslabs = registry::len::<V>() as usize;
@@ -126,12 +130,12 @@ impl<V: Hosted> Addressed<V> for Report {
 }
 
 /// The class of a block in a SuperSlab; `None` if the address is in no SuperSlab.
-fn class_at<V: Hosted>(block: *mut u8) -> Option<ClassIdx> {
+fn class_at<V: Statics>(block: *mut u8) -> Option<ClassIdx> {
     let superslab = V::local().lookup::<V>(block.addr())?;
     Some(superslab.slab_at::<V>(block.addr()).class())
 }
 
-fn layout_of<V: Hosted>(class: ClassIdx) -> Layout {
+fn layout_of<V: Statics>(class: ClassIdx) -> Layout {
     // SAFETY: 1 is a power of two, and a block's size is far below `isize::MAX`.
     unsafe { Layout::from_size_align_unchecked(V::CLASSES.block_bytes(class), 1) }
 }

@@ -22,8 +22,8 @@
 //!
 //! Never: allocates, locks, or looks at a slab.
 
-use super::batch::Batch;
-use super::free_block::{self, FreeBlock, Link};
+use crate::batch::Batch;
+use crate::free_block::{self, FreeBlock, Link};
 use crate::sys::asm::count_up;
 use crate::sys::atomic::{AtomicI32, Ordering};
 use core::cell::Cell;

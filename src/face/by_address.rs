@@ -1,9 +1,9 @@
 //! The C face of a variant: blocks are freed by their address alone.
 
-use super::backend::{Addressed, Backend, Served};
-use crate::central::Usage;
+use crate::backend::{Addressed, Managed};
+use crate::stats::Usage;
 use crate::sys::rtld_next;
-use crate::thread_cache::{AddressTables, Cached};
+use crate::variant::Variant;
 
 /// The operations from which a C library's functions are built. They know no layout.
 ///
@@ -71,10 +71,7 @@ pub trait ByAddress: Copy + 'static {
     fn usage() -> Usage;
 }
 
-impl<V: Served + Cached<Tables = AddressTables>> ByAddress for V
-where
-    V::Backend: Addressed<V>,
-{
+impl<V: Variant<Backend: Addressed>> ByAddress for V {
     #[inline(always)]
     fn quick(size: usize) -> *mut u8 {
         V::Backend::quick(size)

@@ -1,13 +1,13 @@
 //! Checks: of the whole heap, for tests; of each freed block, in builds with debug assertions.
 
-use super::{CacheOf, Cached, State, outbox, shut};
 use crate::base::{ClassIdx, MAX_SLICES, SliceIdx, slices_in};
 use crate::central::{self, ListId};
-use crate::list::FreeList;
+use crate::free_list::FreeList;
 use crate::page_map::Kind;
 use crate::slab::{ALL_SLICES, Segment};
 use crate::stats::{Audit, Unsound};
 use crate::sys::fatal::fatal;
+use crate::thread_cache::{CacheOf, Cached, State, outbox, shut};
 use crate::variant::least_limit;
 
 /// Blocks of a list that a debug build compares with a freed block, to find a double free.
@@ -15,7 +15,7 @@ const LOOKS: u32 = 256;
 
 /// In debug builds, ends the process unless the freed address is a block of this class that is in use.
 #[inline(always)]
-pub(super) fn freed<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
+pub(crate) fn freed<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if cfg!(debug_assertions) {
         freed_cold::<V>(cache, class, address);
     }

@@ -29,49 +29,28 @@
 //!
 //! Never: locks on a hot path, or asks whether the thread is set up.
 
-mod address;
-mod alloc;
-mod audit;
-mod drain;
-mod exit;
-mod fill;
-mod free;
-mod large;
+pub(crate) mod drain;
+pub(crate) mod fill;
+pub(crate) mod lifecycle;
 mod limits;
-mod outbox;
-mod realloc;
-mod refill;
-mod shut;
+pub(crate) mod outbox;
+pub(crate) mod refill;
+pub(crate) mod shut;
 #[allow(dead_code, reason = "a build without a face has no tables")]
-mod tables;
-mod trim;
-
-pub(crate) use address::{
-    free as free_at, malloc, quick, realloc as realloc_at, usable_size, zeroed,
-};
-pub(crate) use alloc::{alloc, alloc_zeroed};
-pub(crate) use audit::audit;
-pub(crate) use exit::{CachePool, CloseCache, leave_threads, prepare_at_start, release};
-#[allow(unused_imports, reason = "a build without a face has no mallopt")]
-pub(crate) use fill::fill_with;
-pub(crate) use free::free;
-pub(crate) use realloc::realloc;
-#[allow(unused_imports, reason = "a build without a face has no tables")]
-pub(crate) use tables::{AddressTables, Tables};
-pub(crate) use trim::{purge, trim};
+pub(crate) mod tables;
 
 use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
-use crate::central::{self, ListId, Shared, Usage};
-use crate::list::FreeList;
-use crate::page_map::PageMap;
-use crate::stats::Event;
+use crate::central::{self, ListId, Shared};
+use crate::free_list::FreeList;
 use crate::sys::atomic::{AtomicBool, Ordering};
 use crate::sys::thread::ExitHook;
 use crate::variant::Slot;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
+use lifecycle::{CachePool, CloseCache};
 use outbox::Outbox;
+use tables::Tables;
 
 /// The state of a thread, as far as this variant knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,12 +67,12 @@ pub(crate) enum State {
 #[repr(C, align(64))]
 pub(crate) struct ThreadCache<T> {
     /// The tables from an address or a size to a list; `()` unless the variant has the C face.
-    tables: T,
+    pub(crate) tables: T,
     /// The lists of free blocks. Hot.
     lists: [FreeList; MAX_CLASSES],
     /// What the slow paths know of each list.
     list_limits: [ListLimits; MAX_CLASSES],
-    state: Cell<State>,
+    pub(crate) state: Cell<State>,
     /// True while the lists are shut (Z3). In the C face other threads shut them, too. [shared]
     is_shut: AtomicBool,
     /// True while the thread looks at the clock.
@@ -109,7 +88,7 @@ pub(crate) struct ThreadCache<T> {
     /// The number of the list that `drain_idle` examines next.
     idle_turn: Cell<u8>,
     /// Blocks that go home with the next batch.
-    outbox: Outbox,
+    pub(crate) outbox: Outbox,
     /// The arena whose central lists the thread uses.
     arena: Cell<ArenaIdx>,
     /// Link in the stack of caches that wait for a thread. [pool's lock]
@@ -122,7 +101,7 @@ pub(crate) struct ThreadCache<T> {
 pub(crate) type CacheOf<V> = ThreadCache<<V as Cached>::Tables>;
 
 /// What the slow paths know of one list.
-struct ListLimits {
+pub(crate) struct ListLimits {
     /// Blocks that the last refill asked for. The next refill asks for twice as many.
     refill: Cell<u32>,
     /// The list's newest block when `drain_idle` last examined it; 0 for none.
@@ -130,7 +109,7 @@ struct ListLimits {
     /// True if the blocks of the last batch that went home were of many slabs.
     scattered: Cell<bool>,
     /// The list's blocks while it is shut.
-    aside: FreeList,
+    pub(crate) aside: FreeList,
 }
 
 const _: () = assert!(offset_of!(ThreadCache<()>, lists) == 0, "the hottest first");
@@ -141,7 +120,8 @@ const _: () = assert!(offset_of!(ThreadCache<()>, lists) == 0, "the hottest firs
 // atomically (W3). They write to nothing else in a placeholder.
 unsafe impl<T: Sync> Sync for ThreadCache<T> {}
 
-/// A variant with thread caches.
+/// A variant with the statics of its thread caches. They are apart from [`Shared`], which `central` uses, since their
+/// types lie above `central`.
 pub(crate) trait Cached: Shared {
     /// The tables of its caches; `()` unless the variant has the C face.
     type Tables: Tables;
@@ -194,7 +174,7 @@ impl<T> ThreadCache<T> {
     }
 
     #[inline(always)]
-    fn list(&self, class: ClassIdx) -> &FreeList {
+    pub(crate) fn list(&self, class: ClassIdx) -> &FreeList {
         &self.lists[class.index()]
     }
 
@@ -203,13 +183,13 @@ impl<T> ThreadCache<T> {
         central::list_id::<V>(self.arena.get(), class)
     }
 
-    fn list_limits(&self, class: ClassIdx) -> &ListLimits {
+    pub(crate) fn list_limits(&self, class: ClassIdx) -> &ListLimits {
         &self.list_limits[class.index()]
     }
 
     /// True while the lists are shut (Z3).
     #[inline(always)]
-    fn is_shut(&self) -> bool {
+    pub(crate) fn is_shut(&self) -> bool {
         // ORDERING: relaxed; a thread that does not see the change yet takes the fast path once more, which is
         // harmless.
         self.is_shut.load(Ordering::Relaxed)
@@ -226,14 +206,6 @@ impl<T> ThreadCache<T> {
     }
 }
 
-/// The page map, for a lookup; it counts the lookup.
-#[inline(always)]
-pub(crate) fn lookup<V: Shared>() -> &'static PageMap {
-    V::counters().count(Event::Lookup);
-    V::counters().count(Event::Probe);
-    V::page_map()
-}
-
 impl ListLimits {
     const fn new() -> Self {
         Self {
@@ -243,18 +215,4 @@ impl ListLimits {
             aside: FreeList::unbounded(),
         }
     }
-}
-
-/// The memory that the variant has mapped, and the part in use.
-pub(crate) fn usage<V: Cached>() -> Usage {
-    let cache = V::cache();
-    let is_open = cache.state.get() == State::Open;
-    if is_open {
-        shut::open::<V>(cache);
-        outbox::flush::<V>(cache);
-    }
-    let listed = |class| {
-        if is_open { cache.list(class).len() as usize } else { 0 }
-    };
-    V::pool().with_made(|| central::usage::<V>(listed))
 }

@@ -1,0 +1,261 @@
+//! The hot paths of both faces: layout or size → the thread's list → pop, and layout or address → the thread's list →
+//! push. *Hot* functions are inlined into their caller.
+//!
+//! `GlobalAlloc`:
+//!
+//! ```text
+//! alloc.rs                       alloc          layout → class → list of this thread → pop    hot: mostly ends here
+//! ├ free_list.rs                 pop                                                          hot
+//! ├ thread_cache/refill.rs       refill_cold    the list is empty, closed or shut             cold from here on
+//! │ ├ thread_cache/lifecycle.rs  open           the thread's first operation: it gets a cache
+//! │ ├ thread_cache/refill.rs     refill         moves a batch from the central list to the list
+//! │ │ ├ thread_cache/shut.rs     maintain       looks at the clock: a purge may be due
+//! │ │ ├ central                  take           from the transfer cache, a slab, or a new slab of the page heap
+//! │ │ └ thread_cache/drain.rs    drain_idle     drains one list that has been idle
+//! │ ├ central                    take_one       one block, for a thread without a cache
+//! │ └ central                    purge_all      memory is exhausted: frees what is unused, then tries again
+//! └ large.rs                     large          sizes above the classes
+//!   ├ central                    claim_span     up to 512 KiB: slices of the page heap
+//!   └ central                    huge_alloc     more: a mapping, new or from the map cache
+//!
+//! alloc.rs                       free           layout → class → list of this thread → push   hot: mostly ends here
+//! ├ free_list.rs                 push                                                         hot
+//! ├ thread_cache/drain.rs        overflow_cold  the list is at its limit, or closed           cold from here on
+//! │ ├ thread_cache/drain.rs      overflow       moves a batch from the list to the central list
+//! │ │ ├ thread_cache/outbox.rs   put            collects blocks of many slabs without touching them
+//! │ │ ├ central                  give           to the transfer cache, or home to the slabs
+//! │ │ ├ thread_cache/drain.rs    drain_idle     drains one list that has been idle
+//! │ │ └ thread_cache/shut.rs     maintain       looks at the clock: a purge may be due
+//! │ ├ thread_cache/drain.rs      put_aside      frees to a list that is shut
+//! │ ├ thread_cache/lifecycle.rs  open           the thread's first operation: it gets a cache
+//! │ └ central                    give           one block, for a thread without a cache
+//! └ large.rs                     large_free     sizes above the classes
+//!   ├ central                    give_span      slices go back to the page heap
+//!   └ central                    huge_free      the mapping goes to the map cache, or to the kernel
+//! ```
+//!
+//! The C face:
+//!
+//! ```text
+//! alloc.rs                       quick          size → place → list of this thread → pop      hot: mostly ends here
+//! ├ free_list.rs                 pop                                                          hot
+//! └ alloc.rs                     malloc         `quick` found no block                        called from cold code
+//!   ├ free_list.rs               pop            a size beyond the tables, or lists that are shut
+//!   └ alloc.rs                   alloc          goes on there
+//!
+//! alloc.rs                       free_at        address → place → list of this thread → push  hot: mostly ends here
+//! ├ free_list.rs                 push_counted                                                 hot
+//! └ alloc/by_address.rs          free_cold      the list is at its limit, or closed           cold from here on
+//!   ├ thread_cache/drain.rs      overflow_cold  the list of a class: goes on as above
+//!   └ alloc/by_address.rs        free_found     a place without a class: the page map tells what starts there
+//!     ├ alloc.rs                 free_of_class  a block of a class, in a leaf that the thread did not know
+//!     ├ large.rs                 large_free     a span
+//!     ├ large.rs                 give_huge      a huge block
+//!     └ sys/rtld_next.rs         free           a block of another allocator
+//! ```
+//!
+//! | `free_by` | the source of the size class, where a free has a layout |
+//! |---|---|
+//! | `lookup` | the page map; a small layout at an address without a class is misuse, and ends the process |
+//! | `layout` | the layout |
+//!
+//! Never: locks, formats, or asks whether the thread is set up.
+
+mod by_address;
+
+pub(crate) use by_address::{Found, find, free_found, huge_layout, layout_of, span_layout};
+
+use crate::backend::{Addressed, Backend, Central};
+use crate::base::{ClassIdx, SLICE_BYTES};
+use crate::central::Shared;
+use crate::free_block::FreeBlock;
+use crate::large::{large, large_free, large_zeroed};
+use crate::page_map::{Kind, PageMap};
+use crate::stats::Event;
+use crate::sys::asm::count_up;
+use crate::sys::fatal::fatal;
+use crate::thread_cache::drain::overflow_cold;
+use crate::thread_cache::refill::refill_cold;
+use crate::thread_cache::tables::{COUNTS, Tabled};
+use crate::thread_cache::{Cached, shut};
+use crate::variant::{FreeBy, Large};
+use crate::{check, realloc};
+use by_address::{free_cold, zeroed_cold};
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
+
+impl<V: Cached> Backend for Central<V> {
+    #[inline]
+    unsafe fn alloc(layout: Layout) -> *mut u8 {
+        let Some(class) = V::class_of(layout) else {
+            // SAFETY: the caller's condition.
+            return unsafe { large::<V>(layout) };
+        };
+        let cache = V::cache();
+        // Only where tables lead to the lists are shut lists still open.
+        if V::COUNTED && cache.is_shut() {
+            return refill_cold::<V>(class);
+        }
+        let Some(block) = cache.list(class).pop() else {
+            return refill_cold::<V>(class);
+        };
+        block.into_start().as_ptr()
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
+        let Some(class) = V::class_of(layout) else {
+            // SAFETY: the caller's condition.
+            return unsafe { large_zeroed::<V>(layout) };
+        };
+        // SAFETY: the caller's condition.
+        let block = unsafe { Self::alloc(layout) };
+        if !block.is_null() {
+            let bytes = if V::BY_ADDRESS { V::CLASSES.block_bytes(class) } else { layout.size() };
+            // Blocks of a class are reused, so none is known to be zero.
+            // SAFETY: the block has that many bytes, and `alloc` gave them to this function alone.
+            unsafe { block.write_bytes(0, bytes) };
+        }
+        block
+    }
+
+    #[inline]
+    unsafe fn free(block: *mut u8, layout: Layout) {
+        let class = match V::FREE_BY {
+            FreeBy::Lookup => lookup::<V>().class(block.addr()),
+            FreeBy::Layout => V::class_of(layout),
+        };
+        let Some(class) = class else {
+            // SAFETY: the caller's condition.
+            return unsafe { free_classless::<V>(block, layout) };
+        };
+        if cfg!(debug_assertions) {
+            check::freed::<V>(V::cache(), V::class_of(layout).unwrap_or(class), block.addr());
+        }
+        // SAFETY: the caller's condition; the class is the block's.
+        unsafe { free_of_class::<V>(block, class) };
+    }
+
+    #[inline(always)]
+    unsafe fn realloc(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller's conditions.
+        unsafe { realloc::realloc::<V>(block, layout, new_size) }
+    }
+}
+
+impl<V: Tabled> Addressed for Central<V> {
+    const LEAVES_A_PART: bool = matches!(V::LARGE, Large::System);
+
+    #[inline(always)]
+    fn quick(size: usize) -> *mut u8 {
+        let cache = V::cache();
+        let Some(place) = cache.place_for(size) else { return ptr::null_mut() };
+        // SAFETY: the tables hold only places that the page map has.
+        let list = unsafe { cache.list_at(place) };
+        let Some(block) = list.pop() else { return ptr::null_mut() };
+        block.into_start().as_ptr()
+    }
+
+    fn malloc(size: usize) -> *mut u8 {
+        // Most sizes that the tables have no place for are in a class.
+        if (!V::cache().is_shut() || shut::serves_at_once(V::cache()))
+            && let Some(class) = V::CLASSES.class_of(size.max(16))
+            && let Some(block) = V::cache().list(class).pop()
+        {
+            return block.into_start().as_ptr();
+        }
+        let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
+        // SAFETY: the size is above 0.
+        unsafe { Self::alloc(layout) }
+    }
+
+    fn zeroed(size: usize) -> *mut u8 {
+        if let Some(place) = V::cache().place_for(size)
+            // SAFETY: the tables hold only places that the page map has.
+            && let Some(block) = unsafe { V::cache().list_at(place) }.pop()
+            && let Some(class) = Kind::at(place).class()
+        {
+            let block = block.into_start().as_ptr();
+            // SAFETY: a block of the class has that many bytes, and only this thread has it.
+            unsafe { block.write_bytes(0, V::CLASSES.block_bytes(class)) };
+            return block;
+        }
+        zeroed_cold::<V>(size)
+    }
+
+    #[inline(always)]
+    unsafe fn free_at(block: *mut u8) {
+        let cache = V::cache();
+        // SAFETY: the address of a block, or 0, is below 2^47.
+        let place = unsafe { cache.tables.leaves.place(block.addr()) };
+        if cfg!(debug_assertions)
+            && let Some(class) = Kind::at(place).class()
+        {
+            check::freed::<V>(cache, class, block.addr());
+        }
+        // SAFETY: the cache has a list of 16 bytes at each place, whose count is aligned to 4. Other threads write to
+        // the count only by `count_up` or atomically (W3).
+        if unsafe { count_up::<COUNTS>(ptr::from_ref(cache).cast(), place) } {
+            // SAFETY: the caller's condition; the push was counted above.
+            return unsafe { free_cold::<V>(block) };
+        }
+        // SAFETY: the page map's byte is a place.
+        let list = unsafe { cache.list_at(place) };
+        // SAFETY: the list is open, so it is a class's list. A block of a class is not null, since slice 0 of the
+        // address space is no slab.
+        let start = unsafe { NonNull::new_unchecked(block) };
+        // SAFETY: a block of this class starts there. It is free now: the caller was its only owner, and gave it up
+        // (FB1).
+        list.push_counted(unsafe { FreeBlock::new(start) });
+    }
+
+    unsafe fn realloc_at(block: *mut u8, new: usize) -> Option<*mut u8> {
+        // SAFETY: the caller's condition.
+        unsafe { realloc::realloc_at::<V>(block, new) }
+    }
+
+    fn usable_size(block: *mut u8) -> Option<usize> {
+        match find::<V>(block.addr()) {
+            Found::Block(class) => Some(V::CLASSES.block_bytes(class)),
+            Found::Span(slices) => Some(slices * SLICE_BYTES),
+            Found::Huge(bytes) => Some(bytes),
+            Found::Foreign => None,
+        }
+    }
+}
+
+/// Gives a block of a class back.
+///
+/// # Safety
+/// `block` is a live block of this class.
+#[inline(always)]
+pub(crate) unsafe fn free_of_class<V: Cached>(block: *mut u8, class: ClassIdx) {
+    // SAFETY: a live block is not null.
+    let start = unsafe { NonNull::new_unchecked(block) };
+    // SAFETY: a block of this class starts there. It is free now: the caller was its only owner, and gave it up (FB1).
+    let block = unsafe { FreeBlock::new(start) };
+    if let Err(block) = V::cache().list(class).push(block, V::SHARED) {
+        overflow_cold::<V>(block, class);
+    }
+}
+
+/// Gives back a block for which no class was found.
+///
+/// # Safety
+/// The conditions of [`free`](Backend::free).
+#[inline]
+unsafe fn free_classless<V: Cached>(block: *mut u8, layout: Layout) {
+    if V::FREE_BY == FreeBy::Lookup && V::class_of(layout).is_some() {
+        fatal("free of what is no block:", block.addr());
+    }
+    // SAFETY: the caller's condition.
+    unsafe { large_free::<V>(block, layout) };
+}
+
+/// The page map, for a lookup; it counts the lookup.
+#[inline(always)]
+pub(crate) fn lookup<V: Shared>() -> &'static PageMap {
+    V::counters().count(Event::Lookup);
+    V::counters().count(Event::Probe);
+    V::page_map()
+}

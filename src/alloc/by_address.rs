@@ -1,0 +1,143 @@
+//! The cold part of the C face's paths: what starts at an address, and what the hot paths do not serve.
+
+use super::{free_of_class, lookup};
+use crate::backend::{Backend, Central};
+use crate::base::{ClassIdx, PAGE_BYTES, SLICE_BYTES};
+use crate::check;
+use crate::free_block::FreeBlock;
+use crate::large::{give_huge, large_free};
+use crate::page_map::Kind;
+use crate::slab::Segment;
+use crate::sys::fatal::fatal;
+use crate::sys::rtld_next;
+use crate::thread_cache::State;
+use crate::thread_cache::drain::overflow_cold;
+use crate::thread_cache::tables::Tabled;
+use crate::variant::Foreign;
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
+
+/// The kind of block that starts at an address.
+pub(crate) enum Found {
+    /// A block of a class.
+    Block(ClassIdx),
+    /// A span, with its slices.
+    Span(usize),
+    /// A huge block, with the bytes of its mapping.
+    Huge(usize),
+    /// No block of this variant.
+    Foreign,
+}
+
+#[cold]
+#[inline(never)]
+pub(super) fn zeroed_cold<V: Tabled>(size: usize) -> *mut u8 {
+    let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
+    // SAFETY: the size is above 0.
+    unsafe { Central::<V>::alloc_zeroed(layout) }
+}
+
+/// Frees a block whose list is at its limit, or closed.
+///
+/// # Safety
+/// The conditions of `Addressed::free_at`. The list at the block's place has counted a push that did not happen.
+#[cold]
+#[inline(never)]
+pub(super) unsafe fn free_cold<V: Tabled>(block: *mut u8) {
+    let cache = V::cache();
+    // SAFETY: as in `free_at`.
+    let place = unsafe { cache.tables.leaves.place(block.addr()) };
+    let Some(class) = Kind::at(place).class() else {
+        // SAFETY: the page map's byte is a place.
+        let closed = unsafe { cache.list_at(place) };
+        closed.undo_push();
+        // SAFETY: the caller's condition.
+        return unsafe { free_found::<V>(block) };
+    };
+    // SAFETY: a block of a class is not null.
+    let start = unsafe { NonNull::new_unchecked(block) };
+    // SAFETY: a block of this class starts there. It is free now: the caller was its only owner, and gave it up (FB1).
+    overflow_cold::<V>(unsafe { FreeBlock::new(start) }, class);
+}
+
+/// Frees a block by a lookup in the page map.
+///
+/// # Safety
+/// The conditions of `Addressed::free_at`.
+pub(crate) unsafe fn free_found<V: Tabled>(block: *mut u8) {
+    let Some(start) = NonNull::new(block) else { return };
+    match find::<V>(block.addr()) {
+        // SAFETY: no block of this variant, so the next allocator's; the rest is the caller's condition.
+        Found::Foreign => unsafe { rtld_next::free(block) },
+        Found::Block(class) => {
+            learn::<V>(block.addr());
+            check::freed::<V>(V::cache(), class, block.addr());
+            // SAFETY: a live block of this class.
+            unsafe { free_of_class::<V>(block, class) };
+        }
+        // SAFETY: a live span, which has this layout.
+        Found::Span(slices) => unsafe { large_free::<V>(block, span_layout(slices)) },
+        // SAFETY: a live huge block with that mapping.
+        Found::Huge(bytes) => unsafe { give_huge::<V>(start, huge_layout(bytes)) },
+    }
+}
+
+/// Copies the address of an address's leaf into the thread's cache, if the thread has a cache.
+fn learn<V: Tabled>(address: usize) {
+    let cache = V::cache();
+    if cache.state.get() == State::Open {
+        cache.tables.leaves.learn(V::page_map(), address);
+    }
+}
+
+/// The block that starts at an address that some allocator handed out.
+///
+/// An address in this variant's memory at which no block starts is misuse, and ends the process.
+pub(crate) fn find<V: Tabled>(address: usize) -> Found {
+    match lookup::<V>().kind(address) {
+        Kind::Class(class) => return Found::Block(class),
+        Kind::Span if address.is_multiple_of(SLICE_BYTES) => {
+            // SAFETY: a span lies in a segment, which is mapped while the span is out.
+            let segment = unsafe { Segment::containing(address) };
+            let slices = usize::from(segment.span[Segment::slice_at(address).index()].get());
+            if slices > 0 {
+                return Found::Span(slices);
+            }
+        }
+        Kind::Huge => {
+            if let Some(bytes) = V::huge_blocks().bytes_at(address) {
+                return Found::Huge(bytes);
+            }
+            return foreign::<V>(address);
+        }
+        Kind::Foreign => return foreign::<V>(address),
+        Kind::Free | Kind::Header | Kind::Span | Kind::Body | Kind::SuperSlab => {}
+    }
+    fatal("free of what is no block:", address);
+}
+
+/// Answers for a block of another allocator. With `foreign = "fatal"` it ends the process.
+fn foreign<V: Tabled>(address: usize) -> Found {
+    if V::FOREIGN == Foreign::Fatal && !rtld_next::is_from_arena(address) {
+        fatal("no block of this allocator:", address);
+    }
+    Found::Foreign
+}
+
+/// A layout that only this class serves.
+pub(crate) fn layout_of<V: Tabled>(class: ClassIdx) -> Layout {
+    layout(V::CLASSES.block_bytes(class), 1)
+}
+
+pub(crate) const fn span_layout(slices: usize) -> Layout {
+    layout(slices * SLICE_BYTES, 1)
+}
+
+pub(crate) const fn huge_layout(bytes: usize) -> Layout {
+    layout(bytes, PAGE_BYTES)
+}
+
+const fn layout(bytes: usize, align: usize) -> Layout {
+    // SAFETY: no block has more bytes than a program's addresses, and the alignments are powers of two.
+    unsafe { Layout::from_size_align_unchecked(bytes, align) }
+}

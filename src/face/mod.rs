@@ -1,0 +1,14 @@
+//! Layer 9: the public interface. Each variant is a `GlobalAlloc`, and can be observed.
+
+mod background;
+mod by_address;
+mod observe;
+mod stamp;
+mod system;
+mod unload;
+
+pub use crate::stats::{Acquisitions, Audit, Events, PerClass, Unsound, Usage};
+pub use background::background;
+pub use by_address::ByAddress;
+pub use observe::Observe;
+pub use stamp::*;

@@ -1,0 +1,157 @@
+//! What is asked of the central backend as a whole: figures, purges, its start and its end.
+
+use crate::alloc::lookup;
+use crate::backend::{Central, Managed};
+use crate::base::ClassIdx;
+use crate::stats::{Audit, Events, Unsound, Usage};
+use crate::thread_cache::drain::drain_list;
+use crate::thread_cache::lifecycle::prepare_for_forks;
+use crate::thread_cache::{Cached, State, fill, outbox, shut};
+use crate::variant::Large;
+use crate::{central, check};
+use core::ptr;
+
+/// A trim that could give back no more bytes than this does nothing, since programs call trims again and again. It is
+/// the default of glibc's `M_TRIM_THRESHOLD`: the bytes that glibc keeps free at the top of its heap.
+const FEW: usize = 128 << 10;
+
+impl<V: Cached> Managed for Central<V> {
+    const CLASSES: usize = V::CLASSES.count();
+
+    fn events(sum: &mut Events) {
+        V::counters().sum_into(sum);
+    }
+
+    fn superslabs() -> u32 {
+        V::page_heap().segments()
+    }
+
+    fn map_spare() -> bool {
+        V::page_heap().map_spare::<V>()
+    }
+
+    fn visit_superslabs(mut visit: impl FnMut(*const u8)) {
+        V::page_heap().visit(|segment| visit(ptr::from_ref(segment).cast()));
+    }
+
+    #[inline]
+    fn lookup(address: usize) -> bool {
+        lookup::<V>().is_ours(address)
+    }
+
+    fn owns(address: usize) -> bool {
+        V::page_map().is_ours(address)
+    }
+
+    unsafe fn audit() -> Result<Audit, Unsound> {
+        // SAFETY: the caller's condition.
+        unsafe { check::audit::<V>() }
+    }
+
+    fn purge() {
+        prepare_for_forks::<V>();
+        let cache = V::cache();
+        if cache.state.get() == State::Open {
+            shut::open::<V>(cache);
+            outbox::flush::<V>(cache);
+            for class in ClassIdx::all(V::CLASSES.count()) {
+                drain_list::<V>(cache, class);
+            }
+        }
+        central::purge_all::<V>();
+    }
+
+    fn trim() -> bool {
+        prepare_for_forks::<V>();
+        if V::cache().state.get() == State::Open {
+            shut::open::<V>(V::cache());
+            outbox::flush::<V>(V::cache());
+        }
+        if listed_bytes::<V>() + central::idle_bytes::<V>() <= FEW {
+            return false;
+        }
+        // Programs call this again and again, so it compares a sum that needs no walk over the heap.
+        let before = V::page_heap().slack();
+        Self::purge();
+        V::page_heap().slack() < before
+    }
+
+    fn background() -> bool {
+        central::ask::<V>()
+    }
+
+    fn keep_idle(bytes: usize) -> bool {
+        let purges = V::PURGE_MS.is_some();
+        if purges {
+            V::page_heap().tuning.keep_idle(bytes);
+        }
+        purges
+    }
+
+    fn keep_mappings() -> bool {
+        let keeps = V::KEEP_MIB > 0;
+        if keeps {
+            V::page_heap().tuning.keep_mappings();
+        }
+        keeps
+    }
+
+    fn fill_with(byte: u8) -> bool {
+        let fills = V::LARGE == Large::Own;
+        if fills {
+            fill::fill_with::<V>(byte);
+        }
+        fills
+    }
+
+    #[inline]
+    fn filler() -> u8 {
+        V::page_heap().tuning.filler()
+    }
+
+    fn usage() -> Usage {
+        let cache = V::cache();
+        let is_open = cache.state.get() == State::Open;
+        if is_open {
+            shut::open::<V>(cache);
+            outbox::flush::<V>(cache);
+        }
+        let listed = |class| {
+            if is_open { cache.list(class).len() as usize } else { 0 }
+        };
+        V::pool().with_made(|| central::usage::<V>(listed))
+    }
+
+    fn prepare_at_start() {
+        prepare_for_forks::<V>();
+    }
+
+    fn leave_threads() {
+        central::stop::<V>();
+        V::hook().disarm();
+    }
+
+    /// It leaves out huge blocks in use, of which the backend has no record.
+    unsafe fn release() {
+        // SAFETY: by the caller's condition no one refers to a block, or will ask for one.
+        unsafe { V::page_heap().release() };
+        // SAFETY: by the caller's condition no thread will look an address up, or note one.
+        unsafe { V::page_map().release() };
+        // SAFETY: `leave_threads` has run, so no thread uses a cache. A variant with tables frees by address, and is
+        // not released.
+        unsafe { V::pool().release() };
+    }
+}
+
+/// An upper estimate of the bytes that may go back when the blocks of this thread's lists come home.
+fn listed_bytes<V: Cached>() -> usize {
+    let cache = V::cache();
+    let of_class = |class| {
+        let blocks = cache.list(class).len();
+        blocks as usize * central::at_stake::<V>(class)
+    };
+    match cache.state.get() {
+        State::Open => ClassIdx::all(V::CLASSES.count()).map(of_class).sum(),
+        State::Uninit | State::Dead => 0,
+    }
+}
