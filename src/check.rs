@@ -7,7 +7,7 @@ use crate::page_map::Kind;
 use crate::slab::{ALL_SLICES, Segment};
 use crate::stats::{Audit, Unsound};
 use crate::sys::fatal::fatal;
-use crate::thread_cache::{CacheOf, Cached, State, outbox, shut};
+use crate::thread_cache::{CacheOf, Cached, State, flush, shut};
 use crate::variant::least_limit;
 
 /// Blocks of a list that a debug build compares with a freed block, to find a double free.
@@ -60,7 +60,7 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     let cache = V::cache();
     if cache.state.get() == State::Open {
         shut::open::<V>(cache);
-        outbox::flush::<V>(cache);
+        flush::<V>(cache);
     }
     let mut sum = Audit::default();
     if !V::page_heap().sums_up() {

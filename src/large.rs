@@ -17,7 +17,7 @@ use crate::page_map::Kind;
 use crate::sys::{pages, system};
 use crate::thread_cache::drain::drain_idle;
 use crate::thread_cache::lifecycle::open;
-use crate::thread_cache::{Cached, State, fill, shut};
+use crate::thread_cache::{Cached, State, fill, flush, shut, spans};
 use crate::variant::{Fresh, Growth, Large, Zeroing};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -137,6 +137,13 @@ struct Found {
 }
 
 fn allocate<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
+    if layout.align() <= SLICE_BYTES
+        && growth == Growth::Tight
+        && let Some(slices) = span_slices(layout)
+        && let Some(start) = spans::take::<V>(slices)
+    {
+        return Some(Found { start, zero: false, slices: Some(slices) });
+    }
     tick::<V>(true);
     let align = quotient(layout.align(), SLICE_BYTES).max(1);
     let instead = || {
@@ -158,6 +165,9 @@ fn allocate<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
         if layout.size() >= HOPELESS {
             return None;
         }
+        if V::cache().state.get() == State::Open {
+            flush::<V>(V::cache());
+        }
         central::purge_all::<V>();
         allocate()
     })
@@ -173,10 +183,15 @@ pub(crate) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
         // SAFETY: here the system's malloc serves every block above the classes; the rest is the caller's condition.
         return unsafe { system::free(V::BY_ADDRESS, block, layout) };
     }
-    tick::<V>(!V::BY_ADDRESS);
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
-    match slices_of::<V>(block, layout) {
+    let slices = slices_of::<V>(block, layout);
+    // SAFETY: a live span, by the caller's condition, which also gives it up.
+    if slices.is_some_and(|slices| unsafe { spans::put::<V>(start, slices) }) {
+        return;
+    }
+    tick::<V>(!V::BY_ADDRESS);
+    match slices {
         Some(count) => {
             // SAFETY: the block has that many bytes, and the caller gave it up.
             unsafe { fill::wipe::<V>(start, layout.size()) };
@@ -217,6 +232,8 @@ pub(crate) fn tick<V: Cached>(may_open: bool) {
         State::Uninit | State::Dead => None,
     };
     match open {
+        // A clock that was just read says nothing new.
+        Some(cache) if !cache.is_shut() && spans::serves_at_once(cache) => {}
         Some(cache) => {
             shut::maintain::<V>(cache);
             drain_idle::<V>(cache, ClassIdx::new(0));

@@ -49,6 +49,7 @@
 //! | huge block | a block with a mapping of its own, for sizes above a span |
 //! | size class | a block size, and the requests that blocks of this size serve |
 //! | thread cache | one thread's lists of free blocks, one for each size class |
+//! | span cache | a few free spans of a thread, by length |
 //! | batch | up to 64 blocks of one size class that move together between a thread cache and a central list |
 //! | central list | the slabs of one size class and one arena that have free blocks, behind a lock |
 //! | arena | a set of central lists that some threads share; blocks above 1 KiB always use the first arena |

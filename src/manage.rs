@@ -6,7 +6,7 @@ use crate::base::ClassIdx;
 use crate::stats::{Audit, Events, Unsound, Usage};
 use crate::thread_cache::drain::drain_list;
 use crate::thread_cache::lifecycle::prepare_for_forks;
-use crate::thread_cache::{Cached, State, fill, outbox, shut};
+use crate::thread_cache::{Cached, State, fill, flush, shut};
 use crate::variant::Large;
 use crate::{central, check};
 use core::ptr;
@@ -53,7 +53,7 @@ impl<V: Cached> Managed for Central<V> {
         let cache = V::cache();
         if cache.state.get() == State::Open {
             shut::open::<V>(cache);
-            outbox::flush::<V>(cache);
+            flush::<V>(cache);
             for class in ClassIdx::all(V::CLASSES.count()) {
                 drain_list::<V>(cache, class);
             }
@@ -65,7 +65,7 @@ impl<V: Cached> Managed for Central<V> {
         prepare_for_forks::<V>();
         if V::cache().state.get() == State::Open {
             shut::open::<V>(V::cache());
-            outbox::flush::<V>(V::cache());
+            flush::<V>(V::cache());
         }
         if listed_bytes::<V>() + central::idle_bytes::<V>() <= FEW {
             return false;
@@ -114,7 +114,7 @@ impl<V: Cached> Managed for Central<V> {
         let is_open = cache.state.get() == State::Open;
         if is_open {
             shut::open::<V>(cache);
-            outbox::flush::<V>(cache);
+            flush::<V>(cache);
         }
         let listed = |class| {
             if is_open { cache.list(class).len() as usize } else { 0 }

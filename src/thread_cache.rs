@@ -36,6 +36,7 @@ mod limits;
 pub(crate) mod outbox;
 pub(crate) mod refill;
 pub(crate) mod shut;
+pub(crate) mod spans;
 #[allow(dead_code, reason = "a build without a face has no tables")]
 pub(crate) mod tables;
 
@@ -50,6 +51,7 @@ use core::mem::offset_of;
 use core::ptr;
 use lifecycle::{CachePool, CloseCache};
 use outbox::Outbox;
+use spans::Spans;
 use tables::Tables;
 
 /// The state of a thread, as far as this variant knows it.
@@ -89,6 +91,8 @@ pub(crate) struct ThreadCache<T> {
     idle_turn: Cell<u8>,
     /// Blocks that go home with the next batch.
     pub(crate) outbox: Outbox,
+    /// Free spans.
+    spans: Spans,
     /// The arena whose central lists the thread uses.
     arena: Cell<ArenaIdx>,
     /// Link in the stack of caches that wait for a thread. [pool's lock]
@@ -157,6 +161,7 @@ impl<T> ThreadCache<T> {
             granted: Cell::new(0),
             idle_turn: Cell::new(0),
             outbox: Outbox::new(),
+            spans: Spans::new(),
             arena: Cell::new(ArenaIdx::FIRST),
             next_idle: Cell::new(ptr::null()),
             next_made: Cell::new(ptr::null()),
@@ -215,4 +220,10 @@ impl ListLimits {
             aside: FreeList::unbounded(),
         }
     }
+}
+
+/// Sends home what the cache has apart from its lists.
+pub(crate) fn flush<V: Cached>(cache: &CacheOf<V>) {
+    outbox::flush::<V>(cache);
+    spans::flush::<V>(cache);
 }

@@ -2,7 +2,7 @@
 
 use super::lifecycle::open;
 use super::outbox::Sent;
-use super::{CacheOf, Cached, State, fill, limits, outbox, shut};
+use super::{CacheOf, Cached, State, fill, limits, outbox, shut, spans};
 use crate::base::ClassIdx;
 use crate::batch::Batch;
 use crate::central;
@@ -91,6 +91,9 @@ fn put_aside<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: Free
 pub(crate) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx) {
     let turn = usize::from(cache.idle_turn.get()) % V::CLASSES.count();
     cache.idle_turn.set(turn as u8 + 1);
+    if turn == 0 {
+        spans::drain_idle::<V>(cache);
+    }
     let class = ClassIdx::new(turn);
     let list_limits = cache.list_limits(class);
     let list = cache.blocks::<V>(class);

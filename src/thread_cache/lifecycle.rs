@@ -5,7 +5,7 @@
 
 use super::drain::drain_list;
 use super::tables::Tables;
-use super::{CacheOf, Cached, State, ThreadCache, fill, limits, outbox, shut};
+use super::{CacheOf, Cached, State, ThreadCache, fill, flush, limits, shut};
 use crate::base::{ArenaIdx, ClassIdx};
 use crate::central::{self, lock_all, unlock_all};
 use crate::sys::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -209,7 +209,7 @@ pub(super) fn close<V: Cached>(cache: &'static CacheOf<V>) {
     // First, so that parked and drained blocks get the current time.
     central::tick::<V>(&cache.asks);
     shut::open::<V>(cache);
-    outbox::flush::<V>(cache);
+    flush::<V>(cache);
     V::parked().park::<V>(&cache.lists);
     for class in ClassIdx::all(V::CLASSES.count()) {
         drain_list::<V>(cache, class);

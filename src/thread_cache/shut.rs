@@ -26,7 +26,7 @@
 //!
 //! Never: shuts lists with a lock held, except that the C face briefly holds the lock of the cache pool.
 
-use super::{CacheOf, Cached, Tables, ThreadCache, limits};
+use super::{CacheOf, Cached, Tables, ThreadCache, limits, spans};
 use crate::base::ClassIdx;
 use crate::central;
 use crate::sys::atomic::Ordering;
@@ -47,6 +47,7 @@ pub(crate) fn maintain<V: Cached>(cache: &'static CacheOf<V>) -> bool {
     let purge_pending = V::page_heap().purge_pending::<V>();
     if purge_pending {
         limits::shrink::<V>(cache);
+        spans::flush::<V>(cache);
         shut::<V>(cache);
         if V::page_heap().is_news::<V>() {
             V::pool().shut_others::<V>();

@@ -127,6 +127,8 @@ knobs! {
         /// Zeros to the pages that hold something else.
         Dirty = "dirty",
     };
+    /// KiB of free spans that a thread keeps at most.
+    span_kib: usize, Central, (0..=4096);
     /// The memory of a fresh segment in a large heap.
     huge: Huge, Central, {
         /// Small pages, as the program touches them.

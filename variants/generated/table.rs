@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0x77b917f9b919adea;
+    0x02549be4944ac1df;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -295,16 +295,24 @@ table! {
         ..ARENAS
     };
 
-    HugePages HUGE_PAGES {
-        id: "huge-pages", parent: Some("heap-share"), rank: 35, twin: None, default: false,
-        doc: "Variant `huge-pages`: `heap-share` with `huge = auto`.\n\nWhat does it save to have the kernel back each fresh segment of a large heap at once, by a huge page if it has one?",
+    SpanCache SPAN_CACHE {
+        id: "span-cache", parent: Some("heap-share"), rank: 35, twin: None, default: false,
+        doc: "Variant `span-cache`: `heap-share` with `span_kib = 1024`.\n\nWhat does it save to let a thread keep a few free spans?",
     } = Knobs {
-        huge: Huge::Auto,
+        span_kib: 1024,
         ..HEAP_SHARE
     };
 
+    HugePages HUGE_PAGES {
+        id: "huge-pages", parent: Some("span-cache"), rank: 36, twin: None, default: false,
+        doc: "Variant `huge-pages`: `span-cache` with `huge = auto`.\n\nWhat does it save to have the kernel back each fresh segment of a large heap at once, by a huge page if it has one?",
+    } = Knobs {
+        huge: Huge::Auto,
+        ..SPAN_CACHE
+    };
+
     Apex APEX {
-        id: "apex", parent: Some("huge-pages"), rank: 36, twin: None, default: true,
+        id: "apex", parent: Some("huge-pages"), rank: 37, twin: None, default: true,
         doc: "Variant `apex`: `huge-pages` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
     } = Knobs {
         thread_slot: Slot::Inline,
