@@ -40,10 +40,11 @@ pub(crate) mod spans;
 #[allow(dead_code, reason = "a build without a face has no tables")]
 pub(crate) mod tables;
 
-use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
+use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES, PAGE_BYTES};
 use crate::central::{self, ListId, Shared};
 use crate::free_list::FreeList;
 use crate::sys::atomic::{AtomicBool, Ordering};
+use crate::sys::pages;
 use crate::sys::thread::ExitHook;
 use crate::variant::Slot;
 use core::cell::Cell;
@@ -89,16 +90,17 @@ pub(crate) struct ThreadCache<T> {
     granted: Cell<usize>,
     /// The number of the list that `drain_idle` examines next.
     idle_turn: Cell<u8>,
-    /// Blocks that go home with the next batch.
-    pub(crate) outbox: Outbox,
-    /// Free spans.
-    spans: Spans,
     /// The arena whose central lists the thread uses.
     arena: Cell<ArenaIdx>,
     /// Link in the stack of caches that wait for a thread. [pool's lock]
     next_idle: Cell<*const Self>,
     /// Link in the stack of all caches that were mapped. [pool's lock]
     next_made: Cell<*const Self>,
+    // Last, in a page that most threads never need.
+    /// Free spans.
+    spans: Spans,
+    /// Blocks that go home with the next batch.
+    pub(crate) outbox: Outbox,
 }
 
 /// The thread cache of a variant.
@@ -171,6 +173,23 @@ impl<T> ThreadCache<T> {
     /// A cache that no thread has opened yet.
     pub(crate) const fn uninit(tables: T) -> Self {
         Self::new(State::Uninit, tables)
+    }
+
+    /// Makes a cache that no thread has opened yet, in pages of its own, which stay mapped. `None` when memory is
+    /// exhausted.
+    ///
+    /// It writes to the tables and the lists alone, so the pages of all else get memory when the thread needs them.
+    pub(crate) fn map(tables: T) -> Option<&'static Self> {
+        const { assert!(align_of::<Self>() <= PAGE_BYTES) };
+        let cache = pages::map(size_of::<Self>())?.cast::<Self>().as_ptr();
+        let lists = [const { FreeList::closed() }; MAX_CLASSES];
+        // SAFETY: fresh pages, large enough and aligned, that no other code knows of.
+        unsafe { (&raw mut (*cache).tables).write(tables) };
+        // SAFETY: as for the tables: fresh pages that no other code knows of.
+        unsafe { (&raw mut (*cache).lists).write(lists) };
+        // SAFETY: the two fields are written above. Fresh pages are zero, which is the value that `new` gives to all
+        // other fields of an `Uninit` cache: numbers, null pointers, `false`, and the first index or variant.
+        unsafe { cache.as_ref() }
     }
 
     /// A placeholder for the cache of a dead thread.

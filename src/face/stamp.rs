@@ -14,7 +14,6 @@ use crate::report::pool::Pool;
 use crate::report::registry::{Directory, HashTable};
 use crate::report::{self, stamp_report};
 use crate::stats::Counters;
-use crate::sys::pages;
 use crate::sys::thread::ExitHook;
 use crate::sys::tls::{thread_place, thread_slot};
 use crate::thread_cache::lifecycle::{CachePool, CloseCache};
@@ -209,7 +208,7 @@ macro_rules! stamp_caches {
                     }
                 }
                 fn new_cache() -> Option<&'static ThreadCache<$tables>> {
-                    pages::leaked(ThreadCache::uninit($new))
+                    ThreadCache::map($new)
                 }
             }
         }

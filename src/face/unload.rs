@@ -8,8 +8,12 @@ use core::marker::PhantomData;
 
 /// Prepares a variant. It runs before `main`, in a program's or a library's initialisation.
 pub(super) extern "C" fn prepare_at_start<V: Variant<Backend: Managed>>() {
+    // A library with the C face serves its program by that variant alone. Any other prepares itself at its first use.
+    if HAS_FACE && !V::BY_ADDRESS {
+        return;
+    }
     // A library with the C face is linked so that it is never unloaded.
-    if V::Backend::KEEPS_MEMORY && !V::BY_ADDRESS && !HAS_FACE {
+    if V::Backend::KEEPS_MEMORY && !HAS_FACE {
         unload::expect::<Release<V>>();
     }
     V::Backend::prepare_at_start();

@@ -33,16 +33,6 @@ fn map_near(hint: *mut u8, bytes: usize) -> Option<NonNull<u8>> {
     NonNull::new(ptr::with_exposed_provenance_mut(address))
 }
 
-/// Moves a value to pages of its own, which stay mapped for good. `None` when the kernel refuses.
-pub(crate) fn leaked<T>(value: T) -> Option<&'static T> {
-    const { assert!(align_of::<T>() <= PAGE_BYTES) };
-    let place = map(size_of::<T>())?.cast::<T>();
-    // SAFETY: fresh pages, large enough and aligned to a page, that no other code knows of.
-    unsafe { place.write(value) };
-    // SAFETY: written above, and never unmapped.
-    Some(unsafe { place.as_ref() })
-}
-
 /// Maps `bytes`, zeroed, at a multiple of `align`; both are whole pages, and `align` a power of two.
 ///
 /// If the kernel's first mapping is not aligned, it asks for the aligned address below. If that address is taken, it

@@ -35,14 +35,15 @@ const EACH: usize = 16;
 const LOOKS: u8 = 15;
 
 /// A thread's free spans. [owner]
+#[repr(C)]
 pub(super) struct Spans {
-    lengths: [Length; LONGEST],
     /// Slices of all spans here.
     slices: Cell<usize>,
     /// Operations until the thread looks at a clock that is stopped.
     until_look: Cell<u8>,
     /// True if the thread has used the cache since the last call of [`drain_idle`].
     is_active: Cell<bool>,
+    lengths: [Length; LONGEST],
 }
 
 /// The spans of one length.
