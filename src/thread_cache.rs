@@ -48,7 +48,7 @@ use crate::sys::pages;
 use crate::sys::thread::ExitHook;
 use crate::variant::Slot;
 use core::cell::Cell;
-use core::mem::offset_of;
+use core::mem::{MaybeUninit, offset_of};
 use core::ptr;
 use lifecycle::{CachePool, CloseCache};
 use outbox::Outbox;
@@ -181,15 +181,21 @@ impl<T> ThreadCache<T> {
     /// It writes to the tables and the lists alone, so the pages of all else get memory when the thread needs them.
     pub(crate) fn map(tables: T) -> Option<&'static Self> {
         const { assert!(align_of::<Self>() <= PAGE_BYTES) };
-        let cache = pages::map(size_of::<Self>())?.cast::<Self>().as_ptr();
-        let lists = [const { FreeList::closed() }; MAX_CLASSES];
+        let cache = pages::map(size_of::<Self>())?.cast::<MaybeUninit<Self>>();
         // SAFETY: fresh pages, large enough and aligned, that no other code knows of.
-        unsafe { (&raw mut (*cache).tables).write(tables) };
-        // SAFETY: as for the tables: fresh pages that no other code knows of.
-        unsafe { (&raw mut (*cache).lists).write(lists) };
+        let cache = unsafe { &mut *cache.as_ptr() };
+        let place = cache.as_mut_ptr();
+        let lists = [const { FreeList::closed() }; MAX_CLASSES];
+        const { assert!(offset_of!(Self, tables) == 0) };
+        // SAFETY: the first field of the cache, to which nothing refers yet.
+        unsafe { place.cast::<T>().write(tables) };
+        // SAFETY: inside the cache.
+        let place = unsafe { place.byte_add(offset_of!(Self, lists)) };
+        // SAFETY: the field at that offset, to which nothing refers yet.
+        unsafe { place.cast::<[FreeList; MAX_CLASSES]>().write(lists) };
         // SAFETY: the two fields are written above. Fresh pages are zero, which is the value that `new` gives to all
         // other fields of an `Uninit` cache: numbers, null pointers, `false`, and the first index or variant.
-        unsafe { cache.as_ref() }
+        Some(unsafe { cache.assume_init_ref() })
     }
 
     /// A placeholder for the cache of a dead thread.
