@@ -136,8 +136,8 @@ impl SizeClasses {
         let Some(first) = self.class_of(bytes) else { return None };
         let mut class = first.index();
         // If every block size is a power of two, the first class is aligned already.
-        while self.step_lg > 3 && !(self.blocks[class % MAX_CLASSES] as usize).is_multiple_of(align)
-        {
+        // A mask, since the compiler does not know that `align` is a power of two, and would divide.
+        while self.step_lg > 3 && self.blocks[class % MAX_CLASSES] as usize & (align - 1) != 0 {
             class += 1;
         }
         Some(ClassIdx::new(class % MAX_CLASSES))
