@@ -13,8 +13,10 @@ mod job;
 mod json;
 mod large_mix;
 mod larson;
+mod littered;
 mod makers_consumers;
 pub mod measures;
+mod parallel;
 mod phase_shift;
 mod producer_consumer;
 mod random_mixed;
@@ -98,6 +100,10 @@ pub enum Workload {
     StringMap,
     /// A hash map of boxes, filled and dropped.
     BoxedMap,
+    /// Lists in the gaps of a heap.
+    Littered,
+    /// A work-stealing pool that sorts and groups strings.
+    Parallel,
     /// Compiling regular expressions.
     Regexes,
 }
@@ -133,7 +139,7 @@ const fn facts(name: &'static str, ws: usize, divisor: u64, kind: Kind) -> Facts
 
 impl Workload {
     /// Every workload.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::RandomMixed,
         Self::PhaseShift,
         Self::Larson,
@@ -152,6 +158,8 @@ impl Workload {
         Self::Json,
         Self::StringMap,
         Self::BoxedMap,
+        Self::Littered,
+        Self::Parallel,
         Self::Regexes,
     ];
 
@@ -181,6 +189,8 @@ impl Workload {
             Self::Json => facts("json", 2000, 100, Kind::Program),
             Self::StringMap => facts("string_map", 10_000, 10, Kind::Program),
             Self::BoxedMap => facts("boxed_map", 10_000, 10, Kind::Program),
+            Self::Littered => facts("littered", 20_000, 10, Kind::Program),
+            Self::Parallel => facts("parallel", 20_000, 20, Kind::Program),
             Self::Regexes => facts("regexes", 1, 20_000, Kind::Program),
         }
     }
@@ -208,6 +218,7 @@ impl Workload {
             Self::Json => ws as u64,
             Self::MakersConsumers => makers_consumers::ROUND,
             Self::BoxedMap => boxed_map::MAPS * ws as u64,
+            Self::Littered | Self::Parallel => ws as u64,
             _ => 1,
         };
         cycles.next_multiple_of(unit.max(1))
@@ -215,7 +226,7 @@ impl Workload {
 
     /// True if it has more than one thread, so that its events differ from run to run.
     pub fn has_threads(self) -> bool {
-        self.facts().kind == Kind::Threads
+        self.facts().kind == Kind::Threads || self == Self::Parallel
     }
 
     /// True if it is real Rust code, which allocates through the program's own allocator.
@@ -253,6 +264,8 @@ impl Workload {
             Self::Json => Box::new(json::Json::new(args)),
             Self::StringMap => Box::new(string_map::StringMap::new(args)),
             Self::BoxedMap => Box::new(boxed_map::BoxedMap::new(args)),
+            Self::Littered => Box::new(littered::Littered::new(args)),
+            Self::Parallel => Box::new(parallel::Parallel::new(args)),
             Self::Regexes => Box::new(regexes::Regexes::new(args)),
         })
     }
