@@ -25,19 +25,22 @@
 //! Never: touches the lists of a thread cache.
 
 mod arena;
+mod assembly;
 mod background;
 mod bins;
 mod dirty;
 mod exchange;
+mod extents;
 mod huge;
 mod huge_blocks;
 mod list;
+mod low_water;
 mod map_cache;
 mod page_heap;
 mod parked;
 mod pending;
 mod purge;
-mod retained;
+mod ranges;
 mod round;
 mod segments;
 mod tidy;

@@ -75,8 +75,15 @@ knobs! {
         /// Spans of slots, and mappings of their own.
         Own = "own",
     };
-    /// MiB of freed mappings that are kept for reuse.
+    /// MiB of freed large blocks that are kept for reuse; half as much as is in use, if that is more.
     keep_mib: usize, Central, (0..=4096);
+    /// Which kept pages serve one large block.
+    join: Join, Central, {
+        /// Pages whose addresses touch.
+        Touching = "touching",
+        /// Others, too: the kernel moves them to where the block lies.
+        Moved = "moved",
+    };
     /// What bounds a thread's list.
     list_bound: Bound, Central, {
         /// `list_limit` blocks, whatever their size; `batch` of them are moved at a time.

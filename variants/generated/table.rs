@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0xf34ac7037ca49ce4;
+    0xa1301fe383844ee7;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -287,16 +287,24 @@ table! {
         ..ZERO_DIRTY
     };
 
-    HeapShare HEAP_SHARE {
-        id: "heap-share", parent: Some("arenas"), rank: 34, twin: None, default: false,
-        doc: "Variant `heap-share`: `arenas` with `list_bound = share`.\n\nWhat does it save to let a thread keep more, where the heap is large?",
+    MovedPages MOVED_PAGES {
+        id: "moved-pages", parent: Some("arenas"), rank: 34, twin: None, default: false,
+        doc: "Variant `moved-pages`: `arenas` with `join = moved`.\n\nDoes moving kept pages to where a large block lies save the page faults of a kept rest that is in pieces?",
     } = Knobs {
-        list_bound: Bound::Share,
+        join: Join::Moved,
         ..ARENAS
     };
 
+    HeapShare HEAP_SHARE {
+        id: "heap-share", parent: Some("moved-pages"), rank: 35, twin: None, default: false,
+        doc: "Variant `heap-share`: `moved-pages` with `list_bound = share`.\n\nWhat does it save to let a thread keep more, where the heap is large?",
+    } = Knobs {
+        list_bound: Bound::Share,
+        ..MOVED_PAGES
+    };
+
     Apex APEX {
-        id: "apex", parent: Some("heap-share"), rank: 35, twin: None, default: true,
+        id: "apex", parent: Some("heap-share"), rank: 36, twin: None, default: true,
         doc: "Variant `apex`: `heap-share` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
     } = Knobs {
         thread_slot: Slot::Inline,

@@ -57,7 +57,7 @@ pub(crate) fn is_full<V: Registered>() -> bool {
 
 /// Adds a SuperSlab; false, and nothing added, when the registry is full.
 pub(crate) fn insert<V: Registered>(superslab: &'static SuperSlab) -> bool {
-    if V::REGISTRY == Registry::Map && !V::map().cover(superslab.address(), None) {
+    if V::REGISTRY == Registry::Map && !V::map().cover(superslab.address()) {
         return false;
     }
     let Some(index) = V::directory().reserve() else { return false };
