@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Their file names.
-const CHECKS: [&str; 23] = [
+const CHECKS: [&str; 24] = [
     "first.c",
     "screen.c",
     "at_once.c",
@@ -19,6 +19,7 @@ const CHECKS: [&str; 23] = [
     "aligned.c",
     "zeroed.c",
     "mappings.c",
+    "huge.c",
     "tuned.c",
     "watched.c",
     "stress.c",
