@@ -196,13 +196,13 @@ impl MapCache {
         Some(address(at))
     }
 
-    /// Unmaps all addresses, and the nodes.
+    /// Unmaps all extents, and the nodes. Blocks in use stay as they are.
     ///
     /// # Safety
-    /// Nobody refers to a huge block, or asks for one any more.
+    /// Nobody asks for a huge block any more, or frees one.
     pub(super) unsafe fn release(&self) {
-        while let Some((start, bytes)) = self.owned.pop(&self.nodes) {
-            // SAFETY: mapped (MC1). By the caller's condition nobody refers to it.
+        while let Some((start, bytes)) = self.free.pop_space() {
+            // SAFETY: mapped, and nobody refers to it (EX1).
             unsafe { pages::unmap(address(start), bytes) };
         }
         // SAFETY: nobody asks for a block any more, so nobody looks at a node.

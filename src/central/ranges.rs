@@ -363,14 +363,6 @@ impl Ranges {
         self.last_before(start + bytes).is_some_and(|node| node.end() > start)
     }
 
-    /// Removes some range, and returns it.
-    pub(super) fn pop(&self, nodes: &Nodes) -> Option<(usize, usize)> {
-        let node = self.tree.last()?;
-        let range = (node.start(), node.bytes());
-        self.drop(nodes, node);
-        Some(range)
-    }
-
     fn drop(&self, nodes: &Nodes, node: &'static Node) {
         self.tree.remove(node);
         self.count.set(self.count.get() - 1);
@@ -395,7 +387,7 @@ mod tests {
         assert_eq!(ranges.first_from((5 << 13) + 1).map(Node::start), Some(6 << 13));
         // Twice the logarithm would be 29.
         assert!(depth(ranges.tree.root.get()) < 60);
-        while ranges.pop(&nodes).is_some() {}
+        ranges.cut(&nodes, 0, 20_000 << 13);
         assert_eq!(ranges.count(), 0);
         // SAFETY: the ranges are used no more.
         unsafe { nodes.release() };

@@ -83,16 +83,13 @@ impl PageHeap {
         self.map_cache.put(start, SEGMENT_BYTES, state);
     }
 
-    /// Unmaps every segment, and all addresses of huge blocks.
+    /// Unmaps every segment, and the addresses that no huge block has.
     ///
     /// # Safety
     /// Nobody refers to a block of the variant, or will ask for one.
     pub(crate) unsafe fn release(&self) {
         self.lock.with(|| {
             for segment in self.all() {
-                if self.map_cache.owned.overlaps(segment.address(), SEGMENT_BYTES) {
-                    continue;
-                }
                 // SAFETY: nobody refers to the segment's blocks, by the caller's condition. The iterator has already
                 // gone past it.
                 unsafe { pages::unmap(segment.slice_start(SliceIdx::FIRST), SEGMENT_BYTES) };
