@@ -10,7 +10,7 @@
 //!         a free slice    │            │ a slab with every block home
 //!        ┌────────────────┴────────────▼────────────────┐   spans of slices for large blocks
 //!        │ page heap: segments with free slices         │ ◀──────────────────────────────────
-//!        └────────────────▲────────────┬────────────────┘   mappings of their own for larger ones
+//!        └────────────────▲────────────┬────────────────┘   pages of the map cache for larger ones
 //!                    map  │            │ purge, unmap
 //! ```
 //!

@@ -12,7 +12,7 @@
 //! │ └ central         purge_all        memory is exhausted: frees what is unused, then tries again
 //! └ large.rs          large            sizes above the classes
 //!   ├ central         claim_span       up to 512 KiB: slices of the page heap
-//!   └ central         huge_alloc       more: a mapping, new or from the map cache
+//!   └ central         huge_alloc       more: pages from the map cache, new or used before
 //! ```
 
 use super::Cached;

@@ -13,7 +13,7 @@
 //! │ └ central         give             one block, for a thread without a cache
 //! └ large.rs          large_free       sizes above the classes
 //!   ├ central         give_span        slices go back to the page heap
-//!   └ central         huge_free        the mapping goes to the map cache, or to the kernel
+//!   └ central         huge_free        the pages go to the map cache, or to the kernel
 //! ```
 //!
 //! | `free_by` | the source of the size class |

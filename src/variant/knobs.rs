@@ -72,7 +72,7 @@ knobs! {
     large: Large, Central, {
         /// The system's malloc.
         System = "system",
-        /// Spans of slots, and mappings of their own.
+        /// Spans of slots, and whole pages for larger ones.
         Own = "own",
     };
     /// MiB of freed large blocks that are kept for reuse; half as much as is in use, if that is more.
@@ -157,9 +157,9 @@ knobs! {
     };
     /// Where a large block is put.
     growth: Growth, Central, {
-        /// In the tightest hole, whether it is new or has grown; a mapping of its own has the pages it needs.
+        /// In the tightest hole, whether it is new or has grown; a block above a span has the pages it needs.
         Tight = "tight",
-        /// One that has grown, where the most memory lies ahead: it may grow again. A mapping has up to an eighth more.
+        /// One that has grown, where the most memory lies ahead: it may grow again. A block above a span has up to an eighth more.
         Roomy = "roomy",
     };
     /// What is done about a block that another allocator handed out. A variant that frees by layout does not look.
