@@ -16,7 +16,7 @@
 //! │ └ central                    purge_all      memory is exhausted: frees what is unused, then tries again
 //! └ large.rs                     large          sizes above the classes
 //!   ├ central                    claim_span     up to 512 KiB: slices of the page heap
-//!   └ central                    huge_alloc     more: a mapping, new or from the map cache
+//!   └ central                    huge_alloc     more: pages from the map cache, new or used before
 //!
 //! alloc.rs                       free           layout → class → list of this thread → push   hot: mostly ends here
 //! ├ free_list.rs                 push                                                         hot
@@ -31,7 +31,7 @@
 //! │ └ central                    give           one block, for a thread without a cache
 //! └ large.rs                     large_free     sizes above the classes
 //!   ├ central                    give_span      slices go back to the page heap
-//!   └ central                    huge_free      the mapping goes to the map cache, or to the kernel
+//!   └ central                    huge_free      the pages go to the map cache, or to the kernel
 //! ```
 //!
 //! The C face:

@@ -3,7 +3,7 @@
 //! | bytes | alignment | served by |
 //! |---|---|---|
 //! | up to 512 KiB | up to 1 MiB | a span |
-//! | more | more | a mapping of its own: a huge block |
+//! | more | more | whole pages of the map cache: a huge block |
 //!
 //! With `growth = "roomy"` a span may grow in place past 512 KiB, up to the end of its segment. A lookup in the page
 //! map then tells such a span from a huge block.

@@ -46,7 +46,7 @@
 //! | slice | 64 KiB of a segment: free, a slab, or a part of a span; the report's *slot* |
 //! | slab | a slice cut into blocks of one size class; a bit tells whether a block is *home* (in the slab) or *out* |
 //! | span | one or more whole slices that hold one large block |
-//! | huge block | a block with a mapping of its own, for sizes above a span |
+//! | huge block | a block above a span: whole pages from the map cache |
 //! | size class | a block size, and the requests that blocks of this size serve |
 //! | thread cache | one thread's lists of free blocks, one for each size class |
 //! | span cache | a few free spans of a thread, by length |
@@ -56,7 +56,8 @@
 //! | transfer cache | an array of freed blocks of one size class, ready for the next thread that refills |
 //! | page heap | all segments of a variant, and their free slices |
 //! | page map | a byte for each slice of the address space: the kind of memory there |
-//! | map cache | the mappings of freed huge blocks, kept for reuse |
+//! | extent | a free range of pages: dirty, or clean, which is without memory |
+//! | map cache | the addresses of huge blocks, and the extents that freed ones left |
 //! | purge | a purge gives unused memory back to the kernel |
 //!
 //! Feature `preload` adds the type `Preload`: the selected variant with the C library's functions ([`ByAddress`]).

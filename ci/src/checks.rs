@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Their file names.
-const CHECKS: [&str; 24] = [
+const CHECKS: [&str; 25] = [
     STARTS,
     "first.c",
     "screen.c",
@@ -20,6 +20,7 @@ const CHECKS: [&str; 24] = [
     "aligned.c",
     "zeroed.c",
     "mappings.c",
+    "huge.c",
     "tuned.c",
     "watched.c",
     "stress.c",

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `M_TRIM_THRESHOLD` | bytes | so many may lie idle before any go back by themselves; −1: none ever do.
 //! `malloc_trim` gives them back nevertheless |
-//! | `M_MMAP_MAX` | 0 | what large blocks leave stays with the process, to serve others, in up to 32 pieces; those up to 1984 KiB have no mappings of their own |
+//! | `M_MMAP_MAX` | 0 | what large blocks leave stays with the process, to serve others; those up to 1984 KiB share segments |
 //! | `M_PERTURB` | a byte | freed blocks are filled with it, and fresh ones, but `calloc`'s, with its complement; 0: neither |
 //!
 //! Filling holds for blocks of `malloc`, `realloc`, `new` and the aligned functions. A large block with a mapping of

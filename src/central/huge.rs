@@ -1,20 +1,20 @@
-//! Huge blocks: the largest blocks, each with a mapping of its own.
+//! Huge blocks: the largest blocks, whole pages each, from the map cache.
 //!
-//! | operation | the mapping |
+//! | operation | the pages |
 //! |---|---|
-//! | allocate | comes from the map cache, else from the retained ranges, else from the kernel |
-//! | free | goes into the map cache (`map_cache.rs`) |
-//! | grow | takes the range behind it from the map cache, else moves its pages; no bytes are copied |
-//! | shrink | gives up its tail, into the map cache |
+//! | allocate | come from the map cache, which puts a place together from what freed blocks left |
+//! | free | go into the map cache (`map_cache.rs`) |
+//! | grow | get those behind them, if they are free, else move to another place; no bytes are copied |
+//! | shrink | give up the last of them, into the map cache |
 //!
-//! The layout gives the length of the mapping in whole pages, so no header is needed. With `growth = "roomy"` a mapping
-//! has up to an eighth more than the program asked for. A block that grows step by step thus mostly stays where it is.
+//! The layout gives the number of pages, so no header is needed. With `growth = "roomy"` a block has up to an eighth
+//! more than the program asked for. A block that grows step by step thus mostly stays where it is.
 //!
-//! Never: keeps a header in a mapping.
+//! Never: keeps a header in a block.
 
 use super::Shared;
+use super::assembly::{Filling, Place};
 use crate::base::{PAGE_BYTES, SLICE_BYTES, round_up};
-use crate::sys::pages;
 use crate::variant::{Growth, Reclaim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -23,19 +23,22 @@ use core::ptr::NonNull;
 pub(crate) enum Moved {
     /// The block has the new size, at this address.
     To(NonNull<u8>),
-    /// The kernel refuses, or cannot keep the alignment. The block is unchanged.
+    /// The kernel refuses. The block is unchanged.
     No,
 }
 
 /// Bytes that no machine has.
 pub(crate) const HOPELESS: usize = 1 << 46;
 
-/// Sizes per doubling of a mapping that has room to grow.
-const ROOMS: usize = 8;
-/// Bytes of room that a mapping has at most.
-const ROOM_MOST: usize = 4 << 20;
+/// Bytes that are worth a call to give them back before others get memory.
+const MUCH: usize = 256 << 10;
 
-/// Bytes of the mapping of a block of `size` bytes. A mapping that is recorded has at least the bytes of a slice (RC1).
+/// Sizes per doubling of a block that has room to grow.
+const ROOMS: usize = 8;
+/// Bytes of room that a block has at most.
+const ROOM_MOST: usize = 256 << 10;
+
+/// Bytes of the pages of a block of `size` bytes. A block that is recorded has at least the bytes of a slice (RC1).
 pub(crate) fn mapping_bytes<V: Shared>(size: usize) -> usize {
     let unit = match V::GROWTH {
         Growth::Tight => PAGE_BYTES,
@@ -46,72 +49,39 @@ pub(crate) fn mapping_bytes<V: Shared>(size: usize) -> usize {
     if V::BY_ADDRESS { bytes.max(SLICE_BYTES) } else { bytes }
 }
 
-/// Bytes that the map cache may hold.
-fn bound<V: Shared>() -> usize {
+/// Dirty bytes that the map cache may always hold.
+fn kept<V: Shared>() -> usize {
     if V::page_heap().tuning.keeps_mappings() { HOPELESS } else { V::KEEP_MIB << 20 }
 }
 
 /// Allocates a huge block. Returns its start, and true if it is zero. `None` when memory is exhausted.
 pub(crate) fn huge_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    let (start, zero) = allocate::<V>(layout)?;
     let bytes = mapping_bytes::<V>(layout.size());
-    if V::BY_ADDRESS && !V::huge_blocks().add(V::page_map(), start, bytes) {
-        // SAFETY: taken or mapped by `allocate` above, and nobody knows of it.
-        unsafe { V::page_heap().let_go(start, bytes) };
+    let page_heap = V::page_heap();
+    let mut place = page_heap.place::<V>(bytes, layout.align().max(PAGE_BYTES))?;
+    fill::<V>(&mut place)?;
+    if V::BY_ADDRESS && !V::huge_blocks().add(V::page_map(), place.pointer(), bytes) {
+        page_heap.give_up_place(&place);
         return None;
     }
-    let page_heap = V::page_heap();
-    page_heap.lock.with(|| {
-        page_heap.map_cache.add_live(zero && layout.align() > PAGE_BYTES);
-        page_heap.reserve();
-    });
-    Some((start, zero))
+    change_live::<V>(0, bytes);
+    Some((place.pointer(), place.is_clean))
 }
 
-fn allocate<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    let bytes = mapping_bytes::<V>(layout.size());
-    let is_aligned = layout.align() > PAGE_BYTES;
+/// Moves pages to a place. Where it will get new memory, as much is given back before. `None` if the kernel has lost
+/// the place.
+fn fill<V: Shared>(place: &mut Place) -> Option<()> {
     let page_heap = V::page_heap();
-    if V::KEEP_MIB > 0 && bytes <= bound::<V>() {
-        let (found, largest) =
-            page_heap.lock.with(|| match page_heap.map_cache.take(bytes, layout.align()) {
-                None if !is_aligned => {
-                    let largest = page_heap.map_cache.take_largest();
-                    make_way::<V>(bytes - largest.map_or(0, |(_, kept)| kept.min(bytes)));
-                    (None, largest)
-                }
-                found => (found, None),
-            });
-        if let Some(start) = found {
-            return Some((start, false));
-        }
-        if let Some((start, kept)) = largest {
-            // Its pages are in memory already. The missing ones come with it.
-            // SAFETY: taken out of the map cache, so nobody refers to it.
-            if let Some(start) = unsafe { pages::resize(start, kept, bytes) } {
-                return Some((start, false));
-            }
-            // SAFETY: taken out of the map cache, so nobody refers to it. The refused call left it as it was.
-            unsafe { page_heap.let_go(start, kept) };
-        }
-    } else {
-        page_heap.lock.with(|| make_way::<V>(bytes));
+    let is_whole = page_heap.assemble(place);
+    let is_much = place.over >= MUCH && place.over < HOPELESS;
+    if V::RECLAIM == Reclaim::First && is_much && !page_heap.tuning.keeps_mappings() {
+        page_heap.give_back(place.over);
     }
-    let retained = page_heap.lock.with(|| page_heap.map_cache.retained.take(bytes, layout.align()));
-    let start = retained.or_else(|| match is_aligned {
-        true => pages::map_aligned(bytes, layout.align()),
-        false => pages::map(bytes),
-    });
-    Some((start?, true))
+    is_whole.then_some(())
 }
 
-/// Gives back as much of the map cache as is about to be mapped, unless no machine has so much. With the lock of the
-/// page heap held.
-fn make_way<V: Shared>(more: usize) {
-    let keeps = V::page_heap().tuning.keeps_mappings();
-    if V::RECLAIM == Reclaim::First && more < HOPELESS && !keeps {
-        V::page_heap().map_cache.give_back(more, V::page_heap().now());
-    }
+fn change_live<V: Shared>(old: usize, new: usize) {
+    V::page_heap().lock.with(|| V::page_heap().map_cache.change_live(old, new));
 }
 
 /// Frees a huge block.
@@ -123,16 +93,15 @@ pub(crate) unsafe fn huge_free<V: Shared>(start: NonNull<u8>, layout: Layout) {
     if V::BY_ADDRESS {
         V::huge_blocks().remove(V::page_map(), start, bytes);
     }
-    V::page_heap().lock.with(|| V::page_heap().map_cache.remove_live());
     // SAFETY: the caller's condition.
     unsafe { give_up::<V>(start, bytes) };
 }
 
 /// # Safety
-/// The range is whole pages of mappings, and nobody refers to it.
+/// The range is whole pages of a huge block, and nobody refers to it.
 unsafe fn give_up<V: Shared>(start: NonNull<u8>, bytes: usize) {
     // SAFETY: the caller's condition.
-    unsafe { V::page_heap().keep(start, bytes, bound::<V>()) };
+    unsafe { V::page_heap().keep(start, bytes, kept::<V>()) };
 }
 
 /// Changes a huge block's size, by moving its pages where it must move.
@@ -149,38 +118,70 @@ pub(crate) unsafe fn huge_resize<V: Shared>(
         return Moved::To(start);
     }
     if new < old {
-        // SAFETY: `new` is inside the mapping.
+        // SAFETY: `new` is inside the block.
         let tail = unsafe { start.add(new) };
         record::<V>(start, old, new);
         // SAFETY: the block ends there from here on.
         unsafe { give_up::<V>(tail, old - new) };
         return Moved::To(start);
     }
-    // The range behind the block may be the tail that it gave up.
-    let takes_back = || V::page_heap().map_cache.take_at(start.addr().get() + old, new - old);
-    if V::KEEP_MIB > 0 && V::page_heap().lock.with(takes_back) {
+    if grow_in_place::<V>(start, old, new) {
         record::<V>(start, old, new);
+        change_live::<V>(old, new);
         return Moved::To(start);
     }
-    if layout.align() > PAGE_BYTES {
-        return Moved::No;
-    }
-    V::page_heap().lock.with(|| make_way::<V>(new - old));
-    // SAFETY: the caller's condition: nobody else refers to the block.
-    let resize = || unsafe { pages::resize(start, old, new) };
-    let moved = if V::BY_ADDRESS {
-        V::huge_blocks().change(V::page_map(), start, (old, new), resize)
-    } else {
-        resize()
-    };
-    let Some(at) = moved else { return Moved::No };
-    if at != start {
-        V::page_heap().lock.with(|| V::page_heap().map_cache.add_cut());
-    }
-    Moved::To(at)
+    // SAFETY: the caller's condition.
+    unsafe { grow_elsewhere::<V>(start, layout.align(), (old, new)) }.map_or(Moved::No, Moved::To)
 }
 
-/// Notes that a mapping changed its length where it is.
+/// Takes the addresses behind a block, and fills them. False if they are not free.
+fn grow_in_place<V: Shared>(start: NonNull<u8>, old: usize, new: usize) -> bool {
+    let page_heap = V::page_heap();
+    let behind = page_heap.lock.with(|| {
+        let end = start.addr().get() + old;
+        let found = page_heap.map_cache.find_behind(end, new - old, Filling::of::<V>(0));
+        page_heap.map_cache.note_dirty(page_heap.now());
+        found
+    });
+    behind.is_some_and(|mut place| fill::<V>(&mut place).is_some())
+}
+
+/// Moves a block's pages to another place, where it has room to grow. `None`, and nothing changed, if that is
+/// impossible.
+///
+/// # Safety
+/// The conditions of [`huge_resize`]; the block has `old` bytes.
+unsafe fn grow_elsewhere<V: Shared>(
+    start: NonNull<u8>,
+    align: usize,
+    (old, new): (usize, usize),
+) -> Option<NonNull<u8>> {
+    let page_heap = V::page_heap();
+    let from = start.expose_provenance().get();
+    let (mut place, parts) = page_heap.other_place::<V>(from, (old, new), align.max(PAGE_BYTES))?;
+    let at = place.pointer();
+    fill::<V>(&mut place)?;
+    if V::BY_ADDRESS && !V::huge_blocks().reserve(V::page_map(), at) {
+        page_heap.give_up_place(&place);
+        return None;
+    }
+    if V::BY_ADDRESS {
+        V::huge_blocks().remove(V::page_map(), start, old);
+    }
+    // SAFETY: the caller's condition. The place has more bytes, and its first `old` ones were clean and stayed so.
+    let has_moved = unsafe { page_heap.move_block(&place, parts) };
+    if V::BY_ADDRESS {
+        let (now_at, bytes) = if has_moved { (at, new) } else { (start, old) };
+        V::huge_blocks().add(V::page_map(), now_at, bytes);
+    }
+    if !has_moved {
+        return None;
+    }
+    change_live::<V>(old, new);
+    Some(at)
+}
+
+/// Notes that a block changed its length where it is.
 fn record<V: Shared>(start: NonNull<u8>, old: usize, new: usize) {
     if V::BY_ADDRESS {
         V::huge_blocks().change_length(start, old, new);

@@ -17,7 +17,7 @@
 //! Never: maps or unmaps the block itself.
 
 use crate::base::{PAGE_BYTES, PAGE_LG, SLICE_LG};
-use crate::page_map::{Kind, LeafPlace, PageMap, SpareLeaf};
+use crate::page_map::{Kind, LeafPlace, PageMap};
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sys::lock::Lock;
 use crate::sys::pages;
@@ -36,17 +36,12 @@ const PAGES: u64 = 1 << (SLICE_LG - PAGE_LG);
 pub(crate) struct HugeBlocks {
     pub(super) lock: Lock,
     root: [LeafPlace<AtomicU64>; ROOT_WORDS],
-    /// A leaf in reserve, for a block that moves to addresses without a leaf. [lock]
-    spare: Cell<*mut AtomicU64>,
-    /// A leaf in reserve for the page map. [lock]
-    spare_in_map: SpareLeaf,
     /// Recorded blocks, and bytes of their mappings. [lock]
     count: Cell<usize>,
     bytes: Cell<usize>,
 }
 
-// SAFETY: the spare leaves, `count` and `bytes` are touched with the lock held; the lock and the root's places are
-// atomics.
+// SAFETY: `count` and `bytes` are touched with the lock held; the lock and the root's places are atomics.
 unsafe impl Sync for HugeBlocks {}
 
 impl HugeBlocks {
@@ -54,8 +49,6 @@ impl HugeBlocks {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
             root: [const { LeafPlace::over(AtomicPtr::new(ptr::null_mut())) }; ROOT_WORDS],
-            spare: Cell::new(ptr::null_mut()),
-            spare_in_map: SpareLeaf::none(),
             count: Cell::new(0),
             bytes: Cell::new(0),
         }
@@ -65,7 +58,7 @@ impl HugeBlocks {
     pub(super) fn add(&self, map: &PageMap, start: NonNull<u8>, bytes: usize) -> bool {
         self.lock.with(|| {
             let address = start.addr().get();
-            let added = map.cover(address, None) && self.set(address, bytes);
+            let added = map.cover(address) && self.set(address, bytes);
             if added {
                 map.note(address, Kind::Huge);
                 self.count.set(self.count.get() + 1);
@@ -94,50 +87,30 @@ impl HugeBlocks {
         });
     }
 
-    /// Records that `action` moves a mapping or changes its length. `action` returns the mapping's new start. Returns
-    /// `None`, and changes nothing, if `action` does, or if memory is exhausted.
-    pub(super) fn change(
-        &self,
-        map: &PageMap,
-        start: NonNull<u8>,
-        (old, new): (usize, usize),
-        action: impl FnOnce() -> Option<NonNull<u8>>,
-    ) -> Option<NonNull<u8>> {
-        self.lock.with(|| {
-            // The new address is not known yet, so there must be a leaf in reserve for any address.
-            if self.spare.get().is_null() {
-                self.spare.set(fresh_leaf()?);
-            }
-            if !self.spare_in_map.prepare() {
-                return None;
-            }
-            // The note comes before the move: another thread may map a segment at the old address at once.
-            map.note(start.addr().get(), Kind::Foreign);
-            let moved = action();
-            let at = moved.unwrap_or(start).addr().get();
-            map.cover(at, Some(&self.spare_in_map));
-            map.note(at, Kind::Huge);
-            moved?;
-            self.set(start.addr().get(), 0);
-            self.set(at, new);
-            self.bytes.set(self.bytes.get() - old + new);
-            moved
-        })
+    /// Makes sure that a block can be recorded at an address. False if memory is exhausted, or if the address is beyond
+    /// the records.
+    pub(super) fn reserve(&self, map: &PageMap, start: NonNull<u8>) -> bool {
+        let address = start.addr().get();
+        self.lock.with(|| map.cover(address) && self.leaf(address).is_some())
+    }
+
+    /// The leaf of an address, which is mapped if there is none yet. `None` if memory is exhausted, or if the address is
+    /// beyond the records. With the lock held.
+    fn leaf(&self, address: usize) -> Option<*mut AtomicU64> {
+        let entry = self.root.get(address >> SLICE_LG >> LEAF_LG)?;
+        let leaf = entry.get();
+        if !leaf.is_null() {
+            return Some(leaf);
+        }
+        let fresh = fresh_leaf()?;
+        // No other thread puts a leaf there meanwhile: this thread has the lock.
+        entry.put(fresh);
+        Some(fresh)
     }
 
     fn set(&self, address: usize, bytes: usize) -> bool {
         let number = address >> SLICE_LG;
-        let Some(entry) = self.root.get(number >> LEAF_LG) else { return false };
-        let mut leaf = entry.get();
-        if leaf.is_null() {
-            leaf = self.spare.replace(ptr::null_mut());
-            if leaf.is_null() {
-                let Some(fresh) = fresh_leaf() else { return false };
-                leaf = fresh;
-            }
-            // No other thread puts a leaf there meanwhile: this thread has the lock.
-            entry.put(leaf);
-        }
+        let Some(leaf) = self.leaf(address) else { return false };
         let word = leaf.wrapping_add(number % LEAF_WORDS);
         // SAFETY: the address is inside a leaf of that many words, which is never unmapped.
         let word = unsafe { &*word };
@@ -195,12 +168,11 @@ mod tests {
             assert_eq!(blocks.bytes_at(other), None);
         }
         let to = 0x5512_0000_0000;
-        let moved = blocks.change(&map, at(start), (0x20_0000, 0x30_0000), || Some(at(to)));
-        assert_eq!(moved, Some(at(to)));
+        assert!(blocks.reserve(&map, at(to)) && !blocks.reserve(&map, at(1 << 52)));
+        blocks.remove(&map, at(start), 0x20_0000);
+        assert!(blocks.add(&map, at(to), 0x30_0000));
         assert_eq!((blocks.bytes_at(start), blocks.bytes_at(to)), (None, Some(0x30_0000)));
         assert_eq!((map.kind(start), map.kind(to)), (Kind::Foreign, Kind::Huge));
-        assert!(blocks.change(&map, at(to), (0x30_0000, 0), || None).is_none());
-        assert_eq!((map.kind(to), blocks.sum()), (Kind::Huge, (1, 0x30_0000)));
         blocks.change_length(at(to), 0x30_0000, 0x40_0000);
         assert_eq!((blocks.bytes_at(to), blocks.sum()), (Some(0x40_0000), (1, 0x40_0000)));
         blocks.remove(&map, at(to), 0x40_0000);

@@ -1,361 +1,408 @@
-//! The map cache: mappings of freed huge blocks, kept for reuse. They are dirty, so reuse saves the page faults.
+//! The map cache: the addresses that huge blocks have, and the memory that freed ones left there.
 //!
 //! ```text
-//!  extents   [start, bytes, freed_at]  [start, bytes, freed_at]  …     up to `PLACES`, in any order
+//!              kernel ──map──▶ clean extents ◀──purge── dirty extents
+//!                                    │                     │   ▲
+//!                                    └──────▶ block ◀──────┘   │ free
+//!                                               └──────────────┘
 //! ```
 //!
-//! An extent is a range of whole pages. Neighbours are joined, and an extent is cut where a block wants less. So no
-//! caller needs to know how a mapping came about. A range that goes back leaves a hole between mappings. Once there are
-//! many holes, only its memory goes back, and its addresses stay (`retained.rs`).
+//! The kernel maps addresses in pieces larger than a block, so blocks lie side by side in few mappings. A freed block
+//! becomes a dirty extent. The next blocks are cut from dirty extents. Where none has room, `assembly.rs` puts a place
+//! together from several. What nobody has needed for a while goes back to the kernel (`low_water.rs`): its addresses
+//! stay, as a clean extent.
 //!
-//! Each operation looks at [`PLACES`] extents. The caller holds the lock of the page heap.
+//! The kernel limits a process to some 65 000 mappings. A hole between addresses makes one more, and pages that were
+//! moved make two. Both are counted, and [`MapCache::allowed`] of them may be there: one for so many bytes in use, and
+//! a constant.
 //!
-//! Never: holds more bytes than its bound, or makes a system call but to give memory back or to prepare `retained`.
+//! MC1  `owned` holds the addresses that are mapped for huge blocks. An extent lies in it, and so does a huge block.
+//! MC2  `moved` holds the ranges in `owned` to which pages were moved. Each is a mapping of its own.
+//!
+//! The caller holds the lock of the page heap, but for the methods of the page heap here.
+//!
+//! Never: makes a system call, but to map nodes, and to unmap a range for which there is no node.
 
-use super::retained::Retained;
-use crate::sys::{clock, pages};
+use super::PageHeap;
+use super::extents::Extents;
+use super::low_water::LowWater;
+use super::ranges::{Nodes, Ranges, State};
+use crate::base::{PAGE_BYTES, SEGMENT_BYTES, round_up};
+use crate::sys::pages;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-/// Extents that the cache holds at most.
-const PLACES: usize = 32;
-
-#[derive(Clone, Copy)]
-struct Extent {
-    start: usize,
-    bytes: usize,
-    /// The time when it was freed, in milliseconds.
-    freed_at: u64,
-}
-
-impl Extent {
-    /// The last multiple of `align` from which the extent has `bytes`.
-    fn last_of(self, bytes: usize, align: usize) -> Option<usize> {
-        let at = (self.start + self.bytes).checked_sub(bytes)? & !(align - 1);
-        (at >= self.start && self.bytes > 0).then_some(at)
-    }
-}
-
-const NONE: Extent = Extent { start: 0, bytes: 0, freed_at: 0 };
+/// Mappings that the map cache may always make.
+const FEW_MAPPINGS: usize = 2048;
+/// Mappings that it makes at most: the program has others, too.
+const MANY_MAPPINGS: usize = 24_000;
+/// Bytes of huge blocks in use for which it may make one more.
+const PER_MAPPING: usize = 2 << 20;
+/// Bytes that the kernel is asked for at a time, at least and at most: an eighth of what huge blocks have.
+const STEP_LEAST: usize = 32 << 20;
+const STEP_MOST: usize = 64 << 20;
+/// Bytes that may be dirty beyond the peak: so many, or one part in so many of it.
+const SLACK: usize = 2 << 20;
+const SLACK_PART: usize = 64;
+/// Bytes of clean extents that are always kept.
+const CLEAN_KEPT: usize = 64 << 20;
 
 /// The map cache of one variant.
 pub(crate) struct MapCache {
-    extents: [Cell<Extent>; PLACES],
-    bytes: Cell<usize>,
-    /// Huge blocks in use: each has a mapping of its own.
+    pub(super) nodes: Nodes,
+    /// The addresses that no block has.
+    pub(super) free: Extents,
+    pub(super) owned: Ranges,
+    pub(super) moved: Ranges,
+    /// Bytes of huge blocks in use.
     live: Cell<usize>,
-    /// Times that a mapping may have been cut in two, or may have come to lie alone. The smaller of `live`
-    /// and `cuts` bounds the number of mappings that huge blocks have.
-    cuts: Cell<usize>,
-    /// Ranges that went back without their addresses.
-    pub(super) retained: Retained,
+    /// The most bytes that huge blocks had, less what went back since.
+    peak: Cell<usize>,
+    /// Bytes that went back since there were too many, and that no block has needed since.
+    early: Cell<usize>,
+    /// Bytes that went back so, and that a block has needed since. As many more may stay.
+    regretted: Cell<usize>,
+    /// Dirty bytes that nobody needs.
+    low: LowWater,
+    /// Bytes that this round of purging has still to give back.
+    due: Cell<usize>,
+    /// False once the kernel has refused to move pages, until the next round.
+    pub(super) moves: Cell<bool>,
+    /// False once the kernel has refused to leave addresses mapped when it moves their pages.
+    pub(super) leaves: Cell<bool>,
 }
 
-/// Cuts at which the nodes for retained ranges are mapped.
-const SOME_CUTS: usize = 256;
-/// Mappings at which ranges are retained instead of unmapped. The number is well below the kernel's limit, since a
-/// program has other mappings, too.
-const MANY_MAPPINGS: usize = 24_000;
+/// A range of pages that nobody has.
+#[derive(Clone, Copy)]
+pub(super) struct Range {
+    pub(super) start: usize,
+    pub(super) bytes: usize,
+    /// True if it is to be mapped anew once it has no memory: pages were moved there, and there are many such ranges.
+    pub(super) renews: bool,
+}
+
+impl Range {
+    pub(super) fn place(self) -> NonNull<u8> {
+        address(self.start)
+    }
+}
+
+/// The pointer to an address of `owned`, which is not 0.
+pub(super) fn address(address: usize) -> NonNull<u8> {
+    NonNull::new(ptr::with_exposed_provenance_mut(address)).unwrap_or(NonNull::dangling())
+}
 
 impl MapCache {
     pub(super) const fn new() -> Self {
         Self {
-            extents: [const { Cell::new(NONE) }; PLACES],
-            bytes: Cell::new(0),
+            nodes: Nodes::new(),
+            free: Extents::new(),
+            owned: Ranges::new(),
+            moved: Ranges::new(),
             live: Cell::new(0),
-            cuts: Cell::new(0),
-            retained: Retained::new(),
+            peak: Cell::new(0),
+            early: Cell::new(0),
+            regretted: Cell::new(0),
+            low: LowWater::new(),
+            due: Cell::new(0),
+            moves: Cell::new(true),
+            leaves: Cell::new(true),
         }
     }
 
-    /// Notes one huge block more. If it lies alone, that is one mapping more.
-    pub(super) fn add_live(&self, alone: bool) {
-        self.live.set(self.live.get() + 1);
-        if alone {
-            self.add_cut();
-        }
-    }
-
-    /// Notes one huge block fewer.
-    pub(super) fn remove_live(&self) {
-        self.live.set(self.live.get() - 1);
-    }
-
-    /// Notes that a mapping was cut.
-    pub(super) fn add_cut(&self) {
-        self.cuts.set(self.cuts.get() + 1);
-        if self.cuts.get() == SOME_CUTS {
-            self.retained.prepare();
-        }
-    }
-
-    /// True if there may be so many mappings that the allocator makes no more holes.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.live.get().min(self.cuts.get()) >= MANY_MAPPINGS
-    }
-
-    /// Unmaps a range, or retains its addresses if there are many mappings.
-    ///
-    /// # Safety
-    /// The range is whole pages, mapped by `sys::pages`, and nobody refers to it.
-    pub(super) unsafe fn let_go(&self, start: NonNull<u8>, bytes: usize) {
-        if !self.is_crowded() {
-            self.add_cut();
-            // SAFETY: the caller's condition.
-            if unsafe { pages::unmap(start, bytes) } {
-                return;
-            }
-        }
-        // SAFETY: the caller's condition.
-        unsafe { self.retain(start, bytes) };
-    }
-
-    /// Gives a range's memory back, and retains its addresses.
-    ///
-    /// # Safety
-    /// As for [`let_go`](Self::let_go).
-    pub(super) unsafe fn retain(&self, start: NonNull<u8>, bytes: usize) {
-        // SAFETY: the caller's condition. If the program has locked the pages, the kernel keeps their memory. The range
-        // then cannot be taken for zero, and is lost.
-        if unsafe { pages::purge(start, bytes) } {
-            self.retained.put(start.expose_provenance().get(), bytes);
-        }
-    }
-
-    /// Unmaps up to `most` retained ranges, unless there are many mappings. Returns how many.
-    pub(super) fn unmap_retained(&self, most: usize) -> usize {
-        let unmap_one = || {
-            let (start, bytes) = if self.is_crowded() { None } else { self.retained.take_any() }?;
-            // SAFETY: taken out of the retained ranges, so nobody refers to it (HO1).
-            let unmapped = unsafe { pages::unmap(start, bytes) };
-            if unmapped {
-                self.add_cut();
-            } else {
-                self.retained.put(start.addr().get(), bytes);
-            }
-            unmapped.then_some(())
-        };
-        core::iter::from_fn(unmap_one).take(most).count()
-    }
-
-    /// Bytes in the cache.
+    /// Dirty bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.get()
+        self.free.bytes(State::Dirty)
     }
 
-    /// Extents in the cache.
+    /// Dirty extents.
     pub(super) fn extents(&self) -> usize {
-        self.extents.iter().filter(|extent| extent.get().bytes > 0).count()
+        self.free.count(State::Dirty)
     }
 
-    /// Takes `bytes` at a multiple of `align`, from the end of the smallest extent that has them. The rest of the
-    /// extent keeps its place.
-    pub(super) fn take(&self, bytes: usize, align: usize) -> Option<NonNull<u8>> {
-        let fits = |extent: &&Cell<Extent>| extent.get().last_of(bytes, align).is_some();
-        let extent = self.extents.iter().filter(fits).min_by_key(|extent| extent.get().bytes)?;
-        let at = extent.get().last_of(bytes, align)?;
-        let Extent { start, bytes: all, freed_at } = extent.get();
-        self.cut(extent, start + all - at);
-        let behind = Extent { start: at + bytes, bytes: start + all - at - bytes, freed_at };
-        if behind.bytes > 0 {
-            self.bytes.set(self.bytes.get() + behind.bytes);
-            match self.extents.iter().find(|extent| extent.get().bytes == 0) {
-                Some(place) => place.set(behind),
-                None => self.drop(&Cell::new(behind)),
-            }
-        }
-        NonNull::new(ptr::with_exposed_provenance_mut(at))
+    /// Bytes of huge blocks in use.
+    pub(super) fn live(&self) -> usize {
+        self.live.get()
     }
 
-    /// Takes the `bytes` that begin at an address. Returns false if the cache does not have them.
-    pub(super) fn take_at(&self, address: usize, bytes: usize) -> bool {
-        let begins = |extent: &&Cell<Extent>| {
-            let Extent { start, bytes: all, .. } = extent.get();
-            start == address && all >= bytes
-        };
-        let Some(extent) = self.extents.iter().find(begins) else { return false };
-        let Extent { start, bytes: all, freed_at } = extent.get();
-        extent.set(Extent { start: start + bytes, bytes: all - bytes, freed_at });
-        self.bytes.set(self.bytes.get() - bytes);
-        true
+    /// Notes that blocks of so many bytes became blocks of so many others.
+    pub(super) fn change_live(&self, old: usize, new: usize) {
+        self.live.set((self.live.get() + new).saturating_sub(old));
+        self.peak.set(self.peak.get().max(self.live.get()));
     }
 
-    /// Takes the largest extent whole, to be made larger.
-    pub(super) fn take_largest(&self) -> Option<(NonNull<u8>, usize)> {
-        let kept = self.extents.iter().filter(|extent| extent.get().bytes > 0);
-        let extent = kept.max_by_key(|extent| extent.get().bytes)?;
-        let Extent { start, bytes, .. } = extent.replace(NONE);
-        self.bytes.set(self.bytes.get() - bytes);
-        Some((NonNull::new(ptr::with_exposed_provenance_mut(start))?, bytes))
+    /// Dirty bytes that may stay: `kept`, or half as many as are in use, if that is more; and what was regretted.
+    pub(super) fn allowance(&self, kept: usize) -> usize {
+        kept.max(self.live.get() / 2) + self.regretted.get()
     }
 
-    /// Puts an extent of whole pages into the cache. The oldest extents go back until the cache has no more bytes than
-    /// `bound`.
+    /// Notes that so many bytes go back since there are too many.
+    fn note_early(&self, bytes: usize) {
+        self.early.set(self.early.get() + bytes);
+    }
+
+    /// Notes that a block gets new memory for so many bytes.
+    pub(super) fn note_fresh(&self, bytes: usize) {
+        let regretted = bytes.min(self.early.get());
+        self.early.set(self.early.get() - regretted);
+        self.regretted.set(self.regretted.get() + regretted);
+    }
+
+    /// Dirty bytes that are too many beside `more` bytes for a new block: with them there would be more memory than
+    /// blocks ever had.
+    pub(super) fn excess(&self, more: usize) -> usize {
+        let live = self.live.get() + more;
+        let most = self.peak.get().max(live);
+        (live + self.bytes()).saturating_sub(most + SLACK.max(most / SLACK_PART))
+    }
+
+    /// Notes how many bytes are dirty now.
+    pub(super) fn note_dirty(&self, now: u64) {
+        self.low.note(self.bytes(), now);
+    }
+
+    /// Holes and moved ranges that may be there.
+    fn allowed(&self) -> usize {
+        (self.live.get() / PER_MAPPING + FEW_MAPPINGS).min(MANY_MAPPINGS)
+    }
+
+    /// True if there are so many holes and moved ranges that the latter are mapped anew where they are free.
+    fn is_crowded(&self) -> bool {
+        self.owned.count() + 2 * self.moved.count() > self.allowed() / 4 * 3
+    }
+
+    /// True if there may be so many more moved ranges.
+    pub(super) fn has_room_for(&self, moves: usize) -> bool {
+        self.owned.count() + 2 * (self.moved.count() + moves) <= self.allowed()
+    }
+
+    /// Adds addresses that the kernel has just mapped.
+    pub(super) fn add(&self, start: usize, bytes: usize) {
+        self.own(start, bytes);
+        self.put(start, bytes, State::Clean);
+    }
+
+    /// Notes that a range is mapped for huge blocks from now on.
+    pub(super) fn own(&self, start: usize, bytes: usize) {
+        self.nodes.prepare();
+        self.owned.join(&self.nodes, start, bytes);
+    }
+
+    /// Takes clean addresses.
+    pub(super) fn take_clean(&self, bytes: usize, align: usize) -> Option<NonNull<u8>> {
+        let best = self.free.best(State::Clean, bytes, align).filter(|_| self.nodes.prepare());
+        let (node, at) = best?;
+        self.free.take(&self.nodes, node, at, bytes);
+        Some(address(at))
+    }
+
+    /// Unmaps all extents, and the nodes. Blocks in use stay as they are.
     ///
     /// # Safety
-    /// The range is mapped by `sys::pages`, and nobody refers to it.
-    pub(super) unsafe fn put(&self, start: NonNull<u8>, bytes: usize, now: u64, bound: usize) {
-        let mut joined = Extent { start: start.expose_provenance().get(), bytes, freed_at: now };
-        self.bytes.set(self.bytes.get() + bytes);
-        for extent in &self.extents {
-            let other = extent.get();
-            if other.bytes == 0 {
-                continue;
-            }
-            if other.start + other.bytes == joined.start {
-                joined = Extent { start: other.start, bytes: other.bytes + joined.bytes, ..joined };
-                extent.set(NONE);
-            } else if joined.start + joined.bytes == other.start {
-                joined.bytes += other.bytes;
-                extent.set(NONE);
-            }
+    /// Nobody asks for a huge block any more, or frees one.
+    pub(super) unsafe fn release(&self) {
+        while let Some((start, bytes)) = self.free.pop_space() {
+            // SAFETY: mapped, and nobody refers to it (EX1).
+            unsafe { pages::unmap(address(start), bytes) };
         }
-        while self.bytes.get() > bound && joined.bytes < self.bytes.get() {
-            self.drop_oldest(now);
-        }
-        if self.extents.iter().all(|extent| extent.get().bytes > 0) {
-            self.drop_oldest(now);
-        }
-        if let Some(place) = self.extents.iter().find(|extent| extent.get().bytes == 0) {
-            place.set(joined);
-        }
-        while self.bytes.get() > bound {
-            self.drop_oldest(now);
-        }
+        // SAFETY: nobody asks for a block any more, so nobody looks at a node.
+        unsafe { self.nodes.release() };
     }
 
-    /// Gives back the oldest `bytes`, or all there are.
-    pub(super) fn give_back(&self, bytes: usize, now: u64) {
-        let mut left = bytes;
-        while left > 0
-            && let Some(oldest) = self.oldest(now)
-        {
-            let part = oldest.get().bytes.min(left);
-            self.drop_tail(oldest, part);
-            left -= part;
+    /// Adds a range of `owned` that nobody has any more. Without a node for it, it is unmapped.
+    pub(super) fn put(&self, start: usize, bytes: usize, state: State) {
+        if !self.nodes.prepare() && !self.nodes.has_some() {
+            self.owned.cut(&self.nodes, start, bytes);
+            self.moved.cut(&self.nodes, start, bytes);
+            // SAFETY: mapped (MC1), and nobody has it. If the kernel refuses, the range is lost.
+            unsafe { pages::unmap(address(start), bytes) };
+            return;
         }
+        self.free.put(&self.nodes, start, bytes, state);
     }
 
-    fn drop_oldest(&self, now: u64) {
-        if let Some(oldest) = self.oldest(now) {
-            self.drop(oldest);
+    /// Forgets a range that is no longer mapped.
+    pub(super) fn forget(&self, start: usize, bytes: usize) {
+        self.owned.cut(&self.nodes, start, bytes);
+        self.moved.cut(&self.nodes, start, bytes);
+    }
+
+    /// Notes that a range without memory was mapped anew, or is lost.
+    pub(super) fn note_renewed(&self, range: Range, is_renewed: bool) {
+        if !is_renewed {
+            return self.forget(range.start, range.bytes);
         }
+        self.moved.cut(&self.nodes, range.start, range.bytes);
+        self.put(range.start, range.bytes, State::Clean);
     }
 
-    fn oldest(&self, now: u64) -> Option<&Cell<Extent>> {
-        let kept = self.extents.iter().filter(|extent| extent.get().bytes > 0);
-        kept.max_by_key(|extent| clock::since(extent.get().freed_at, now))
-    }
-
-    /// Gives back up to `most` bytes of one extent that has been here for `delay` milliseconds. Returns how many.
-    pub(super) fn drop_older(&self, now: u64, delay: u64, most: usize) -> usize {
-        let is_old = |extent: &&Cell<Extent>| {
-            extent.get().bytes > 0 && clock::since(extent.get().freed_at, now) >= delay
+    /// The last part of a range that is one mapping, as far as is known.
+    pub(super) fn last_part(&self, start: usize, end: usize) -> Range {
+        let (from, is_moved) = match self.moved.last_before(end) {
+            Some(moved) if moved.end() >= end => (start.max(moved.start()), true),
+            Some(moved) => (start.max(moved.end()), false),
+            None => (start, false),
         };
-        let Some(extent) = self.extents.iter().find(is_old) else { return 0 };
-        let bytes = extent.get().bytes.min(most);
-        self.drop_tail(extent, bytes);
-        bytes
+        Range { start: from, bytes: end - from, renews: is_moved && self.is_crowded() }
     }
 
-    fn drop(&self, extent: &Cell<Extent>) {
-        self.drop_tail(extent, extent.get().bytes);
+    /// The first part of a range that is one mapping, as far as is known.
+    pub(super) fn first_part(&self, start: usize, end: usize) -> Range {
+        let (to, is_moved) = match self.moved.last_before(start + 1) {
+            Some(moved) if moved.end() > start => (end.min(moved.end()), true),
+            _ => (self.moved.first_from(start).map_or(end, |moved| end.min(moved.start())), false),
+        };
+        Range { start, bytes: to - start, renews: is_moved && self.is_crowded() }
     }
 
-    /// Gives back the last `bytes` of an extent.
-    fn drop_tail(&self, extent: &Cell<Extent>, bytes: usize) {
-        if let Some(tail) = self.cut(extent, bytes) {
-            // SAFETY: its owner gave it up when it called `put`, and `cut` has taken it out.
-            unsafe { self.let_go(tail, bytes) };
+    /// Takes up to `most` bytes out of the dirty extent that has not changed for longest.
+    fn take_oldest(&self, most: usize) -> Option<Range> {
+        let node = self.free.oldest().filter(|_| self.nodes.prepare())?;
+        let most = round_up(most.min(node.bytes()), PAGE_BYTES);
+        let range = self.last_part(node.end() - most, node.end());
+        self.free.take(&self.nodes, node, range.start, range.bytes);
+        Some(range)
+    }
+
+    /// Takes the largest clean extent, if its addresses should go back: more than enough are kept, or `all` are to go.
+    fn take_surplus(&self, all: bool) -> Option<Range> {
+        let kept = CLEAN_KEPT.max(self.live.get() / 4);
+        let node = self.free.largest(State::Clean).filter(|_| self.nodes.prepare())?;
+        let is_much = self.free.bytes(State::Clean) > kept && node.bytes() >= PER_MAPPING;
+        let has_room = self.owned.count() + 2 * self.moved.count() < self.allowed();
+        if !has_room || !(all || is_much) {
+            return None;
         }
+        let range = Range { start: node.start(), bytes: node.bytes(), renews: false };
+        self.free.take(&self.nodes, node, range.start, range.bytes);
+        Some(range)
     }
 
-    /// Takes the last `bytes` out of an extent, which has at least as many. The rest keeps its place.
-    fn cut(&self, extent: &Cell<Extent>, bytes: usize) -> Option<NonNull<u8>> {
-        let Extent { start, bytes: all, freed_at } = extent.get();
-        let left = all - bytes;
-        extent.set(if left == 0 { NONE } else { Extent { start, bytes: left, freed_at } });
-        self.bytes.set(self.bytes.get() - bytes);
-        NonNull::new(ptr::with_exposed_provenance_mut(start + left))
+    /// Decides how many bytes this round of purging gives back.
+    pub(super) fn begin_round(&self, now: u64, delay: u64, keeps: bool) {
+        let due = self.low.end_span(self.bytes(), now, delay);
+        self.due.set(if delay == 0 { self.bytes() } else { due });
+        if keeps {
+            self.due.set(0);
+        }
+        self.moves.set(true);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PAGE: usize = 4096;
-    const NO_BOUND: usize = 1 << 30;
-
-    #[test]
-    fn cut_and_joined() {
-        let cache = MapCache::new();
-        let start = pages::map(8 * PAGE).expect("pages");
-        // SAFETY: mapped above, and nobody refers to it.
-        unsafe { cache.put(start, 8 * PAGE, 0, NO_BOUND) };
-        let part = cache.take(3 * PAGE, PAGE).expect("there are eight");
-        assert_eq!(part.addr().get(), start.addr().get() + 5 * PAGE);
-        assert!(cache.take(6 * PAGE, PAGE).is_none());
-        // SAFETY: taken above.
-        unsafe { cache.put(part, 3 * PAGE, 5, NO_BOUND) };
-        assert_eq!(cache.take(8 * PAGE, PAGE), Some(start));
-        assert_eq!(cache.bytes.get(), 0);
-        // SAFETY: taken above.
-        unsafe { cache.put(start, 8 * PAGE, 7, NO_BOUND) };
-        cache.drop_older(10, 5, NO_BOUND);
-        assert_eq!(cache.bytes.get(), 8 * PAGE);
-        cache.drop_older(12, 5, NO_BOUND);
-        assert_eq!(cache.bytes.get(), 0);
+impl PageHeap {
+    /// Maps addresses for a block of `bytes` at a multiple of `align`, and more. False if the kernel refuses.
+    pub(super) fn reserve(&self, bytes: usize, align: usize) -> Option<(usize, usize)> {
+        let least = bytes.checked_add(align.saturating_sub(PAGE_BYTES))?;
+        let live = self.lock.with(|| self.map_cache.live());
+        let step = (live / 8).clamp(STEP_LEAST, STEP_MOST).max(least);
+        let rounded = (step <= usize::MAX / 2).then(|| round_up(step, SEGMENT_BYTES));
+        let more = rounded.and_then(|step| Some((pages::map(step)?, step)));
+        let (start, bytes) = more.or_else(|| Some((pages::map(least)?, least)))?;
+        Some((start.expose_provenance().get(), bytes))
     }
 
-    #[test]
-    fn aligned_out_of_the_middle() {
-        let cache = MapCache::new();
-        let start = pages::map_aligned(8 * PAGE, 8 * PAGE).expect("pages");
-        // SAFETY: mapped above, and nobody refers to it.
-        unsafe { cache.put(start, 8 * PAGE, 1, NO_BOUND) };
-        let at = |page| start.addr().get() + page * PAGE;
-        let address = |taken: Option<NonNull<u8>>| taken.map(|taken| taken.addr().get());
-        assert_eq!(address(cache.take(PAGE, 4 * PAGE)), Some(at(4)));
-        assert!(cache.take(4 * PAGE, 8 * PAGE).is_some_and(|taken| taken == start));
-        assert_eq!(cache.bytes(), 3 * PAGE);
-        assert!(!cache.take_at(at(4), PAGE) && !cache.take_at(at(5), 4 * PAGE));
-        assert!(cache.take_at(at(5), PAGE) && cache.take_at(at(6), 2 * PAGE));
-        assert_eq!(cache.bytes(), 0);
-        // SAFETY: mapped above.
-        unsafe { pages::unmap(start, 8 * PAGE) };
-    }
-
-    #[test]
-    fn the_oldest_goes_first() {
-        let cache = MapCache::new();
-        let [old, new] = [1, 2].map(|_| pages::map(4 * PAGE).expect("pages"));
-        for (start, now) in [(old, 1), (new, 2)] {
-            // SAFETY: mapped above, and nobody refers to it. The fourth page stays out, so that the two ranges do not
-            // touch.
-            unsafe { cache.put(start, 3 * PAGE, now, NO_BOUND) };
+    /// Takes back the pages of a block, or of the end of one. They stay dirty, as long as there are not too many: `kept`
+    /// bytes may always stay.
+    ///
+    /// # Safety
+    /// The range is whole pages of huge blocks, and nobody refers to it.
+    pub(super) unsafe fn keep(&self, start: NonNull<u8>, bytes: usize, kept: usize) {
+        let start = start.expose_provenance().get();
+        let bound = self.lock.with(|| {
+            let bound = if kept == 0 { 0 } else { self.map_cache.allowance(kept) };
+            self.map_cache.change_live(bytes, 0);
+            bound
+        });
+        if bytes > bound {
+            self.give_all(start, start + bytes);
+            return self.lock.with(|| self.map_cache.note_early(bytes));
         }
-        cache.give_back(2 * PAGE, 3);
-        assert_eq!(cache.bytes(), 4 * PAGE);
-        cache.give_back(2 * PAGE, 3);
-        assert_eq!(cache.take(2 * PAGE, PAGE), Some(new));
-        cache.give_back(2 * PAGE, 3);
-        assert_eq!(cache.bytes(), 0);
+        let over = self.lock.with(|| {
+            self.map_cache.put(start, bytes, State::Dirty);
+            let over = self.map_cache.bytes().saturating_sub(bound);
+            self.map_cache.note_early(over);
+            self.map_cache.note_dirty(self.now());
+            if over == 0 && self.is_much(0, super::pending::MUCH) {
+                self.note_pending();
+            }
+            over
+        });
+        self.give_back(over);
     }
 
-    #[test]
-    fn never_more_than_the_bound() {
-        let cache = MapCache::new();
-        for n in 0..100 {
-            let start = pages::map((1 + n % 5) * PAGE).expect("pages");
-            // SAFETY: mapped above, and nobody refers to it.
-            unsafe { cache.put(start, (1 + n % 5) * PAGE, n as u64, 10 * PAGE) };
-            assert!(cache.bytes.get() <= 10 * PAGE);
+    /// Gives a range's memory back to the kernel, whatever it is made of.
+    fn give_all(&self, start: usize, mut end: usize) {
+        while end > start {
+            let part = self.lock.with(|| self.map_cache.last_part(start, end));
+            self.give(part);
+            end = part.start;
         }
-        let start = pages::map(11 * PAGE).expect("pages");
-        // SAFETY: mapped above, and nobody refers to it.
-        unsafe { cache.put(start, 11 * PAGE, 100, 10 * PAGE) };
-        assert!(cache.bytes.get() <= 10 * PAGE);
-        while cache.drop_older(1000, 0, 2 * PAGE) > 0 {}
+    }
+
+    /// Gives up to `most` dirty bytes back to the kernel. Returns how many.
+    pub(super) fn give_back(&self, most: usize) -> usize {
+        let mut given = 0;
+        while given < most {
+            let Some(range) = self.lock.with(|| self.map_cache.take_oldest(most - given)) else {
+                break;
+            };
+            given += range.bytes;
+            self.give(range);
+        }
+        self.lock.with(|| {
+            self.map_cache.low.lower(given);
+            self.map_cache.note_dirty(self.now());
+        });
+        given
+    }
+
+    /// Gives a range's memory back to the kernel, and makes it a clean extent. A range whose pages the program has
+    /// locked is unmapped.
+    fn give(&self, range: Range) {
+        let Range { start, bytes, renews } = range;
+        if renews {
+            // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
+            let is_renewed = unsafe { pages::renew(range.place(), bytes) };
+            return self.lock.with(|| self.map_cache.note_renewed(range, is_renewed));
+        }
+        // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
+        let is_clean = unsafe { pages::purge(range.place(), bytes) };
+        // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
+        let is_unmapped = !is_clean && unsafe { pages::unmap(range.place(), bytes) };
+        self.lock.with(|| match (is_clean, is_unmapped) {
+            (true, _) => self.map_cache.put(start, bytes, State::Clean),
+            (false, true) => self.map_cache.forget(start, bytes),
+            (false, false) => self.map_cache.put(start, bytes, State::Dirty),
+        });
+    }
+
+    /// Gives back up to `most` of the bytes that this round has to. Returns how many.
+    pub(super) fn give_back_due(&self, most: usize) -> usize {
+        let due = self.lock.with(|| self.map_cache.due.get());
+        let given = self.give_back(due.min(most));
+        let left = if given == 0 { 0 } else { due - given.min(due) };
+        self.lock.with(|| {
+            self.map_cache.due.set(left);
+            self.map_cache.early.set(0);
+            self.map_cache.regretted.set(self.map_cache.regretted.get().saturating_sub(given));
+            let peak = self.map_cache.peak.get().saturating_sub(given);
+            self.map_cache.peak.set(peak.max(self.map_cache.live.get()));
+        });
+        given
+    }
+
+    /// Unmaps up to `most` clean extents whose addresses nobody needs. Returns how many.
+    pub(super) fn unmap_surplus(&self, most: usize, all: bool) -> usize {
+        let unmap_one = || {
+            let range = self.lock.with(|| self.map_cache.take_surplus(all))?;
+            // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
+            let is_unmapped = unsafe { pages::unmap(range.place(), range.bytes) };
+            self.lock.with(|| match is_unmapped {
+                true => self.map_cache.forget(range.start, range.bytes),
+                false => self.map_cache.put(range.start, range.bytes, State::Clean),
+            });
+            is_unmapped.then_some(())
+        };
+        core::iter::from_fn(unmap_one).take(most).count()
     }
 }

@@ -10,7 +10,7 @@
 //!         a free slice    │            │ a slab with every block home
 //!        ┌────────────────┴────────────▼────────────────┐   spans of slices for large blocks
 //!        │ page heap: segments with free slices         │ ◀──────────────────────────────────
-//!        └────────────────▲────────────┬────────────────┘   mappings of their own for larger ones
+//!        └────────────────▲────────────┬────────────────┘   pages of the map cache for larger ones
 //!                    map  │            │ purge, unmap
 //! ```
 //!
@@ -25,20 +25,23 @@
 //! Never: touches the lists of a thread cache.
 
 mod arena;
+mod assembly;
 mod background;
 mod bins;
 mod dirty;
 mod exchange;
+mod extents;
 mod huge;
 mod huge_blocks;
 mod huge_pages;
 mod list;
+mod low_water;
 mod map_cache;
 mod page_heap;
 mod parked;
 mod pending;
 mod purge;
-mod retained;
+mod ranges;
 mod round;
 mod segments;
 mod tidy;

@@ -29,7 +29,6 @@ use super::huge_pages::{self, HugePages};
 use super::map_cache::MapCache;
 use super::pending::MUCH;
 use super::purge::reclaim_batches;
-use super::retained::Retained;
 use super::round::Round;
 use super::tuning::Tuning;
 use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, bit_range, slices_in};
@@ -81,11 +80,8 @@ pub(crate) struct PageHeap {
     pub(super) early: Cell<u32>,
     /// Slices that went back early, and that a claim has taken since. The allowance grows by as many.
     pub(super) regretted: Cell<u32>,
-    /// Mappings of freed huge blocks, kept for reuse.
+    /// The addresses of huge blocks, and the memory that freed ones left.
     pub(super) map_cache: MapCache,
-    /// True once the page heap has reserved addresses for segments; `reserved` holds the ones that are left.
-    pub(super) has_reserve: Cell<bool>,
-    pub(super) reserved: Retained,
     /// The time that a thread read from the clock last, in milliseconds. [shared]
     now: AtomicU64,
     /// Flags: `PENDING`, `SEEN` and `TOLD` (`pending.rs`). [shared]
@@ -126,8 +122,6 @@ impl PageHeap {
             early: Cell::new(0),
             regretted: Cell::new(0),
             map_cache: MapCache::new(),
-            has_reserve: Cell::new(false),
-            reserved: Retained::new(),
             now: AtomicU64::new(0),
             pending: AtomicU32::new(0),
             users: Users::new(),
@@ -204,10 +198,13 @@ impl PageHeap {
                 reclaim_batches::<V>(wanted.count);
             }
         }
+        if let Some(claimed) = self.lock.with(claim_free) {
+            return Some(claimed);
+        }
+        if V::RECLAIM == Reclaim::First && !self.tuning.keeps_mappings() {
+            self.give_back(SEGMENT_BYTES);
+        }
         let grow = || {
-            if V::RECLAIM == Reclaim::First && !self.tuning.keeps_mappings() {
-                self.map_cache.give_back(SEGMENT_BYTES, self.now());
-            }
             self.map::<V>()?;
             claim_free()
         };

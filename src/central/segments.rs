@@ -3,15 +3,13 @@
 //! | event | effect |
 //! |---|---|
 //! | no segment has the slices that a claim wants | the page heap maps a segment |
-//! | the kernel refuses to map one | the segment comes from addresses that were retained or reserved |
-//! | a purge leaves a second segment without memory and without a block | the page heap unmaps it |
+//! | the kernel refuses to map one | the segment comes from the map cache's clean extents |
+//! | a purge leaves a second segment without memory and without a block | the page heap unmaps it, or the map cache gets it back |
 //! | the program unloads the allocator | the page heap unmaps every segment |
-//!
-//! A mapping that a huge block leaves goes into the map cache, or back to the kernel if it is too large for that.
 //!
 //! Never: unmaps a segment of which a slice is in use, but when the program unloads the allocator.
 
-use super::pending::MUCH;
+use super::ranges::State;
 use super::{PageHeap, Shared};
 use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, slices_in};
 use crate::page_map::Kind;
@@ -20,16 +18,12 @@ use crate::stats::Event;
 use crate::sys::pages;
 use core::ptr::NonNull;
 
-/// Bytes of addresses that the page heap reserves for segments.
-const RESERVE: usize = 512 << 20;
-
 impl PageHeap {
-    /// Maps a segment and notes it in the page map. If the kernel refuses, retained or reserved addresses may serve.
+    /// Maps a segment and notes it in the page map. If the kernel refuses, a clean extent may serve.
     /// `None` when memory is exhausted, or when the address is beyond the page map.
     pub(super) fn map<V: Shared>(&self) -> Option<&'static Segment> {
         let pages = pages::map_aligned(SEGMENT_BYTES, SEGMENT_BYTES)
-            .or_else(|| self.map_cache.retained.take(SEGMENT_BYTES, SEGMENT_BYTES))
-            .or_else(|| self.reserved.take(SEGMENT_BYTES, SEGMENT_BYTES))?;
+            .or_else(|| self.map_cache.take_clean(SEGMENT_BYTES, SEGMENT_BYTES))?;
         // SAFETY: mapped above.
         unsafe { pages::refuse_huge_pages(pages, SEGMENT_BYTES) };
         // SAFETY: fresh pages of that size and alignment, which nobody else knows of.
@@ -58,9 +52,9 @@ impl PageHeap {
     unsafe fn add<V: Shared>(&self, pages: NonNull<u8>) -> Option<&'static Segment> {
         // SAFETY: the caller's condition. The pages stay mapped until nobody can find them any more.
         let segment = unsafe { Segment::create(pages) };
-        if !V::page_map().cover(segment.address(), None) {
+        if !V::page_map().cover(segment.address()) {
             // SAFETY: nobody has found the segment, since it is not in the page map.
-            unsafe { self.map_cache.let_go(pages, SEGMENT_BYTES) };
+            unsafe { self.let_go(pages) };
             return None;
         }
         V::counters().count(Event::AcquireGrow);
@@ -89,73 +83,43 @@ impl PageHeap {
         // The pages that the program has locked go with the mapping.
         self.dirty_slices.set(self.dirty_slices.get() - segment.dirty.get().count_ones());
         // SAFETY: no block of the segment is out, the segment is in no list, and no lookup finds it (X4).
-        unsafe { self.map_cache.let_go(segment.slice_start(SliceIdx::FIRST), SEGMENT_BYTES) };
+        unsafe { self.let_go(segment.slice_start(SliceIdx::FIRST)) };
     }
 
-    /// Unmaps every segment, and every mapping in the map cache.
+    /// Unmaps a segment, or gives it to the map cache if it came from there, or if the kernel refuses.
+    ///
+    /// # Safety
+    /// The pages are those of a segment, and nobody refers to them.
+    unsafe fn let_go(&self, pages: NonNull<u8>) {
+        let start = pages.expose_provenance().get();
+        let is_lent = self.map_cache.owned.overlaps(start, SEGMENT_BYTES);
+        // SAFETY: the caller's condition.
+        if !is_lent && unsafe { pages::unmap(pages, SEGMENT_BYTES) } {
+            return;
+        }
+        // SAFETY: the caller's condition. Pages that the program has locked keep their memory.
+        let is_clean = unsafe { pages::purge(pages, SEGMENT_BYTES) };
+        if !is_lent {
+            self.map_cache.own(start, SEGMENT_BYTES);
+        }
+        let state = if is_clean { State::Clean } else { State::Dirty };
+        self.map_cache.put(start, SEGMENT_BYTES, state);
+    }
+
+    /// Unmaps every segment, and the addresses that no huge block has.
     ///
     /// # Safety
     /// Nobody refers to a block of the variant, or will ask for one.
     pub(crate) unsafe fn release(&self) {
         self.lock.with(|| {
-            self.map_cache.give_back(usize::MAX, self.now());
             for segment in self.all() {
                 // SAFETY: nobody refers to the segment's blocks, by the caller's condition. The iterator has already
                 // gone past it.
                 unsafe { pages::unmap(segment.slice_start(SliceIdx::FIRST), SEGMENT_BYTES) };
             }
-            // SAFETY: nobody will ask for a block any more, by the caller's condition.
-            unsafe { self.map_cache.retained.release() };
-            // SAFETY: nobody will ask for a block any more, by the caller's condition.
-            unsafe { self.reserved.release() };
+            // SAFETY: nobody refers to a block, or will ask for one, by the caller's condition.
+            unsafe { self.map_cache.release() };
         });
-    }
-
-    /// Reserves addresses for segments once there are many mappings. They serve when the kernel maps no more.
-    pub(super) fn reserve(&self) {
-        if self.has_reserve.get() || !self.map_cache.is_crowded() {
-            return;
-        }
-        self.has_reserve.set(true);
-        if let Some(start) = pages::map(RESERVE) {
-            // SAFETY: mapped above.
-            unsafe { pages::refuse_huge_pages(start, RESERVE) };
-            self.reserved.put(start.expose_provenance().get(), RESERVE);
-        }
-    }
-
-    /// Puts a freed mapping into the map cache, or gives it back if it has more than `bound` bytes.
-    ///
-    /// # Safety
-    /// As for [`MapCache::put`].
-    pub(super) unsafe fn keep(&self, start: NonNull<u8>, bytes: usize, bound: usize) {
-        if bytes > bound {
-            // SAFETY: the caller's condition.
-            return unsafe { self.let_go(start, bytes) };
-        }
-        self.lock.with(|| {
-            // SAFETY: the caller's condition.
-            unsafe { self.map_cache.put(start, bytes, self.now(), bound) };
-            if self.is_much(0, MUCH) {
-                self.note_pending();
-            }
-        });
-    }
-
-    /// Gives a range back, as [`MapCache::let_go`] does, but unmaps it without the lock: a large range takes long.
-    ///
-    /// # Safety
-    /// As for [`MapCache::let_go`].
-    pub(super) unsafe fn let_go(&self, start: NonNull<u8>, bytes: usize) {
-        let is_crowded = self.lock.with(|| {
-            self.map_cache.add_cut();
-            self.map_cache.is_crowded()
-        });
-        // SAFETY: the caller's condition.
-        if is_crowded || !unsafe { pages::unmap(start, bytes) } {
-            // SAFETY: the caller's condition. If the kernel refused, the range is still mapped.
-            self.lock.with(|| unsafe { self.map_cache.retain(start, bytes) });
-        }
     }
 
     /// Segments that are mapped now.

@@ -3,7 +3,7 @@
 //! | part | under the lock of | gives back |
 //! |---|---|---|
 //! | [`tidy_class`] | the central list, [`SLABS`] slabs at a time | pages of slabs that no block in use touches |
-//! | [`tidy_slices`] | the page heap, [`SEGMENTS`] segments at a time | old mappings, retained ranges, dirty slices |
+//! | [`tidy_slices`] | the page heap, [`SEGMENTS`] segments at a time | extents of the map cache that nobody needs, dirty slices |
 //!
 //! Never: purges a page that a block in use touches.
 
@@ -20,9 +20,9 @@ use crate::variant::{Unit, Variant};
 const SLABS: u32 = 16;
 /// Segments that a step visits before it gives up the lock of the page heap.
 const SEGMENTS: u32 = 4;
-/// Retained ranges that a step unmaps before it gives up that lock.
+/// Extents of the map cache that a step unmaps.
 const RANGES: usize = 16;
-/// Pages of the map cache that a step gives back before it gives up that lock.
+/// Pages of the map cache that a step gives back before it looks at its budget.
 const PAGES: usize = 1024;
 
 /// Visits some slabs of a central list. Returns true if those were the last.
@@ -102,23 +102,25 @@ fn purge_pages<V: Shared>(slab: &'static Slab, budget: &mut Budget) {
 /// Purges the map cache, then some dirty segments. Returns true if those were the last.
 pub(super) fn tidy_slices<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) -> bool {
     let page_heap = V::page_heap();
+    if round.left.get().is_none() {
+        let keeps = page_heap.tuning.keeps_mappings() && !terms.all;
+        page_heap.lock.with(|| {
+            page_heap.map_cache.begin_round(terms.now, terms.delay, keeps);
+            round.left.set(Some(page_heap.dirty_segment_count()));
+        });
+    }
+    let dropped = page_heap.give_back_due(PAGES * PAGE_BYTES);
+    if dropped > 0 {
+        budget.spend_pages(quotient(dropped, PAGE_BYTES));
+        return false;
+    }
+    let unmapped = page_heap.unmap_surplus(RANGES, terms.all);
+    if unmapped > 0 {
+        budget.spend(unmapped * PER_CALL);
+        return false;
+    }
     page_heap.lock.with(|| {
-        let mut left = round.left.get().unwrap_or_else(|| page_heap.dirty_segment_count());
-        round.left.set(Some(left));
-        let dropped = if page_heap.tuning.keeps_mappings() && !terms.all {
-            0
-        } else {
-            page_heap.map_cache.drop_older(terms.now, terms.delay, PAGES * PAGE_BYTES)
-        };
-        if dropped > 0 {
-            budget.spend_pages(quotient(dropped, PAGE_BYTES));
-            return false;
-        }
-        let unmapped = page_heap.map_cache.unmap_retained(RANGES);
-        if unmapped > 0 {
-            budget.spend(unmapped * PER_CALL);
-            return false;
-        }
+        let mut left = round.left.get().unwrap_or(0);
         for _ in 0..SEGMENTS {
             if left == 0 || budget.is_spent() {
                 break;

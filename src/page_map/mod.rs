@@ -41,7 +41,7 @@ pub(crate) use leaves::Leaves;
 use crate::base::{ClassIdx, MAX_CLASSES, SLICE_LG};
 use crate::sys::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 use crate::sys::pages;
-use core::cell::{Cell, UnsafeCell};
+use core::cell::UnsafeCell;
 use core::ptr::{self, NonNull};
 
 /// Bits of an address that Linux gives to a 64-bit program, unless the program asks for more.
@@ -135,23 +135,6 @@ impl Kind {
     }
 }
 
-/// A leaf mapped in advance, for a caller that must not fail to get one.
-pub(crate) struct SpareLeaf(Cell<*mut u8>);
-
-impl SpareLeaf {
-    pub(crate) const fn none() -> Self {
-        Self(Cell::new(ptr::null_mut()))
-    }
-
-    /// Maps the leaf if there is none yet. False if memory is exhausted.
-    pub(crate) fn prepare(&self) -> bool {
-        if self.0.get().is_null() {
-            self.0.set(fresh_leaf().map_or(ptr::null_mut(), NonNull::as_ptr));
-        }
-        !self.0.get().is_null()
-    }
-}
-
 /// The page map of a variant: all its leaves.
 pub(crate) struct PageMap {
     /// One per part; empty for a part without a leaf. [shared]
@@ -163,15 +146,14 @@ impl PageMap {
         Self { leaves: [const { LeafPlace::over(AtomicPtr::new(ptr::null_mut())) }; PARTS] }
     }
 
-    /// Makes sure that the part of an address has a leaf, so that its slices can be noted. It uses the spare leaf
-    /// before it maps one. False if memory is exhausted, or the address is beyond the map.
-    pub(crate) fn cover(&self, address: usize, spare: Option<&SpareLeaf>) -> bool {
+    /// Makes sure that the part of an address has a leaf, so that its slices can be noted. False if memory is exhausted,
+    /// or the address is beyond the map.
+    pub(crate) fn cover(&self, address: usize) -> bool {
         let Some(entry) = self.leaves.get(address >> PART_LG) else { return false };
         if !entry.get().is_null() {
             return true;
         }
-        let spare = || spare.and_then(|spare| NonNull::new(spare.0.replace(ptr::null_mut())));
-        let Some(leaf) = first_leaf().or_else(spare).or_else(fresh_leaf) else { return false };
+        let Some(leaf) = first_leaf().or_else(fresh_leaf) else { return false };
         if !entry.put(leaf.as_ptr()) {
             if leaf == NonNull::from(&FIRST).cast() {
                 // ORDERING: relaxed; nothing was noted in this leaf.
@@ -318,7 +300,7 @@ mod tests {
         let map = PageMap::new();
         let at = 0x7f12_3460_0000;
         assert_eq!(map.kind(at), Kind::Foreign);
-        assert!(map.cover(at, None) && !map.cover(1 << ADDRESS_BITS, None));
+        assert!(map.cover(at) && !map.cover(1 << ADDRESS_BITS));
         map.note(at, Kind::Header);
         map.note_slices(at + (1 << SLICE_LG), 3, Kind::Class(ClassIdx::new(5)));
         assert_eq!((map.kind(at + 100), map.class(at + 100)), (Kind::Header, None));
@@ -338,19 +320,6 @@ mod tests {
         // SAFETY: below 2^47.
         assert_eq!(unsafe { leaves.place(at) }, usize::from(Kind::Header.place()));
         // SAFETY: only this test has the map, and `leaves` is not used any more.
-        unsafe { map.release() };
-    }
-
-    #[test]
-    fn a_spare_leaf_serves_a_part_without() {
-        let (map, spare) = (PageMap::new(), SpareLeaf::none());
-        assert!(spare.prepare() && spare.prepare());
-        for part in 1..4 {
-            assert!(map.cover(part << PART_LG, Some(&spare)));
-            map.note(part << PART_LG, Kind::Huge);
-            assert!(map.has(part << PART_LG, Kind::Huge) && !map.is_ours(part << PART_LG));
-        }
-        // SAFETY: only this test has the map.
         unsafe { map.release() };
     }
 }

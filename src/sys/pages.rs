@@ -22,13 +22,20 @@ pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
 
 /// Maps `bytes` as [`map`] does, at `hint` if it is not null and nothing is mapped there.
 fn map_near(hint: *mut u8, bytes: usize) -> Option<NonNull<u8>> {
+    // SAFETY: a hint without MAP_FIXED leaves the kernel the choice of the address.
+    unsafe { map_with(hint, bytes, 0) }
+}
+
+/// # Safety
+/// With `MAP_FIXED` nothing refers to what is mapped at `hint`.
+unsafe fn map_with(hint: *mut u8, bytes: usize, flag: libc::c_int) -> Option<NonNull<u8>> {
     // No MAP_NORESERVE: the kernel then refuses here what no machine has, and not at the first touch.
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flag;
     let access = libc::PROT_READ | libc::PROT_WRITE;
     let no_file = usize::MAX;
-    let arguments = [hint.addr(), bytes, access as usize, flags as usize, no_file, 0];
-    // SAFETY: a fresh anonymous mapping at an address of the kernel's choice (a hint without MAP_FIXED leaves it the
-    // choice) touches no memory in use.
+    let arguments = [hint.expose_provenance(), bytes, access as usize, flags as usize, no_file, 0];
+    // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches no memory in use. Nor does one at
+    // a fixed address, by the caller's condition.
     let address = unsafe { kernel::call(libc::SYS_mmap, arguments) }?;
     NonNull::new(ptr::with_exposed_provenance_mut(address))
 }
@@ -195,16 +202,71 @@ unsafe fn advise(start: NonNull<u8>, bytes: usize, advice: libc::c_int) -> bool 
     unsafe { kernel::call(libc::SYS_madvise, arguments) }.is_some()
 }
 
-/// Changes the size of a mapping, which may move. `None`, and nothing changed, when the kernel refuses.
+/// Maps a range anew, without memory, in place of what is mapped there. Its mapping then is like that of its
+/// neighbours. False if the kernel refuses; the range may then be mapped or not, and is lost.
 ///
 /// # Safety
-/// The range is mapped by this module, and only the caller refers to it.
-pub(crate) unsafe fn resize(start: NonNull<u8>, bytes: usize, new: usize) -> Option<NonNull<u8>> {
-    let arguments =
-        [start.expose_provenance().get(), bytes, new, libc::MREMAP_MAYMOVE as usize, 0, 0];
-    // SAFETY: only the caller refers to the range, by its condition.
-    let moved = unsafe { kernel::call(libc::SYS_mremap, arguments) }?;
-    NonNull::new(ptr::with_exposed_provenance_mut(moved))
+/// The range is whole pages mapped by this module, and nothing refers to it.
+pub(crate) unsafe fn renew(start: NonNull<u8>, bytes: usize) -> bool {
+    // SAFETY: the range is mapped and unreferenced, by the caller's condition.
+    unsafe { map_with(start.as_ptr(), bytes, libc::MAP_FIXED) }.is_some()
+}
+
+/// What became of pages that were to move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// They have moved. With `leaves` the old addresses are still mapped, and have no memory.
+    Moved { leaves: bool },
+    /// The kernel refused. Nothing changed.
+    Stayed,
+    /// The kernel refused, and has unmapped the new addresses.
+    Lost,
+}
+
+/// Moves the memory of whole pages to other addresses, in place of what is mapped there. With `leaves` the old
+/// addresses stay mapped, without memory, for which Linux 5.7 is needed; otherwise they are unmapped.
+///
+/// The kernel may refuse if the pages lie in more than one mapping.
+///
+/// # Safety
+/// Both ranges have `bytes`, are disjoint, and are mapped by this module. Only the caller refers to them, and no code
+/// needs the content at `to`.
+pub(crate) unsafe fn move_to(
+    from: NonNull<u8>,
+    bytes: usize,
+    to: NonNull<u8>,
+    leaves: bool,
+) -> Outcome {
+    let stay = if leaves { libc::MREMAP_DONTUNMAP } else { 0 };
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | stay;
+    let (old, new) = (from.expose_provenance().get(), to.expose_provenance().get());
+    // SAFETY: only the caller refers to the two ranges, by its condition.
+    let moved =
+        unsafe { kernel::call(libc::SYS_mremap, [old, bytes, bytes, flags as usize, new, 0]) };
+    if moved.is_some() {
+        return Outcome::Moved { leaves };
+    }
+    // The kernel looks for most reasons to refuse before it unmaps the new addresses. This advice is what holds
+    // without any, and the kernel refuses it only where nothing is mapped.
+    // SAFETY: the advice changes no content.
+    if unsafe { advise(to, bytes, libc::MADV_NORMAL) } {
+        return Outcome::Stayed;
+    }
+    match map_at(to, bytes) {
+        true => Outcome::Stayed,
+        false => Outcome::Lost,
+    }
+}
+
+/// Maps `bytes` at an address where nothing is mapped. False if something is, or if the kernel refuses.
+fn map_at(at: NonNull<u8>, bytes: usize) -> bool {
+    let Some(start) = map_near(at.as_ptr(), bytes) else { return false };
+    if start.addr() != at.addr() {
+        // SAFETY: mapped above, and no other code knows of it.
+        unsafe { unmap(start, bytes) };
+        return false;
+    }
+    true
 }
 
 #[cfg(test)]
@@ -275,8 +337,34 @@ mod tests {
         assert!(map(1 << 62).is_none());
         assert!(map_aligned(usize::MAX / 2 + 1, 1 << 21).is_none());
         let start = map(1 << 16).expect("address space");
-        // SAFETY: mapped above, and nobody refers to it.
-        assert!(unsafe { resize(start, 1 << 16, 1 << 62) }.is_none());
+        // SAFETY: mapped above; the first pages cannot move to where they are.
+        assert_eq!(unsafe { move_to(start, 1 << 16, start, false) }, Outcome::Stayed);
         assert_eq!(errno(), Some(libc::EBADF));
+    }
+
+    #[test]
+    fn pages_move_and_their_addresses_stay_or_go() {
+        const BYTES: usize = 8 * PAGE_BYTES;
+        for leaves in [true, false] {
+            let [from, to] = [1, 2].map(|_| map(BYTES).expect("address space"));
+            // SAFETY: the mapping has as many bytes, and nobody else has it.
+            unsafe { from.write_bytes(7, BYTES) };
+            // SAFETY: both were mapped above, and nobody else refers to them.
+            assert_eq!(unsafe { move_to(from, BYTES, to, leaves) }, Outcome::Moved { leaves });
+            let bytes = |start: NonNull<u8>| {
+                // SAFETY: mapped, and nobody writes to it.
+                unsafe { core::slice::from_raw_parts(start.as_ptr(), BYTES) }
+            };
+            assert!(bytes(to).iter().all(|&byte| byte == 7));
+            // SAFETY: the advice changes no content.
+            assert_eq!(unsafe { advise(from, BYTES, libc::MADV_NORMAL) }, leaves);
+            assert!(!leaves || bytes(from).iter().all(|&byte| byte == 0));
+            // SAFETY: mapped above, and used no more.
+            unsafe { unmap(to, BYTES) };
+            if leaves {
+                // SAFETY: mapped above, and used no more.
+                unsafe { unmap(from, BYTES) };
+            }
+        }
     }
 }

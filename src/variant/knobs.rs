@@ -72,11 +72,18 @@ knobs! {
     large: Large, Central, {
         /// The system's malloc.
         System = "system",
-        /// Spans of slices, and mappings of their own.
+        /// Spans of slices, and whole pages for larger ones.
         Own = "own",
     };
-    /// MiB of freed mappings in the map cache.
+    /// MiB of freed large blocks that are kept for reuse; half as much as is in use, if that is more.
     keep_mib: usize, Central, (0..=4096);
+    /// The kept pages that serve one large block.
+    join: Join, Central, {
+        /// Pages whose addresses touch.
+        Touching = "touching",
+        /// Others, too. The kernel moves them to where the block lies.
+        Moved = "moved",
+    };
     /// What limits a thread's list.
     list_bound: Bound, Central, {
         /// `list_limit` blocks of any size; `batch` of them move at a time.
@@ -159,9 +166,10 @@ knobs! {
     };
     /// The place of a large block.
     growth: Growth, Central, {
-        /// The tightest hole. A mapping has just the pages that the block needs.
+        /// The tightest hole. A block above a span has just the pages that it needs.
         Tight = "tight",
-        /// For a block that has grown, the hole with the most room behind it. A mapping has up to an eighth more pages.
+        /// For a block that has grown, the hole with the most room behind it. A block above a span has up to an eighth
+        /// more pages.
         Roomy = "roomy",
     };
     /// What happens to a freed block that another allocator handed out. A variant that frees by layout does not look.

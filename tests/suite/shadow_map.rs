@@ -210,6 +210,42 @@ fn large_blocks_grow_and_shrink(bed: &'static Bed) {
     assert_eq!((audit.live(), audit.spans), (0, 0));
 }
 
+/// Huge blocks come and go, grow and shrink, so that places are put together of what others left. Each keeps its
+/// content, and one that is asked for zeroed is zero.
+fn huge_blocks_keep_their_content(bed: &'static Bed) {
+    const LEAST: usize = 600 << 10;
+    let mut blocks: Vec<Filled> = (0..12).map(|n| Filled::new(bed, LEAST, 16, n)).collect();
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 20) as usize % below
+    };
+    for turn in 0..500 {
+        let (n, size) = (random(12), LEAST + random(3 << 20));
+        let align = if random(8) == 0 { 4096 << random(8) } else { 16 };
+        match random(5) {
+            0 | 1 => blocks[n].realloc(size),
+            2 => {
+                let layout = Layout::from_size_align(size, align).expect("a layout");
+                // SAFETY: the size is not 0.
+                let zeros = unsafe { bed.allocator.alloc_zeroed(layout) };
+                assert!(!zeros.is_null(), "{layout:?}");
+                assert_content(zeros, size, 0);
+                // SAFETY: live, with this layout.
+                unsafe { bed.allocator.dealloc(zeros, layout) };
+            }
+            _ => {
+                blocks.swap_remove(n);
+                blocks.push(Filled::new(bed, size, align, turn as u8));
+            }
+        }
+    }
+    drop(blocks);
+    assert_eq!(bed.audit().live(), 0);
+}
+
 /// With nothing in its way a block grows where it is, to a megabyte and a half and back.
 #[test]
 fn apex_grows_a_large_block_in_place() {
@@ -229,5 +265,6 @@ for_each_bed!(
     random_operations,
     every_small_layout,
     zeroed_is_zero_in_a_dirty_heap,
+    huge_blocks_keep_their_content,
     large_blocks_grow_and_shrink
 );

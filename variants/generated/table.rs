@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0x02549be4944ac1df;
+    0x2de1e8f547388d8e;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -287,16 +287,24 @@ table! {
         ..ZERO_DIRTY
     };
 
-    HeapShare HEAP_SHARE {
-        id: "heap-share", parent: Some("arenas"), rank: 34, twin: None, default: false,
-        doc: "Variant `heap-share`: `arenas` with `list_bound = share`.\n\nWhat does it save to let a thread keep more, where the heap is large?",
+    MovedPages MOVED_PAGES {
+        id: "moved-pages", parent: Some("arenas"), rank: 34, twin: None, default: false,
+        doc: "Variant `moved-pages`: `arenas` with `join = moved`.\n\nDoes moving kept pages to where a large block lies save the page faults of a kept rest that is in pieces?",
     } = Knobs {
-        list_bound: Bound::Share,
+        join: Join::Moved,
         ..ARENAS
     };
 
+    HeapShare HEAP_SHARE {
+        id: "heap-share", parent: Some("moved-pages"), rank: 35, twin: None, default: false,
+        doc: "Variant `heap-share`: `moved-pages` with `list_bound = share`.\n\nWhat does it save to let a thread keep more, where the heap is large?",
+    } = Knobs {
+        list_bound: Bound::Share,
+        ..MOVED_PAGES
+    };
+
     SpanCache SPAN_CACHE {
-        id: "span-cache", parent: Some("heap-share"), rank: 35, twin: None, default: false,
+        id: "span-cache", parent: Some("heap-share"), rank: 36, twin: None, default: false,
         doc: "Variant `span-cache`: `heap-share` with `span_kib = 1024`.\n\nWhat does it save to let a thread keep a few free spans?",
     } = Knobs {
         span_kib: 1024,
@@ -304,7 +312,7 @@ table! {
     };
 
     HugePages HUGE_PAGES {
-        id: "huge-pages", parent: Some("span-cache"), rank: 36, twin: None, default: false,
+        id: "huge-pages", parent: Some("span-cache"), rank: 37, twin: None, default: false,
         doc: "Variant `huge-pages`: `span-cache` with `huge = auto`.\n\nWhat does it save to have the kernel back each fresh segment of a large heap at once, by a huge page if it has one?",
     } = Knobs {
         huge: Huge::Auto,
@@ -312,7 +320,7 @@ table! {
     };
 
     Apex APEX {
-        id: "apex", parent: Some("huge-pages"), rank: 37, twin: None, default: true,
+        id: "apex", parent: Some("huge-pages"), rank: 38, twin: None, default: true,
         doc: "Variant `apex`: `huge-pages` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
     } = Knobs {
         thread_slot: Slot::Inline,

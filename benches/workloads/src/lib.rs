@@ -8,6 +8,7 @@ mod after_peak;
 mod batches;
 mod block;
 mod boxed_map;
+mod buffers;
 mod cache;
 mod job;
 mod json;
@@ -88,6 +89,8 @@ pub enum Workload {
     Zeroed,
     /// 16 bytes to 4 MiB.
     LargeMix,
+    /// 64 KiB to 4 MiB, written whole.
+    Buffers,
     /// Short-lived threads.
     ThreadStorm,
     /// Resident memory after a peak of which the oldest tenth lives on.
@@ -139,7 +142,7 @@ const fn facts(name: &'static str, ws: usize, divisor: u64, kind: Kind) -> Facts
 
 impl Workload {
     /// Every workload.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::RandomMixed,
         Self::PhaseShift,
         Self::Larson,
@@ -152,6 +155,7 @@ impl Workload {
         Self::ReallocGrow,
         Self::Zeroed,
         Self::LargeMix,
+        Self::Buffers,
         Self::ThreadStorm,
         Self::AfterPeakOldest,
         Self::AfterPeakRandom,
@@ -183,6 +187,7 @@ impl Workload {
             Self::ReallocGrow => facts("realloc_grow", 64, 50, Kind::Sized),
             Self::Zeroed => facts("zeroed", 256, 5, Kind::Sized),
             Self::LargeMix => facts("large_mix", 64, 200, Kind::Sized),
+            Self::Buffers => facts("buffers", 16, 500, Kind::Sized),
             Self::ThreadStorm => facts("thread_storm", 100, 5, Kind::Threads),
             Self::AfterPeakOldest => facts("after_peak_oldest", 200_000, 10, Kind::Sized),
             Self::AfterPeakRandom => facts("after_peak_random", 200_000, 10, Kind::Sized),
@@ -215,6 +220,7 @@ impl Workload {
     pub fn whole(self, cycles: u64, ws: usize) -> u64 {
         let unit = match self {
             Self::Lifo | Self::Fifo => 2 * ws as u64,
+            Self::Buffers => 2,
             Self::Json => ws as u64,
             Self::MakersConsumers => makers_consumers::ROUND,
             Self::BoxedMap => boxed_map::MAPS * ws as u64,
@@ -258,6 +264,7 @@ impl Workload {
             Self::ReallocGrow => Box::new(realloc_grow::ReallocGrow::new(allocator, args)),
             Self::Zeroed => Box::new(zeroed::Zeroed::new(allocator, args)),
             Self::LargeMix => Box::new(large_mix::LargeMix::new(allocator, args)),
+            Self::Buffers => Box::new(buffers::Buffers::new(allocator, args)),
             Self::ThreadStorm => Box::new(thread_storm::ThreadStorm::new(allocator, args)),
             Self::AfterPeakOldest => Box::new(AfterPeak::new(allocator, args, Survivors::Oldest)),
             Self::AfterPeakRandom => Box::new(AfterPeak::new(allocator, args, Survivors::Random)),

@@ -21,6 +21,10 @@ impl<'a, A: GlobalAlloc> Slots<'a, A> {
         self.slots.len()
     }
 
+    pub(crate) fn has_block(&self, index: usize) -> bool {
+        !self.slots[index].is_none()
+    }
+
     /// One operation: frees the slot's block, or if it has none allocates one of `size` bytes (at
     /// least 8) and touches it.
     #[inline(always)]

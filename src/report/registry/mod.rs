@@ -47,7 +47,7 @@ pub(crate) fn is_full<V: Statics>() -> bool {
 
 /// Adds a SuperSlab; false, and nothing added, when the registry is full.
 pub(crate) fn insert<V: Statics>(superslab: &'static SuperSlab) -> bool {
-    if V::REGISTRY == Registry::Map && !V::map().cover(superslab.address(), None) {
+    if V::REGISTRY == Registry::Map && !V::map().cover(superslab.address()) {
         return false;
     }
     let Some(index) = V::directory().reserve() else { return false };

@@ -1,0 +1,495 @@
+//! Assembly: a place for a huge block, put together from several extents.
+//!
+//! ```text
+//!  extents     dirty, clean, dirty          dirty            dirty
+//!              ├──────┼─ ─ ─┼──────┤        ├────┤           ├──────┤
+//!  place       ├────────────────┤ ▲            │
+//!                     └─ ─ ─┘ ◀─┼──── moved ───┘   no byte is copied, and no page is faulted in
+//! ```
+//!
+//! A place is an extent with room for the block, or a run of extents that touch. The clean parts of the place get the
+//! pages of other dirty extents: the kernel moves pages from address to address (mremap), which takes a tenth of the
+//! time of faults for as many, and adds no memory. What remains clean gets its memory at its first touch.
+//!
+//! | step | lock |
+//! |---|---|
+//! | the place and the sources of the moves are taken out of the extents | held |
+//! | the moves | not held |
+//! | the sources become clean extents | held |
+//!
+//! A block that grows gets the addresses behind it, if they are free. Otherwise its own pages move to another place.
+//!
+//! Never: copies bytes, but where the kernel refuses to move the rest of a block that it has begun to move.
+
+use super::map_cache::{MapCache, Range, address};
+use super::ranges::{Node, State};
+use super::{PageHeap, Shared};
+use crate::base::PAGE_BYTES;
+use crate::sys::pages::{self, Outcome};
+use crate::variant::Join;
+use core::ptr::NonNull;
+
+/// Moves for one place.
+const MOVES: usize = 32;
+/// The least bytes worth a move: a call costs as much as the faults of five pages.
+const LEAST: usize = 6 * PAGE_BYTES;
+/// Spaces that a search for a place compares.
+const SPACES: usize = 12;
+/// Extents of a space that a look at its dirty bytes counts.
+const WALK: usize = 8;
+/// Clean extents of a place that are filled.
+const GAPS: usize = 16;
+/// Extents that a search for pages to move compares.
+const SOURCES: usize = 4;
+/// Mappings that a block which moves may have, and bytes for each: a call takes as long as a copy of so many.
+const PARTS: usize = 64;
+const PER_PART: usize = 32 << 10;
+
+/// Pages that are to move.
+#[derive(Clone, Copy)]
+struct Move {
+    from: Range,
+    to: usize,
+    /// `None` until the kernel has answered.
+    outcome: Option<Outcome>,
+}
+
+const NO_MOVE: Move =
+    Move { from: Range { start: 0, bytes: 0, renews: false }, to: 0, outcome: None };
+
+/// The parts of a block that is to move. Each `to` counts from the start of the block.
+pub(super) struct Parts {
+    moves: [Move; PARTS],
+    count: usize,
+}
+
+/// A place for a huge block, taken out of the extents.
+pub(super) struct Place {
+    pub(super) start: usize,
+    pub(super) bytes: usize,
+    /// True if all of it is clean.
+    pub(super) is_clean: bool,
+    /// Dirty bytes that are to go back, since the place will get new memory.
+    pub(super) over: usize,
+    /// True if the kernel may be asked to leave the addresses of moved pages mapped.
+    leaves: bool,
+    moves: [Move; MOVES],
+    count: usize,
+}
+
+/// How a place is filled.
+#[derive(Clone, Copy)]
+pub(super) struct Filling {
+    /// Bytes at the start of the place that stay as they are.
+    pub(super) head: usize,
+    /// Whether pages may move.
+    pub(super) moves: bool,
+}
+
+impl Filling {
+    /// For a place in which `head` bytes are spoken for.
+    pub(super) fn of<V: Shared>(head: usize) -> Self {
+        Self { head, moves: matches!(V::JOIN, Join::Moved) }
+    }
+}
+
+impl MapCache {
+    /// Takes a place of `bytes` at a multiple of `align` out of the extents: the best dirty one, or else a run of
+    /// extents, or else a clean one.
+    pub(super) fn find(&self, bytes: usize, align: usize, filling: Filling) -> Option<Place> {
+        if !self.nodes.prepare() {
+            return None;
+        }
+        let best = self.free.best(State::Dirty, bytes, align).map(|(_, at)| at);
+        let at = best.or_else(|| self.place_in_space(bytes, align))?;
+        Some(self.claim(at, bytes, filling))
+    }
+
+    /// The start or the end of one of the smallest spaces with `bytes`: what has the most dirty bytes.
+    fn place_in_space(&self, bytes: usize, align: usize) -> Option<usize> {
+        let mut best = None;
+        for (space, start) in self.free.spaces(bytes, align).take(SPACES) {
+            let end = space.end() - bytes;
+            let end = if align <= PAGE_BYTES { end } else { start };
+            for at in [start, end] {
+                let dirty = self.dirty_in(at, bytes);
+                if best.is_none_or(|(most, _)| dirty > most) {
+                    best = Some((dirty, at));
+                }
+            }
+        }
+        best.map(|(_, at)| at)
+    }
+
+    /// About how many bytes of some free addresses are dirty.
+    fn dirty_in(&self, start: usize, bytes: usize) -> usize {
+        let (mut at, mut dirty) = (start, 0);
+        for _ in 0..WALK {
+            let Some(extent) = self.free.containing(at) else { break };
+            let to = extent.end().min(start + bytes);
+            if extent.state() == State::Dirty {
+                dirty += to - at;
+            }
+            if to == start + bytes {
+                break;
+            }
+            at = to;
+        }
+        dirty
+    }
+
+    /// Takes a place out of the clean extents.
+    pub(super) fn find_clean(&self, bytes: usize, align: usize, filling: Filling) -> Option<Place> {
+        if !self.nodes.prepare() {
+            return None;
+        }
+        let (_, at) = self.free.best(State::Clean, bytes, align)?;
+        Some(self.claim(at, bytes, filling))
+    }
+
+    /// Takes the addresses behind a block, if they are free.
+    pub(super) fn find_behind(&self, end: usize, bytes: usize, filling: Filling) -> Option<Place> {
+        if !self.nodes.prepare() {
+            return None;
+        }
+        let space = self.free.space_at(end)?;
+        (space.bytes() >= bytes).then(|| self.claim(end, bytes, filling))
+    }
+
+    /// Takes addresses that are free out of the extents, and dirty extents for those that are clean.
+    fn claim(&self, start: usize, bytes: usize, filling: Filling) -> Place {
+        let (leaves, end) = (self.leaves.get(), start + bytes);
+        let mut place = Place {
+            start,
+            bytes,
+            is_clean: true,
+            over: 0,
+            leaves,
+            moves: [NO_MOVE; MOVES],
+            count: 0,
+        };
+        let mut gaps = [(0, 0); GAPS];
+        let mut gap_count = 0;
+        let mut at = start;
+        while let Some(node) = (at < end).then(|| self.free.containing(at)).flatten() {
+            let to = node.end().min(end);
+            match self.free.take(&self.nodes, node, at, to - at) {
+                State::Dirty => place.is_clean = false,
+                State::Clean => {
+                    let from = at.max(start + filling.head).min(to);
+                    if let Some(gap) = gaps.get_mut(gap_count) {
+                        *gap = (from, to);
+                        gap_count += 1;
+                    }
+                }
+            }
+            at = to;
+        }
+        debug_assert_eq!(at, end, "the addresses were free");
+        // What is too much moves to the place, or goes back.
+        let mut excess = self.excess(bytes - filling.head);
+        for &(from, to) in gaps.iter().take(gap_count) {
+            let least = excess.min(to - from);
+            let moved = if filling.moves { self.fill(&mut place, from, to, least) } else { 0 };
+            self.note_fresh((to - from).saturating_sub(moved));
+            place.over += least.saturating_sub(moved);
+            excess = excess.saturating_sub(moved);
+        }
+        place
+    }
+
+    /// Takes dirty extents, `least` bytes of them, whose pages are to move to a clean part of a place. Returns how many
+    /// bytes will move.
+    fn fill(&self, place: &mut Place, start: usize, end: usize, least: usize) -> usize {
+        let mut at = start;
+        while self.moves.get() && at - start < least && self.has_room_for(place.count + 1) {
+            let Some(next) = place.moves.get_mut(place.count) else { break };
+            let Some(from) = self.source(end - at) else { break };
+            *next = Move { from, to: at, outcome: None };
+            place.count += 1;
+            place.is_clean = false;
+            at += from.bytes;
+        }
+        at - start
+    }
+
+    /// Takes up to `most` bytes that lie in one mapping out of the dirty extent that suits best: the smallest with so
+    /// many, or one of the largest.
+    fn source(&self, most: usize) -> Option<Range> {
+        if most < LEAST {
+            return None;
+        }
+        let best = self.free.best(State::Dirty, most, PAGE_BYTES).map(|(extent, _)| extent);
+        let largest = self.free.largest_first(State::Dirty);
+        let mut found: Option<(Range, &'static Node)> = None;
+        for extent in best.into_iter().chain(largest).take(SOURCES) {
+            let (start, end) = (extent.start(), extent.end());
+            let first = self.first_part(start, end.min(start + most));
+            let last = self.last_part(start.max(end.saturating_sub(most)), end);
+            for part in [first, last] {
+                if found.is_none_or(|(other, _)| part.bytes > other.bytes) {
+                    found = Some((part, extent));
+                }
+            }
+            if found.is_some_and(|(part, _)| part.bytes == most) {
+                break;
+            }
+        }
+        let (part, extent) = found.filter(|(part, _)| part.bytes >= LEAST)?;
+        self.free.take(&self.nodes, extent, part.start, part.bytes);
+        Some(part)
+    }
+
+    /// Notes that pages were moved. The source becomes a clean extent if it is still mapped.
+    fn note_moved(&self, from: Range, to: usize, leaves: bool) {
+        match (leaves, from.renews) {
+            (false, _) => self.forget(from.start, from.bytes),
+            (true, true) => self.note_renewed(from, true),
+            (true, false) => self.put(from.start, from.bytes, State::Clean),
+        }
+        self.moved.cut(&self.nodes, to, from.bytes);
+        self.moved.add(&self.nodes, to, from.bytes);
+    }
+
+    /// Notes what became of the moves. False if the kernel has lost a part of the place, whose rest is then dirty
+    /// extents.
+    fn settle(&self, place: &Place) -> bool {
+        self.nodes.prepare();
+        let mut lost = None;
+        for &Move { from, to, outcome } in place.moves.iter().take(place.count) {
+            match outcome {
+                Some(Outcome::Moved { leaves }) => {
+                    self.leaves.set(leaves && self.leaves.get());
+                    self.note_moved(from, to, leaves);
+                    continue;
+                }
+                Some(Outcome::Lost) => {
+                    self.forget(to, from.bytes);
+                    lost = Some((to, to + from.bytes));
+                }
+                Some(Outcome::Stayed) | None => {}
+            }
+            self.moves.set(false);
+            self.put(from.start, from.bytes, State::Dirty);
+        }
+        if let Some(lost) = lost {
+            self.put_around(place, lost);
+        }
+        lost.is_none()
+    }
+
+    /// Makes dirty extents of a place, but for a range of it.
+    fn put_around(&self, place: &Place, (from, to): (usize, usize)) {
+        let end = place.start + place.bytes;
+        if from > place.start {
+            self.put(place.start, from - place.start, State::Dirty);
+        }
+        if to < end {
+            self.put(to, end - to, State::Dirty);
+        }
+    }
+}
+
+impl PageHeap {
+    /// Takes a place for a block, whose pages are still to be moved there. It maps addresses if there are too few.
+    pub(super) fn place<V: Shared>(&self, bytes: usize, align: usize) -> Option<Place> {
+        let filling = Filling::of::<V>(0);
+        let find = || {
+            let found = self.map_cache.find(bytes, align, filling);
+            self.map_cache.note_dirty(self.now());
+            found
+        };
+        self.find_or_reserve(bytes, align, find)
+    }
+
+    fn find_or_reserve(
+        &self,
+        bytes: usize,
+        align: usize,
+        find: impl Fn() -> Option<Place>,
+    ) -> Option<Place> {
+        if let Some(place) = self.lock.with(&find) {
+            return Some(place);
+        }
+        let (start, reserved) = self.reserve(bytes, align)?;
+        self.lock.with(|| {
+            if !self.map_cache.nodes.prepare() {
+                // SAFETY: mapped above, and nobody knows of it.
+                unsafe { pages::unmap(address(start), reserved) };
+                return None;
+            }
+            self.map_cache.add(start, reserved);
+            find()
+        })
+    }
+
+    /// Moves pages to a place. False if the kernel has lost a part of the place; the rest is given up then.
+    pub(super) fn assemble(&self, place: &mut Place) -> bool {
+        if place.count == 0 {
+            return true;
+        }
+        let leaves = place.leaves;
+        for step in place.moves.iter_mut().take(place.count) {
+            // SAFETY: both ranges were taken out of the extents, so they are mapped and nobody refers to them (EX1).
+            let mut outcome = unsafe { move_range(step.from, step.to, leaves) };
+            if outcome == (Outcome::Moved { leaves: true }) && step.from.renews {
+                // SAFETY: the pages have moved, and nobody refers to their old addresses.
+                outcome = Outcome::Moved { leaves: unsafe { renew(step.from) } };
+            }
+            step.outcome = Some(outcome);
+            if !matches!(outcome, Outcome::Moved { .. }) {
+                break;
+            }
+        }
+        self.lock.with(|| self.map_cache.settle(place))
+    }
+
+    /// Makes a dirty extent of a place whose pages were moved.
+    pub(super) fn give_up_place(&self, place: &Place) {
+        let state = if place.is_clean { State::Clean } else { State::Dirty };
+        self.lock.with(|| self.map_cache.put(place.start, place.bytes, state));
+    }
+
+    /// Takes a place to which a block of `old` bytes can move, and have `new` there. Returns the place, and the parts of
+    /// the block. `None` if the block has too many parts, or if too many mappings would come of it.
+    pub(super) fn other_place<V: Shared>(
+        &self,
+        start: usize,
+        (old, new): (usize, usize),
+        align: usize,
+    ) -> Option<(Place, Parts)> {
+        let parts = self.lock.with(|| self.map_cache.parts(start, old))?;
+        let filling = Filling::of::<V>(old);
+        let find = || {
+            let found = self.map_cache.find_clean(new, align, filling);
+            self.map_cache.note_dirty(self.now());
+            found
+        };
+        Some((self.find_or_reserve(new, align, find)?, parts))
+    }
+
+    /// Moves a block's parts to the start of a place, and makes extents of its old addresses. False, and nothing moved,
+    /// if the kernel has lost a part of the place. The place is given up then.
+    ///
+    /// # Safety
+    /// The parts are those of a block that only the caller refers to. The place has as many bytes, and they are clean.
+    pub(super) unsafe fn move_block(&self, place: &Place, mut parts: Parts) -> bool {
+        let count = parts.count;
+        let parts = parts.moves.get_mut(..count).unwrap_or_default();
+        for part in parts.iter_mut() {
+            part.to += place.start;
+        }
+        for part in parts.iter_mut() {
+            let outcome = if count == 1 {
+                // SAFETY: only the caller refers to the block, and nobody to the place.
+                unsafe { move_range(part.from, part.to, place.leaves) }
+            } else {
+                // The old addresses must stay mapped: the block is copied back if another part is lost.
+                // SAFETY: only the caller refers to the block, and nobody to the place.
+                unsafe {
+                    pages::move_to(part.from.place(), part.from.bytes, address(part.to), true)
+                }
+            };
+            part.outcome = Some(outcome);
+            if !matches!(outcome, Outcome::Moved { .. }) {
+                break;
+            }
+        }
+        let has_lost = parts.iter().any(|part| matches!(part.outcome, Some(Outcome::Lost)));
+        for part in parts.iter_mut() {
+            let (old, new, bytes) = (part.from.place(), address(part.to), part.from.bytes);
+            match part.outcome {
+                Some(Outcome::Moved { .. }) if has_lost => {
+                    // SAFETY: both ranges are mapped and disjoint; only the caller refers to them.
+                    unsafe { old.copy_from_nonoverlapping(new, bytes) };
+                }
+                Some(Outcome::Moved { leaves: true }) if part.from.renews => {
+                    // SAFETY: the pages have moved, and nobody refers to their old addresses.
+                    part.outcome = Some(Outcome::Moved { leaves: unsafe { renew(part.from) } });
+                }
+                Some(Outcome::Stayed) | None if !has_lost => {
+                    // SAFETY: both ranges are mapped and disjoint; only the caller refers to them.
+                    unsafe { new.copy_from_nonoverlapping(old, bytes) };
+                }
+                Some(_) | None => {}
+            }
+        }
+        self.lock.with(|| self.map_cache.settle_block(place, parts, has_lost));
+        !has_lost
+    }
+}
+
+impl MapCache {
+    /// The parts of a block that lie in one mapping each. `None` if they are too many to be worth their moves, or if the
+    /// kernel does not move them.
+    fn parts(&self, start: usize, bytes: usize) -> Option<Parts> {
+        let mut parts = Parts { moves: [NO_MOVE; PARTS], count: 0 };
+        let mut end = start + bytes;
+        while end > start {
+            let from = self.last_part(start, end);
+            let to = from.start - start;
+            *parts.moves.get_mut(parts.count)? = Move { from, to, outcome: None };
+            parts.count += 1;
+            end = from.start;
+        }
+        let is_worth = parts.count == 1 || self.leaves.get() && parts.count <= bytes / PER_PART;
+        (self.moves.get() && is_worth && self.has_room_for(parts.count)).then_some(parts)
+    }
+
+    /// Notes that the parts of a block have moved or were copied, or that they are where they were and a part of the
+    /// place is lost.
+    fn settle_block(&self, place: &Place, parts: &[Move], has_lost: bool) {
+        self.nodes.prepare();
+        for part in parts {
+            let Move { from, to, outcome } = *part;
+            match outcome {
+                Some(Outcome::Moved { .. }) if has_lost => {
+                    self.moved.cut(&self.nodes, to, from.bytes);
+                    self.moved.add(&self.nodes, to, from.bytes);
+                }
+                Some(Outcome::Moved { leaves }) => self.note_moved(from, to, leaves),
+                Some(Outcome::Lost) => {
+                    self.moves.set(false);
+                    self.forget(to, from.bytes);
+                    self.put_around(place, (to, to + from.bytes));
+                }
+                Some(Outcome::Stayed) | None if !has_lost => {
+                    self.moves.set(false);
+                    self.put(from.start, from.bytes, State::Dirty);
+                }
+                Some(Outcome::Stayed) | None => {}
+            }
+        }
+    }
+}
+
+/// Moves a range's pages. If the kernel does not leave the old addresses mapped, though it is asked to, they go, too.
+///
+/// # Safety
+/// Nobody else refers to the two ranges, and no code needs what is at `to`.
+unsafe fn move_range(from: Range, to: usize, leaves: bool) -> Outcome {
+    let (source, bytes) = (from.place(), from.bytes);
+    // SAFETY: the caller's condition.
+    let outcome = unsafe { pages::move_to(source, bytes, address(to), leaves) };
+    if leaves && matches!(outcome, Outcome::Stayed) {
+        // SAFETY: the caller's condition.
+        return unsafe { pages::move_to(source, bytes, address(to), false) };
+    }
+    outcome
+}
+
+/// Maps a range anew.
+///
+/// # Safety
+/// It is mapped, and nobody refers to it.
+unsafe fn renew(range: Range) -> bool {
+    // SAFETY: the caller's condition.
+    unsafe { pages::renew(range.place(), range.bytes) }
+}
+
+impl Place {
+    /// The pointer to its start.
+    pub(super) fn pointer(&self) -> NonNull<u8> {
+        address(self.start)
+    }
+}
