@@ -46,7 +46,7 @@
 //! alloc.rs                       free_at        address → place → list of this thread → push  hot: mostly ends here
 //! ├ free_list.rs                 push_counted                                                 hot
 //! └ alloc/by_address.rs          free_cold      the list is at its limit, or closed           cold from here on
-//!   ├ thread_cache/drain.rs      overflow_cold  the list of a class: goes on as above
+//!   ├ thread_cache/drain.rs      overflow_cold  the list of a class: goes on as for `free`
 //!   └ alloc/by_address.rs        free_found     a place without a class: the page map tells what starts there
 //!     ├ alloc.rs                 free_of_class  a block of a class, in a leaf that the thread did not know
 //!     ├ large.rs                 large_free     a span

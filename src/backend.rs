@@ -217,7 +217,7 @@ pub(crate) trait Managed {
     /// Unmaps all memory of the variant.
     ///
     /// # Safety
-    /// `leave_threads` has run, and no thread runs code of the variant. No one refers to a block of it, or will ask for
-    /// one.
+    /// `leave_threads` has run, and no thread runs code of the variant. No code refers to a block of it, or will ask
+    /// for one.
     unsafe fn release() {}
 }

@@ -22,7 +22,7 @@ impl FreeBlock {
     /// The free block at an address.
     ///
     /// # Safety
-    /// A block of a class starts at `start` (FB2). It is free, and nobody else has it (FB1).
+    /// A block of a class starts at `start` (FB2). It is free, and the caller is its only owner (FB1).
     #[inline(always)]
     pub(crate) const unsafe fn new(start: NonNull<u8>) -> Self {
         Self(start.cast())
@@ -49,7 +49,7 @@ impl FreeBlock {
     /// Writes the block's link and returns its node. The list that holds the node owns the block from now on.
     #[inline(always)]
     pub(crate) fn into_node(self, next: *mut Link) -> *mut Link {
-        // SAFETY: nobody else has the block (FB1), and it has 8 bytes, aligned to 8 (FB2).
+        // SAFETY: this value is the block's only owner (FB1), and the block has 8 bytes, aligned to 8 (FB2).
         unsafe { self.0.write(Link { next }) };
         self.0.as_ptr()
     }
@@ -60,7 +60,7 @@ impl FreeBlock {
     /// [`into_node`](Self::into_node) wrote the link. The caller owns the node, and removes it from its list.
     #[inline(always)]
     pub(crate) unsafe fn from_node(node: NonNull<Link>) -> (Self, *mut Link) {
-        // SAFETY: by the caller's condition the link was written, and nobody else writes it.
+        // SAFETY: the link was written, and the caller owns the node, so no other code writes it (caller's conditions).
         let next = unsafe { node.as_ref() }.next;
         (Self(node), next)
     }
@@ -69,7 +69,7 @@ impl FreeBlock {
 /// The node that follows a node.
 ///
 /// # Safety
-/// The node's link was written, and nobody writes it now.
+/// The node's link was written, and no thread writes it now.
 #[inline(always)]
 pub(crate) unsafe fn next_of(node: NonNull<Link>) -> *mut Link {
     // SAFETY: the caller's condition.

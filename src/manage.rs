@@ -133,7 +133,7 @@ impl<V: Cached> Managed for Central<V> {
 
     /// It leaves out huge blocks in use, of which the backend has no record.
     unsafe fn release() {
-        // SAFETY: by the caller's condition no one refers to a block, or will ask for one.
+        // SAFETY: by the caller's condition no code refers to a block, or will ask for one.
         unsafe { V::page_heap().release() };
         // SAFETY: by the caller's condition no thread will look an address up, or note one.
         unsafe { V::page_map().release() };

@@ -20,7 +20,7 @@ pub(crate) struct Options {
     /// Steps to run, instead of all
     #[arg(value_parser = STEPS.map(|step| step.name))]
     steps: Vec<String>,
-    /// Run everything there is: each variant in both profiles, each feature built and run, all programs under each
+    /// Run all checks: each variant in both profiles, each feature built and run, all programs under each
     /// variant; hours
     #[arg(long)]
     pub(crate) all: bool,

@@ -59,13 +59,13 @@ impl Next {
         found
     }
 
-    /// Its address, for an operator that must throw. Without a C++ library nobody can.
+    /// Its address, for an operator that must throw. Without a C++ library it ends the program.
     fn find_to_throw(&self) -> *mut c_void {
         let found = self.find();
         if found.is_null() {
             text::line(
                 libc::STDERR_FILENO,
-                &["hakmem: fatal: memory is exhausted, and there is no C++ library to say so"],
+                &["hakmem: fatal: memory is exhausted, and no C++ library can throw bad_alloc"],
             );
             // SAFETY: it takes nothing, and does not return.
             unsafe { libc::abort() };
@@ -228,7 +228,7 @@ macro_rules! operator_new_nothrow {
             }
 
             /// Calls the C++ library's own form, which calls the form that the loader found, and catches its
-            /// exceptions. Without a C++ library it calls the program's form, and nobody catches its exceptions.
+            /// exceptions. Without a C++ library it calls the program's form, and does not catch its exceptions.
             #[cold]
             #[inline(never)]
             extern "C" fn onward($size: usize, $($align: $type,)? tag: usize) -> *mut c_void {

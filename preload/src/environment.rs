@@ -77,7 +77,7 @@ unsafe fn value(mut environment: *const *const c_char, name: &[u8]) -> Option<&'
         if entry.is_null() {
             return None;
         }
-        // SAFETY: a string, which nobody changes yet.
+        // SAFETY: a string that ends in 0. Before `main` no code changes it.
         let entry = unsafe { CStr::from_ptr(entry) };
         if let Some(value) = entry.to_bytes().strip_prefix(name) {
             return Some(value);
@@ -94,7 +94,7 @@ unsafe extern "C" fn at_start(
     environment: *const *const c_char,
 ) {
     Preload::prepare();
-    // Not in a program that has more rights than the user who started it.
+    // A program with more rights than its user ignores the environment.
     // SAFETY: it takes a number that it knows.
     if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
         return;

@@ -16,7 +16,7 @@
     clippy::missing_safety_doc,
     reason = "each is documented by the C library or C++ under its name"
 )]
-#![allow(missing_docs, reason = "as above")]
+#![allow(missing_docs, reason = "the C library and C++ document each")]
 #![allow(unreachable_pub, reason = "what is exported is, by its symbol")]
 
 mod aligned;

@@ -2,15 +2,15 @@
 //!
 //! | parameter | value | means here |
 //! |---|---|---|
-//! | `M_TRIM_THRESHOLD` | bytes | so many may lie idle before any go back by themselves; −1: none ever do.
-//! `malloc_trim` gives them back nevertheless |
-//! | `M_MMAP_MAX` | 0 | what large blocks leave stays with the process, to serve others; those up to 1984 KiB share segments |
-//! | `M_PERTURB` | a byte | freed blocks are filled with it, and fresh ones, but `calloc`'s, with its complement; 0: neither |
+//! | `M_TRIM_THRESHOLD` | bytes | so many may lie idle before the library gives any back by itself; −1: it never does |
+//! | `M_MMAP_MAX` | 0 | the pages of freed large blocks stay and serve others; blocks up to 1984 KiB share segments |
+//! | `M_PERTURB` | a byte | freed blocks are filled with it, and fresh ones, except `calloc`'s, with its complement |
 //!
-//! Filling holds for blocks of `malloc`, `realloc`, `new` and the aligned functions. A large block with a mapping of
-//! its own is not filled when it is freed. Filling holds for the calling thread, and for threads that have not
-//! allocated before. For anything else `mallopt` returns 0, as for an unknown parameter: it is decided when the library
-//! is built.
+//! `malloc_trim` gives idle bytes back whatever the threshold is.
+//!
+//! Blocks of `malloc`, `realloc`, `new` and the aligned functions are filled. A large block with a mapping of its own
+//! is not filled when it is freed. `M_PERTURB` affects the calling thread, and threads that have not allocated before.
+//! For any other setting `mallopt` returns 0, as for an unknown parameter: the library's build decides it.
 
 use crate::Preload;
 use core::ffi::{c_int, c_void};

@@ -1,4 +1,4 @@
-//! Questions about the heap: the answers are always about this one, and include the next allocator's if that serves a
+//! Questions about the heap. The answers are about this library's heap, and about the next allocator's if that serves a
 //! part.
 
 use crate::text::Text;
@@ -15,7 +15,7 @@ pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
     unsafe { Preload::usable_size(block.cast()) }
 }
 
-/// Gives unused memory back, in spite of the bytes that the caller would keep; returns whether there was any.
+/// Gives unused memory back, and ignores the bytes that the caller would keep. Returns 1 if there was any, else 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(_keep: usize) -> c_int {
     c_int::from(Preload::trim())
@@ -68,7 +68,7 @@ fn figures() -> [(&'static str, &'static str, usize); 6] {
         ("bytes mapped", "mapped_bytes", usage.mapped),
         ("large blocks", "large_blocks", usage.large_blocks),
         ("bytes in large blocks", "large_bytes", usage.large),
-        ("SuperSlabs", "superslabs", usage.superslabs),
+        ("segments", "superslabs", usage.superslabs),
     ]
 }
 

@@ -12,7 +12,7 @@ const FIGURES: [(&str, &str); 7] = [
     ("free_bytes", "free at exit"),
     ("large_bytes", "in large blocks"),
     ("large_blocks", "large blocks"),
-    ("superslabs", "SuperSlabs"),
+    ("superslabs", "segments"),
 ];
 
 pub(crate) enum Heap {

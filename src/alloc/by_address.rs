@@ -45,7 +45,7 @@ pub(super) fn zeroed_cold<V: Tabled>(size: usize) -> *mut u8 {
 #[inline(never)]
 pub(super) unsafe fn free_cold<V: Tabled>(block: *mut u8) {
     let cache = V::cache();
-    // SAFETY: as in `free_at`.
+    // SAFETY: the address of a block, or 0, is below 2^47.
     let place = unsafe { cache.tables.leaves.place(block.addr()) };
     let Some(class) = Kind::at(place).class() else {
         // SAFETY: the page map's byte is a place.

@@ -108,9 +108,9 @@ pub(super) fn map(size: Size) -> (Option<NonNull<u8>>, u64) {
         let skipped = if is_huge { 0 } else { SLICE_BYTES };
         // SAFETY: inside the mapping.
         let from = unsafe { pages.add(skipped) };
-        // SAFETY: mapped above, and nobody else knows of it.
+        // SAFETY: whole pages, mapped above, that only this function refers to.
         unsafe { pages::refuse_huge_pages(pages, SEGMENT_BYTES) };
-        // SAFETY: mapped above, and nobody else knows of it.
+        // SAFETY: whole pages of the mapping above, that only this function refers to.
         unsafe { pages::populate(from, SEGMENT_BYTES - skipped, is_huge) };
     }
     let ticks = clock::ticks().zip(before).map_or(0, |(after, before)| after.wrapping_sub(before));

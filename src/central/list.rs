@@ -281,7 +281,7 @@ impl CentralList {
         self.spare.get().is_some()
     }
 
-    /// Moves blocks from the transfer cache to their slabs: those that nobody took since the last call, or `all`.
+    /// Moves blocks from the transfer cache to their slabs: those that no thread took since the last call, or `all`.
     pub(super) fn send_home<V: Shared>(&self, id: ListId, all: bool) {
         if !id.has_transfer::<V>() {
             return;

@@ -17,10 +17,11 @@
 //! N1  A block of a class is in exactly one place: its slab (a bit), a transfer cache, a batch on its way, a list of a
 //!     thread cache, the blocks that a thread has put aside, its outbox, a parked list, or the program's hands.
 //! N2  A slab is in the bin of its fullness, in its class's central list, exactly while it has blocks.
-//! N3  Locks are taken in this order: the cache pool, the round of purging, the parked lists, the central lists by
-//!     arena and then by class, the transfer caches, the page heap, the huge blocks. A thread holds more than one lock only to purge, to get
-//!     or give a slice, to count all memory in use, and around a fork. A thread that holds a central list's lock, and
-//!     reclaims slices or takes over a slab of another arena, tries the locks of other lists but never waits for one.
+//! N3  A thread takes locks in this order: the cache pool, the round of purging, the parked lists, the central lists by
+//!     arena and then by class, the transfer caches, the page heap, the huge blocks. A thread holds more than one lock
+//!     only to purge, to get or give a slice, to count all memory in use, and around a fork. A thread that holds a
+//!     central list's lock, and reclaims slices or takes over a slab of another arena, tries the locks of other lists
+//!     but never waits for one.
 //!
 //! Never: touches the lists of a thread cache.
 

@@ -1,8 +1,8 @@
-//! Purging: memory that nobody has used for a while goes back to the kernel. The slow paths themselves look for it.
+//! Purging: memory that was unused for a while goes back to the kernel. The slow paths themselves look for it.
 //!
 //! | memory | goes back when |
 //! |---|---|
-//! | a batch in a transfer cache | nobody needed it between two rounds: home to its slabs |
+//! | a batch in a transfer cache | no thread needed it between two rounds: home to its slabs |
 //! | a parked list | no thread took it for `purge_ms`: home to its slabs |
 //! | a free slice | it has been free for `purge_ms`, or too many slices wait (`dirty.rs`) |
 //! | a page of a slab that no block in use touches | no block came home to the slab for `purge_ms` |
@@ -140,7 +140,7 @@ pub(super) fn rest<V: Shared>() {
     }
 }
 
-/// Gives back at once all memory that nobody uses.
+/// Gives back all unused memory at once.
 pub(crate) fn purge_all<V: Shared>() {
     let round = &V::page_heap().round;
     round.lock.with(|| {

@@ -26,7 +26,8 @@ impl PageHeap {
             .or_else(|| self.map_cache.take_clean(SEGMENT_BYTES, SEGMENT_BYTES))?;
         // SAFETY: mapped above.
         unsafe { pages::refuse_huge_pages(pages, SEGMENT_BYTES) };
-        // SAFETY: fresh pages of that size and alignment, which nobody else knows of.
+        // SAFETY: zeroed pages of that size and alignment: a new mapping, or a range that `take` removed from its set.
+        // No other thread knows of them.
         unsafe { self.add::<V>(pages) }
     }
 
@@ -48,12 +49,13 @@ impl PageHeap {
     /// exhausted; the pages are unmapped then.
     ///
     /// # Safety
-    /// `pages` are [`SEGMENT_BYTES`] bytes of zeroed memory, aligned to their size, that nobody else knows of.
+    /// `pages` are [`SEGMENT_BYTES`] bytes of zeroed memory, aligned to their size. No other thread knows of them.
     unsafe fn add<V: Shared>(&self, pages: NonNull<u8>) -> Option<&'static Segment> {
-        // SAFETY: the caller's condition. The pages stay mapped until nobody can find them any more.
+        // SAFETY: the caller's condition. `unmap` takes the segment out of the page map and all lists before it unmaps
+        // the pages, so they stay mapped while a thread can find them.
         let segment = unsafe { Segment::create(pages) };
         if !V::page_map().cover(segment.address()) {
-            // SAFETY: nobody has found the segment, since it is not in the page map.
+            // SAFETY: the segment's own pages. It is in no list and not in the page map, so no thread refers to it.
             unsafe { self.let_go(pages) };
             return None;
         }
@@ -109,15 +111,15 @@ impl PageHeap {
     /// Unmaps every segment, and the addresses that no huge block has.
     ///
     /// # Safety
-    /// Nobody refers to a block of the variant, or will ask for one.
+    /// No code refers to a block of the variant, or will ask for one.
     pub(crate) unsafe fn release(&self) {
         self.lock.with(|| {
             for segment in self.all() {
-                // SAFETY: nobody refers to the segment's blocks, by the caller's condition. The iterator has already
+                // SAFETY: no code refers to the segment's blocks, by the caller's condition. The iterator has already
                 // gone past it.
                 unsafe { pages::unmap(segment.slice_start(SliceIdx::FIRST), SEGMENT_BYTES) };
             }
-            // SAFETY: nobody refers to a block, or will ask for one, by the caller's condition.
+            // SAFETY: no code refers to a block, or will ask for one, by the caller's condition.
             unsafe { self.map_cache.release() };
         });
     }

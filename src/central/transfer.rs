@@ -61,7 +61,7 @@ impl Transfer {
     }
 
     fn set_len(&self, len: u32) {
-        // ORDERING: relaxed, for the reason given in `len`.
+        // ORDERING: relaxed. The lock orders the threads that rely on the length; a read without it is a hint.
         self.len.store(len, Ordering::Relaxed);
     }
 

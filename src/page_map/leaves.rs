@@ -37,7 +37,8 @@ impl Leaves {
         debug_assert!(address >> PART_LG < PARTS);
         // SAFETY: the parts cover all addresses below 2^47, by the caller's condition.
         let leaf = unsafe { self.0.get_unchecked(address >> PART_LG) }.get();
-        // ORDERING: relaxed, for the reason given in `PageMap::note_slices`.
+        // ORDERING: relaxed; a caller that has a block there got it through locks or the program's own synchronisation,
+        // after the store in `PageMap::note_slices`.
         // SAFETY: the byte lies in the part's leaf or in `NOTHING`. Both live as long as a thread has a cache (A3), and
         // threads write their bytes only atomically.
         unsafe { byte_at::<0>(leaf, address >> SLICE_LG) }

@@ -219,7 +219,8 @@ impl PageMap {
         if leaf.is_null() {
             return 0;
         }
-        // ORDERING: relaxed, for the reason given in `note_slices`.
+        // ORDERING: relaxed; a caller that has a block there got it through locks or the program's own synchronisation,
+        // after the store in `note_slices`.
         usize::from(byte_in(leaf, (address >> SLICE_LG) % LEAF_BYTES).load(Ordering::Relaxed))
     }
 

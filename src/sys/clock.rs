@@ -15,7 +15,7 @@ pub(crate) fn set(ms: u64) {
 /// Milliseconds since some moment before the process started, late by a few. It has 64 bits, since a process may sleep
 /// for longer than 32 bits can count.
 pub(crate) fn now_ms() -> u64 {
-    // ORDERING: relaxed, for the reason given in `set`.
+    // ORDERING: relaxed; a thread that does not see the store of `set` yet sees a running clock a little longer.
     if let Some(ms) = STANDS_AT.load(Ordering::Relaxed).checked_sub(1) {
         return ms;
     }
@@ -31,7 +31,7 @@ pub(crate) fn now_ms() -> u64 {
 /// clock is stopped.
 #[inline]
 pub(crate) fn ticks() -> Option<u64> {
-    // ORDERING: relaxed, for the reason given in `set`.
+    // ORDERING: relaxed; a thread that does not see the store of `set` yet sees a running clock a little longer.
     let stands = STANDS_AT.load(Ordering::Relaxed) != 0;
     // SAFETY: every x86-64 processor has the instruction, and Linux lets programs use it.
     (!stands).then(|| unsafe { core::arch::x86_64::_rdtsc() })

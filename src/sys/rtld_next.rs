@@ -143,7 +143,7 @@ pub(crate) fn zeroed(size: usize, align: usize) -> *mut u8 {
     if align > 16 {
         let block = alloc(size, align);
         if !block.is_null() {
-            // SAFETY: it has that many bytes, and is nobody's yet.
+            // SAFETY: the block has that many bytes, and only this function has it.
             unsafe { block.write_bytes(0, size) };
         }
         return block;
@@ -232,7 +232,7 @@ mod tests {
         // SAFETY: a block of the arena, and the caller's.
         let moved = unsafe { realloc(second, 50) };
         assert!(!moved.is_null() && arena_size(moved).is_none());
-        // SAFETY: as above; it is left where it is.
+        // SAFETY: a block of the arena, and the caller's. The arena leaves it where it is.
         unsafe { free(first) };
         // SAFETY: the next allocator's.
         unsafe { free(moved) };

@@ -130,14 +130,14 @@ impl<E: AtExit> ExitHook<E> {
     /// room for that.
     pub(crate) fn arm(&self, value: &'static E::Value) -> bool {
         let Some(key) = self.key() else { return false };
-        // SAFETY: `key` was created by this hook, and is deleted only when nobody has use for the hook any more.
+        // SAFETY: `key` was created by this hook. Only `disarm` deletes it, when no thread arms the hook any more.
         unsafe { libc::pthread_setspecific(key, ptr::from_ref(value).cast()) == 0 }
     }
 
     /// Disarms the hook for this thread.
     pub(crate) fn forget(&self) {
         if let Some(key) = self.key() {
-            // SAFETY: as in `arm`.
+            // SAFETY: `key` was created by this hook. Only `disarm` deletes it, when no thread uses the hook any more.
             unsafe { libc::pthread_setspecific(key, ptr::null()) };
         }
     }
@@ -172,10 +172,11 @@ impl<E: AtExit> ExitHook<E> {
 
     /// Disarms the hook for all threads. No thread runs `E` now, and none arms the hook again.
     pub(crate) fn disarm(&self) {
-        // ORDERING: acquire, as in `key`; and release, for whoever creates a key and loses to this.
+        // ORDERING: acquire, paired with the release in `key`: the creation of the key comes before its deletion here.
+        // Release, paired with the acquires in `key`, for a thread whose new key loses to this store.
         let known = self.key.swap(DISARMED, Ordering::AcqRel);
         if known != 0 && known != DISARMED {
-            // SAFETY: created by this hook, which had it to itself; nobody deletes it twice.
+            // SAFETY: created by this hook for itself alone. The swap took it out, so no other call deletes it.
             unsafe { libc::pthread_key_delete(known - 1) };
         }
     }

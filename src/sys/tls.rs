@@ -89,5 +89,5 @@ macro_rules! exec_slot {
         }
     };
 }
-#[allow(unused_imports, reason = "as above")]
+#[allow(unused_imports, reason = "a build without a face has no such slot")]
 pub(crate) use exec_slot;

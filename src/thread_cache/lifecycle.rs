@@ -69,7 +69,8 @@ impl<T: Tables> CachePool<T> {
             // SAFETY: null, or a cache that `put` was given, which is never unmapped.
             let cache = unsafe { self.first.get().as_ref() }?;
             self.first.set(cache.next_idle.get());
-            // ORDERING: relaxed, for the reason given in `ThreadCache::is_shut`.
+            // ORDERING: relaxed; the flag publishes nothing. A thread that reads the old value takes the other path
+            // once more, which is harmless.
             cache.is_shut.store(false, Ordering::Relaxed);
             Some(cache)
         });
@@ -142,7 +143,8 @@ impl<T: Tables> CachePool<T> {
             if cache.is_shut() {
                 cache.tables.set_quick::<V>(true);
             }
-            // ORDERING: relaxed, for the reason given in `ThreadCache::is_shut`.
+            // ORDERING: relaxed; the flag publishes nothing. A thread that reads the old value takes the other path
+            // once more, which is harmless.
             cache.is_shut.store(true, Ordering::Relaxed);
             cache.next_idle.set(self.first.replace(cache));
         });

@@ -87,7 +87,8 @@ pub(super) fn shut_from_afar<V: Cached>(cache: &'static CacheOf<V>) {
     if cache.is_shut() {
         return;
     }
-    // ORDERING: relaxed, for the reason given in `ThreadCache::is_shut`.
+    // ORDERING: relaxed; the flag publishes nothing. A thread that reads the old value takes the other path once
+    // more, which is harmless.
     cache.is_shut.store(true, Ordering::Relaxed);
     cache.tables.set_quick::<V>(false);
 }
@@ -99,7 +100,8 @@ fn shut<V: Cached>(cache: &'static CacheOf<V>) {
     if V::COUNTED {
         return shut_from_afar::<V>(cache);
     }
-    // ORDERING: relaxed, for the reason given in `ThreadCache::is_shut`.
+    // ORDERING: relaxed; the flag publishes nothing. A thread that reads the old value takes the other path once
+    // more, which is harmless.
     cache.is_shut.store(true, Ordering::Relaxed);
     for class in ClassIdx::all(V::CLASSES.count()) {
         let list = cache.list(class);
@@ -120,12 +122,14 @@ pub(crate) fn open<V: Cached>(cache: &'static CacheOf<V>) {
             if V::page_heap().purge_pending::<V>() {
                 return;
             }
-            // ORDERING: relaxed, for the reason given in `ThreadCache::is_shut`.
+            // ORDERING: relaxed; the flag publishes nothing. A thread that reads the old value takes the other path
+            // once more, which is harmless.
             cache.is_shut.store(false, Ordering::Relaxed);
             cache.tables.set_quick::<V>(true);
         });
     }
-    // ORDERING: relaxed, for the reason given in `ThreadCache::is_shut`.
+    // ORDERING: relaxed; the flag publishes nothing. A thread that reads the old value takes the other path once
+    // more, which is harmless.
     cache.is_shut.store(false, Ordering::Relaxed);
     for class in ClassIdx::all(V::CLASSES.count()) {
         let list = cache.list(class);

@@ -8,7 +8,7 @@
 // |---|---|
 // | `All` | every variant sets it, itself or by a parent |
 // | `Slabs` | `superslab` and `central`: a variant of these has it set, itself or by a parent |
-// | `Central` | `central` alone; where nobody sets it, it has the default |
+// | `Central` | `central` alone; where no variant sets it, it has the default |
 //
 // | values | the default |
 // |---|---|

@@ -39,7 +39,7 @@ fn joined(tree: &Tree, parts: Vec<(String, Matrix)>, mixed: bool) -> Result<Matr
         if let Some((what, a, b)) = difference(&one.passport, &part.passport) {
             ensure!(
                 mixed,
-                "{both} differ in `{what}`: {a} and {b}; --mixed joins them nevertheless, and says so in the result"
+                "{both} differ in `{what}`: {a} and {b}; --mixed joins them nevertheless, and notes it in the result"
             );
         }
         ensure!(

@@ -79,7 +79,7 @@ pub(crate) struct Options {
     /// system's. Builds them first, which takes minutes and needs a C++ compiler
     #[arg(long)]
     peers: bool,
-    /// Also measure the variants that `cargo ci ledger` holds the matrix against
+    /// Also measure the variants that `cargo ci ledger` compares the matrix with
     #[arg(long, conflicts_with = "variants")]
     ledger: bool,
     /// Measure the Ith of N parts of the variants, with the control; `cargo ci merge` joins the parts
@@ -135,7 +135,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let whole = options.variants.is_empty() && options.workloads.is_empty() && options.ws.is_none();
     ensure!(
         whole || !options.verdicts,
-        "--verdicts judges the whole matrix; allowed with it: no --variants, --workloads, --ws"
+        "--verdicts judges the whole matrix; not allowed with it: --variants, --workloads, --ws"
     );
     let (matrix, programs) = measured(&tree, options)?;
     print(&matrix, &tree);

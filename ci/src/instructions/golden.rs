@@ -106,7 +106,9 @@ pub(super) fn differences(now: &str) -> Result<Vec<String>> {
     let mut lines: Vec<String> =
         changed.map(|line| format!("docs/hot-paths.md: now: {line}")).collect();
     if lines.is_empty() && now_table != then_table {
-        lines.push("docs/hot-paths.md has lines that are no longer so".to_owned());
+        lines.push(
+            "docs/hot-paths.md has lines that are out of date, or in another order".to_owned(),
+        );
     }
     Ok(lines)
 }

@@ -102,7 +102,7 @@ fn executed(
         let is_ours = Path::new(function.object).file_name() == program.file_name();
         ensure!(
             is_ours || executed.is_empty(),
-            "a hit calls `{symbol}` of {}, which cannot be looked up",
+            "a hit calls `{symbol}` of {}, whose code cannot be read",
             function.object
         );
         addresses.extend(executed);

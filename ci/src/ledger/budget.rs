@@ -196,21 +196,21 @@ impl Sources<'_> {
         ];
         let methods = [
             format!(
-                "bench of the part: lookups per operation ({:.2} found, {fallbacks:.2} not) × the paths lookup_hit_{n} and lookup_miss_{n}",
+                "price times events: lookups per operation ({:.2} found, {fallbacks:.2} not) × the paths lookup_hit_{n} and lookup_miss_{n}",
                 hits(large),
                 n = large.events.superslabs
             ),
             format!(
-                "ablation: {fallbacks:.4} fallbacks per operation × {per_fallback:.0} cycles, which is `{BASELINE}` against `{WITHOUT_CAP}`, the walk past its additional SuperSlabs taken out"
+                "ablation: {fallbacks:.4} fallbacks per operation × {per_fallback:.0} cycles, the difference of `{BASELINE}` and `{WITHOUT_CAP}` without the walk past the additional SuperSlabs"
             ),
             format!(
-                "bench of the part: {slabs:.6} slabs acquired per operation × {per_slab:.0} cycles for the life of a slab (path retire_reuse of `{BEST}`, without its allocations and frees by list_turnover; drains are in it)"
+                "price times events: {slabs:.6} slabs acquired per operation × {per_slab:.0} cycles for the life of a slab, drains included (path retire_reuse of `{BEST}`, less its allocations and frees by list_turnover)"
             ),
             format!(
-                "difference: what {WS} slots take more than {SMALL_WS}, without what the lines above and below take more, and without the {of_workload:.1} that the null allocator takes more"
+                "difference: {WS} slots less {SMALL_WS}, without the same differences of the lines above and below, and without the {of_workload:.1} of the null allocator"
             ),
             format!(
-                "bench of the part: {drains:.4} drains per operation × {per_drain:.0} cycles for one and the refill that goes with it (path turnover against list_turnover)"
+                "price times events: {drains:.4} drains per operation × {per_drain:.0} cycles for a drain and its refill (path turnover against list_turnover)"
             ),
             format!(
                 "the workload on the null allocator ({:.1}), and half a hit pair without its lookup ({:.1})",

@@ -94,7 +94,7 @@ fn budget(budget: &[Stage]) -> String {
             table.add_row([&part.name, &or_dash(said), &cycles, &part.method]);
         }
         let rest = format!("{:.1}", stage.not_separated());
-        let why = "the total without the lines: they are measured apart, and their costs overlap in the processor";
+        let why = "the total without the lines: each is measured by itself, and their costs overlap in the processor";
         table.add_row(["not separated", "–", &rest, why]);
         let (said, measured) = (format!("{:.0}", stage.said), format!("{:.1}", stage.measured));
         let name = format!("`{}`, median", stage.variant);

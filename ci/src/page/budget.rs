@@ -11,9 +11,9 @@ pub(super) fn section(ledger: Option<&Ledger>) -> Markup {
     let stages = ledger.map_or(&[][..], |ledger| &ledger.budget);
     html! {
         p {
-            "The founding report gives a budget: how many cycles of an operation go where, now and \
-             after each of its fixes. Here each line of it is measured by a method of its own, which \
-             the tables state: a part taken out, a price times how often it is paid, or a difference."
+            "The founding report gives a budget: the cycles of each part of an operation, now and \
+             after each of its fixes. Here each line is measured by a method of its own, which the \
+             tables state: a part taken out, a price times the number of events, or a difference."
         }
         @if stages.is_empty() {
             p.empty {
@@ -21,9 +21,9 @@ pub(super) fn section(ledger: Option<&Ledger>) -> Markup {
             }
         } @else {
             p {
-                "Each bar starts where the one above it ends. What is left between the parts and \
-                 the measured total is “not separated”; it is below zero where the parts overlap \
-                 in the processor. Of a range that the report gave, its middle is drawn."
+                "Each bar starts where the one above it ends. The difference between the parts and \
+                 the measured total is “not separated”; it is below zero if the parts overlap in \
+                 the processor. If the report gives a range, the bar shows its middle."
             }
         }
         @for it in stages { (stage(it)) }
@@ -60,8 +60,8 @@ fn stage(stage: &Stage) -> Markup {
     html! {
         h3 { "“" (stage.name) "”: " code { (stage.variant) } }
         p {
-            "The report says " strong { (plain(stage.said)) } " cycles per operation; measured \
-             are " strong { (plain(stage.measured)) } "."
+            "The report says " strong { (plain(stage.said)) } " cycles per operation; this run \
+             measured " strong { (plain(stage.measured)) } "."
         }
         (chart::lanes(&title, &names, data, json!({ "xaxis": axis })))
         (table::folded("How each part was measured", &table::table(&title, &heads, &lines)))

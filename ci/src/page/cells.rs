@@ -45,8 +45,8 @@ pub(super) fn section(run: &Matrix) -> Markup {
     html! {
         p {
             "Times are medians over " (run.rounds) " rounds; “best” is the round with the fewest \
-             cycles. Events come from one more run of a build that counts them. “" (NONE) "” is \
-             where there is nothing to measure."
+             cycles. Events come from one more run, of a build that counts them. “" (NONE) "” \
+             stands where there is no figure."
         }
         @for row in run.rows() {
             @let cells: Vec<&Measured> = run.cells.iter().filter(|cell| cell.is_in(row)).collect();

@@ -15,15 +15,15 @@ pub(super) fn header(run: &Matrix, ledger: Option<&Ledger>, best: &str) -> Marku
             h1 { "hakmem: what each decision costs" }
             p {
                 "hakmem is a memory allocator whose every design decision is a knob, and a variant \
-                 is one knob away from its parent. This page is what all of them cost, in cycles \
-                 and bytes, beside each other and beside other allocators."
+                 is one knob away from its parent. This page shows what each knob costs, in cycles \
+                 and bytes, and compares the variants with each other and with other allocators."
             }
             @if run.noisy {
                 p.noisy role="note" {
                     strong { "NOISY. " }
                     "The control cell, " code { (CONTROL) } ", ran twice per round, and its two \
-                     medians lay further apart than its interval explains. Differences in time of \
-                     that order mean nothing; counts and memory repeat. "
+                     medians lay further apart than its interval explains. A difference in time \
+                     of that size means nothing; counts and memory repeat. "
                     @for (row, control) in run.control.iter().filter(|(_, c)| c.is_noisy()) {
                         "On " (row) " it moved by " (plain(control.moved_percent))
                         " %, with an interval of ±" (plain(control.interval_percent)) " %. "
@@ -44,8 +44,8 @@ pub(super) fn header(run: &Matrix, ledger: Option<&Ledger>, best: &str) -> Marku
             p { (run.passport.line()) " · " (run.rounds) " rounds" }
             @if !run.parts.is_empty() {
                 p {
-                    "Merged from " (run.parts.len()) " runs, on one machine or several. Times of \
-                     different runs are compared only through their control cells."
+                    "Merged from " (run.parts.len()) " runs, on one machine or several. Compare \
+                     the times of different runs only through their control cells."
                 }
                 ul.small { @for part in &run.parts { li { (part.line()) } } }
             }
@@ -75,7 +75,7 @@ fn dearest(ledger: Option<&Ledger>, row: Row<'_>) -> Option<Markup> {
     let sure = priced.filter(|(.., [_, high])| *high < 0.0);
     let (edge, by, ends) = sure.min_by(|(_, a, _), (_, b, _)| a.total_cmp(b))?;
     Some(html! {
-        "The knob that buys most is " code { (edge.knob) } ": " strong { (percent(by)) }
+        "The knob that saves most is " code { (edge.knob) } ": " strong { (percent(by)) }
         " cycles from " code { (edge.against) } " to " code { (edge.variant) }
         " (95 % interval " (percent_range(ends)) ")."
     })

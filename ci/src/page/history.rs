@@ -24,8 +24,8 @@ pub(super) fn section(run: &Matrix, history: &[Matrix], best: &str) -> Markup {
         p {
             "Cycles per operation of " code { (best) } " in percent of " code { (CONTROL) }
             "'s, commit after commit, with the 95 % interval. The latest is "
-            code { (commit(latest)) } ". 100 % is the system's malloc in the same run, so that a \
-            busy machine moves the points little; another processor can. Below it is faster."
+            code { (commit(latest)) } ". 100 % is the system's malloc in the same run, and less is \
+            faster. So a busy machine moves the points little, but another processor can move them."
         }
         (lines(&entries, best))
     }

@@ -13,11 +13,11 @@ const SPREAD: f64 = 12.0;
 pub(super) fn section(run: &Matrix, best: &str) -> Markup {
     html! {
         p {
-            "Further left is faster, further down takes less memory; whoever has nobody both to \
-             the left of and below it cannot be beaten in one without losing in the other. Memory \
-             is the peak that the system held for the whole process. Where figures lie far apart, \
-             an axis goes by powers. Points too close together have no name: pointing at one shows \
-             it, and " a href="#cells" { "the tables" } " have all of them."
+            "Further left is faster, further down takes less memory. If no point lies both to the \
+             left of and below a point, none beats it in both. Memory is the peak that the system \
+             held for the whole process. If figures lie far apart, their axis is logarithmic. \
+             Points that lie close together have no name: point at one to see it, or look into "
+             a href="#cells" { "the tables" } "."
         }
         (show(run.rows(), |row| scatter(run, row, best)))
     }

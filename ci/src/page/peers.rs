@@ -56,16 +56,16 @@ pub(super) fn cycles(cell: &Measured) -> f64 {
 pub(super) fn section(run: &Matrix, best: &str) -> Markup {
     html! {
         p {
-            "How many cycles an operation takes, an operation being one allocation or one free: \
-             shorter is better. The fastest is at the top of each group; a thin line is the 95 % \
-             interval of the median, and a bar with ▸ goes on beyond the chart."
+            "Cycles per operation, which is one allocation or one free: shorter is better. The \
+             fastest is at the top of each group; a thin line is the 95 % interval of the median, \
+             and a bar with ▸ goes on beyond the chart."
         }
         @if run.cells.iter().any(|cell| cell.peer) {
             p {
-                "Peers, " code { (OURS) } " among them, are each the global allocator of the same \
-                 program. The variants are called directly, by another program, so hold each group \
-                 against its own " code { "system" } " or " code { "legacy" } ", which are both \
-                 the system's malloc."
+                "Each peer, " code { (OURS) } " among them, is the global allocator of the same \
+                 program. Another program calls the variants directly. So compare each group with \
+                 its own " code { "system" } " or " code { "legacy" } ", which are both the \
+                 system's malloc."
             }
             (overview(run))
         } @else {
@@ -94,7 +94,7 @@ fn overview(run: &Matrix) -> Markup {
     let lines: Vec<Vec<String>> = run.rows().into_iter().map(line).collect();
     html! {
         (table::table("cycles per operation by workload and allocator", &heads, &lines))
-        p.small { "★ takes the fewest cycles. " code { (NULL) } " is no allocator but a floor." }
+        p.small { "★ takes the fewest cycles. " code { (NULL) } " is a floor, not an allocator." }
     }
 }
 

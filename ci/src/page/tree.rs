@@ -38,9 +38,9 @@ pub(super) fn section(run: &Matrix, ledger: Option<&Ledger>) -> Markup {
     let Some(ledger) = ledger else {
         return html! {
             p.empty {
-                "There is no ledger yet: " code { "cargo ci ledger" } " prices every edge of the \
-                 tree. Until then the column “against the parent” of the tables below has the \
-                 change in time."
+                "There is no ledger yet: " code { "cargo ci ledger" } " measures the price of \
+                 every edge of the tree. Until then the column “against the parent” of the tables \
+                 below has the change in time."
             }
         };
     };
@@ -48,11 +48,11 @@ pub(super) fn section(run: &Matrix, ledger: Option<&Ledger>) -> Markup {
     html! {
         p {
             "Every variant differs from the one above it, its parent, in exactly one knob. So the \
-             change from parent to variant is what that knob costs or buys; a change whose 95 % \
-             interval, the thin line, holds 0 % may be none. Instructions are exact."
+             change from parent to variant is what that knob costs or saves. A change may be none \
+             if 0 % lies in its 95 % interval, the thin line. Instructions are exact."
         }
         @if ledger.passport != run.passport {
-            p.small { "Priced by another run: " (ledger.passport.line()) }
+            p.small { "The prices are of another run: " (ledger.passport.line()) }
         }
         @if ledger.noisy {
             p.noisy { strong { "NOISY: " } "the control cell moved by more than its interval." }
@@ -68,10 +68,10 @@ fn without(run: &Matrix, edges: &[Edge]) -> Markup {
     let nodes = edges.iter().map(|edge| Node { depth: 0, id: &edge.variant, edge: Some(edge) });
     let nodes: Vec<Node<'_>> = nodes.collect();
     html! {
-        h3 { "What each knob is worth in the best variant" }
+        h3 { "The worth of each knob in the best variant" }
         p {
             code { (best) } " with one of its knobs set back, all others kept: a bar to the right \
-             is what is lost without that knob, one to the left what it costs."
+             shows what the knob saves, a bar to the left what it costs."
         }
         @for row in priced(run, edges).into_iter().filter(|row| MAIN.contains(row)) {
             h4 { (title(row)) }

@@ -111,7 +111,7 @@ fn measured(options: &Options) -> Result<(Outcome, Vec<String>)> {
     for line in &skipped {
         eprintln!("{line}");
     }
-    ensure!(!programs.is_empty(), "none of the programs is here");
+    ensure!(!programs.is_empty(), "none of the programs is installed");
     let quick = options.quick;
     let rounds = options.rounds.unwrap_or(if quick { 1 } else { 3 });
     let plan = Plan { programs: &programs, allocators: &allocators, quick, rounds, limit: LIMIT };
@@ -142,7 +142,7 @@ pub(crate) fn short(libraries: &[(String, PathBuf)]) -> Result<()> {
     let plan = Plan { programs: &programs, allocators: &allocators, quick, rounds, limit };
     refuse(&plan.measure()?.failed.iter().map(Failure::line).collect_vec())?;
     println!(
-        "under {} libraries as under the system's malloc: {}",
+        "equal under {} libraries and the system's malloc: {}",
         libraries.len(),
         programs.iter().map(|program| program.name).join(", ")
     );

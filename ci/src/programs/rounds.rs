@@ -149,7 +149,11 @@ impl Plan<'_> {
         let said = String::from_utf8_lossy(&fs::read(stderr)?).into_owned();
         if !ended.status.success() {
             let last = said.lines().rfind(|line| !line.trim().is_empty());
-            bail!("it ended with {}: {}", ended.status, shortened(last.unwrap_or("nothing said")));
+            bail!(
+                "it ended with {}: {}",
+                ended.status,
+                shortened(last.unwrap_or("it printed no error"))
+            );
         }
         // The loader runs a program without a library that it cannot load.
         if let Some(line) = said.lines().find(|line| line.contains("cannot be preloaded")) {
@@ -168,7 +172,9 @@ fn same(expected: &[u8], given: &[u8]) -> Result<()> {
     let pairs = expected.lines().zip_longest(given.lines()).map(|it| it.or("nothing", "nothing"));
     let (expected, given) = pairs.into_iter().find(|(a, b)| a != b).unwrap_or_default();
     let [expected, given] = [expected, given].map(shortened);
-    bail!("it printed `{given}`, where it printed `{expected}` at first under the system's malloc")
+    bail!(
+        "it printed `{given}`, where the first run under the system's malloc printed `{expected}`"
+    )
 }
 
 fn shortened(line: &str) -> String {
@@ -240,7 +246,7 @@ mod tests {
     fn an_output_that_differs_fails() {
         let line = failure(&LOADED, 3);
         assert!(line.starts_with("loaded under other: it printed `/"), "{line}");
-        assert!(line.contains("where it printed `nothing`"), "{line}");
+        assert!(line.contains("malloc printed `nothing`"), "{line}");
         let taken = taken(&[&DIFFERS], 2);
         let is_system = |failure: &Failure| failure.kind == Kind::System;
         assert!(taken.failed.iter().any(is_system), "in its own rounds");

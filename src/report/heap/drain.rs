@@ -49,7 +49,7 @@ pub(super) fn drain_pending<V: Statics>(heap: &'static Heap, class: ClassIdx) {
 
 /// Brings home what other threads have freed into one slab; returns how many blocks.
 pub(super) fn drain_slab<V: Statics>(heap: &'static Heap, slab: &'static Slab) -> u32 {
-    // A look first: the read-modify-write would take the line from those who free.
+    // A look first: the read-modify-write would take the line from the threads that free.
     if slab.remote.count() == 0 {
         return 0;
     }
@@ -73,8 +73,8 @@ pub(super) fn drain_idle<V: Statics>(heap: &'static Heap, active: ClassIdx) {
     drain_pending::<V>(heap, class);
 }
 
-/// Gives a slab whose blocks are all home to the pool, if the variant recycles. Without that, it
-/// stays where nobody looks for it: the report's defect.
+/// Gives a slab whose blocks are all home to the pool, if the variant recycles. Otherwise the slab
+/// stays where no thread looks for it: the report's defect.
 fn retire<V: Statics>(heap: &'static Heap, slab: &'static Slab) {
     let owned = heap.slabs(slab.class());
     if V::RECYCLE == Recycle::Freelist && !owned.is_current(slab) {

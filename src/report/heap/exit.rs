@@ -36,7 +36,7 @@ fn first_heap<V: Statics>() -> Option<&'static Heap> {
     if V::hook().arm(heap) {
         return Some(heap);
     }
-    // Nobody would tell us of the thread's end, and the heap would be lost with it.
+    // No hook would run at the thread's end, and the heap would be lost.
     V::set_local(V::not_yet());
     give_up::<V>(heap);
     None
@@ -62,11 +62,11 @@ pub(crate) fn leave_threads<V: Statics>() {
 /// Unmaps all memory of the variant.
 ///
 /// # Safety
-/// [`leave_threads`] has run, and no thread runs code of the variant. No one refers to a block of it, or will ask for
-/// one.
+/// [`leave_threads`] has run, and no thread runs code of the variant. No code refers to a block of it, or will ask
+/// for one.
 pub(crate) unsafe fn release<V: Statics>() {
     for superslab in registry::all::<V>() {
-        // SAFETY: mapped by the pool, as many bytes, and nobody refers to it, by the caller's condition.
+        // SAFETY: mapped by the pool, as many bytes, and no code refers to it, by the caller's condition.
         unsafe { pages::unmap(NonNull::from(superslab).cast(), V::SUPERSLAB_BYTES) };
     }
     // SAFETY: no thread uses a heap, by the caller's condition.

@@ -10,7 +10,7 @@ use crate::stats::Event;
 use crate::sys::atomic::Ordering;
 use core::ptr::NonNull;
 
-/// Frees a block of a slab that is another heap's, or nobody's.
+/// Frees a block of a slab that another heap owns, or no heap.
 ///
 /// # Safety
 /// The block is of this slab, of this class, and the caller's to free.

@@ -69,11 +69,11 @@ impl Heaps {
         // ORDERING: relaxed; it takes a place, and publishes nothing.
         let Ok(place) = self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
         else {
-            // SAFETY: mapped above, and nobody knows of it.
+            // SAFETY: mapped above, and in no list or array, so no thread refers to it.
             unsafe { pages::unmap(pages.cast(), size_of::<Heap>()) };
             return None;
         };
-        // SAFETY: fresh pages, large enough and aligned to a page, which nobody else knows of.
+        // SAFETY: fresh pages, large enough and aligned to a page, which no other thread knows of.
         unsafe { pages.write(Heap::new(place + 1)) };
         // ORDERING: release, paired with the acquire in `get`.
         self.entries[place as usize].store(pages.as_ptr(), Ordering::Release);
@@ -86,7 +86,7 @@ impl Heaps {
     /// No thread has use for one any more.
     pub(super) unsafe fn release(&self) {
         for heap in self.all() {
-            // SAFETY: mapped by `create_cold`, and nobody refers to it, by the caller's condition.
+            // SAFETY: mapped by `create_cold`, and no thread refers to it, by the caller's condition.
             unsafe { pages::unmap(NonNull::from(heap).cast(), size_of::<Heap>()) };
         }
     }

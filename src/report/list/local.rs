@@ -56,8 +56,8 @@ impl LocalList {
     /// `block` is a free block of this list's class, in the caller's hands alone and in no list.
     #[inline(always)]
     pub(crate) unsafe fn push(&self, block: NonNull<Block>) -> u32 {
-        // SAFETY: the block is free and the caller's alone, so nobody reads its first 8 bytes, and
-        // every block has 8 bytes, aligned to 8 (C1, C3).
+        // SAFETY: the block is free and the caller's alone, by the caller's condition, so no other
+        // code reads its first 8 bytes. Every block has 8 bytes, aligned to 8 (C1, C3).
         unsafe { block.write(Block { next: self.head.get() }) };
         self.head.set(block.as_ptr());
         let len = self.len.get() + 1;
@@ -77,7 +77,7 @@ impl LocalList {
             // SAFETY: the link of a node that is not the last is not null (I2).
             last = unsafe { NonNull::new_unchecked(next) };
         }
-        // SAFETY: `last` is a node of this list (I1), whose link nobody else touches (I3).
+        // SAFETY: `last` is a node of this list (I1), and only this thread touches its link (I3).
         self.head.set(unsafe { last.as_ref() }.next);
         // SAFETY: `last` is a node of this list (I1), and only this thread touches it (I3). The chain now ends there.
         unsafe { last.write(Block { next: ptr::null_mut() }) };

@@ -1,8 +1,8 @@
 //! The lists that only the report's allocator has.
 //!
-//! | file | list | who | atomic |
+//! | file | list | used by | atomic |
 //! |---|---|---|---|
-//! | `block` | none: a free block's link | whoever has the block | no |
+//! | `block` | none: a free block's link | the thread that has the block | no |
 //! | `local` | of blocks, threaded through the blocks | one thread | no |
 //! | `remote` | of blocks of one slab that other threads freed | many push, the owner takes all | one word |
 //! | `tagged` | of numbered things (EMPTY slabs, idle heaps) | many push, many pop | one word, with a tag against ABA |

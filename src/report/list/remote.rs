@@ -57,11 +57,11 @@ impl RemoteList {
         Self { word }
     }
 
-    /// The owner. Only an answer of "me" stays true: nobody else can change that.
+    /// The owner. Only an answer of "me" stays true: no other thread can change it.
     #[inline(always)]
     pub(crate) fn owner(&self) -> u32 {
         // ORDERING: relaxed; a thread that reads its own id wrote it itself, and one that reads
-        // another id goes on to `push`, which synchronises with whoever put it there.
+        // another id goes on to `push`, which synchronises with the thread that put it there.
         (self.word.load(Ordering::Relaxed) >> OWNER_SHIFT) as u32
     }
 
@@ -131,8 +131,8 @@ impl RemoteList {
     /// Names the owner of a slab of which no block is in use, so that no thread can push.
     pub(crate) fn assign(&self, owner: u32) {
         // ORDERING: relaxed; the slab is the caller's alone, and changes hands through the pool's
-        // lists or masks, which synchronise. Whoever pushes later holds a block of it, and so comes
-        // after this store and after the owner's heap was made.
+        // lists or masks, which synchronise. A thread that pushes later holds a block of it, and so
+        // comes after this store and after the owner's heap was made.
         self.word.store(u64::from(owner) << OWNER_SHIFT, Ordering::Relaxed);
     }
 }

@@ -7,7 +7,7 @@
 //! └────────────┴──────────────┘
 //! ```
 //!
-//! T1  A thing is in the stack at most once: only whoever holds it alone pushes it.
+//! T1  A thing is in the stack at most once: only a thread that holds it alone pushes it.
 //! T2  A pop that succeeds read a link that was current: the tag has not changed since, so nothing
 //!     was pushed or popped. (Without the tag, the top can be popped, change its link and come
 //!     back in between, and the pop would install a link that is stale: two threads would get one
@@ -63,8 +63,9 @@ impl<const TAG_STEP: u64> TaggedStack<TAG_STEP> {
                 return None;
             }
             let next = Self::retagged(seen) | u64::from(link_of(top));
-            // ORDERING: acquire on both sides, as above; a pop is a read-modify-write, so it
-            // continues the release sequences of the pushes below it.
+            // ORDERING: acquire on both sides, paired with the release in `push`: on success for the
+            // thing, on failure for the next link. A pop is a read-modify-write, so it continues the
+            // release sequences of the pushes below it.
             match self.head.compare_exchange_weak(seen, next, Ordering::Acquire, Ordering::Acquire)
             {
                 Ok(_) => return Some(top),

@@ -48,8 +48,8 @@ impl Pool {
             return None;
         }
         let pages = pages::map_aligned(V::SUPERSLAB_BYTES, V::SUPERSLAB_BYTES)?;
-        // SAFETY: fresh zeroed pages of that size and alignment, which nobody knows of, and which
-        // are unmapped only below, where the registry did not take them.
+        // SAFETY: fresh zeroed pages of that size and alignment, which no other thread knows of. They
+        // are unmapped only below, if the registry did not take them.
         let superslab = unsafe { SuperSlab::create::<V>(pages) };
         if registry::insert::<V>(superslab) {
             return Some(superslab);

@@ -10,7 +10,7 @@
 //! The way back is `release`. The stages and their order are the founding report's.
 //!
 //! P1  A slab that is on offer is on offer in one place: its bit in one claim mask, or the freelist.
-//! P2  Whoever acquires a slab has it alone; it is ACTIVE, and owned by the caller's heap.
+//! P2  A thread that acquires a slab has it alone; it is ACTIVE, and owned by the thread's heap.
 //! P3  A refusal changes nothing, and is no error: the caller falls back.
 //!
 //! Never: waits, or looks into a slab that is not on offer.

@@ -35,8 +35,8 @@ impl Directory {
     /// Fills a place that the caller has taken: from here on, other threads find the SuperSlab.
     pub(crate) fn publish(&self, index: u32, superslab: &'static SuperSlab) {
         let entry = &self.entries[index as usize];
-        // ORDERING: release, paired with the acquire in `get`: whatever was written before, the
-        // header and the hash table's entry included, is there for whoever finds it here.
+        // ORDERING: release, paired with the acquire in `get`: a thread that finds the SuperSlab here
+        // sees all earlier writes, the header and the hash table's entry included.
         entry.store(ptr::from_ref(superslab).cast_mut(), Ordering::Release);
     }
 
@@ -59,14 +59,15 @@ impl Directory {
     pub(crate) fn find(&self, base: usize, counters: &Counters) -> Option<&'static SuperSlab> {
         let len = self.len() as usize;
         for (probed, entry) in self.entries.iter().take(len).enumerate() {
-            // ORDERING: relaxed. Whoever asks for a block of ours got it through a chain of
+            // ORDERING: relaxed. A thread that asks for a block of ours got it through a chain of
             // synchronisation that starts behind the SuperSlab's registration (G1), so `len` and
-            // the entry are visible; for any other address either answer may be read here while its
-            // SuperSlab is being registered, and nobody reads through it.
+            // the entry are visible. For any other address either answer may be read here while its
+            // SuperSlab is being registered, and the caller has no block there to reach through it.
             let entry = entry.load(Ordering::Relaxed);
             if entry.addr() == base {
                 counters.count_many(Event::Probe, probed as u64 + 1);
-                // SAFETY: as in `get`; it is not null, since no block lies in the zero page.
+                // SAFETY: an entry is null or came from a `&'static SuperSlab`. This one is not null,
+                // since no block lies in the zero page.
                 return unsafe { entry.as_ref() };
             }
         }

@@ -28,7 +28,8 @@ impl HashTable {
     pub(crate) fn insert<V: Variant>(&self, superslab: &'static SuperSlab) {
         let new = ptr::from_ref(superslab).cast_mut();
         for place in probes::<V>(superslab.address()) {
-            // ORDERING: release, as in the directory, for whoever reads the header through it.
+            // ORDERING: release; the header was written before. `find` needs no acquire: a thread that
+            // asks for a block there got it after the SuperSlab was registered (G1).
             let taken = self.entries[place].compare_exchange(
                 ptr::null_mut(),
                 new,
@@ -50,7 +51,9 @@ impl HashTable {
     ) -> Option<&'static SuperSlab> {
         for place in probes::<V>(base) {
             counters.count(Event::Probe);
-            // ORDERING: relaxed, for the same reason as in `Directory::find`.
+            // ORDERING: relaxed. A thread that asks for a block of ours got it through a chain of
+            // synchronisation that starts behind the SuperSlab's registration (G1). For any other
+            // address either answer may be read.
             let entry = self.entries[place].load(Ordering::Relaxed);
             if entry.is_null() {
                 return None;

@@ -66,7 +66,7 @@ pub(crate) fn insert<V: Statics>(superslab: &'static SuperSlab) -> bool {
 /// Unmaps the registry's own memory, but not the SuperSlabs.
 ///
 /// # Safety
-/// Nobody will look up an address, or register a SuperSlab.
+/// No thread will look up an address, or register a SuperSlab.
 pub(crate) unsafe fn release<V: Statics>() {
     if V::REGISTRY == Registry::Map {
         // SAFETY: the caller's condition.

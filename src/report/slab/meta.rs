@@ -33,8 +33,8 @@ pub(crate) struct Slab {
     next_empty: AtomicU32,
     /// [shared]
     state: AtomicU8,
-    /// Class of the blocks; written only while none is in use. [owner] writes, and whoever holds a
-    /// block of the slab may read
+    /// Class of the blocks; written only while none is in use. [owner] writes, and a thread that
+    /// holds a block of the slab may read
     class: Cell<u8>,
 }
 
@@ -134,7 +134,7 @@ impl Slab {
     // ---- state -------------------------------------------------------------------------------
 
     pub(crate) fn state(&self) -> State {
-        // ORDERING: relaxed; a snapshot for audits, or read by whoever has the slab in its hands.
+        // ORDERING: relaxed; a snapshot for audits, or read by the thread that holds the slab (L2).
         State::from_byte(self.state.load(Ordering::Relaxed))
     }
 
@@ -188,8 +188,8 @@ impl Slab {
         let first = self.first_index::<V>(class);
         let end = (SLICE_BYTES / V::CLASSES.block_bytes(class)) as u16;
         for index in (first..end).rev() {
-            // SAFETY: the block lies in this slot, behind the header; no block is in use, so it is
-            // nobody's, and each index comes once.
+            // SAFETY: the block lies in this slot, behind the header. No block is in use and the
+            // free list is empty, so the block is free and in no list; each index comes once.
             unsafe { self.free.push(self.block_at::<V>(index)) };
         }
         self.capacity.set(self.free.len());
@@ -238,8 +238,8 @@ impl Slab {
     pub(crate) unsafe fn free_remote<V: Variant>(&self, block: NonNull<Block>) -> Option<u32> {
         let link = block.cast::<RemoteLink>();
         let pushed = self.remote.push(self.index_of::<V>(block), |next| {
-            // SAFETY: the block is the caller's, and until the push succeeds nobody else's; it has
-            // 8 bytes, aligned to 8.
+            // SAFETY: the block is the caller's alone until the push succeeds, by the caller's
+            // condition; it has 8 bytes, aligned to 8 (C1, C3).
             unsafe { link.write(RemoteLink::to(next)) };
         });
         pushed.first.then_some(pushed.owner)

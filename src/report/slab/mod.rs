@@ -14,8 +14,8 @@
 //! slot's start, so block numbers in slot 0 do not start at 0.
 //!
 //! L1  SuperSlabs are never unmapped, so `&'static` is what a reference to one is.
-//! L2  A slab is in the hands of one thread at a time: its owner (`remote` names it), or whoever
-//!     won it from the pool's freelist or a claim mask. Only that thread touches its [owner] fields.
+//! L2  A slab is in the hands of one thread at a time: its owner (`remote` names it), or the thread
+//!     that won it from the pool's freelist or a claim mask. Only that thread touches its [owner] fields.
 //!
 //! Never: decides when a slab changes hands. That is the pool's and the heap's.
 

@@ -1,10 +1,10 @@
 //! The state of a slot.
 //!
-//! | from | event | to | who |
+//! | from | event | to | by |
 //! |---|---|---|---|
-//! | UNUSED | claim (stage 2 or 3) | ACTIVE | who won its bit in `unused` |
+//! | UNUSED | claim (stage 2 or 3) | ACTIVE | the thread that won its bit in `unused` |
 //! | ACTIVE | retire: no block is in use | EMPTY | the owner |
-//! | EMPTY | claim (stage 0.5 or 1) | ACTIVE | who won its bit in `empty`, or popped it |
+//! | EMPTY | claim (stage 0.5 or 1) | ACTIVE | the thread that won its bit in `empty`, or popped it |
 //!
 //! Never: back to UNUSED.
 
@@ -16,7 +16,7 @@ pub(crate) enum State {
     Unused = 0,
     /// Claimed for a class. A thread owns the slab, or the slab waits for a thread that adopts it.
     Active = 1,
-    /// Every block is home and nobody owns it.
+    /// Every block is home, and no thread owns the slab.
     Empty = 2,
 }
 

@@ -31,13 +31,13 @@ impl SuperSlab {
     /// caller's.
     ///
     /// # Safety
-    /// `pages` are [`Variant::SUPERSLAB_BYTES`] of zeroed memory, aligned to their size, that
-    /// nobody else knows of and nobody unmaps once another thread can find them.
+    /// `pages` are [`Variant::SUPERSLAB_BYTES`] of zeroed memory, aligned to their size. No other
+    /// thread knows of them, and they stay mapped while a thread can find them.
     pub(crate) unsafe fn create<V: Variant>(pages: NonNull<u8>) -> &'static Self {
         // Everything in the SuperSlab is reached by address from here on.
         let header = ptr::with_exposed_provenance::<Self>(pages.expose_provenance().get());
         // SAFETY: zeroed pages are a valid header (atomics and a number), aligned, large enough,
-        // and stay mapped while anyone can find them, by the caller's condition.
+        // and stay mapped while a thread can find them, by the caller's condition.
         let header = unsafe { &*header };
         header.unused.offer(bit_range(1, V::SLICES));
         header
