@@ -24,7 +24,7 @@ use core::cell::Cell;
 use core::ptr::NonNull;
 
 /// A heap that uses fewer segments gets its memory page by page, as the program touches it.
-const PART: u32 = 16;
+const PART: u32 = 32;
 /// Ticks of the time-stamp counter, half a millisecond to a millisecond and a half, that a segment's memory may take:
 /// about as many as the page faults of its small pages.
 const DEAR: u64 = 3_000_000;

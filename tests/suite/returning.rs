@@ -59,7 +59,7 @@ fn little_ahead() {
         }
         resident() - before
     };
-    let blocks: Vec<Filled> = (0..48 << 10).map(|n| filling(1024, n as u8)).collect();
+    let blocks: Vec<Filled> = (0..80 << 10).map(|n| filling(1024, n as u8)).collect();
     let large = untouched(200 << 10, 500);
     assert!(large < 6 * MIB, "{large}");
     let both = (0..100).map(|_| untouched(1024, 64) + untouched(250 << 10, 4)).sum::<usize>();
