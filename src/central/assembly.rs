@@ -42,7 +42,7 @@ const GAPS: usize = 16;
 /// Extents that a search for pages to move compares.
 const SOURCES: usize = 4;
 /// Mappings that a block which moves may have, and bytes for each: a call takes as long as a copy of so many.
-const PARTS: usize = 64;
+const PARTS: usize = 128;
 const PER_PART: usize = 32 << 10;
 
 /// Pages that are to move.
@@ -202,9 +202,10 @@ impl MapCache {
     /// bytes will move.
     fn fill(&self, place: &mut Place, start: usize, end: usize, least: usize) -> usize {
         let mut at = start;
-        while self.moves.get() && at - start < least && self.has_room_for(place.count + 1) {
+        while self.moves.get() && at - start < least {
+            let has_room = self.has_room_for(place.count + 1);
             let Some(next) = place.moves.get_mut(place.count) else { break };
-            let Some(from) = self.source(end - at) else { break };
+            let Some(from) = self.source(end - at, has_room) else { break };
             *next = Move { from, to: at, outcome: None };
             place.count += 1;
             place.is_clean = false;
@@ -214,8 +215,8 @@ impl MapCache {
     }
 
     /// Takes up to `most` bytes that lie in one mapping out of the dirty extent that suits best: the smallest with so
-    /// many, or one of the largest.
-    fn source(&self, most: usize) -> Option<Range> {
+    /// many, or one of the largest. Without room for one more moved range, it is one that is to be mapped anew.
+    fn source(&self, most: usize, has_room: bool) -> Option<Range> {
         if most < LEAST {
             return None;
         }
@@ -227,7 +228,8 @@ impl MapCache {
             let first = self.first_part(start, end.min(start + most));
             let last = self.last_part(start.max(end.saturating_sub(most)), end);
             for part in [first, last] {
-                if found.is_none_or(|(other, _)| part.bytes > other.bytes) {
+                let suits = has_room || part.renews;
+                if suits && found.is_none_or(|(other, _)| part.bytes > other.bytes) {
                     found = Some((part, extent));
                 }
             }
@@ -242,6 +244,7 @@ impl MapCache {
 
     /// Notes that pages were moved. The source becomes a clean extent if it is still mapped.
     fn note_moved(&self, from: Range, to: usize, leaves: bool) {
+        self.nodes.prepare();
         match (leaves, from.renews) {
             (false, _) => self.forget(from.start, from.bytes),
             (true, true) => self.note_renewed(from, true),
@@ -433,7 +436,9 @@ impl MapCache {
             end = from.start;
         }
         let is_worth = parts.count == 1 || self.leaves.get() && parts.count <= bytes / PER_PART;
-        (self.moves.get() && is_worth && self.has_room_for(parts.count)).then_some(parts)
+        let moved = parts.moves.iter().take(parts.count).filter(|part| !part.from.renews).count();
+        let has_room = moved == 0 || self.has_room_for(moved);
+        (self.moves.get() && is_worth && has_room).then_some(parts)
     }
 
     /// Notes that the parts of a block have moved or were copied, or that they are where they were and a part of the
