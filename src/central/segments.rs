@@ -3,7 +3,8 @@
 //! | event | effect |
 //! |---|---|
 //! | no segment has the slices that a claim wants | the page heap maps a segment |
-//! | the kernel refuses to map one | the segment comes from the map cache's clean extents |
+//! | a dirty extent of the map cache has room for one | the segment is made of it, with all slices dirty |
+//! | the kernel refuses to map one | the segment is made of a clean extent |
 //! | a purge leaves a second segment without memory and without a block | the page heap unmaps it, or the map cache gets it back |
 //! | the program unloads the allocator | the page heap unmaps every segment |
 //!
@@ -11,7 +12,7 @@
 
 use super::ranges::State;
 use super::{PageHeap, Shared};
-use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx};
+use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, slices_in};
 use crate::page_map::Kind;
 use crate::slab::{ALL_SLICES, Segment};
 use crate::stats::Event;
@@ -23,17 +24,44 @@ impl PageHeap {
     /// `None` when memory is exhausted, or when the address is beyond the page map.
     pub(super) fn map<V: Shared>(&self) -> Option<&'static Segment> {
         let pages = pages::map_aligned(SEGMENT_BYTES, SEGMENT_BYTES)
-            .or_else(|| self.map_cache.take_clean(SEGMENT_BYTES, SEGMENT_BYTES))?;
-        // SAFETY: fresh pages of that size and alignment, which nobody else knows of. They stay mapped until nobody can
-        // find them any more.
+            .or_else(|| self.map_cache.take(State::Clean, SEGMENT_BYTES, SEGMENT_BYTES))?;
+        // SAFETY: fresh pages of that size and alignment, which nobody else knows of.
+        let segment = unsafe { self.enter::<V>(pages) }?;
+        // SAFETY: mapped above.
+        unsafe { pages::refuse_huge_pages(pages, SEGMENT_BYTES) };
+        Some(segment)
+    }
+
+    /// Makes a segment of a dirty extent, so that what large blocks left serves others. All its slices are dirty. `None`
+    /// if no dirty extent has room for one. With the lock held.
+    pub(super) fn borrow<V: Shared>(&self) -> Option<&'static Segment> {
+        let pages = self.map_cache.take(State::Dirty, SEGMENT_BYTES, SEGMENT_BYTES)?;
+        self.map_cache.lower_peak(SEGMENT_BYTES);
+        self.map_cache.note_dirty(self.now());
+        // SAFETY: taken out of the extents, so the pages are mapped and nobody refers to them (EX1).
+        unsafe { pages.write_bytes(0, size_of::<Segment>()) };
+        // SAFETY: pages of that size and alignment, which nobody else knows of. The segment's own bytes are zero.
+        let segment = unsafe { self.enter::<V>(pages) }?;
+        self.change_dirty(segment, || segment.dirty.set(ALL_SLICES));
+        self.dirty_slices.set(self.dirty_slices.get() + ALL_SLICES.count_ones());
+        for slice in slices_in(ALL_SLICES) {
+            segment.freed_at[slice.index()].set(self.now());
+        }
+        Some(segment)
+    }
+
+    /// Makes a segment, with every slice free, and notes it in the page map. With the lock held.
+    ///
+    /// # Safety
+    /// The pages have the size and alignment of a segment. Nobody else knows of them, and those of the header are zero.
+    unsafe fn enter<V: Shared>(&self, pages: NonNull<u8>) -> Option<&'static Segment> {
+        // SAFETY: the caller's condition. The pages stay mapped until nobody can find them any more.
         let segment = unsafe { Segment::create(pages) };
         if !V::page_map().cover(segment.address()) {
             // SAFETY: nobody has found the segment, since it is not in the page map.
             unsafe { self.let_go(pages) };
             return None;
         }
-        // SAFETY: mapped above.
-        unsafe { pages::refuse_huge_pages(pages, SEGMENT_BYTES) };
         V::counters().count(Event::AcquireGrow);
         V::page_map().note(segment.address(), Kind::Header);
         V::page_map().note_slices(segment.address() + SLICE_BYTES, MAX_SLICES - 1, Kind::Free);
