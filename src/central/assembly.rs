@@ -169,7 +169,7 @@ impl MapCache {
             count: 0,
         };
         let mut gaps = [(0, 0); GAPS];
-        let mut gap_count = 0;
+        let (mut gap_count, mut bare) = (0, 0);
         let mut at = start;
         while let Some(node) = (at < end).then(|| self.free.containing(at)).flatten() {
             let to = node.end().min(end);
@@ -177,9 +177,12 @@ impl MapCache {
                 State::Dirty => place.is_clean = false,
                 State::Clean => {
                     let from = at.max(start + filling.head).min(to);
-                    if let Some(gap) = gaps.get_mut(gap_count) {
-                        *gap = (from, to);
-                        gap_count += 1;
+                    match gaps.get_mut(gap_count) {
+                        Some(gap) => {
+                            *gap = (from, to);
+                            gap_count += 1;
+                        }
+                        None => bare += to - from,
                     }
                 }
             }
@@ -191,10 +194,11 @@ impl MapCache {
         for &(from, to) in gaps.iter().take(gap_count) {
             let least = excess.min(to - from);
             let moved = if filling.moves { self.fill(&mut place, from, to, least) } else { 0 };
-            self.note_fresh((to - from).saturating_sub(moved));
-            place.over += least.saturating_sub(moved);
             excess = excess.saturating_sub(moved);
+            bare += (to - from).saturating_sub(moved);
         }
+        self.note_fresh(bare);
+        place.over = excess.min(bare);
         place
     }
 

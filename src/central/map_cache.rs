@@ -305,7 +305,8 @@ impl MapCache {
 }
 
 impl PageHeap {
-    /// Maps addresses for a block of `bytes` at a multiple of `align`, and more. False if the kernel refuses.
+    /// Maps addresses for a block of `bytes` at a multiple of `align`, and more. Returns their start and
+    /// their number. `None` if the kernel refuses.
     pub(super) fn reserve(&self, bytes: usize, align: usize) -> Option<(usize, usize)> {
         let least = bytes.checked_add(align.saturating_sub(PAGE_BYTES))?;
         let live = self.lock.with(|| self.map_cache.live());
