@@ -7,10 +7,9 @@
 //! | `M_MMAP_MAX` | 0 | what large blocks leave stays with the process, to serve others; those up to 1984 KiB share segments |
 //! | `M_PERTURB` | a byte | freed blocks are filled with it, and fresh ones, but `calloc`'s, with its complement; 0: neither |
 //!
-//! Filling holds for blocks of `malloc`, `realloc`, `new` and the aligned functions. A large block with a mapping of
-//! its own is not filled when it is freed. Filling holds for the calling thread, and for threads that have not
-//! allocated before. For anything else `mallopt` returns 0, as for an unknown parameter: it is decided when the library
-//! is built.
+//! Filling holds for blocks of `malloc`, `realloc`, `new` and the aligned functions. A block above 512 KiB is not filled
+//! when it is freed. Filling holds for the calling thread, and for threads that have not allocated before. For anything
+//! else `mallopt` returns 0, as for an unknown parameter: it is decided when the library is built.
 
 use crate::Preload;
 use core::ffi::{c_int, c_void};
