@@ -8,8 +8,8 @@
 //!
 //! `malloc_trim` gives idle bytes back whatever the threshold is.
 //!
-//! Blocks of `malloc`, `realloc`, `new` and the aligned functions are filled. A large block with a mapping of its own
-//! is not filled when it is freed. `M_PERTURB` affects the calling thread, and threads that have not allocated before.
+//! Blocks of `malloc`, `realloc`, `new` and the aligned functions are filled. A block above 512 KiB is
+//! not filled when it is freed. `M_PERTURB` affects the calling thread, and threads that have not allocated before.
 //! For any other setting `mallopt` returns 0, as for an unknown parameter: the library's build decides it.
 
 use crate::Preload;

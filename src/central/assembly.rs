@@ -42,7 +42,7 @@ const GAPS: usize = 16;
 /// Extents that a search for pages to move compares.
 const SOURCES: usize = 4;
 /// Mappings that a block which moves may have, and bytes for each: a call takes as long as a copy of so many.
-const PARTS: usize = 64;
+const PARTS: usize = 128;
 const PER_PART: usize = 32 << 10;
 
 /// Pages that are to move.
@@ -169,7 +169,7 @@ impl MapCache {
             count: 0,
         };
         let mut gaps = [(0, 0); GAPS];
-        let mut gap_count = 0;
+        let (mut gap_count, mut bare) = (0, 0);
         let mut at = start;
         while let Some(node) = (at < end).then(|| self.free.containing(at)).flatten() {
             let to = node.end().min(end);
@@ -177,9 +177,12 @@ impl MapCache {
                 State::Dirty => place.is_clean = false,
                 State::Clean => {
                     let from = at.max(start + filling.head).min(to);
-                    if let Some(gap) = gaps.get_mut(gap_count) {
-                        *gap = (from, to);
-                        gap_count += 1;
+                    match gaps.get_mut(gap_count) {
+                        Some(gap) => {
+                            *gap = (from, to);
+                            gap_count += 1;
+                        }
+                        None => bare += to - from,
                     }
                 }
             }
@@ -191,10 +194,11 @@ impl MapCache {
         for &(from, to) in gaps.iter().take(gap_count) {
             let least = excess.min(to - from);
             let moved = if filling.moves { self.fill(&mut place, from, to, least) } else { 0 };
-            self.note_fresh((to - from).saturating_sub(moved));
-            place.over += least.saturating_sub(moved);
             excess = excess.saturating_sub(moved);
+            bare += (to - from).saturating_sub(moved);
         }
+        self.note_fresh(bare);
+        place.over = excess.min(bare);
         place
     }
 
@@ -202,9 +206,10 @@ impl MapCache {
     /// bytes will move.
     fn fill(&self, place: &mut Place, start: usize, end: usize, least: usize) -> usize {
         let mut at = start;
-        while self.moves.get() && at - start < least && self.has_room_for(place.count + 1) {
+        while self.moves.get() && at - start < least {
+            let has_room = self.has_room_for(place.count + 1);
             let Some(next) = place.moves.get_mut(place.count) else { break };
-            let Some(from) = self.source(end - at) else { break };
+            let Some(from) = self.source(end - at, has_room) else { break };
             *next = Move { from, to: at, outcome: None };
             place.count += 1;
             place.is_clean = false;
@@ -214,8 +219,8 @@ impl MapCache {
     }
 
     /// Takes up to `most` bytes that lie in one mapping out of the dirty extent that suits best: the smallest with so
-    /// many, or one of the largest.
-    fn source(&self, most: usize) -> Option<Range> {
+    /// many, or one of the largest. Without room for one more moved range, it is one that is to be mapped anew.
+    fn source(&self, most: usize, has_room: bool) -> Option<Range> {
         if most < LEAST {
             return None;
         }
@@ -227,7 +232,8 @@ impl MapCache {
             let first = self.first_part(start, end.min(start + most));
             let last = self.last_part(start.max(end.saturating_sub(most)), end);
             for part in [first, last] {
-                if found.is_none_or(|(other, _)| part.bytes > other.bytes) {
+                let suits = has_room || part.renews;
+                if suits && found.is_none_or(|(other, _)| part.bytes > other.bytes) {
                     found = Some((part, extent));
                 }
             }
@@ -242,6 +248,7 @@ impl MapCache {
 
     /// Notes that pages were moved. The source becomes a clean extent if it is still mapped.
     fn note_moved(&self, from: Range, to: usize, leaves: bool) {
+        self.nodes.prepare();
         match (leaves, from.renews) {
             (false, _) => self.forget(from.start, from.bytes),
             (true, true) => self.note_renewed(from, true),
@@ -433,7 +440,9 @@ impl MapCache {
             end = from.start;
         }
         let is_worth = parts.count == 1 || self.leaves.get() && parts.count <= bytes / PER_PART;
-        (self.moves.get() && is_worth && self.has_room_for(parts.count)).then_some(parts)
+        let moved = parts.moves.iter().take(parts.count).filter(|part| !part.from.renews).count();
+        let has_room = moved == 0 || self.has_room_for(moved);
+        (self.moves.get() && is_worth && has_room).then_some(parts)
     }
 
     /// Notes that the parts of a block have moved or were copied, or that they are where they were and a part of the

@@ -1,14 +1,14 @@
-//! Records of huge blocks: the length of a block's mapping, by the block's address. Callers that free by address alone
+//! Records of huge blocks: the length of a block's pages, by the block's address. Callers that free by address alone
 //! need it.
 //!
 //! ```text
 //!  63    47 46          34 33          16 15      12 11    0
 //!  ┌───────┬──────────────┬──────────────┬──────────┬───────┐     a word per slice of the address space:
-//!  │   0   │ root: leaf   │ leaf: word   │ page     │   0   │     its mapping's length, and its page
+//!  │   0   │ root: leaf   │ leaf: word   │ page     │   0   │     its length, and its page
 //!  └───────┴──────────────┴──────────────┴──────────┴───────┘
 //! ```
 //!
-//! RC1  Each recorded mapping has at least the size of a slice, so no two begin in one slice.
+//! RC1  Each recorded block has at least the size of a slice, so no two begin in one slice.
 //! RC2  A word is not 0 exactly while a block that begins in its slice is in use; the page map says `Huge` then.
 //!
 //! A thread writes the records with the lock held, and reads them without. A reader has the address of a block in use.
@@ -36,7 +36,7 @@ const PAGES: u64 = 1 << (SLICE_LG - PAGE_LG);
 pub(crate) struct HugeBlocks {
     pub(super) lock: Lock,
     root: [LeafPlace<AtomicU64>; ROOT_WORDS],
-    /// Recorded blocks, and bytes of their mappings. [lock]
+    /// Recorded blocks, and bytes of their pages. [lock]
     count: Cell<usize>,
     bytes: Cell<usize>,
 }
@@ -54,7 +54,7 @@ impl HugeBlocks {
         }
     }
 
-    /// Records a block's mapping. Returns false if memory is exhausted, or if the address is beyond the records.
+    /// Records a block. Returns false if memory is exhausted, or if the address is beyond the records.
     pub(super) fn add(&self, map: &PageMap, start: NonNull<u8>, bytes: usize) -> bool {
         self.lock.with(|| {
             let address = start.addr().get();
@@ -78,7 +78,7 @@ impl HugeBlocks {
         });
     }
 
-    /// Notes that a block's mapping changed its length where it is.
+    /// Notes that a block changed its length where it is.
     pub(super) fn change_length(&self, start: NonNull<u8>, old: usize, new: usize) {
         self.lock.with(|| {
             // The leaf is there, so this does not fail.
@@ -122,7 +122,7 @@ impl HugeBlocks {
         true
     }
 
-    /// Bytes of the mapping of the block that begins at an address; `None` if no block begins there.
+    /// Bytes of the block that begins at an address; `None` if no block begins there.
     pub(crate) fn bytes_at(&self, address: usize) -> Option<usize> {
         let number = address >> SLICE_LG;
         let leaf = self.root.get(number >> LEAF_LG)?.get();
@@ -135,7 +135,7 @@ impl HugeBlocks {
         (word != 0 && begins == address).then_some(bytes as usize)
     }
 
-    /// Recorded blocks, and bytes of their mappings. With the lock held.
+    /// Recorded blocks, and bytes of their pages. With the lock held.
     pub(super) fn sum(&self) -> (usize, usize) {
         (self.count.get(), self.bytes.get())
     }

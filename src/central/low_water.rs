@@ -103,7 +103,7 @@ mod tests {
         water.note(70, 1000);
         water.note(60, 1000);
         water.note(80, 1000);
-        assert_eq!(water.end_span(80, 1499, 500), 80.min(water.end_span(80, 1499, 500)));
+        assert_eq!(water.end_span(80, 1499, 500), 0);
         assert_eq!(water.end_span(80, 2100, 500), 80);
     }
 }

@@ -68,6 +68,9 @@ pub(crate) struct MapCache {
     due: Cell<usize>,
     /// False once the kernel has refused to move pages, until the next round.
     pub(super) moves: Cell<bool>,
+    /// True once the program was seen to lock its memory. No pages move then: the kernel would count them twice among
+    /// those that the program may lock.
+    is_locked: Cell<bool>,
     /// False once the kernel has refused to leave addresses mapped when it moves their pages.
     pub(super) leaves: Cell<bool>,
 }
@@ -106,6 +109,7 @@ impl MapCache {
             low: LowWater::new(),
             due: Cell::new(0),
             moves: Cell::new(true),
+            is_locked: Cell::new(false),
             leaves: Cell::new(true),
         }
     }
@@ -156,6 +160,11 @@ impl MapCache {
         (live + self.bytes()).saturating_sub(most + SLACK.max(most / SLACK_PART))
     }
 
+    /// Notes that so many bytes are there no more, or serve others.
+    pub(super) fn lower_peak(&self, by: usize) {
+        self.peak.set(self.peak.get().saturating_sub(by).max(self.live.get()));
+    }
+
     /// Notes how many bytes are dirty now.
     pub(super) fn note_dirty(&self, now: u64) {
         self.low.note(self.bytes(), now);
@@ -188,9 +197,9 @@ impl MapCache {
         self.owned.join(&self.nodes, start, bytes);
     }
 
-    /// Takes clean addresses.
-    pub(super) fn take_clean(&self, bytes: usize, align: usize) -> Option<NonNull<u8>> {
-        let best = self.free.best(State::Clean, bytes, align).filter(|_| self.nodes.prepare());
+    /// Takes addresses for another use.
+    pub(super) fn take(&self, state: State, bytes: usize, align: usize) -> Option<NonNull<u8>> {
+        let best = self.free.best(state, bytes, align).filter(|_| self.nodes.prepare());
         let (node, at) = best?;
         self.free.take(&self.nodes, node, at, bytes);
         Some(address(at))
@@ -285,20 +294,42 @@ impl MapCache {
         if keeps {
             self.due.set(0);
         }
-        self.moves.set(true);
+        self.moves.set(!self.is_locked.get());
+    }
+
+    /// Notes that the kernel would not take pages back.
+    fn note_locked(&self) {
+        self.is_locked.set(true);
+        self.moves.set(false);
     }
 }
 
 impl PageHeap {
-    /// Maps addresses for a block of `bytes` at a multiple of `align`, and more. False if the kernel refuses.
+    /// Maps addresses for a block of `bytes` at a multiple of `align`, and more. Returns their start and
+    /// their number. `None` if the kernel refuses.
     pub(super) fn reserve(&self, bytes: usize, align: usize) -> Option<(usize, usize)> {
         let least = bytes.checked_add(align.saturating_sub(PAGE_BYTES))?;
         let live = self.lock.with(|| self.map_cache.live());
         let step = (live / 8).clamp(STEP_LEAST, STEP_MOST).max(least);
         let rounded = (step <= usize::MAX / 2).then(|| round_up(step, SEGMENT_BYTES));
         let more = rounded.and_then(|step| Some((pages::map(step)?, step)));
-        let (start, bytes) = more.or_else(|| Some((pages::map(least)?, least)))?;
+        let (start, bytes) = more
+            .filter(|&(start, bytes)| self.is_lazy(start, bytes))
+            .or_else(|| Some((pages::map(least)?, least)))?;
         Some((start.expose_provenance().get(), bytes))
+    }
+
+    /// True if pages that were just mapped have no memory yet. Otherwise the program locks all its memory, and the pages
+    /// are unmapped.
+    fn is_lazy(&self, start: NonNull<u8>, bytes: usize) -> bool {
+        // SAFETY: just mapped, and nobody else knows of it.
+        if unsafe { pages::purge(start, PAGE_BYTES) } {
+            return true;
+        }
+        self.lock.with(|| self.map_cache.note_locked());
+        // SAFETY: just mapped, and nobody else knows of it.
+        unsafe { pages::unmap(start, bytes) };
+        false
     }
 
     /// Takes back the pages of a block, or of the end of one. They stay dirty, as long as there are not too many: `kept`
@@ -369,10 +400,15 @@ impl PageHeap {
         let is_clean = unsafe { pages::purge(range.place(), bytes) };
         // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
         let is_unmapped = !is_clean && unsafe { pages::unmap(range.place(), bytes) };
-        self.lock.with(|| match (is_clean, is_unmapped) {
-            (true, _) => self.map_cache.put(start, bytes, State::Clean),
-            (false, true) => self.map_cache.forget(start, bytes),
-            (false, false) => self.map_cache.put(start, bytes, State::Dirty),
+        self.lock.with(|| {
+            if is_clean {
+                return self.map_cache.put(start, bytes, State::Clean);
+            }
+            self.map_cache.note_locked();
+            match is_unmapped {
+                true => self.map_cache.forget(start, bytes),
+                false => self.map_cache.put(start, bytes, State::Dirty),
+            }
         });
     }
 
@@ -385,8 +421,7 @@ impl PageHeap {
             self.map_cache.due.set(left);
             self.map_cache.early.set(0);
             self.map_cache.regretted.set(self.map_cache.regretted.get().saturating_sub(given));
-            let peak = self.map_cache.peak.get().saturating_sub(given);
-            self.map_cache.peak.set(peak.max(self.map_cache.live.get()));
+            self.map_cache.lower_peak(given);
         });
         given
     }

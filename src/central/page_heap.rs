@@ -201,7 +201,10 @@ impl PageHeap {
         if let Some(claimed) = self.lock.with(claim_free) {
             return Some(claimed);
         }
-        if V::RECLAIM == Reclaim::First && !self.tuning.keeps_mappings() {
+        if V::RECLAIM == Reclaim::First
+            && !self.tuning.keeps_mappings()
+            && !self.lock.with(|| self.borrow::<V>().is_some())
+        {
             self.give_back(SEGMENT_BYTES);
         }
         let grow = || {

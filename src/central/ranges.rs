@@ -89,6 +89,9 @@ impl Linked<0> for Node {
 /// The nodes that are free.
 pub(super) struct Nodes {
     free: Link,
+    /// Nodes of the last chunk that were never in use. They have no memory yet.
+    fresh: Cell<&'static [Node]>,
+    /// Nodes of both kinds.
     spare: Cell<usize>,
     /// The first node of each chunk, which is in no set. They are linked.
     chunks: Link,
@@ -96,7 +99,12 @@ pub(super) struct Nodes {
 
 impl Nodes {
     pub(super) const fn new() -> Self {
-        Self { free: Cell::new(None), spare: Cell::new(0), chunks: Cell::new(None) }
+        Self {
+            free: Cell::new(None),
+            fresh: Cell::new(&[]),
+            spare: Cell::new(0),
+            chunks: Cell::new(None),
+        }
     }
 
     /// Provides the nodes that a call of a user may take. False if the kernel has no memory for them.
@@ -110,27 +118,41 @@ impl Nodes {
         let chunk: &'static [Node; CHUNK_NODES] = unsafe { fresh.cast().as_ref() };
         let [first, nodes @ ..] = chunk;
         first.by_address.above.set(self.chunks.replace(Some(first)));
-        for node in nodes.iter().rev() {
-            self.give(node);
+        for node in self.fresh.replace(nodes) {
+            self.link(node);
         }
+        self.spare.set(self.spare.get() + nodes.len());
         true
     }
 
     pub(super) fn has_some(&self) -> bool {
-        self.free.get().is_some()
+        self.spare.get() > 0
     }
 
     pub(super) fn take(&self) -> Option<&'static Node> {
-        let node = self.free.get()?;
-        self.free.set(node.by_address.above.take());
+        let node = match self.free.get() {
+            Some(node) => {
+                self.free.set(node.by_address.above.take());
+                node
+            }
+            None => {
+                let (node, rest) = self.fresh.get().split_first()?;
+                self.fresh.set(rest);
+                node
+            }
+        };
         self.spare.set(self.spare.get() - 1);
         Some(node)
     }
 
     /// Takes back a node that is in no set.
     pub(super) fn give(&self, node: &'static Node) {
-        node.by_address.above.set(self.free.replace(Some(node)));
+        self.link(node);
         self.spare.set(self.spare.get() + 1);
+    }
+
+    fn link(&self, node: &'static Node) {
+        node.by_address.above.set(self.free.replace(Some(node)));
     }
 
     /// Unmaps all nodes.
@@ -139,6 +161,7 @@ impl Nodes {
     /// Nobody uses a set of these nodes any more.
     pub(super) unsafe fn release(&self) {
         self.free.set(None);
+        self.fresh.set(&[]);
         self.spare.set(0);
         while let Some(first) = self.chunks.get() {
             self.chunks.set(first.by_address.above.get());

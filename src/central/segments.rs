@@ -3,7 +3,8 @@
 //! | event | effect |
 //! |---|---|
 //! | no segment has the slices that a claim wants | the page heap maps a segment |
-//! | the kernel refuses to map one | the segment comes from the map cache's clean extents |
+//! | a dirty extent of the map cache has room for one | the segment is made of it, with all slices dirty |
+//! | the kernel refuses to map one | the segment is made of a clean extent |
 //! | a purge leaves a second segment without memory and without a block | the page heap unmaps it, or the map cache gets it back |
 //! | the program unloads the allocator | the page heap unmaps every segment |
 //!
@@ -23,7 +24,7 @@ impl PageHeap {
     /// `None` when memory is exhausted, or when the address is beyond the page map.
     pub(super) fn map<V: Shared>(&self) -> Option<&'static Segment> {
         let pages = pages::map_aligned(SEGMENT_BYTES, SEGMENT_BYTES)
-            .or_else(|| self.map_cache.take_clean(SEGMENT_BYTES, SEGMENT_BYTES))?;
+            .or_else(|| self.map_cache.take(State::Clean, SEGMENT_BYTES, SEGMENT_BYTES))?;
         // SAFETY: mapped above.
         unsafe { pages::refuse_huge_pages(pages, SEGMENT_BYTES) };
         // SAFETY: zeroed pages of that size and alignment: a new mapping, or a range that `take` removed from its set.
@@ -31,25 +32,42 @@ impl PageHeap {
         unsafe { self.add::<V>(pages) }
     }
 
-    /// Adds a segment whose pages have memory already. They are dirty for a purge, though they are zero.
+    /// Makes a segment of a dirty extent, so that what large blocks left serves others. `None` if no dirty extent has
+    /// room for one. With the lock held.
+    pub(super) fn borrow<V: Shared>(&self) -> Option<&'static Segment> {
+        let pages = self.map_cache.take(State::Dirty, SEGMENT_BYTES, SEGMENT_BYTES)?;
+        self.map_cache.lower_peak(SEGMENT_BYTES);
+        self.map_cache.note_dirty(self.now());
+        // SAFETY: taken out of the extents, so the pages are mapped and nothing refers to them (EX1).
+        unsafe { pages.write_bytes(0, size_of::<Segment>()) };
+        // SAFETY: pages of that size and alignment, which no other thread knows of. The segment's own bytes are zero.
+        unsafe { self.add_with_memory::<V>(pages) }
+    }
+
+    /// Adds a segment whose pages have memory. All its slices are dirty. With the lock held.
     ///
     /// # Safety
     /// As for [`add`](Self::add).
-    pub(super) unsafe fn add_with_memory<V: Shared>(&self, pages: NonNull<u8>) {
+    pub(super) unsafe fn add_with_memory<V: Shared>(
+        &self,
+        pages: NonNull<u8>,
+    ) -> Option<&'static Segment> {
         // SAFETY: the caller's condition.
-        let Some(segment) = (unsafe { self.add::<V>(pages) }) else { return };
+        let segment = unsafe { self.add::<V>(pages) }?;
         for slice in slices_in(ALL_SLICES) {
             segment.freed_at[slice.index()].set(self.now());
         }
         self.change_dirty(segment, || segment.dirty.set(ALL_SLICES));
         self.dirty_slices.set(self.dirty_slices.get() + ALL_SLICES.count_ones());
+        Some(segment)
     }
 
-    /// Makes pages a segment, and notes it in the page map. `None` if the address is beyond the page map, or memory is
-    /// exhausted; the pages are unmapped then.
+    /// Makes pages a segment, with every slice free, and notes it in the page map. `None` if the address is beyond the
+    /// page map, or memory is exhausted; the pages are unmapped then. With the lock held.
     ///
     /// # Safety
-    /// `pages` are [`SEGMENT_BYTES`] bytes of zeroed memory, aligned to their size. No other thread knows of them.
+    /// `pages` are [`SEGMENT_BYTES`] bytes, aligned to their size, of which the header's are zero. No other thread knows
+    /// of them.
     unsafe fn add<V: Shared>(&self, pages: NonNull<u8>) -> Option<&'static Segment> {
         // SAFETY: the caller's condition. `unmap` takes the segment out of the page map and all lists before it unmaps
         // the pages, so they stay mapped while a thread can find them.

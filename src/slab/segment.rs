@@ -68,15 +68,15 @@ impl Linked<DIRTY> for Segment {
 }
 
 impl Segment {
-    /// Makes a segment of fresh pages, with every slice free.
+    /// Makes a segment, with every slice free.
     ///
     /// # Safety
-    /// `pages` are [`SEGMENT_BYTES`] bytes of zeroed memory, aligned to their size. No other thread knows of them, and
-    /// they stay mapped while a thread can find them.
+    /// `pages` are [`SEGMENT_BYTES`] bytes, aligned to their size, and those of `Self` are zero. No other thread knows
+    /// of them, and they stay mapped while a thread can find them.
     pub(crate) unsafe fn create(pages: NonNull<u8>) -> &'static Self {
         // From now on everything in the segment is reached by address.
         let segment = ptr::with_exposed_provenance::<Self>(pages.expose_provenance().get());
-        // SAFETY: zeroed pages are a valid segment (numbers, atomics, `None`s), aligned and large enough, by the
+        // SAFETY: zero bytes are a valid segment (numbers, atomics, `None`s), aligned and large enough, by the
         // caller's condition.
         let segment = unsafe { &*segment };
         segment.free.set(ALL_SLICES);

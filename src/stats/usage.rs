@@ -8,9 +8,9 @@ pub struct Usage {
     pub mapped: usize,
     /// Bytes in blocks that the program has. Blocks in other threads' caches count as theirs.
     pub in_use: usize,
-    /// Blocks with a mapping of their own. They are in use.
+    /// Blocks that are larger than a span. They are in use.
     pub large_blocks: usize,
-    /// Bytes of these mappings.
+    /// Bytes of their pages.
     pub large: usize,
     /// Free blocks, and runs of memory that belong to no block. Blocks in other threads' caches do not count.
     pub free_blocks: usize,
