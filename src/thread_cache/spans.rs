@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!            free a span │            ▲ allocate as many slices
-//!              ┌─────────▼────────────┴─────────┐
-//!              │ 1 slice: up to 16 spans, … , 8  │   `span_kib` in all
-//!              └─────────┬──────────────────────┘
+//!              ┌─────────▼────────────┴───────────┐
+//!              │ 1 slice: up to 16 spans, … 8     │   a sixteenth of the heap in all, `span_kib` at most
+//!              └─────────┬────────────────────────┘
 //!                 give   ▼   the next span has no room; the thread looks at the clock and much memory waits;
 //!                 page heap  the thread did not use the cache for a turn of `drain_idle`, or ends
 //! ```
@@ -31,6 +31,8 @@ const LONGEST: usize = 8;
 /// Spans of one length.
 const EACH: usize = 16;
 
+/// A thread may keep one byte in so many of the heap.
+const PART: usize = 16;
 /// Operations between two looks at a clock that is stopped.
 const LOOKS: u8 = 15;
 
@@ -116,9 +118,10 @@ pub(crate) unsafe fn put<V: Cached>(start: NonNull<u8>, slices: usize) -> bool {
     true
 }
 
-/// Slices that a thread may keep.
-const fn most<V: Cached>() -> usize {
-    V::SPAN_KIB * 1024 / SLICE_BYTES
+/// Slices that a thread may keep: a part of the heap.
+fn most<V: Cached>() -> usize {
+    let part = V::page_heap().bytes_in_use() / PART;
+    part.min(V::SPAN_KIB * 1024) / SLICE_BYTES
 }
 
 /// This thread's cache, while the thread need not look at the clock.
