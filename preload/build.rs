@@ -11,8 +11,6 @@ fn main() {
     println!("cargo::rustc-link-arg-cdylib=-fuse-ld=bfd");
     // Without the compiler's start files. All that they do is to write to a page of their own when the library ends.
     println!("cargo::rustc-link-arg-cdylib=-nostartfiles");
-    // Of what they define, the C library needs the object's name: an address in it.
-    println!("cargo::rustc-link-arg-cdylib=-Wl,--defsym=__dso_handle=malloc");
     // Threads that have used the library call it once more when they end, even after it was closed.
     println!("cargo::rustc-link-arg-cdylib=-Wl,-z,nodelete");
     // Initialised before all others, so that its fork handlers run last before a fork, and first after it.

@@ -57,8 +57,9 @@ use tables::Tables;
 
 /// The state of a thread, as far as this variant knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum State {
-    Uninit,
+    Uninit = 0,
     Open,
     Dead,
 }
@@ -194,7 +195,7 @@ impl<T> ThreadCache<T> {
         // SAFETY: the field at that offset, to which nothing refers yet.
         unsafe { place.cast::<[FreeList; MAX_CLASSES]>().write(lists) };
         // SAFETY: the two fields are written above. Fresh pages are zero, which is the value that `new` gives to all
-        // other fields of an `Uninit` cache: numbers, null pointers, `false`, and the first index or variant.
+        // other fields of an `Uninit` cache: numbers, null pointers, `false`, the first index, and `Uninit`.
         Some(unsafe { cache.assume_init_ref() })
     }
 

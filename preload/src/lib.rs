@@ -30,4 +30,18 @@ mod text;
 mod unwind;
 mod watch;
 
+use core::arch::global_asm;
 use hakmem::Preload;
+
+// The object's name for the C library, which reads it to register fork handlers. The compiler's start files would define
+// it, and this library is linked without them (`build.rs`).
+global_asm!(
+    ".pushsection .data.rel.ro.__dso_handle, \"aw\", @progbits",
+    ".balign 8",
+    ".globl __dso_handle",
+    ".hidden __dso_handle",
+    ".type __dso_handle, @object",
+    "__dso_handle: .quad __dso_handle",
+    ".size __dso_handle, 8",
+    ".popsection",
+);

@@ -25,6 +25,7 @@ use super::map_cache::{MapCache, Range, address};
 use super::ranges::{Node, State};
 use super::{PageHeap, Shared};
 use crate::base::PAGE_BYTES;
+use crate::sys::fatal::fatal;
 use crate::sys::pages::{self, Outcome};
 use crate::variant::Join;
 use core::ptr::NonNull;
@@ -42,7 +43,7 @@ const GAPS: usize = 16;
 /// Extents that a search for pages to move compares.
 const SOURCES: usize = 4;
 /// Mappings that a block which moves may have, and bytes for each: a call takes as long as a copy of so many.
-const PARTS: usize = 128;
+const PARTS: usize = 32;
 const PER_PART: usize = 32 << 10;
 
 /// Pages that are to move.
@@ -188,7 +189,9 @@ impl MapCache {
             }
             at = to;
         }
-        debug_assert_eq!(at, end, "the addresses were free");
+        if at != end {
+            fatal("a place that is not free (EX4):", at);
+        }
         // What is too much moves to the place, or goes back.
         let mut excess = self.excess(bytes - filling.head);
         for &(from, to) in gaps.iter().take(gap_count) {
@@ -266,7 +269,8 @@ impl MapCache {
         for &Move { from, to, outcome } in place.moves.iter().take(place.count) {
             match outcome {
                 Some(Outcome::Moved { leaves }) => {
-                    self.leaves.set(leaves && self.leaves.get());
+                    // A range that is mapped anew leaves its addresses, or that failed for another reason.
+                    self.leaves.set((leaves || from.renews) && self.leaves.get());
                     self.note_moved(from, to, leaves);
                     continue;
                 }

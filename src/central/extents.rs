@@ -210,7 +210,7 @@ impl Extents {
         self.of(state).count.get()
     }
 
-    /// Adds a range, and joins it with its neighbours of the same state. Without a free node it may be lost.
+    /// Adds a range, and joins it with its neighbours of the same state. There are two free nodes, or it is lost.
     pub(super) fn put(&self, nodes: &Nodes, start: usize, bytes: usize, state: State) {
         let range = (start, start + bytes);
         debug_assert!((start | bytes).is_multiple_of(PAGE_BYTES) && bytes > 0, "EX1");

@@ -19,6 +19,7 @@
 use crate::base::{PAGE_BYTES, PAGE_LG, SLICE_LG};
 use crate::page_map::{Kind, LeafPlace, PageMap};
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
 use crate::sys::pages;
 use core::cell::Cell;
@@ -68,9 +69,13 @@ impl HugeBlocks {
         })
     }
 
-    /// Removes the record of a block.
+    /// Removes the record of a block. If there is none, it reports misuse.
     pub(super) fn remove(&self, map: &PageMap, start: NonNull<u8>, bytes: usize) {
         self.lock.with(|| {
+            // Another thread may have freed the block meanwhile.
+            if self.bytes_at(start.addr().get()) != Some(bytes) {
+                fatal("double free:", start.addr().get());
+            }
             map.note(start.addr().get(), Kind::Foreign);
             self.set(start.addr().get(), 0);
             self.count.set(self.count.get() - 1);

@@ -86,6 +86,11 @@ impl HugePages {
         Some(if wait == 0 { Size::Huge } else { Size::Small })
     }
 
+    /// Forgets a request of a thread that a child after a fork does not have.
+    pub(super) fn forget(&self) {
+        self.asking.set(false);
+    }
+
     /// Notes the ticks that a request took.
     pub(super) fn end(&self, size: Size, ticks: u64) {
         self.asking.set(false);

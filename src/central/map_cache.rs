@@ -218,9 +218,9 @@ impl MapCache {
         unsafe { self.nodes.release() };
     }
 
-    /// Adds a range of `owned` that nobody has any more. Without a node for it, it is unmapped.
+    /// Adds a range of `owned` that nobody has any more. Without nodes for it, it is unmapped.
     pub(super) fn put(&self, start: usize, bytes: usize, state: State) {
-        if !self.nodes.prepare() && !self.nodes.has_some() {
+        if !self.nodes.prepare() && !self.nodes.has_two() {
             self.owned.cut(&self.nodes, start, bytes);
             self.moved.cut(&self.nodes, start, bytes);
             // SAFETY: mapped (MC1), and nobody has it. If the kernel refuses, the range is lost.

@@ -93,7 +93,7 @@ pub(crate) struct PageHeap {
     /// 1 while a thread without a cache looks at the clock, else 0. [shared]
     pub(super) asked: AtomicU32,
     /// The requests for huge pages.
-    huge_pages: HugePages,
+    pub(super) huge_pages: HugePages,
     /// The state of the round of purging.
     pub(super) round: Round,
     /// The settings that the program has changed.

@@ -50,6 +50,7 @@ impl PageHeap {
         // ORDERING: relaxed; there is no other thread.
         self.pending.fetch_and(!TOLD, Ordering::Relaxed);
         self.asked.store(0, Ordering::Relaxed);
+        self.huge_pages.forget();
         self.background.lose();
     }
 

@@ -125,8 +125,9 @@ impl Nodes {
         true
     }
 
-    pub(super) fn has_some(&self) -> bool {
-        self.spare.get() > 0
+    /// True if there are the nodes that one range takes: for its extent, and for its space.
+    pub(super) fn has_two(&self) -> bool {
+        self.spare.get() >= 2
     }
 
     pub(super) fn take(&self) -> Option<&'static Node> {

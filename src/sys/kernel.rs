@@ -6,7 +6,7 @@
 //! Never: sets `errno`, or runs code outside this crate.
 
 use core::arch::asm;
-use core::ffi::c_long;
+use core::ffi::{c_int, c_long};
 
 /// The kernel's error numbers end here. It returns them negated, as numbers in the last page of addresses.
 const ERRORS: usize = 4095;
@@ -16,6 +16,15 @@ const ERRORS: usize = 4095;
 /// # Safety
 /// The call does nothing to memory that is not the caller's to change, and returns.
 pub(crate) unsafe fn call(number: c_long, arguments: [usize; 6]) -> Option<usize> {
+    // SAFETY: the caller's condition.
+    unsafe { answer(number, arguments) }.ok()
+}
+
+/// Makes a system call. Where the kernel refuses, the result is its error number.
+///
+/// # Safety
+/// The call does nothing to memory that is not the caller's to change, and returns.
+pub(crate) unsafe fn answer(number: c_long, arguments: [usize; 6]) -> Result<usize, c_int> {
     let [first, second, third, fourth, fifth, sixth] = arguments;
     let answer: usize;
     // SAFETY: the kernel reads these registers, and changes none but `rax`, `rcx` and `r11`; what it does to memory is
@@ -35,7 +44,10 @@ pub(crate) unsafe fn call(number: c_long, arguments: [usize; 6]) -> Option<usize
             options(nostack),
         );
     };
-    (answer <= usize::MAX - ERRORS).then_some(answer)
+    match answer.wrapping_neg() {
+        error @ 1..=ERRORS => Err(error as c_int),
+        _ => Ok(answer),
+    }
 }
 
 /// The result of a system call that takes nothing, changes nothing and does not fail.

@@ -12,6 +12,8 @@ use core::ptr::{self, NonNull};
 const ZEROS: usize = 16;
 /// Pages that [`zero`] samples in the rest of a range.
 const LOOKS: usize = 8;
+/// Bytes that no mapping can have.
+const NO_LENGTH: usize = 1 << 46;
 /// Words that [`is_zero`] combines before it tests them.
 const WORDS: usize = 16;
 
@@ -226,7 +228,9 @@ pub(crate) enum Outcome {
 /// Moves the memory of whole pages to other addresses, in place of what is mapped there. With `leaves` the old
 /// addresses stay mapped, without memory, for which Linux 5.7 is needed; otherwise they are unmapped.
 ///
-/// The kernel may refuse if the pages lie in more than one mapping.
+/// Pages that lie in several mappings stay: since Linux 6.17 the kernel moves one mapping after the other, and may stop
+/// between two. So do pages that the program has locked: to leave the old addresses mapped would unlock their whole
+/// mapping, with the blocks of others.
 ///
 /// # Safety
 /// Both ranges have `bytes`, are disjoint, and are mapped by this module. Only the caller refers to them, and no code
@@ -240,14 +244,17 @@ pub(crate) unsafe fn move_to(
     let stay = if leaves { libc::MREMAP_DONTUNMAP } else { 0 };
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | stay;
     let (old, new) = (from.expose_provenance().get(), to.expose_provenance().get());
+    if !is_one_mapping(from, bytes) {
+        return Outcome::Stayed;
+    }
     // SAFETY: only the caller refers to the two ranges, by its condition.
     let moved =
         unsafe { kernel::call(libc::SYS_mremap, [old, bytes, bytes, flags as usize, new, 0]) };
     if moved.is_some() {
         return Outcome::Moved { leaves };
     }
-    // The kernel looks for most reasons to refuse before it unmaps the new addresses. This advice is what holds
-    // without any, and the kernel refuses it only where nothing is mapped.
+    // A single mapping moves whole or not at all. Most reasons to refuse come before the kernel unmaps the new addresses.
+    // This advice is what holds without any, and the kernel refuses it only where nothing is mapped.
     // SAFETY: the advice changes no content.
     if unsafe { advise(to, bytes, libc::MADV_NORMAL) } {
         return Outcome::Stayed;
@@ -256,6 +263,18 @@ pub(crate) unsafe fn move_to(
         true => Outcome::Stayed,
         false => Outcome::Lost,
     }
+}
+
+/// True if a range lies in one mapping, and the program has not locked that. No other thread changes mappings of the
+/// range, since only the caller refers to it.
+fn is_one_mapping(start: NonNull<u8>, bytes: usize) -> bool {
+    // No range can grow to so many bytes where it is. The kernel says so, unless it sees several mappings before.
+    let arguments = [start.expose_provenance().get(), bytes, NO_LENGTH, 0, 0, 0];
+    // SAFETY: the call is refused, and changes nothing.
+    let refused = unsafe { kernel::answer(libc::SYS_mremap, arguments) };
+    // The kernel refuses this advice for locked pages. Linux has it since 5.4; before that, no pages move.
+    // SAFETY: the advice changes no content.
+    refused == Err(libc::ENOMEM) && unsafe { advise(start, PAGE_BYTES, libc::MADV_COLD) }
 }
 
 /// Maps `bytes` at an address where nothing is mapped. False if something is, or if the kernel refuses.

@@ -21,6 +21,7 @@
 use super::{CacheOf, Cached, State, ThreadCache, shut};
 use crate::base::SLICE_BYTES;
 use crate::page_map::Kind;
+use crate::slab::Segment;
 use crate::sys::clock;
 use crate::sys::fatal::fatal;
 use core::cell::Cell;
@@ -104,7 +105,10 @@ pub(crate) unsafe fn put<V: Cached>(start: NonNull<u8>, slices: usize) -> bool {
     let Some(length) = spans.of(slices) else { return false };
     spans.is_active.set(true);
     let address = start.addr().get();
-    if !V::page_map().has(address, Kind::Span) {
+    // SAFETY: the caller's condition: a live span lies in a segment, which is mapped.
+    let segment = unsafe { Segment::containing(address) };
+    let noted = usize::from(segment.span[Segment::slice_at(address).index()].get());
+    if !V::page_map().has(address, Kind::Span) || noted != slices {
         fatal("double free, or free with a layout of another size:", address);
     }
     if spans.slices.get() + slices > most::<V>() || length.len.get() == EACH {
