@@ -362,6 +362,33 @@ mod tests {
     }
 
     #[test]
+    fn pages_of_several_or_locked_mappings_stay() {
+        const BYTES: usize = 8 * PAGE_BYTES;
+        let change: [fn(NonNull<u8>) -> bool; 2] = [
+            // SAFETY: inside a mapping; the advice changes no content.
+            |page| unsafe { advise(page, PAGE_BYTES, libc::MADV_DONTDUMP) },
+            // SAFETY: pages that are mapped. A system may allow a program no locked pages.
+            |page| unsafe { libc::mlock(page.as_ptr().cast(), BYTES - PAGE_BYTES) == 0 },
+        ];
+        for change in change {
+            let [from, to] = [1, 2].map(|_| map(BYTES).expect("address space"));
+            // SAFETY: inside the mapping.
+            let second = unsafe { from.add(PAGE_BYTES) };
+            if change(second) {
+                // SAFETY: inside the mappings, to which nobody else refers.
+                assert_eq!(unsafe { move_to(from, BYTES, to, true) }, Outcome::Stayed);
+                // SAFETY: inside the mappings, to which nobody else refers.
+                let outcome = unsafe { move_to(second, BYTES - PAGE_BYTES, to, true) };
+                assert!(outcome == Outcome::Stayed || outcome == Outcome::Moved { leaves: true });
+            }
+            for start in [from, to] {
+                // SAFETY: mapped above, and used no more.
+                unsafe { unmap(start, BYTES) };
+            }
+        }
+    }
+
+    #[test]
     fn pages_move_and_their_addresses_stay_or_go() {
         const BYTES: usize = 8 * PAGE_BYTES;
         for leaves in [true, false] {

@@ -73,6 +73,24 @@ fn wrong_size(bed: &Bed) {
     free(bed, alloc(bed, 100), 1000);
 }
 
+/// So many bytes have a span of two slices, and of five.
+const TWO_SLICES: usize = 100_000;
+const FIVE_SLICES: usize = 300_000;
+
+fn double_free_of_a_span(bed: &Bed) {
+    let spans = [(); 2].map(|()| alloc(bed, TWO_SLICES));
+    free(bed, spans[0], TWO_SLICES);
+    // The thread keeps this one.
+    free(bed, spans[1], TWO_SLICES);
+    free(bed, spans[1], TWO_SLICES);
+}
+
+fn span_of_another_length(bed: &Bed) {
+    // The first large block opens the thread's cache.
+    free(bed, alloc(bed, TWO_SLICES), TWO_SLICES);
+    free(bed, alloc(bed, TWO_SLICES), FIVE_SLICES);
+}
+
 /// Frees a block of another variant.
 #[cfg(feature = "all-variants")]
 fn wrong_variant(bed: &Bed) {
@@ -87,6 +105,8 @@ pub(crate) fn run(bed: &Bed, program: &str) {
         "double_free_does_not_pass_for_empty" => double_free_does_not_pass_for_empty(bed),
         "interior_pointer" => interior_pointer(bed),
         "wrong_size" => wrong_size(bed),
+        "double_free_of_a_span" => double_free_of_a_span(bed),
+        "span_of_another_length" => span_of_another_length(bed),
         #[cfg(feature = "all-variants")]
         "wrong_variant" => wrong_variant(bed),
         _ => panic!("no program {program}"),
@@ -142,6 +162,13 @@ fn an_interior_pointer_is_detected() {
 #[test]
 fn a_wrong_size_is_detected() {
     assert_each_fatal("wrong_size", "free with a layout of another size class:");
+}
+
+#[test]
+fn a_misused_span_is_detected() {
+    let what = "double free, or free with a layout of another size:";
+    assert_fatal("apex", "double_free_of_a_span", what);
+    assert_fatal("apex", "span_of_another_length", what);
 }
 
 #[cfg(feature = "all-variants")]

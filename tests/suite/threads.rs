@@ -341,6 +341,24 @@ pub(crate) fn lists_of_an_ended_thread_serve_the_next() {
     assert_eq!((home.used, home.waiting), (0, 0), "{home:?}");
 }
 
+/// An audit finds no fault in the spans that another thread keeps.
+pub(crate) fn spans_that_wait_are_sound() {
+    let (keeps, ends) = (&Barrier::new(2), &Barrier::new(2));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..2 {
+                drop(Filled::new(apex(), 200_000, 8, 1));
+            }
+            keeps.wait();
+            ends.wait();
+        });
+        keeps.wait();
+        let audit = apex().audit();
+        ends.wait();
+        assert_eq!(audit.used, 0, "{audit:?}");
+    });
+}
+
 /// Blocks in lists that no thread takes go home while the program goes on in other sizes, however slowly.
 pub(crate) fn lists_that_nobody_takes_go_home() {
     set_clock(0);
@@ -358,6 +376,7 @@ pub(crate) fn lists_that_nobody_takes_go_home() {
 fn lists_are_parked_and_not_for_good() {
     child_succeeds(&["threads", "apex", "parked"]);
     child_succeeds(&["threads", "apex", "not_for_good"]);
+    child_succeeds(&["threads", "apex", "spans"]);
 }
 
 /// Threads start at once, on a heap without a SuperSlab, and each grows blocks. A thread that gets a slot of a
