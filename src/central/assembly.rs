@@ -17,16 +17,18 @@
 //! | the moves | not held |
 //! | the sources become clean extents | held |
 //!
-//! A block that grows gets the addresses behind it, if they are free. Otherwise its own pages move to another place.
+//! A block that grows gets the addresses behind it, if they are free. Otherwise its own pages move to another place
+//! (`relocation.rs`).
 //!
-//! Never: copies bytes, but where the kernel refuses to move the rest of a block that it has begun to move.
+//! Never: copies bytes.
 
 use super::map_cache::{MapCache, Range, address};
 use super::ranges::{Node, State};
 use super::{PageHeap, Shared};
 use crate::base::PAGE_BYTES;
 use crate::sys::fatal::fatal;
-use crate::sys::pages::{self, Outcome};
+use crate::sys::moves::{self, Outcome};
+use crate::sys::pages;
 use crate::variant::Join;
 use core::ptr::NonNull;
 
@@ -42,27 +44,17 @@ const WALK: usize = 8;
 const GAPS: usize = 16;
 /// Extents that a search for pages to move compares.
 const SOURCES: usize = 4;
-/// Mappings that a block which moves may have, and bytes for each: a call takes as long as a copy of so many.
-const PARTS: usize = 32;
-const PER_PART: usize = 32 << 10;
-
 /// Pages that are to move.
 #[derive(Clone, Copy)]
-struct Move {
-    from: Range,
-    to: usize,
+pub(super) struct Move {
+    pub(super) from: Range,
+    pub(super) to: usize,
     /// `None` until the kernel has answered.
-    outcome: Option<Outcome>,
+    pub(super) outcome: Option<Outcome>,
 }
 
-const NO_MOVE: Move =
+pub(super) const NO_MOVE: Move =
     Move { from: Range { start: 0, bytes: 0, renews: false }, to: 0, outcome: None };
-
-/// The parts of a block that is to move. Each `to` counts from the start of the block.
-pub(super) struct Parts {
-    moves: [Move; PARTS],
-    count: usize,
-}
 
 /// A place for a huge block, taken out of the extents.
 pub(super) struct Place {
@@ -73,7 +65,7 @@ pub(super) struct Place {
     /// Dirty bytes that are to go back, since the place will get new memory.
     pub(super) over: usize,
     /// True if the kernel may be asked to leave the addresses of moved pages mapped.
-    leaves: bool,
+    pub(super) leaves: bool,
     moves: [Move; MOVES],
     count: usize,
 }
@@ -250,7 +242,7 @@ impl MapCache {
     }
 
     /// Notes that pages were moved. The source becomes a clean extent if it is still mapped.
-    fn note_moved(&self, from: Range, to: usize, leaves: bool) {
+    pub(super) fn note_moved(&self, from: Range, to: usize, leaves: bool) {
         self.nodes.prepare();
         match (leaves, from.renews) {
             (false, _) => self.forget(from.start, from.bytes),
@@ -290,7 +282,7 @@ impl MapCache {
     }
 
     /// Makes dirty extents of a place, but for a range of it.
-    fn put_around(&self, place: &Place, (from, to): (usize, usize)) {
+    pub(super) fn put_around(&self, place: &Place, (from, to): (usize, usize)) {
         let end = place.start + place.bytes;
         if from > place.start {
             self.put(place.start, from - place.start, State::Dirty);
@@ -313,7 +305,7 @@ impl PageHeap {
         self.find_or_reserve(bytes, align, find)
     }
 
-    fn find_or_reserve(
+    pub(super) fn find_or_reserve(
         &self,
         bytes: usize,
         align: usize,
@@ -360,133 +352,19 @@ impl PageHeap {
         let state = if place.is_clean { State::Clean } else { State::Dirty };
         self.lock.with(|| self.map_cache.put(place.start, place.bytes, state));
     }
-
-    /// Takes a place to which a block of `old` bytes can move, and have `new` there. Returns the place, and the parts of
-    /// the block. `None` if the block has too many parts, or if too many mappings would come of it.
-    pub(super) fn other_place<V: Shared>(
-        &self,
-        start: usize,
-        (old, new): (usize, usize),
-        align: usize,
-    ) -> Option<(Place, Parts)> {
-        let parts = self.lock.with(|| self.map_cache.parts(start, old))?;
-        let filling = Filling::of::<V>(old);
-        let find = || {
-            let found = self.map_cache.find_clean(new, align, filling);
-            self.map_cache.note_dirty(self.now());
-            found
-        };
-        Some((self.find_or_reserve(new, align, find)?, parts))
-    }
-
-    /// Moves a block's parts to the start of a place, and makes extents of its old addresses. False, and nothing moved,
-    /// if the kernel has lost a part of the place. The place is given up then.
-    ///
-    /// # Safety
-    /// The parts are those of a block that only the caller refers to. The place has as many bytes, and they are clean.
-    pub(super) unsafe fn move_block(&self, place: &Place, mut parts: Parts) -> bool {
-        let count = parts.count;
-        let parts = parts.moves.get_mut(..count).unwrap_or_default();
-        for part in parts.iter_mut() {
-            part.to += place.start;
-        }
-        for part in parts.iter_mut() {
-            let outcome = if count == 1 {
-                // SAFETY: only the caller refers to the block, and nobody to the place.
-                unsafe { move_range(part.from, part.to, place.leaves) }
-            } else {
-                // The old addresses must stay mapped: the block is copied back if another part is lost.
-                // SAFETY: only the caller refers to the block, and nobody to the place.
-                unsafe {
-                    pages::move_to(part.from.place(), part.from.bytes, address(part.to), true)
-                }
-            };
-            part.outcome = Some(outcome);
-            if !matches!(outcome, Outcome::Moved { .. }) {
-                break;
-            }
-        }
-        let has_lost = parts.iter().any(|part| matches!(part.outcome, Some(Outcome::Lost)));
-        for part in parts.iter_mut() {
-            let (old, new, bytes) = (part.from.place(), address(part.to), part.from.bytes);
-            match part.outcome {
-                Some(Outcome::Moved { .. }) if has_lost => {
-                    // SAFETY: both ranges are mapped and disjoint; only the caller refers to them.
-                    unsafe { old.copy_from_nonoverlapping(new, bytes) };
-                }
-                Some(Outcome::Moved { leaves: true }) if part.from.renews => {
-                    // SAFETY: the pages have moved, and nobody refers to their old addresses.
-                    part.outcome = Some(Outcome::Moved { leaves: unsafe { renew(part.from) } });
-                }
-                Some(Outcome::Stayed) | None if !has_lost => {
-                    // SAFETY: both ranges are mapped and disjoint; only the caller refers to them.
-                    unsafe { new.copy_from_nonoverlapping(old, bytes) };
-                }
-                Some(_) | None => {}
-            }
-        }
-        self.lock.with(|| self.map_cache.settle_block(place, parts, has_lost));
-        !has_lost
-    }
-}
-
-impl MapCache {
-    /// The parts of a block that lie in one mapping each. `None` if they are too many to be worth their moves, or if the
-    /// kernel does not move them.
-    fn parts(&self, start: usize, bytes: usize) -> Option<Parts> {
-        let mut parts = Parts { moves: [NO_MOVE; PARTS], count: 0 };
-        let mut end = start + bytes;
-        while end > start {
-            let from = self.last_part(start, end);
-            let to = from.start - start;
-            *parts.moves.get_mut(parts.count)? = Move { from, to, outcome: None };
-            parts.count += 1;
-            end = from.start;
-        }
-        let is_worth = parts.count == 1 || self.leaves.get() && parts.count <= bytes / PER_PART;
-        let moved = parts.moves.iter().take(parts.count).filter(|part| !part.from.renews).count();
-        let has_room = moved == 0 || self.has_room_for(moved);
-        (self.moves.get() && is_worth && has_room).then_some(parts)
-    }
-
-    /// Notes that the parts of a block have moved or were copied, or that they are where they were and a part of the
-    /// place is lost.
-    fn settle_block(&self, place: &Place, parts: &[Move], has_lost: bool) {
-        self.nodes.prepare();
-        for part in parts {
-            let Move { from, to, outcome } = *part;
-            match outcome {
-                Some(Outcome::Moved { .. }) if has_lost => {
-                    self.moved.cut(&self.nodes, to, from.bytes);
-                    self.moved.add(&self.nodes, to, from.bytes);
-                }
-                Some(Outcome::Moved { leaves }) => self.note_moved(from, to, leaves),
-                Some(Outcome::Lost) => {
-                    self.moves.set(false);
-                    self.forget(to, from.bytes);
-                    self.put_around(place, (to, to + from.bytes));
-                }
-                Some(Outcome::Stayed) | None if !has_lost => {
-                    self.moves.set(false);
-                    self.put(from.start, from.bytes, State::Dirty);
-                }
-                Some(Outcome::Stayed) | None => {}
-            }
-        }
-    }
 }
 
 /// Moves a range's pages. If the kernel does not leave the old addresses mapped, though it is asked to, they go, too.
 ///
 /// # Safety
 /// Nobody else refers to the two ranges, and no code needs what is at `to`.
-unsafe fn move_range(from: Range, to: usize, leaves: bool) -> Outcome {
+pub(super) unsafe fn move_range(from: Range, to: usize, leaves: bool) -> Outcome {
     let (source, bytes) = (from.place(), from.bytes);
     // SAFETY: the caller's condition.
-    let outcome = unsafe { pages::move_to(source, bytes, address(to), leaves) };
+    let outcome = unsafe { moves::move_to(source, bytes, address(to), leaves) };
     if leaves && matches!(outcome, Outcome::Stayed) {
         // SAFETY: the caller's condition.
-        return unsafe { pages::move_to(source, bytes, address(to), false) };
+        return unsafe { moves::move_to(source, bytes, address(to), false) };
     }
     outcome
 }
@@ -495,7 +373,7 @@ unsafe fn move_range(from: Range, to: usize, leaves: bool) -> Outcome {
 ///
 /// # Safety
 /// It is mapped, and nobody refers to it.
-unsafe fn renew(range: Range) -> bool {
+pub(super) unsafe fn renew(range: Range) -> bool {
     // SAFETY: the caller's condition.
     unsafe { pages::renew(range.place(), range.bytes) }
 }

@@ -9,8 +9,8 @@
 //!
 //! The kernel maps addresses in pieces larger than a block, so blocks lie side by side in few mappings. A freed block
 //! becomes a dirty extent. The next blocks are cut from dirty extents. Where none has room, `assembly.rs` puts a place
-//! together from several. What nobody has needed for a while goes back to the kernel (`low_water.rs`): its addresses
-//! stay, as a clean extent.
+//! together from several. What no block has needed for a while goes back to the kernel (`keep.rs`, `low_water.rs`):
+//! its addresses stay, as a clean extent.
 //!
 //! The kernel limits a process to some 65 000 mappings. A hole between addresses makes one more, and pages that were
 //! moved make two. Both are counted, and [`MapCache::allowed`] of them may be there: one for so many bytes in use, and
@@ -19,15 +19,14 @@
 //! MC1  `owned` holds the addresses that are mapped for huge blocks. An extent lies in it, and so does a huge block.
 //! MC2  `moved` holds the ranges in `owned` to which pages were moved. Each is a mapping of its own.
 //!
-//! The caller holds the lock of the page heap, but for the methods of the page heap here.
+//! The caller holds the lock of the page heap.
 //!
 //! Never: makes a system call, but to map nodes, and to unmap a range for which there is no node.
 
-use super::PageHeap;
 use super::extents::Extents;
 use super::low_water::LowWater;
 use super::ranges::{Nodes, Ranges, State};
-use crate::base::{PAGE_BYTES, SEGMENT_BYTES, round_up};
+use crate::base::{PAGE_BYTES, round_up};
 use crate::sys::pages;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -38,9 +37,6 @@ const FEW_MAPPINGS: usize = 2048;
 const MANY_MAPPINGS: usize = 24_000;
 /// Bytes of huge blocks in use for which it may make one more.
 const PER_MAPPING: usize = 2 << 20;
-/// Bytes that the kernel is asked for at a time, at least and at most: an eighth of what huge blocks have.
-const STEP_LEAST: usize = 32 << 20;
-const STEP_MOST: usize = 64 << 20;
 /// Bytes that may be dirty beyond the peak: so many, or one part in so many of it.
 const SLACK: usize = 2 << 20;
 const SLACK_PART: usize = 64;
@@ -59,13 +55,13 @@ pub(crate) struct MapCache {
     /// The most bytes that huge blocks had, less what went back since.
     peak: Cell<usize>,
     /// Bytes that went back since there were too many, and that no block has needed since.
-    early: Cell<usize>,
+    pub(super) early: Cell<usize>,
     /// Bytes that went back so, and that a block has needed since. As many more may stay.
-    regretted: Cell<usize>,
+    pub(super) regretted: Cell<usize>,
     /// Dirty bytes that nobody needs.
-    low: LowWater,
+    pub(super) low: LowWater,
     /// Bytes that this round of purging has still to give back.
-    due: Cell<usize>,
+    pub(super) due: Cell<usize>,
     /// False once the kernel has refused to move pages, until the next round.
     pub(super) moves: Cell<bool>,
     /// True once the program was seen to lock its memory. No pages move then: the kernel would count them twice among
@@ -141,7 +137,7 @@ impl MapCache {
     }
 
     /// Notes that so many bytes go back since there are too many.
-    fn note_early(&self, bytes: usize) {
+    pub(super) fn note_early(&self, bytes: usize) {
         self.early.set(self.early.get() + bytes);
     }
 
@@ -265,7 +261,7 @@ impl MapCache {
     }
 
     /// Takes up to `most` bytes out of the dirty extent that has not changed for longest.
-    fn take_oldest(&self, most: usize) -> Option<Range> {
+    pub(super) fn take_oldest(&self, most: usize) -> Option<Range> {
         let node = self.free.oldest().filter(|_| self.nodes.prepare())?;
         let most = round_up(most.min(node.bytes()), PAGE_BYTES);
         let range = self.last_part(node.end() - most, node.end());
@@ -274,7 +270,7 @@ impl MapCache {
     }
 
     /// Takes the largest clean extent, if its addresses should go back: more than enough are kept, or `all` are to go.
-    fn take_surplus(&self, all: bool) -> Option<Range> {
+    pub(super) fn take_surplus(&self, all: bool) -> Option<Range> {
         let kept = CLEAN_KEPT.max(self.live.get() / 4);
         let node = self.free.largest(State::Clean).filter(|_| self.nodes.prepare())?;
         let is_much = self.free.bytes(State::Clean) > kept && node.bytes() >= PER_MAPPING;
@@ -298,146 +294,8 @@ impl MapCache {
     }
 
     /// Notes that the kernel would not take pages back.
-    fn note_locked(&self) {
+    pub(super) fn note_locked(&self) {
         self.is_locked.set(true);
         self.moves.set(false);
-    }
-}
-
-impl PageHeap {
-    /// Maps addresses for a block of `bytes` at a multiple of `align`, and more. Returns their start and
-    /// their number. `None` if the kernel refuses.
-    pub(super) fn reserve(&self, bytes: usize, align: usize) -> Option<(usize, usize)> {
-        let least = bytes.checked_add(align.saturating_sub(PAGE_BYTES))?;
-        let live = self.lock.with(|| self.map_cache.live());
-        let step = (live / 8).clamp(STEP_LEAST, STEP_MOST).max(least);
-        let rounded = (step <= usize::MAX / 2).then(|| round_up(step, SEGMENT_BYTES));
-        let more = rounded.and_then(|step| Some((pages::map(step)?, step)));
-        let (start, bytes) = more
-            .filter(|&(start, bytes)| self.is_lazy(start, bytes))
-            .or_else(|| Some((pages::map(least)?, least)))?;
-        Some((start.expose_provenance().get(), bytes))
-    }
-
-    /// True if pages that were just mapped have no memory yet. Otherwise the program locks all its memory, and the pages
-    /// are unmapped.
-    fn is_lazy(&self, start: NonNull<u8>, bytes: usize) -> bool {
-        // SAFETY: just mapped, and nobody else knows of it.
-        if unsafe { pages::purge(start, PAGE_BYTES) } {
-            return true;
-        }
-        self.lock.with(|| self.map_cache.note_locked());
-        // SAFETY: just mapped, and nobody else knows of it.
-        unsafe { pages::unmap(start, bytes) };
-        false
-    }
-
-    /// Takes back the pages of a block, or of the end of one. They stay dirty, as long as there are not too many: `kept`
-    /// bytes may always stay.
-    ///
-    /// # Safety
-    /// The range is whole pages of huge blocks, and nobody refers to it.
-    pub(super) unsafe fn keep(&self, start: NonNull<u8>, bytes: usize, kept: usize) {
-        let start = start.expose_provenance().get();
-        let bound = self.lock.with(|| {
-            let bound = if kept == 0 { 0 } else { self.map_cache.allowance(kept) };
-            self.map_cache.change_live(bytes, 0);
-            bound
-        });
-        if bytes > bound {
-            self.give_all(start, start + bytes);
-            return self.lock.with(|| self.map_cache.note_early(bytes));
-        }
-        let over = self.lock.with(|| {
-            self.map_cache.put(start, bytes, State::Dirty);
-            let over = self.map_cache.bytes().saturating_sub(bound);
-            self.map_cache.note_early(over);
-            self.map_cache.note_dirty(self.now());
-            if over == 0 && self.is_much(0, super::pending::MUCH) {
-                self.note_pending();
-            }
-            over
-        });
-        self.give_back(over);
-    }
-
-    /// Gives a range's memory back to the kernel, whatever it is made of.
-    fn give_all(&self, start: usize, mut end: usize) {
-        while end > start {
-            let part = self.lock.with(|| self.map_cache.last_part(start, end));
-            self.give(part);
-            end = part.start;
-        }
-    }
-
-    /// Gives up to `most` dirty bytes back to the kernel. Returns how many.
-    pub(super) fn give_back(&self, most: usize) -> usize {
-        let mut given = 0;
-        while given < most {
-            let Some(range) = self.lock.with(|| self.map_cache.take_oldest(most - given)) else {
-                break;
-            };
-            given += range.bytes;
-            self.give(range);
-        }
-        self.lock.with(|| {
-            self.map_cache.low.lower(given);
-            self.map_cache.note_dirty(self.now());
-        });
-        given
-    }
-
-    /// Gives a range's memory back to the kernel, and makes it a clean extent. A range whose pages the program has
-    /// locked is unmapped.
-    fn give(&self, range: Range) {
-        let Range { start, bytes, renews } = range;
-        if renews {
-            // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
-            let is_renewed = unsafe { pages::renew(range.place(), bytes) };
-            return self.lock.with(|| self.map_cache.note_renewed(range, is_renewed));
-        }
-        // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
-        let is_clean = unsafe { pages::purge(range.place(), bytes) };
-        // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
-        let is_unmapped = !is_clean && unsafe { pages::unmap(range.place(), bytes) };
-        self.lock.with(|| {
-            if is_clean {
-                return self.map_cache.put(start, bytes, State::Clean);
-            }
-            self.map_cache.note_locked();
-            match is_unmapped {
-                true => self.map_cache.forget(start, bytes),
-                false => self.map_cache.put(start, bytes, State::Dirty),
-            }
-        });
-    }
-
-    /// Gives back up to `most` of the bytes that this round has to. Returns how many.
-    pub(super) fn give_back_due(&self, most: usize) -> usize {
-        let due = self.lock.with(|| self.map_cache.due.get());
-        let given = self.give_back(due.min(most));
-        let left = if given == 0 { 0 } else { due - given.min(due) };
-        self.lock.with(|| {
-            self.map_cache.due.set(left);
-            self.map_cache.early.set(0);
-            self.map_cache.regretted.set(self.map_cache.regretted.get().saturating_sub(given));
-            self.map_cache.lower_peak(given);
-        });
-        given
-    }
-
-    /// Unmaps up to `most` clean extents whose addresses nobody needs. Returns how many.
-    pub(super) fn unmap_surplus(&self, most: usize, all: bool) -> usize {
-        let unmap_one = || {
-            let range = self.lock.with(|| self.map_cache.take_surplus(all))?;
-            // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
-            let is_unmapped = unsafe { pages::unmap(range.place(), range.bytes) };
-            self.lock.with(|| match is_unmapped {
-                true => self.map_cache.forget(range.start, range.bytes),
-                false => self.map_cache.put(range.start, range.bytes, State::Clean),
-            });
-            is_unmapped.then_some(())
-        };
-        core::iter::from_fn(unmap_one).take(most).count()
     }
 }

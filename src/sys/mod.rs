@@ -18,6 +18,7 @@ cfg_if::cfg_if! {
         pub(crate) mod fork;
         pub(crate) mod futex;
         pub(crate) mod kernel;
+        pub(crate) mod moves;
         pub(crate) mod pages;
         pub(crate) mod thread;
         pub(crate) mod unload;

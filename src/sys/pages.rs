@@ -12,8 +12,6 @@ use core::ptr::{self, NonNull};
 const ZEROS: usize = 16;
 /// Pages that [`zero`] samples in the rest of a range.
 const LOOKS: usize = 8;
-/// Bytes that no mapping can have.
-const NO_LENGTH: usize = 1 << 46;
 /// Words that [`is_zero`] combines before it tests them.
 const WORDS: usize = 16;
 
@@ -23,7 +21,7 @@ pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
 }
 
 /// Maps `bytes` as [`map`] does, at `hint` if it is not null and nothing is mapped there.
-fn map_near(hint: *mut u8, bytes: usize) -> Option<NonNull<u8>> {
+pub(super) fn map_near(hint: *mut u8, bytes: usize) -> Option<NonNull<u8>> {
     // SAFETY: a hint without MAP_FIXED leaves the kernel the choice of the address.
     unsafe { map_with(hint, bytes, 0) }
 }
@@ -198,7 +196,7 @@ pub(crate) unsafe fn populate(start: NonNull<u8>, bytes: usize, huge: bool) {
 /// # Safety
 /// The range is whole pages, private and anonymous, and the caller owns it. The advice changes no content that the
 /// caller needs.
-unsafe fn advise(start: NonNull<u8>, bytes: usize, advice: libc::c_int) -> bool {
+pub(super) unsafe fn advise(start: NonNull<u8>, bytes: usize, advice: libc::c_int) -> bool {
     let arguments = [start.expose_provenance().get(), bytes, advice as usize, 0, 0, 0];
     // SAFETY: the caller's condition.
     unsafe { kernel::call(libc::SYS_madvise, arguments) }.is_some()
@@ -212,80 +210,6 @@ unsafe fn advise(start: NonNull<u8>, bytes: usize, advice: libc::c_int) -> bool 
 pub(crate) unsafe fn renew(start: NonNull<u8>, bytes: usize) -> bool {
     // SAFETY: the range is mapped and unreferenced, by the caller's condition.
     unsafe { map_with(start.as_ptr(), bytes, libc::MAP_FIXED) }.is_some()
-}
-
-/// What became of pages that were to move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// They have moved. With `leaves` the old addresses are still mapped, and have no memory.
-    Moved { leaves: bool },
-    /// The kernel refused. Nothing changed.
-    Stayed,
-    /// The kernel refused, and has unmapped the new addresses.
-    Lost,
-}
-
-/// Moves the memory of whole pages to other addresses, in place of what is mapped there. With `leaves` the old
-/// addresses stay mapped, without memory, for which Linux 5.7 is needed; otherwise they are unmapped.
-///
-/// Pages that lie in several mappings stay: since Linux 6.17 the kernel moves one mapping after the other, and may stop
-/// between two. So do pages that the program has locked: to leave the old addresses mapped would unlock their whole
-/// mapping, with the blocks of others.
-///
-/// # Safety
-/// Both ranges have `bytes`, are disjoint, and are mapped by this module. Only the caller refers to them, and no code
-/// needs the content at `to`.
-pub(crate) unsafe fn move_to(
-    from: NonNull<u8>,
-    bytes: usize,
-    to: NonNull<u8>,
-    leaves: bool,
-) -> Outcome {
-    let stay = if leaves { libc::MREMAP_DONTUNMAP } else { 0 };
-    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | stay;
-    let (old, new) = (from.expose_provenance().get(), to.expose_provenance().get());
-    if !is_one_mapping(from, bytes) {
-        return Outcome::Stayed;
-    }
-    // SAFETY: only the caller refers to the two ranges, by its condition.
-    let moved =
-        unsafe { kernel::call(libc::SYS_mremap, [old, bytes, bytes, flags as usize, new, 0]) };
-    if moved.is_some() {
-        return Outcome::Moved { leaves };
-    }
-    // A single mapping moves whole or not at all. Most reasons to refuse come before the kernel unmaps the new addresses.
-    // This advice is what holds without any, and the kernel refuses it only where nothing is mapped.
-    // SAFETY: the advice changes no content.
-    if unsafe { advise(to, bytes, libc::MADV_NORMAL) } {
-        return Outcome::Stayed;
-    }
-    match map_at(to, bytes) {
-        true => Outcome::Stayed,
-        false => Outcome::Lost,
-    }
-}
-
-/// True if a range lies in one mapping, and the program has not locked that. No other thread changes mappings of the
-/// range, since only the caller refers to it.
-fn is_one_mapping(start: NonNull<u8>, bytes: usize) -> bool {
-    // No range can grow to so many bytes where it is. The kernel says so, unless it sees several mappings before.
-    let arguments = [start.expose_provenance().get(), bytes, NO_LENGTH, 0, 0, 0];
-    // SAFETY: the call is refused, and changes nothing.
-    let refused = unsafe { kernel::answer(libc::SYS_mremap, arguments) };
-    // The kernel refuses this advice for locked pages. Linux has it since 5.4; before that, no pages move.
-    // SAFETY: the advice changes no content.
-    refused == Err(libc::ENOMEM) && unsafe { advise(start, PAGE_BYTES, libc::MADV_COLD) }
-}
-
-/// Maps `bytes` at an address where nothing is mapped. False if something is, or if the kernel refuses.
-fn map_at(at: NonNull<u8>, bytes: usize) -> bool {
-    let Some(start) = map_near(at.as_ptr(), bytes) else { return false };
-    if start.addr() != at.addr() {
-        // SAFETY: mapped above, and no other code knows of it.
-        unsafe { unmap(start, bytes) };
-        return false;
-    }
-    true
 }
 
 #[cfg(test)]
@@ -355,62 +279,6 @@ mod tests {
         assert_eq!(unsafe { libc::close(-1) }, -1);
         assert!(map(1 << 62).is_none());
         assert!(map_aligned(usize::MAX / 2 + 1, 1 << 21).is_none());
-        let start = map(1 << 16).expect("address space");
-        // SAFETY: mapped above; the first pages cannot move to where they are.
-        assert_eq!(unsafe { move_to(start, 1 << 16, start, false) }, Outcome::Stayed);
         assert_eq!(errno(), Some(libc::EBADF));
-    }
-
-    #[test]
-    fn pages_of_several_or_locked_mappings_stay() {
-        const BYTES: usize = 8 * PAGE_BYTES;
-        let change: [fn(NonNull<u8>) -> bool; 2] = [
-            // SAFETY: inside a mapping; the advice changes no content.
-            |page| unsafe { advise(page, PAGE_BYTES, libc::MADV_DONTDUMP) },
-            // SAFETY: pages that are mapped. A system may allow a program no locked pages.
-            |page| unsafe { libc::mlock(page.as_ptr().cast(), BYTES - PAGE_BYTES) == 0 },
-        ];
-        for change in change {
-            let [from, to] = [1, 2].map(|_| map(BYTES).expect("address space"));
-            // SAFETY: inside the mapping.
-            let second = unsafe { from.add(PAGE_BYTES) };
-            if change(second) {
-                // SAFETY: inside the mappings, to which nobody else refers.
-                assert_eq!(unsafe { move_to(from, BYTES, to, true) }, Outcome::Stayed);
-                // SAFETY: inside the mappings, to which nobody else refers.
-                let outcome = unsafe { move_to(second, BYTES - PAGE_BYTES, to, true) };
-                assert!(outcome == Outcome::Stayed || outcome == Outcome::Moved { leaves: true });
-            }
-            for start in [from, to] {
-                // SAFETY: mapped above, and used no more.
-                unsafe { unmap(start, BYTES) };
-            }
-        }
-    }
-
-    #[test]
-    fn pages_move_and_their_addresses_stay_or_go() {
-        const BYTES: usize = 8 * PAGE_BYTES;
-        for leaves in [true, false] {
-            let [from, to] = [1, 2].map(|_| map(BYTES).expect("address space"));
-            // SAFETY: the mapping has as many bytes, and nobody else has it.
-            unsafe { from.write_bytes(7, BYTES) };
-            // SAFETY: both were mapped above, and nobody else refers to them.
-            assert_eq!(unsafe { move_to(from, BYTES, to, leaves) }, Outcome::Moved { leaves });
-            let bytes = |start: NonNull<u8>| {
-                // SAFETY: mapped, and nobody writes to it.
-                unsafe { core::slice::from_raw_parts(start.as_ptr(), BYTES) }
-            };
-            assert!(bytes(to).iter().all(|&byte| byte == 7));
-            // SAFETY: the advice changes no content.
-            assert_eq!(unsafe { advise(from, BYTES, libc::MADV_NORMAL) }, leaves);
-            assert!(!leaves || bytes(from).iter().all(|&byte| byte == 0));
-            // SAFETY: mapped above, and used no more.
-            unsafe { unmap(to, BYTES) };
-            if leaves {
-                // SAFETY: mapped above, and used no more.
-                unsafe { unmap(from, BYTES) };
-            }
-        }
     }
 }

@@ -1,0 +1,158 @@
+//! The map cache and the kernel: addresses come from it, and memory goes back to it.
+//!
+//! | event | effect |
+//! |---|---|
+//! | no extent has room for a block | the kernel maps addresses, more than the block needs |
+//! | a block is freed | its pages stay, and the oldest dirty bytes above the allowance go back |
+//! | a round of purging | the bytes go back that no block needed for a while |
+//! | many addresses are clean | the largest clean extents are unmapped |
+//!
+//! Never: makes a system call with the lock of the page heap held.
+
+use super::PageHeap;
+use super::map_cache::Range;
+use super::ranges::State;
+use crate::base::{PAGE_BYTES, SEGMENT_BYTES, round_up};
+use crate::sys::pages;
+use core::ptr::NonNull;
+
+/// Bytes that the kernel is asked for at a time, at least and at most: an eighth of what huge blocks have.
+const STEP_LEAST: usize = 32 << 20;
+const STEP_MOST: usize = 64 << 20;
+impl PageHeap {
+    /// Maps addresses for a block of `bytes` at a multiple of `align`, and more. Returns their start and
+    /// their number. `None` if the kernel refuses.
+    pub(super) fn reserve(&self, bytes: usize, align: usize) -> Option<(usize, usize)> {
+        let least = bytes.checked_add(align.saturating_sub(PAGE_BYTES))?;
+        let live = self.lock.with(|| self.map_cache.live());
+        let step = (live / 8).clamp(STEP_LEAST, STEP_MOST).max(least);
+        let rounded = (step <= usize::MAX / 2).then(|| round_up(step, SEGMENT_BYTES));
+        let more = rounded.and_then(|step| Some((pages::map(step)?, step)));
+        let (start, bytes) = more
+            .filter(|&(start, bytes)| self.is_lazy(start, bytes))
+            .or_else(|| Some((pages::map(least)?, least)))?;
+        Some((start.expose_provenance().get(), bytes))
+    }
+
+    /// True if pages that were just mapped have no memory yet. Otherwise the program locks all its memory, and the pages
+    /// are unmapped.
+    fn is_lazy(&self, start: NonNull<u8>, bytes: usize) -> bool {
+        // SAFETY: just mapped, and nobody else knows of it.
+        if unsafe { pages::purge(start, PAGE_BYTES) } {
+            return true;
+        }
+        self.lock.with(|| self.map_cache.note_locked());
+        // SAFETY: just mapped, and nobody else knows of it.
+        unsafe { pages::unmap(start, bytes) };
+        false
+    }
+
+    /// Takes back the pages of a block, or of the end of one. They stay dirty, as long as there are not too many: `kept`
+    /// bytes may always stay.
+    ///
+    /// # Safety
+    /// The range is whole pages of huge blocks, and nobody refers to it.
+    pub(super) unsafe fn keep(&self, start: NonNull<u8>, bytes: usize, kept: usize) {
+        let start = start.expose_provenance().get();
+        let bound = self.lock.with(|| {
+            let bound = if kept == 0 { 0 } else { self.map_cache.allowance(kept) };
+            self.map_cache.change_live(bytes, 0);
+            bound
+        });
+        if bytes > bound {
+            self.give_all(start, start + bytes);
+            return self.lock.with(|| self.map_cache.note_early(bytes));
+        }
+        let over = self.lock.with(|| {
+            self.map_cache.put(start, bytes, State::Dirty);
+            let over = self.map_cache.bytes().saturating_sub(bound);
+            self.map_cache.note_early(over);
+            self.map_cache.note_dirty(self.now());
+            if over == 0 && self.is_much(0, super::pending::MUCH) {
+                self.note_pending();
+            }
+            over
+        });
+        self.give_back(over);
+    }
+
+    /// Gives a range's memory back to the kernel, whatever it is made of.
+    fn give_all(&self, start: usize, mut end: usize) {
+        while end > start {
+            let part = self.lock.with(|| self.map_cache.last_part(start, end));
+            self.give(part);
+            end = part.start;
+        }
+    }
+
+    /// Gives up to `most` dirty bytes back to the kernel. Returns how many.
+    pub(super) fn give_back(&self, most: usize) -> usize {
+        let mut given = 0;
+        while given < most {
+            let Some(range) = self.lock.with(|| self.map_cache.take_oldest(most - given)) else {
+                break;
+            };
+            given += range.bytes;
+            self.give(range);
+        }
+        self.lock.with(|| {
+            self.map_cache.low.lower(given);
+            self.map_cache.note_dirty(self.now());
+        });
+        given
+    }
+
+    /// Gives a range's memory back to the kernel, and makes it a clean extent. A range whose pages the program has
+    /// locked is unmapped.
+    fn give(&self, range: Range) {
+        let Range { start, bytes, renews } = range;
+        if renews {
+            // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
+            let is_renewed = unsafe { pages::renew(range.place(), bytes) };
+            return self.lock.with(|| self.map_cache.note_renewed(range, is_renewed));
+        }
+        // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
+        let is_clean = unsafe { pages::purge(range.place(), bytes) };
+        // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
+        let is_unmapped = !is_clean && unsafe { pages::unmap(range.place(), bytes) };
+        self.lock.with(|| {
+            if is_clean {
+                return self.map_cache.put(start, bytes, State::Clean);
+            }
+            self.map_cache.note_locked();
+            match is_unmapped {
+                true => self.map_cache.forget(start, bytes),
+                false => self.map_cache.put(start, bytes, State::Dirty),
+            }
+        });
+    }
+
+    /// Gives back up to `most` of the bytes that this round has to. Returns how many.
+    pub(super) fn give_back_due(&self, most: usize) -> usize {
+        let due = self.lock.with(|| self.map_cache.due.get());
+        let given = self.give_back(due.min(most));
+        let left = if given == 0 { 0 } else { due - given.min(due) };
+        self.lock.with(|| {
+            self.map_cache.due.set(left);
+            self.map_cache.early.set(0);
+            self.map_cache.regretted.set(self.map_cache.regretted.get().saturating_sub(given));
+            self.map_cache.lower_peak(given);
+        });
+        given
+    }
+
+    /// Unmaps up to `most` clean extents whose addresses nobody needs. Returns how many.
+    pub(super) fn unmap_surplus(&self, most: usize, all: bool) -> usize {
+        let unmap_one = || {
+            let range = self.lock.with(|| self.map_cache.take_surplus(all))?;
+            // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
+            let is_unmapped = unsafe { pages::unmap(range.place(), range.bytes) };
+            self.lock.with(|| match is_unmapped {
+                true => self.map_cache.forget(range.start, range.bytes),
+                false => self.map_cache.put(range.start, range.bytes, State::Clean),
+            });
+            is_unmapped.then_some(())
+        };
+        core::iter::from_fn(unmap_one).take(most).count()
+    }
+}
