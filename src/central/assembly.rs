@@ -317,7 +317,7 @@ impl PageHeap {
         let (start, reserved) = self.reserve(bytes, align)?;
         self.lock.with(|| {
             if !self.map_cache.nodes.prepare() {
-                // SAFETY: mapped above, and nobody knows of it.
+                // SAFETY: mapped above, and no other code knows of it.
                 unsafe { pages::unmap(address(start), reserved) };
                 return None;
             }
@@ -333,10 +333,10 @@ impl PageHeap {
         }
         let leaves = place.leaves;
         for step in place.moves.iter_mut().take(place.count) {
-            // SAFETY: both ranges were taken out of the extents, so they are mapped and nobody refers to them (EX1).
+            // SAFETY: both ranges were taken out of the extents, so they are mapped and nothing refers to them (EX1).
             let mut outcome = unsafe { move_range(step.from, step.to, leaves) };
             if outcome == (Outcome::Moved { leaves: true }) && step.from.renews {
-                // SAFETY: the pages have moved, and nobody refers to their old addresses.
+                // SAFETY: the pages have moved, and nothing refers to their old addresses.
                 outcome = Outcome::Moved { leaves: unsafe { renew(step.from) } };
             }
             step.outcome = Some(outcome);
@@ -357,7 +357,7 @@ impl PageHeap {
 /// Moves a range's pages. If the kernel does not leave the old addresses mapped, though it is asked to, they go, too.
 ///
 /// # Safety
-/// Nobody else refers to the two ranges, and no code needs what is at `to`.
+/// No other code refers to the two ranges, and no code needs what is at `to`.
 pub(super) unsafe fn move_range(from: Range, to: usize, leaves: bool) -> Outcome {
     let (source, bytes) = (from.place(), from.bytes);
     // SAFETY: the caller's condition.
@@ -372,7 +372,7 @@ pub(super) unsafe fn move_range(from: Range, to: usize, leaves: bool) -> Outcome
 /// Maps a range anew.
 ///
 /// # Safety
-/// It is mapped, and nobody refers to it.
+/// It is mapped, and nothing refers to it.
 pub(super) unsafe fn renew(range: Range) -> bool {
     // SAFETY: the caller's condition.
     unsafe { pages::renew(range.place(), range.bytes) }

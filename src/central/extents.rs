@@ -10,7 +10,7 @@
 //! Extents that touch make up a *space*, from one block to the next. A block is cut from the start of the smallest
 //! extent that has room for it, so the rest lies behind it and lets it grow.
 //!
-//! EX1  An extent is mapped, and nobody refers to it.
+//! EX1  An extent is mapped, and nothing refers to it.
 //! EX2  Extents are disjoint, and two that touch differ in their state.
 //! EX3  A clean extent has no memory, and reads as zero.
 //! EX4  A space is all extents that touch. Each address of it is in one extent.

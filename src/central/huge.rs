@@ -42,7 +42,7 @@ const ROOM_MOST: usize = 256 << 10;
 pub(crate) fn mapping_bytes<V: Shared>(size: usize) -> usize {
     let unit = match V::GROWTH {
         Growth::Tight => PAGE_BYTES,
-        // Addresses are cheap, and a page that nobody has touched has no memory.
+        // Addresses are cheap, and a page that no block has touched has no memory.
         Growth::Roomy => ((1 << (size | 1).ilog2()) / ROOMS).clamp(PAGE_BYTES, ROOM_MOST),
     };
     let bytes = round_up(size, unit);
@@ -87,7 +87,7 @@ fn change_live<V: Shared>(old: usize, new: usize) {
 /// Frees a huge block.
 ///
 /// # Safety
-/// The block came from [`huge_alloc`] or [`huge_resize`] with this layout, and nobody refers to it.
+/// The block came from [`huge_alloc`] or [`huge_resize`] with this layout, and nothing refers to it.
 pub(crate) unsafe fn huge_free<V: Shared>(start: NonNull<u8>, layout: Layout) {
     let bytes = mapping_bytes::<V>(layout.size());
     if V::BY_ADDRESS {
@@ -98,7 +98,7 @@ pub(crate) unsafe fn huge_free<V: Shared>(start: NonNull<u8>, layout: Layout) {
 }
 
 /// # Safety
-/// The range is whole pages of a huge block, and nobody refers to it.
+/// The range is whole pages of a huge block, and nothing refers to it.
 unsafe fn give_up<V: Shared>(start: NonNull<u8>, bytes: usize) {
     // SAFETY: the caller's condition.
     unsafe { V::page_heap().keep(start, bytes, kept::<V>()) };

@@ -37,12 +37,12 @@ impl PageHeap {
     /// True if pages that were just mapped have no memory yet. Otherwise the program locks all its memory, and the pages
     /// are unmapped.
     fn is_lazy(&self, start: NonNull<u8>, bytes: usize) -> bool {
-        // SAFETY: just mapped, and nobody else knows of it.
+        // SAFETY: just mapped, and no other thread knows of it.
         if unsafe { pages::purge(start, PAGE_BYTES) } {
             return true;
         }
         self.lock.with(|| self.map_cache.note_locked());
-        // SAFETY: just mapped, and nobody else knows of it.
+        // SAFETY: just mapped, and no other thread knows of it.
         unsafe { pages::unmap(start, bytes) };
         false
     }
@@ -51,7 +51,7 @@ impl PageHeap {
     /// bytes may always stay.
     ///
     /// # Safety
-    /// The range is whole pages of huge blocks, and nobody refers to it.
+    /// The range is whole pages of huge blocks, and nothing refers to it.
     pub(super) unsafe fn keep(&self, start: NonNull<u8>, bytes: usize, kept: usize) {
         let start = start.expose_provenance().get();
         let bound = self.lock.with(|| {
@@ -107,13 +107,13 @@ impl PageHeap {
     fn give(&self, range: Range) {
         let Range { start, bytes, renews } = range;
         if renews {
-            // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
+            // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
             let is_renewed = unsafe { pages::renew(range.place(), bytes) };
             return self.lock.with(|| self.map_cache.note_renewed(range, is_renewed));
         }
-        // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
+        // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
         let is_clean = unsafe { pages::purge(range.place(), bytes) };
-        // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
+        // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
         let is_unmapped = !is_clean && unsafe { pages::unmap(range.place(), bytes) };
         self.lock.with(|| {
             if is_clean {
@@ -141,11 +141,11 @@ impl PageHeap {
         given
     }
 
-    /// Unmaps up to `most` clean extents whose addresses nobody needs. Returns how many.
+    /// Unmaps up to `most` clean extents whose addresses no block needs. Returns how many.
     pub(super) fn unmap_surplus(&self, most: usize, all: bool) -> usize {
         let unmap_one = || {
             let range = self.lock.with(|| self.map_cache.take_surplus(all))?;
-            // SAFETY: taken out of the extents, so it is mapped and nobody refers to it (EX1).
+            // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
             let is_unmapped = unsafe { pages::unmap(range.place(), range.bytes) };
             self.lock.with(|| match is_unmapped {
                 true => self.map_cache.forget(range.start, range.bytes),

@@ -1,4 +1,4 @@
-//! The low-water mark of the dirty extents: as many of their bytes as nobody has needed for a while.
+//! The low-water mark of the dirty extents: as many of their bytes as no block has needed for a while.
 //!
 //! ```text
 //!  bytes   ▁▂▅▇▆▇▅▇▆▅▆▇▅▆▇          what lies below the lowest point of the last `delay` milliseconds
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_needed_for_the_delay() {
+    fn what_no_block_needed_for_the_delay() {
         let water = LowWater::new();
         water.note(100, 1000);
         let mut due = Vec::new();

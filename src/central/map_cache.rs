@@ -58,7 +58,7 @@ pub(crate) struct MapCache {
     pub(super) early: Cell<usize>,
     /// Bytes that went back so, and that a block has needed since. As many more may stay.
     pub(super) regretted: Cell<usize>,
-    /// Dirty bytes that nobody needs.
+    /// Dirty bytes that no block needs.
     pub(super) low: LowWater,
     /// Bytes that this round of purging has still to give back.
     pub(super) due: Cell<usize>,
@@ -71,7 +71,7 @@ pub(crate) struct MapCache {
     pub(super) leaves: Cell<bool>,
 }
 
-/// A range of pages that nobody has.
+/// A range of pages that no block has.
 #[derive(Clone, Copy)]
 pub(super) struct Range {
     pub(super) start: usize,
@@ -204,22 +204,22 @@ impl MapCache {
     /// Unmaps all extents, and the nodes. Blocks in use stay as they are.
     ///
     /// # Safety
-    /// Nobody asks for a huge block any more, or frees one.
+    /// No code asks for a huge block any more, or frees one.
     pub(super) unsafe fn release(&self) {
         while let Some((start, bytes)) = self.free.pop_space() {
-            // SAFETY: mapped, and nobody refers to it (EX1).
+            // SAFETY: mapped, and nothing refers to it (EX1).
             unsafe { pages::unmap(address(start), bytes) };
         }
-        // SAFETY: nobody asks for a block any more, so nobody looks at a node.
+        // SAFETY: no code asks for a block any more, so no code looks at a node.
         unsafe { self.nodes.release() };
     }
 
-    /// Adds a range of `owned` that nobody has any more. Without nodes for it, it is unmapped.
+    /// Adds a range of `owned` that no block has any more. Without nodes for it, it is unmapped.
     pub(super) fn put(&self, start: usize, bytes: usize, state: State) {
         if !self.nodes.prepare() && !self.nodes.has_two() {
             self.owned.cut(&self.nodes, start, bytes);
             self.moved.cut(&self.nodes, start, bytes);
-            // SAFETY: mapped (MC1), and nobody has it. If the kernel refuses, the range is lost.
+            // SAFETY: mapped (MC1), and no block has it. If the kernel refuses, the range is lost.
             unsafe { pages::unmap(address(start), bytes) };
             return;
         }

@@ -114,7 +114,7 @@ impl Nodes {
         }
         let Some(fresh) = pages::map(CHUNK_BYTES) else { return false };
         // SAFETY: zeroed pages are valid nodes (numbers and `None`s), aligned and large enough. They stay mapped until
-        // `release`, after which nobody looks at a node.
+        // `release`, after which no code looks at a node.
         let chunk: &'static [Node; CHUNK_NODES] = unsafe { fresh.cast().as_ref() };
         let [first, nodes @ ..] = chunk;
         first.by_address.above.set(self.chunks.replace(Some(first)));
@@ -159,14 +159,14 @@ impl Nodes {
     /// Unmaps all nodes.
     ///
     /// # Safety
-    /// Nobody uses a set of these nodes any more.
+    /// No code uses a set of these nodes any more.
     pub(super) unsafe fn release(&self) {
         self.free.set(None);
         self.fresh.set(&[]);
         self.spare.set(0);
         while let Some(first) = self.chunks.get() {
             self.chunks.set(first.by_address.above.get());
-            // SAFETY: `prepare` mapped the chunk, which starts with this node. By the caller's condition nobody looks
+            // SAFETY: `prepare` mapped the chunk, which starts with this node. By the caller's condition no code looks
             // at its nodes.
             unsafe { pages::unmap(NonNull::from(first).cast(), CHUNK_BYTES) };
         }

@@ -58,11 +58,11 @@ impl PageHeap {
         }
         for part in parts.iter_mut() {
             let outcome = if count == 1 {
-                // SAFETY: only the caller refers to the block, and nobody to the place.
+                // SAFETY: only the caller refers to the block, and nothing to the place.
                 unsafe { move_range(part.from, part.to, place.leaves) }
             } else {
                 // The old addresses must stay mapped: the block is copied back if another part is lost.
-                // SAFETY: only the caller refers to the block, and nobody to the place.
+                // SAFETY: only the caller refers to the block, and nothing to the place.
                 unsafe {
                     moves::move_to(part.from.place(), part.from.bytes, address(part.to), true)
                 }
@@ -81,7 +81,7 @@ impl PageHeap {
                     unsafe { old.copy_from_nonoverlapping(new, bytes) };
                 }
                 Some(Outcome::Moved { leaves: true }) if part.from.renews => {
-                    // SAFETY: the pages have moved, and nobody refers to their old addresses.
+                    // SAFETY: the pages have moved, and nothing refers to their old addresses.
                     part.outcome = Some(Outcome::Moved { leaves: unsafe { renew(part.from) } });
                 }
                 Some(Outcome::Stayed) | None if !has_lost => {

@@ -109,7 +109,7 @@ impl PageHeap {
     /// Unmaps a segment, or gives it to the map cache if it came from there, or if the kernel refuses.
     ///
     /// # Safety
-    /// The pages are those of a segment, and nobody refers to them.
+    /// The pages are those of a segment, and nothing refers to them.
     unsafe fn let_go(&self, pages: NonNull<u8>) {
         let start = pages.expose_provenance().get();
         let is_lent = self.map_cache.owned.overlaps(start, SEGMENT_BYTES);

@@ -3,7 +3,7 @@
 //! | part | under the lock of | gives back |
 //! |---|---|---|
 //! | [`tidy_class`] | the central list, [`SLABS`] slabs at a time | pages of slabs that no block in use touches |
-//! | [`tidy_slices`] | the page heap, [`SEGMENTS`] segments at a time | extents of the map cache that nobody needs, dirty slices |
+//! | [`tidy_slices`] | the page heap, [`SEGMENTS`] segments at a time | extents of the map cache that no block needs, dirty slices |
 //!
 //! Never: purges a page that a block in use touches.
 

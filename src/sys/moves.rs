@@ -109,9 +109,9 @@ mod tests {
             // SAFETY: inside the mapping.
             let second = unsafe { from.add(PAGE_BYTES) };
             if change(second) {
-                // SAFETY: inside the mappings, to which nobody else refers.
+                // SAFETY: inside the mappings, to which no other code refers.
                 assert_eq!(unsafe { move_to(from, BYTES, to, true) }, Outcome::Stayed);
-                // SAFETY: inside the mappings, to which nobody else refers.
+                // SAFETY: inside the mappings, to which no other code refers.
                 let outcome = unsafe { move_to(second, BYTES - PAGE_BYTES, to, true) };
                 assert!(outcome == Outcome::Stayed || outcome == Outcome::Moved { leaves: true });
             }
@@ -127,12 +127,12 @@ mod tests {
         const BYTES: usize = 8 * PAGE_BYTES;
         for leaves in [true, false] {
             let [from, to] = [1, 2].map(|_| map(BYTES).expect("address space"));
-            // SAFETY: the mapping has as many bytes, and nobody else has it.
+            // SAFETY: the mapping has as many bytes, and no other code has it.
             unsafe { from.write_bytes(7, BYTES) };
-            // SAFETY: both were mapped above, and nobody else refers to them.
+            // SAFETY: both were mapped above, and no other code refers to them.
             assert_eq!(unsafe { move_to(from, BYTES, to, leaves) }, Outcome::Moved { leaves });
             let bytes = |start: NonNull<u8>| {
-                // SAFETY: mapped, and nobody writes to it.
+                // SAFETY: mapped, and no code writes to it.
                 unsafe { core::slice::from_raw_parts(start.as_ptr(), BYTES) }
             };
             assert!(bytes(to).iter().all(|&byte| byte == 7));

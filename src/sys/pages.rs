@@ -70,11 +70,11 @@ pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     // SAFETY: `lead + bytes` is at most `bytes + align`: inside the mapping, or its end.
     let after = unsafe { block.add(bytes) };
     if lead > 0 {
-        // SAFETY: the first `lead` bytes belong to the mapping above, and nobody knows of them.
+        // SAFETY: the first `lead` bytes belong to the mapping above, and no other code knows of them.
         unsafe { unmap(whole, lead) };
     }
     if tail > 0 {
-        // SAFETY: the last `tail` bytes belong to the mapping above, and nobody knows of them.
+        // SAFETY: the last `tail` bytes belong to the mapping above, and no other code knows of them.
         unsafe { unmap(after, tail) };
     }
     Some(block)
@@ -221,7 +221,7 @@ mod tests {
         for lg in [16, 19, 21] {
             let start = map_aligned(1 << lg, 1 << lg).expect("address space");
             assert_eq!(start.addr().get() % (1 << lg), 0);
-            // SAFETY: the mapping has `1 << lg` readable bytes, and nobody writes to them.
+            // SAFETY: the mapping has `1 << lg` readable bytes, and no code writes to them.
             let bytes = unsafe { core::slice::from_raw_parts(start.as_ptr(), 1 << lg) };
             assert!(bytes.iter().all(|&byte| byte == 0));
             // SAFETY: the range was mapped above, and `bytes` is used no more.
@@ -234,7 +234,7 @@ mod tests {
         let all = (pages + 2) * PAGE_BYTES;
         let start = map(all).expect("address space");
         let bytes = || {
-            // SAFETY: the mapping has as many, and nobody else has it.
+            // SAFETY: the mapping has as many, and no other code has it.
             unsafe { core::slice::from_raw_parts_mut(start.as_ptr(), all) }
         };
         bytes()[..PAGE_BYTES].fill(1);
@@ -250,7 +250,7 @@ mod tests {
         let in_use = pages * PAGE_BYTES - 100;
         // SAFETY: inside the mapping.
         let second = unsafe { start.add(PAGE_BYTES) };
-        // SAFETY: so many bytes of the mapping's pages from its second on; nobody refers to them.
+        // SAFETY: so many bytes of the mapping's pages from its second on; nothing refers to them.
         unsafe { zero(second, in_use) };
         assert!(bytes()[PAGE_BYTES..][..in_use].iter().all(|&byte| byte == 0));
         assert!(bytes()[..PAGE_BYTES].iter().all(|&byte| byte == 1));
