@@ -6,7 +6,7 @@
 //! | a parked list | no thread took it for `purge_ms`: home to its slabs |
 //! | a free slice | it has been free for `purge_ms`, or too many slices wait (`dirty.rs`) |
 //! | a page of a slab that no block in use touches | no block came home to the slab for `purge_ms` |
-//! | a dirty extent of the map cache | nobody needed as many bytes for `purge_ms`, or too many wait (`keep.rs`) |
+//! | a dirty extent of the map cache | no block needed as many bytes for `purge_ms`, or too many wait (`keep.rs`) |
 //! | a segment | all of it is free and without memory, and another such segment is there |
 //!
 //! ```text
