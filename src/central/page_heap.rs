@@ -197,16 +197,14 @@ impl PageHeap {
             }
             if self.bytes_in_use() > 0 {
                 reclaim_batches::<V>(wanted.count);
+                if let Some(claimed) = self.lock.with(claim_free) {
+                    return Some(claimed);
+                }
             }
-        }
-        if let Some(claimed) = self.lock.with(claim_free) {
-            return Some(claimed);
-        }
-        if V::RECLAIM == Reclaim::First
-            && !self.tuning.keeps_mappings()
-            && !self.lock.with(|| self.borrow::<V>().is_some())
-        {
-            self.give_back(SEGMENT_BYTES);
+            let keeps = self.tuning.keeps_mappings();
+            if !keeps && self.lock.with(|| self.borrow::<V>().is_none()) {
+                self.give_back(SEGMENT_BYTES);
+            }
         }
         let grow = || {
             self.map::<V>()?;
