@@ -49,7 +49,7 @@
 //!   ├ thread_cache/drain.rs      overflow_cold  the list of a class: goes on as for `free`
 //!   └ alloc/by_address.rs        free_found     a place without a class: the page map tells what starts there
 //!     ├ alloc.rs                 free_of_class  a block of a class, in a leaf that the thread did not know
-//!     ├ large.rs                 large_free     a span
+//!     ├ large.rs                 give_span      a span
 //!     ├ large.rs                 give_huge      a huge block
 //!     └ sys/rtld_next.rs         free           a block of another allocator
 //! ```
@@ -69,7 +69,7 @@ use crate::backend::{Addressed, Backend, Central};
 use crate::base::{ClassIdx, SLICE_BYTES};
 use crate::central::Shared;
 use crate::free_block::FreeBlock;
-use crate::large::{large, large_free, large_zeroed};
+use crate::large::{large, large_free, large_zeroed, take_span};
 use crate::page_map::{Kind, PageMap};
 use crate::stats::Event;
 use crate::sys::asm::count_up;
@@ -148,23 +148,38 @@ impl<V: Tabled> Addressed for Central<V> {
 
     #[inline(always)]
     fn quick(size: usize) -> *mut u8 {
-        let cache = V::cache();
-        let Some(place) = cache.place_for(size) else { return ptr::null_mut() };
-        // SAFETY: the tables hold only places that the page map has.
-        let list = unsafe { cache.list_at(place) };
-        let Some(block) = list.pop() else { return ptr::null_mut() };
-        block.into_start().as_ptr()
+        match V::cache().small_place(size) {
+            // SAFETY: the tables hold only places that the page map has.
+            Some(place) => unsafe { pop_at::<V>(place) },
+            None => ptr::null_mut(),
+        }
     }
 
     fn malloc(size: usize) -> *mut u8 {
-        // Most sizes that the tables have no place for are in a class.
-        if (!V::cache().is_shut() || shut::serves_at_once(V::cache()))
+        if let Some(block) = listed::<V>(size).or_else(|| take_span::<V>(size)) {
+            return block.as_ptr();
+        }
+        // Shut lists have the block, too.
+        if V::cache().is_shut()
+            && shut::serves_at_once(V::cache())
             && let Some(class) = V::CLASSES.class_of(size.max(16))
             && let Some(block) = V::cache().list(class).pop()
         {
             return block.into_start().as_ptr();
         }
         let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
+        // SAFETY: the size is above 0.
+        unsafe { Self::alloc(layout) }
+    }
+
+    fn aligned(size: usize, align: usize) -> *mut u8 {
+        let Ok(layout) = Layout::from_size_align(size.max(1), align.max(16)) else {
+            return ptr::null_mut();
+        };
+        // The class of the padded size is aligned (C5).
+        if let Some(block) = listed::<V>(layout.pad_to_align().size()) {
+            return block.as_ptr();
+        }
         // SAFETY: the size is above 0.
         unsafe { Self::alloc(layout) }
     }
@@ -222,6 +237,25 @@ impl<V: Tabled> Addressed for Central<V> {
             Found::Foreign => None,
         }
     }
+}
+
+/// A block of the list for a size, if that list is open and has one. The tables lead to it.
+#[inline(always)]
+fn listed<V: Tabled>(size: usize) -> Option<NonNull<u8>> {
+    let place = V::cache().place_for(size)?;
+    // SAFETY: the tables hold only places that the page map has.
+    NonNull::new(unsafe { pop_at::<V>(place) })
+}
+
+/// A block of the list at a place, or null.
+///
+/// # Safety
+/// The place is one that the page map has.
+#[inline(always)]
+unsafe fn pop_at<V: Tabled>(place: usize) -> *mut u8 {
+    // SAFETY: the caller's condition.
+    let list = unsafe { V::cache().list_at(place) };
+    list.pop().map_or(ptr::null_mut(), |block| block.into_start().as_ptr())
 }
 
 /// Gives a block of a class back.

@@ -8,12 +8,14 @@
 //! With `growth = "roomy"` a span may grow in place past 512 KiB, up to the end of its segment. A lookup in the page
 //! map then tells such a span from a huge block.
 
-use crate::alloc::lookup;
+use crate::alloc::{lookup, span_layout};
 use crate::base::{
     ClassIdx, MAX_SLICES, PAGE_BYTES, SEGMENT_BYTES, SLICE_BYTES, quotient, round_up,
 };
 use crate::central::{self, HOPELESS, huge_alloc, huge_free, mapping_bytes};
 use crate::page_map::Kind;
+use crate::slab::Segment;
+use crate::sys::fatal::fatal;
 use crate::sys::{pages, system};
 use crate::thread_cache::drain::drain_idle;
 use crate::thread_cache::lifecycle::open;
@@ -136,15 +138,35 @@ struct Found {
     slices: Option<usize>,
 }
 
+/// A free span that the thread has, for a size above the classes. It is aligned to a slice.
+#[inline(always)]
+pub(crate) fn take_span<V: Cached>(size: usize) -> Option<NonNull<u8>> {
+    let is_span = size > V::CLASSES.reach() && size <= SPAN_MOST;
+    is_span.then(|| spans::take::<V>(size.div_ceil(SLICE_BYTES))).flatten()
+}
+
 fn allocate<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
-    if layout.align() <= SLICE_BYTES
-        && growth == Growth::Tight
-        && let Some(slices) = span_slices(layout)
-        && let Some(start) = spans::take::<V>(slices)
-    {
-        return Some(Found { start, zero: false, slices: Some(slices) });
+    try_thread::<V>(layout, growth).or_else(|| allocate_cold::<V>(layout, growth))
+}
+
+#[inline]
+fn try_thread<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
+    if layout.align() > SLICE_BYTES || growth != Growth::Tight {
+        return None;
     }
-    tick::<V>(true);
+    let slices = span_slices(layout)?;
+    let start = spans::take::<V>(slices)?;
+    Some(Found { start, zero: false, slices: Some(slices) })
+}
+
+#[cold]
+#[inline(never)]
+fn allocate_cold<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
+    if tick::<V>(true)
+        && let Some(found) = try_thread::<V>(layout, growth)
+    {
+        return Some(found);
+    }
     let align = quotient(layout.align(), SLICE_BYTES).max(1);
     let instead = || {
         let keeps = V::GROWTH == Growth::Roomy && V::page_heap().tuning.keeps_mappings();
@@ -186,11 +208,26 @@ pub(crate) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
     let slices = slices_of::<V>(block, layout);
-    // SAFETY: a live span, by the caller's condition, which also gives it up.
-    if slices.is_some_and(|slices| unsafe { spans::put::<V>(start, slices) }) {
-        return;
+    if let Some(slices) = slices {
+        // SAFETY: a live span lies in a segment, which is mapped.
+        unsafe { check_span::<V>(start, slices) };
+        // SAFETY: a live span, by the caller's condition, which also gives it up.
+        if unsafe { spans::put::<V>(start, slices) } {
+            return;
+        }
     }
-    tick::<V>(!V::BY_ADDRESS);
+    // SAFETY: the caller's condition; if it is a span, it has so many slices.
+    unsafe { large_free_cold::<V>(start, layout, slices) };
+}
+
+/// Gives a block above the classes to the threads' common memory. The clock comes last, so that the thread sees if much
+/// memory waits now.
+///
+/// # Safety
+/// The conditions of [`large_free`]. `slices` are the slices of the block's span, if it is one.
+#[cold]
+#[inline(never)]
+unsafe fn large_free_cold<V: Cached>(start: NonNull<u8>, layout: Layout, slices: Option<usize>) {
     match slices {
         Some(count) => {
             // SAFETY: the block has that many bytes, and the caller gave it up.
@@ -201,7 +238,35 @@ pub(crate) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
         // SAFETY: the caller's condition.
         None => unsafe { huge_free::<V>(start, layout) },
     }
+    tick::<V>(!V::BY_ADDRESS);
     central::start_if_wanted::<V>();
+}
+
+/// Gives a span of so many slices back, which the page map and its segment know.
+///
+/// # Safety
+/// The span is live, and the caller gives it up.
+#[inline]
+pub(crate) unsafe fn give_span<V: Cached>(start: NonNull<u8>, slices: usize) {
+    // SAFETY: the caller's condition.
+    if unsafe { !spans::put::<V>(start, slices) } {
+        // SAFETY: the caller's condition; the span has this layout.
+        unsafe { large_free_cold::<V>(start, span_layout(slices), Some(slices)) };
+    }
+}
+
+/// Ends the process unless a span of so many slices starts there.
+///
+/// # Safety
+/// `start` lies in a segment that is mapped.
+unsafe fn check_span<V: Cached>(start: NonNull<u8>, slices: usize) {
+    let address = start.addr().get();
+    // SAFETY: the caller's condition.
+    let segment = unsafe { Segment::containing(address) };
+    let noted = usize::from(segment.span[Segment::slice_at(address).index()].get());
+    if !V::page_map().has(address, Kind::Span) || noted != slices {
+        fatal("double free, or free with a layout of another size:", address);
+    }
 }
 
 /// Gives a huge block back.
@@ -210,9 +275,9 @@ pub(crate) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
 /// `start` is a live huge block, whose mapping has the layout's size.
 #[inline(never)]
 pub(crate) unsafe fn give_huge<V: Cached>(start: NonNull<u8>, layout: Layout) {
-    tick::<V>(!V::BY_ADDRESS);
     // SAFETY: the caller's condition.
     unsafe { huge_free::<V>(start, layout) };
+    tick::<V>(!V::BY_ADDRESS);
     central::start_if_wanted::<V>();
 }
 
@@ -221,10 +286,10 @@ pub(crate) const fn is_huge(bytes: usize) -> bool {
     bytes > SPAN_MOST
 }
 
-/// Looks at the clock, so that purges go on in a program that uses only large blocks.
+/// Looks at the clock from time to time, so that purges go on in a program that uses only large blocks. True if it did.
 ///
 /// A thread whose first operation is on a large block gets its cache here, if it `may_open`.
-pub(crate) fn tick<V: Cached>(may_open: bool) {
+pub(crate) fn tick<V: Cached>(may_open: bool) -> bool {
     let cache = V::cache();
     let open = match cache.state.get() {
         State::Open => Some(cache),
@@ -233,13 +298,15 @@ pub(crate) fn tick<V: Cached>(may_open: bool) {
     };
     match open {
         // A clock that was just read says nothing new.
-        Some(cache) if !cache.is_shut() && spans::serves_at_once(cache) => {}
+        Some(cache) if shut::has_just_looked(cache) && spans::goes_on(cache) => false,
         Some(cache) => {
             shut::maintain::<V>(cache);
             drain_idle::<V>(cache, ClassIdx::new(0));
+            true
         }
         None => {
             central::tick_alone::<V>();
+            true
         }
     }
 }

@@ -85,10 +85,14 @@ pub(crate) struct ThreadCache<T> {
     frees: Cell<u32>,
     /// The time-stamp counter at the last look at the clock.
     looked_at: Cell<u64>,
+    /// Allocations from shut lists until the thread reads that counter again.
+    until_ticks: Cell<u8>,
     /// Allocations from shut lists until the next call of `drain_idle`.
     until_turn: Cell<u8>,
     /// Bytes that the limits of the lists exceed their common bound by (GR1).
     granted: Cell<usize>,
+    /// The classes whose limits exceed that bound, as bits (GR2).
+    granted_classes: Cell<u64>,
     /// The number of the list that `drain_idle` examines next.
     idle_turn: Cell<u8>,
     /// The arena whose central lists the thread uses.
@@ -160,8 +164,10 @@ impl<T> ThreadCache<T> {
             asks: Cell::new(false),
             frees: Cell::new(0),
             looked_at: Cell::new(0),
+            until_ticks: Cell::new(0),
             until_turn: Cell::new(0),
             granted: Cell::new(0),
+            granted_classes: Cell::new(0),
             idle_turn: Cell::new(0),
             outbox: Outbox::new(),
             spans: Spans::new(),

@@ -5,7 +5,7 @@ use crate::backend::{Backend, Central};
 use crate::base::{ClassIdx, PAGE_BYTES, SLICE_BYTES};
 use crate::check;
 use crate::free_block::FreeBlock;
-use crate::large::{give_huge, large_free};
+use crate::large::{give_huge, give_span};
 use crate::page_map::Kind;
 use crate::slab::Segment;
 use crate::sys::fatal::fatal;
@@ -75,8 +75,8 @@ pub(crate) unsafe fn free_found<V: Tabled>(block: *mut u8) {
             // SAFETY: a live block of this class.
             unsafe { free_of_class::<V>(block, class) };
         }
-        // SAFETY: a live span, which has this layout.
-        Found::Span(slices) => unsafe { large_free::<V>(block, span_layout(slices)) },
+        // SAFETY: a live span of so many slices, which the caller gives up.
+        Found::Span(slices) => unsafe { give_span::<V>(start, slices) },
         // SAFETY: a live huge block with that mapping.
         Found::Huge(bytes) => unsafe { give_huge::<V>(start, huge_layout(bytes)) },
     }

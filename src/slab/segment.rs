@@ -151,7 +151,7 @@ pub(crate) struct Run {
     pub(crate) is_dirty: bool,
     /// Tight: all slices of a segment less the slices of the hole. Roomy: dirty free slices in a row from the run's
     /// start.
-    suits: u32,
+    suits: usize,
     /// Slices from the run's start to the segment's end: low ones have room to grow.
     room: usize,
 }
@@ -166,28 +166,46 @@ impl Run {
 ///
 /// Among equals it takes the tightest hole (tight), or the most dirty slices ahead (roomy), then the lowest address.
 fn best_run(free: u32, dirty: u32, wanted: Wanted) -> Option<Run> {
-    let Wanted { count, align, growth } = wanted;
+    let dirty = free & dirty;
+    let (is_dirty, mut starts) = match starts_in(dirty, wanted) {
+        0 => (false, starts_in(free, wanted)),
+        starts => (true, starts),
+    };
     let mut best = None;
-    let mut rest = free;
-    while rest != 0 {
-        let first = rest.trailing_zeros() as usize;
-        let len = (rest >> first).trailing_ones() as usize;
-        rest &= !bit_range(first, first + len);
-        for start in first..(first + len + 1).saturating_sub(count).max(first) {
-            if start & (align - 1) != 0 {
-                continue;
+    while starts != 0 {
+        let start = starts.trailing_zeros() as usize;
+        let suits = match wanted.growth {
+            Growth::Tight => {
+                let below = (free << (MAX_SLICES - 1 - start)).leading_ones() as usize - 1;
+                let ahead = (free >> start).trailing_ones() as usize;
+                // The first start of a hole is the best one there.
+                starts &= !bit_range(start, start + ahead);
+                MAX_SLICES - (below + ahead)
             }
-            let run = bit_range(start, start + count);
-            let is_dirty = dirty & run == run;
-            let suits = match growth {
-                Growth::Tight => (MAX_SLICES - len) as u32,
-                Growth::Roomy => ((free & dirty) >> start).trailing_ones(),
-            };
-            best = best.max(Some(Run { is_dirty, suits, room: MAX_SLICES - start }));
-        }
+            Growth::Roomy => {
+                starts &= starts - 1;
+                (dirty >> start).trailing_ones() as usize
+            }
+        };
+        best = best.max(Some(Run { is_dirty, suits, room: MAX_SLICES - start }));
     }
     best
 }
+
+/// The slices of a mask at which a run that is wanted may start.
+fn starts_in(mask: u32, Wanted { count, align, .. }: Wanted) -> u32 {
+    // After each round, bit i says that `len` slices from i on are in the mask.
+    let (mut starts, mut len) = (mask, 1);
+    while len < count {
+        let step = len.min(count - len);
+        starts &= starts >> step;
+        len += step;
+    }
+    starts & ALIGNED[(align.trailing_zeros() as usize).min(ALIGNED.len() - 1)]
+}
+
+/// For each binary logarithm, the slices whose numbers are multiples of that power of two.
+const ALIGNED: [u32; 6] = [u32::MAX, 0x5555_5555, 0x1111_1111, 0x0101_0101, 0x0001_0001, 1];
 
 #[cfg(test)]
 mod tests {
@@ -213,6 +231,44 @@ mod tests {
         assert_eq!((find(ALL_SLICES, 1, 2), find(ALL_SLICES, 8, 16)), (Some(2), Some(16)));
         assert_eq!((find(ALL_SLICES, 1, 32), find(0b1110, 2, 4)), (None, None));
         assert_eq!(find(0b1111_0110, 3, 4), Some(4));
+    }
+
+    /// Looks at every place of a run, and compares them.
+    fn best_of_all(free: u32, dirty: u32, wanted: Wanted) -> Option<Run> {
+        let Wanted { count, align, growth } = wanted;
+        let holds = |mask: u32, start: usize| {
+            let run = bit_range(start, start + count);
+            mask & run == run
+        };
+        let run = |start: usize| {
+            let hole = (0..=start).rev().take_while(|at| free >> at & 1 == 1).count()
+                + (start + 1..MAX_SLICES).take_while(|at| free >> at & 1 == 1).count();
+            let suits = match growth {
+                Growth::Tight => MAX_SLICES - hole,
+                Growth::Roomy => ((free & dirty) >> start).trailing_ones() as usize,
+            };
+            Run { is_dirty: holds(free & dirty, start), suits, room: MAX_SLICES - start }
+        };
+        let starts = (0..=MAX_SLICES - count).filter(|start| start.is_multiple_of(align));
+        starts.filter(|&start| holds(free, start)).map(run).max()
+    }
+
+    #[test]
+    fn the_best_run_of_random_masks() {
+        let mut state = 1_u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 32) as u32
+        };
+        for _ in 0..2000 {
+            let (free, dirty) = (random() | random() << 3, random() | random() << 1);
+            let [count, align] = [1 + random() as usize % 9, 1 << (random() % 6)];
+            for growth in [Growth::Tight, Growth::Roomy] {
+                let wanted = Wanted { count, align, growth };
+                let expected = best_of_all(free, dirty, wanted);
+                assert_eq!(best_run(free, dirty, wanted), expected, "{free:b} {dirty:b}");
+            }
+        }
     }
 
     #[test]

@@ -183,6 +183,7 @@ fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
     }
     V::parked().take::<V>(&cache.lists);
     cache.granted.set(0);
+    cache.granted_classes.set(0);
     // Before the hook is armed, since that may allocate with this very variant.
     cache.state.set(State::Open);
     if V::hook().arm(cache) {

@@ -11,9 +11,10 @@
 //! purge, they also shrink at each look at the clock.
 //!
 //! GR1  `granted` is the sum, over the lists of a thread, of the bytes by which the list's limit exceeds 64 KiB.
+//! GR2  A class's bit in `granted_classes` is set exactly while its list's limit exceeds 64 KiB.
 
 use super::{CacheOf, Cached};
-use crate::base::{ClassIdx, quotient};
+use crate::base::{ClassIdx, MAX_CLASSES, quotient};
 use crate::central;
 use crate::variant::{Bound, least_limit, list_bytes_limit};
 
@@ -23,6 +24,8 @@ const PART: usize = 8;
 const MOST_BYTES: usize = 4 << 20;
 /// Batches that one call of [`shrink`] gives back, at most.
 const BATCHES: u32 = 8;
+
+const _: () = assert!(MAX_CLASSES <= u64::BITS as usize, "a bit for each class");
 
 /// Bytes that a thread's lists may hold above 64 KiB each.
 fn share<V: Cached>() -> usize {
@@ -78,14 +81,11 @@ pub(super) const fn first<V: Cached>(class: ClassIdx) -> u32 {
 
 /// Gives back up to [`BATCHES`] batches of the first list whose limit exceeds 64 KiB.
 pub(super) fn shrink<V: Cached>(cache: &CacheOf<V>) {
-    if cache.granted.get() == 0 {
+    let granted = cache.granted_classes.get();
+    if granted == 0 {
         return;
     }
-    let Some(class) =
-        ClassIdx::all(V::CLASSES.count()).find(|class| beyond::<V>(cache, *class) > 0)
-    else {
-        return;
-    };
+    let class = ClassIdx::new(granted.trailing_zeros() as usize % MAX_CLASSES);
     let base = list_bytes_limit::<V>(class);
     let list = cache.blocks::<V>(class);
     let most = BATCHES * u32::from(V::BATCHES[class.index()]);
@@ -106,5 +106,9 @@ fn beyond<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) -> usize {
 fn set_limit<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, limit: u32) {
     let others = cache.granted.get() - beyond::<V>(cache, class);
     cache.list(class).set_limit(limit);
-    cache.granted.set(others + beyond::<V>(cache, class));
+    let own = beyond::<V>(cache, class);
+    cache.granted.set(others + own);
+    let bit = 1 << class.index();
+    let rest = cache.granted_classes.get() & !bit;
+    cache.granted_classes.set(if own > 0 { rest | bit } else { rest });
 }

@@ -34,6 +34,8 @@ use crate::sys::clock;
 
 /// Frees in a row between two looks at the clock.
 const FREES: u32 = 32;
+/// Allocations between two readings of the time-stamp counter.
+const ALLOCATIONS: u8 = 15;
 /// Ticks of the time-stamp counter between two looks at the clock: a fraction of a millisecond.
 const TICKS: u64 = 1 << 20;
 /// Allocations between two calls of `drain_idle`: about as many as between two refills.
@@ -47,7 +49,6 @@ pub(crate) fn maintain<V: Cached>(cache: &'static CacheOf<V>) -> bool {
     let purge_pending = V::page_heap().purge_pending::<V>();
     if purge_pending {
         limits::shrink::<V>(cache);
-        spans::flush::<V>(cache);
         shut::<V>(cache);
         if V::page_heap().is_news::<V>() {
             V::pool().shut_others::<V>();
@@ -55,14 +56,30 @@ pub(crate) fn maintain<V: Cached>(cache: &'static CacheOf<V>) -> bool {
     } else {
         open::<V>(cache);
     }
+    spans::renew::<V>(cache);
     cache.frees.set(0);
     purge_pending
 }
 
-/// True if an allocation from a shut list need not look at the clock.
+/// True if an allocation from a shut list need not look at the clock. It counts the allocation, and reads the counter
+/// of ticks only for one in [`ALLOCATIONS`], since reading it takes longer than a hit.
 #[inline]
 pub(crate) fn serves_at_once<T>(cache: &ThreadCache<T>) -> bool {
-    clock::ticks().is_some_and(|now| now.wrapping_sub(cache.looked_at.get()) < TICKS)
+    let left = cache.until_ticks.get();
+    if left > 0 {
+        cache.until_ticks.set(left - 1);
+        return true;
+    }
+    let serves = clock::ticks().is_some_and(|now| now.wrapping_sub(cache.looked_at.get()) < TICKS);
+    if serves {
+        cache.until_ticks.set(ALLOCATIONS);
+    }
+    serves
+}
+
+/// True if the thread looked at the clock a fraction of a millisecond ago, or the clock is stopped.
+pub(crate) fn has_just_looked<T>(cache: &ThreadCache<T>) -> bool {
+    clock::ticks().is_none_or(|now| now.wrapping_sub(cache.looked_at.get()) < TICKS)
 }
 
 /// True if it is time to call `drain_idle` in an allocation from a shut list.

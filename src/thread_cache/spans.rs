@@ -3,27 +3,24 @@
 //! ```text
 //!            free a span │            ▲ allocate as many slices
 //!              ┌─────────▼────────────┴───────────┐
-//!              │ 1 slice: up to 16 spans, … 8     │   a sixteenth of the heap in all, `span_kib` at most
+//!              │ 1 slice: up to 16 spans, … 8     │   an eighth of the heap in all, `span_kib` at most
 //!              └─────────┬────────────────────────┘
-//!                 give   ▼   the next span has no room; the thread looks at the clock and much memory waits;
-//!                 page heap  the thread did not use the cache for a turn of `drain_idle`, or ends
+//!                 give   ▼   the next span has no room; no span of the length was taken for a turn of
+//!                 page heap  `drain_idle`; memory is exhausted; the thread ends
 //! ```
 //!
 //! For the page heap such a span is in use. For the page map its first slice is free, so a second free is noticed.
 //!
-//! A thread uses the cache only for a fraction of a millisecond after it looked at the clock. So it looks at the clock
-//! often enough, although this cache could serve it. While the clock is stopped, it looks at every 16th operation.
+//! The cache serves [`SERVES`] operations after the thread has looked at the clock. Then the thread looks again, although
+//! the cache could go on: purges depend on it. A cache that is not open serves none.
 //!
 //! SC1  The first `len` places of a length hold free spans of that many slices, which only this cache refers to.
 //!
 //! Never: locks, except to give spans back.
 
-use super::{CacheOf, Cached, State, ThreadCache, shut};
+use super::{CacheOf, Cached, ThreadCache};
 use crate::base::SLICE_BYTES;
 use crate::page_map::Kind;
-use crate::slab::Segment;
-use crate::sys::clock;
-use crate::sys::fatal::fatal;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -33,19 +30,21 @@ const LONGEST: usize = 8;
 const EACH: usize = 16;
 
 /// A thread may keep one byte in so many of the heap.
-const PART: usize = 16;
-/// Operations between two looks at a clock that is stopped.
-const LOOKS: u8 = 15;
+const PART: usize = 8;
+/// Bytes that a thread may keep of a small heap.
+const LEAST: usize = 128 << 10;
+/// Operations between two looks at the clock.
+const SERVES: u32 = 32;
 
 /// A thread's free spans. [owner]
 #[repr(C)]
 pub(super) struct Spans {
-    /// Slices of all spans here.
-    slices: Cell<usize>,
-    /// Operations until the thread looks at a clock that is stopped.
-    until_look: Cell<u8>,
-    /// True if the thread has used the cache since the last call of [`drain_idle`].
-    is_active: Cell<bool>,
+    /// Operations that the cache still serves.
+    left: Cell<u32>,
+    /// Slices that the cache may still take up.
+    room: Cell<u32>,
+    /// The lengths from which the thread has taken a span since the last call of [`drain_idle`], as bits.
+    active: Cell<u32>,
     lengths: [Length; LONGEST],
 }
 
@@ -58,24 +57,26 @@ struct Length {
 impl Spans {
     pub(super) const fn new() -> Self {
         Self {
+            left: Cell::new(0),
+            room: Cell::new(0),
+            active: Cell::new(0),
             lengths: [const { Length::new() }; LONGEST],
-            slices: Cell::new(0),
-            until_look: Cell::new(0),
-            is_active: Cell::new(false),
         }
     }
 
+    #[inline(always)]
     fn of(&self, slices: usize) -> Option<&Length> {
-        self.lengths.get(slices.checked_sub(1)?)
+        self.lengths.get(slices.wrapping_sub(1))
     }
 
     /// Takes the newest span of so many slices.
+    #[inline(always)]
     fn pop(&self, slices: usize) -> Option<NonNull<u8>> {
         let length = self.of(slices)?;
         let at = length.len.get().checked_sub(1)?;
         let start = NonNull::new(length.spans.get(at)?.get())?;
         length.len.set(at);
-        self.slices.set(self.slices.get() - slices);
+        self.room.set(self.room.get() + slices as u32);
         Some(start)
     }
 }
@@ -87,10 +88,14 @@ impl Length {
 }
 
 /// Takes a free span of so many slices, if the thread has one.
+#[inline(always)]
 pub(crate) fn take<V: Cached>(slices: usize) -> Option<NonNull<u8>> {
-    let cache = usable::<V>()?;
-    cache.spans.is_active.set(true);
+    let cache = V::cache();
+    if !serves::<V>(cache) {
+        return None;
+    }
     let start = cache.spans.pop(slices)?;
+    cache.spans.active.set(cache.spans.active.get() | bit(slices));
     V::page_map().note(start.addr().get(), Kind::Span);
     Some(start)
 }
@@ -99,64 +104,77 @@ pub(crate) fn take<V: Cached>(slices: usize) -> Option<NonNull<u8>> {
 ///
 /// # Safety
 /// `start` is a live span of so many slices, which the caller gives up if the result is true.
+#[inline(always)]
 pub(crate) unsafe fn put<V: Cached>(start: NonNull<u8>, slices: usize) -> bool {
-    let Some(cache) = usable::<V>() else { return false };
+    let cache = V::cache();
+    if !serves::<V>(cache) {
+        return false;
+    }
     let spans = &cache.spans;
     let Some(length) = spans.of(slices) else { return false };
-    spans.is_active.set(true);
-    let address = start.addr().get();
-    // SAFETY: the caller's condition: a live span lies in a segment, which is mapped.
-    let segment = unsafe { Segment::containing(address) };
-    let noted = usize::from(segment.span[Segment::slice_at(address).index()].get());
-    if !V::page_map().has(address, Kind::Span) || noted != slices {
-        fatal("double free, or free with a layout of another size:", address);
-    }
-    if spans.slices.get() + slices > most::<V>() || length.len.get() == EACH {
-        give_back::<V>(cache, slices);
+    let fits = || length.len.get() < EACH && spans.room.get() >= slices as u32;
+    if !fits() {
+        make_room::<V>(cache, slices);
+        if !fits() {
+            return false;
+        }
     }
     let Some(place) = length.spans.get(length.len.get()) else { return false };
-    V::page_map().note(address, Kind::Free);
+    V::page_map().note(start.addr().get(), Kind::Free);
     place.set(start.as_ptr());
     length.len.set(length.len.get() + 1);
-    spans.slices.set(spans.slices.get() + slices);
+    spans.room.set(spans.room.get() - slices as u32);
     true
 }
 
-/// Slices that a thread may keep: a part of the heap.
-fn most<V: Cached>() -> usize {
-    let part = V::page_heap().bytes_in_use() / PART;
-    part.min(V::SPAN_KIB * 1024) / SLICE_BYTES
+/// True if the cache serves this operation, which it counts.
+#[inline(always)]
+fn serves<V: Cached>(cache: &CacheOf<V>) -> bool {
+    let left = cache.spans.left.get();
+    if V::SPAN_KIB == 0 || left == 0 {
+        return false;
+    }
+    cache.spans.left.set(left - 1);
+    true
 }
 
-/// This thread's cache, while the thread need not look at the clock.
-fn usable<V: Cached>() -> Option<&'static CacheOf<V>> {
-    if V::SPAN_KIB == 0 {
-        return None;
-    }
-    let cache = V::cache();
-    let is_usable = cache.state.get() == State::Open && !cache.is_shut();
-    (is_usable && serves_at_once(cache)).then_some(cache)
-}
-
-/// True if an operation need not look at the clock.
-pub(crate) fn serves_at_once<T>(cache: &ThreadCache<T>) -> bool {
-    if clock::ticks().is_some() {
-        return shut::serves_at_once(cache);
-    }
-    let left = cache.spans.until_look.get();
-    cache.spans.until_look.set(left.checked_sub(1).unwrap_or(LOOKS));
+/// True if the thread need not look at the clock for an operation on a large block, which it counts.
+pub(crate) fn goes_on<T>(cache: &ThreadCache<T>) -> bool {
+    let left = cache.spans.left.get();
+    cache.spans.left.set(left.saturating_sub(1));
     left > 0
 }
 
-/// Makes room for a span of so many slices: half of the spans of that length go back, or all others if they take up the
-/// room.
-fn give_back<V: Cached>(cache: &CacheOf<V>, slices: usize) {
-    for length in (1..=LONGEST).rev() {
-        let has = cache.spans.of(length).map_or(0, |length| length.len.get());
-        let goes = if length == slices { has.div_ceil(2) } else { has };
-        if cache.spans.slices.get() + slices > most::<V>() || length == slices && has == EACH {
-            give::<V>(cache, length, goes);
+/// Lets the cache serve operations, after the thread looked at the clock. The cache is open.
+pub(super) fn renew<V: Cached>(cache: &CacheOf<V>) {
+    let spans = &cache.spans;
+    let kept: usize = (1..=LONGEST).map(|slices| slices * len(spans, slices)).sum();
+    let part = (V::page_heap().bytes_in_use() / PART).max(LEAST);
+    let most = part.min(V::SPAN_KIB * 1024) / SLICE_BYTES;
+    spans.room.set(most.saturating_sub(kept) as u32);
+    spans.left.set(SERVES);
+}
+
+fn len(spans: &Spans, slices: usize) -> usize {
+    spans.of(slices).map_or(0, |length| length.len.get())
+}
+
+/// Makes room for a span of so many slices: half of the spans of that length go back if their places are taken, or else
+/// spans of other lengths, the longest first.
+#[cold]
+#[inline(never)]
+fn make_room<V: Cached>(cache: &CacheOf<V>, slices: usize) {
+    let spans = &cache.spans;
+    let own = len(spans, slices);
+    if own < EACH {
+        for other in (1..=LONGEST).rev().filter(|other| *other != slices) {
+            while spans.room.get() < slices as u32 && len(spans, other) > 0 {
+                give::<V>(cache, other, 1);
+            }
         }
+    }
+    if own == EACH || spans.room.get() < slices as u32 {
+        give::<V>(cache, slices, own.div_ceil(2));
     }
 }
 
@@ -170,19 +188,31 @@ fn give<V: Cached>(cache: &CacheOf<V>, slices: usize, count: usize) {
     }
 }
 
-/// Gives all spans to the page heap.
+/// Gives all spans to the page heap. The cache serves nothing until the thread has looked at the clock.
 pub(crate) fn flush<V: Cached>(cache: &CacheOf<V>) {
-    if V::SPAN_KIB == 0 || cache.spans.slices.get() == 0 {
+    if V::SPAN_KIB == 0 {
         return;
     }
     for slices in 1..=LONGEST {
         give::<V>(cache, slices, EACH);
     }
+    cache.spans.left.set(0);
+    cache.spans.room.set(0);
 }
 
-/// Gives all spans to the page heap if the thread has not used the cache since the last call.
+/// Gives the spans of each length to the page heap from which the thread has taken none since the last call.
 pub(super) fn drain_idle<V: Cached>(cache: &CacheOf<V>) {
-    if V::SPAN_KIB > 0 && !cache.spans.is_active.replace(false) {
-        flush::<V>(cache);
+    if V::SPAN_KIB == 0 {
+        return;
     }
+    let active = cache.spans.active.replace(0);
+    for slices in (1..=LONGEST).filter(|slices| active & bit(*slices) == 0) {
+        give::<V>(cache, slices, EACH);
+    }
+}
+
+/// A length's bit in `active`.
+#[inline(always)]
+const fn bit(slices: usize) -> u32 {
+    1 << (slices % u32::BITS as usize)
 }

@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! thread slot ──▶ ┌─────────────┬───────────────┬─────────────┬──────────────────────┐
-//!                 │ leaves      │ small: places │ closed      │ lists, limits, …     │
+//!                 │ leaves      │ small, medium │ closed      │ lists, limits, …     │
 //!                 └─────────────┴───────────────┴─────────────┴──────────────────────┘
-//!                   of the map    by size         place 0, …    the classes' places
+//!                   of the map    places by size  place 0, …    the classes' places
 //! ```
 //!
 //! One register leads to all of it. An address without a class has a place too, whose list is closed. So it takes the
 //! slow path without a check of its own.
 
 use super::{Cached, ThreadCache};
+use crate::base::CACHE_LINE;
 use crate::free_list::{EXCESS_OFFSET, FreeList};
 use crate::page_map::{CLASSLESS, Kind, Leaves};
 use crate::sys::asm::byte_at;
@@ -19,8 +20,12 @@ use crate::variant::Variant;
 use core::mem::offset_of;
 use core::ptr;
 
-/// The tables have the places of all sizes below this. It is above 1024, and keeps the fields behind `small` aligned.
-pub(crate) const SMALL: usize = 1104;
+/// `small` has the places of all sizes below this. It is above 1024, and keeps the lists aligned to cache lines.
+pub(crate) const SMALL: usize = 1039;
+/// Sizes that share a place in `medium`.
+const STEP: usize = 128;
+/// `medium` has the places of all sizes below this that `small` does not have.
+const MEDIUM: usize = 257 * STEP;
 
 /// The tables of a thread cache; `()` for a variant without the C face.
 pub(crate) trait Tables: Sync + 'static {
@@ -42,6 +47,8 @@ pub(crate) struct AddressTables {
     pub(crate) leaves: Leaves,
     /// For each size, the place of its list. Other threads write to it, too. [shared]
     small: [AtomicU8; SMALL],
+    /// For each [`STEP`] sizes, the place of their list. Other threads write to it, too. [shared]
+    medium: [AtomicU8; MEDIUM / STEP],
     /// The lists of kinds without a class.
     closed: [FreeList; CLASSLESS],
 }
@@ -58,6 +65,9 @@ const _: () = assert!(offset_of!(Cache, tables) == 0);
 const _: () = assert!(LISTS + size_of::<[FreeList; CLASSLESS]>() == offset_of!(Cache, lists));
 /// Bytes from a cache to the first of its places by size.
 const SMALL_OFFSET: usize = offset_of!(AddressTables, small);
+/// Bytes from a cache to the first of its places by steps of sizes.
+const MEDIUM_OFFSET: usize = offset_of!(AddressTables, medium);
+const _: () = assert!(offset_of!(Cache, lists).is_multiple_of(CACHE_LINE));
 /// Bytes from a cache to the count of the list at place 0.
 pub(crate) const COUNTS: usize = LISTS + EXCESS_OFFSET;
 
@@ -70,30 +80,56 @@ impl AddressTables {
             small[size] = AtomicU8::new(place_for::<V>(size));
             size += 1;
         }
+        let mut medium = [const { AtomicU8::new(0) }; MEDIUM / STEP];
+        let mut step = 0;
+        while step < MEDIUM / STEP {
+            medium[step] = AtomicU8::new(place_in_step::<V>(step));
+            step += 1;
+        }
         let closed = [const { FreeList::closed() }; CLASSLESS];
-        Self { leaves: Leaves::new(), small, closed }
+        Self { leaves: Leaves::new(), small, medium, closed }
     }
 }
 
 impl Tables for AddressTables {
     fn set_quick<V: Variant>(&self, quick: bool) {
-        for (size, place) in self.small.iter().enumerate() {
-            let to = if quick { place_for::<V>(size) } else { Kind::Foreign.place() };
+        let set = |place: &AtomicU8, open| {
+            let to = if quick { open } else { Kind::Foreign.place() };
             // ORDERING: relaxed; a thread that does not see the change yet is served as before once more.
             place.store(to, Ordering::Relaxed);
+        };
+        for (size, place) in self.small.iter().enumerate() {
+            set(place, place_for::<V>(size));
+        }
+        for (step, place) in self.medium.iter().enumerate() {
+            set(place, place_in_step::<V>(step));
         }
     }
 }
 
 impl Cache {
-    /// The place of the list for a size; `None` for a size beyond the tables.
+    /// The place of the list for a small size; `None` for a larger size.
     #[inline(always)]
-    pub(crate) fn place_for(&self, size: usize) -> Option<usize> {
+    pub(crate) fn small_place(&self, size: usize) -> Option<usize> {
         if size >= SMALL {
             return None;
         }
         // SAFETY: one of the bytes of `small`, which threads write only atomically.
         Some(unsafe { byte_at::<SMALL_OFFSET>(ptr::from_ref(self).cast(), size) })
+    }
+
+    /// The place of the list for a size; `None` for a size beyond the tables.
+    #[inline(always)]
+    pub(crate) fn place_for(&self, size: usize) -> Option<usize> {
+        if size < SMALL {
+            return self.small_place(size);
+        }
+        if size > MEDIUM - STEP {
+            return None;
+        }
+        let step = size.div_ceil(STEP);
+        // SAFETY: one of the bytes of `medium`, which threads write only atomically.
+        Some(unsafe { byte_at::<MEDIUM_OFFSET>(ptr::from_ref(self).cast(), step) })
     }
 
     /// The list at a place.
@@ -117,6 +153,15 @@ const fn place_for<V: Variant>(size: usize) -> u8 {
         Some(class) => Kind::Class(class).place(),
         None => Kind::Foreign.place(),
     }
+}
+
+/// The place of the list for a step of sizes. Above 1024 bytes all sizes of a step are of one class; the table is not
+/// asked for others.
+const fn place_in_step<V: Variant>(step: usize) -> u8 {
+    let place = place_for::<V>(step * STEP);
+    let least = (step * STEP + 1).saturating_sub(STEP);
+    assert!(least < SMALL - STEP || place_for::<V>(least) == place, "a step is of one class");
+    place
 }
 
 const _: () = assert!(size_of::<FreeList>() == 16, "a place is two of 8 bytes");

@@ -13,7 +13,10 @@
 //!     multiples of their size.
 //! C4  A block above 128 bytes wastes less than a fifth of itself; in `report`, less than all of it.
 //!
-//! `SizeClasses::new` proves C1, C2 and C4 for every size at compile time; C3 follows from C1 and the layout of slabs.
+//! C5  The block size of a multiple's class is a multiple of the same power of two. So an aligned request needs no
+//!     search for a class.
+//!
+//! `SizeClasses::new` proves C1, C2, C4 and C5 for every size at compile time; C3 follows from C1 and the layout of slabs.
 //! Never: looks at memory.
 
 use crate::base::{ClassIdx, MAX_CLASSES, SLICE_BYTES};
@@ -131,16 +134,11 @@ impl SizeClasses {
         if align <= 1 << self.step_lg {
             return self.class_of(bytes);
         }
-        // The search ends, because a power of two that is at least both is a class, or above all classes.
-        let bytes = if bytes > align { bytes } else { align };
-        let Some(first) = self.class_of(bytes) else { return None };
-        let mut class = first.index();
-        // If every block size is a power of two, the first class is aligned already.
-        // A mask, since the compiler does not know that `align` is a power of two, and would divide.
-        while self.step_lg > 3 && self.blocks[class % MAX_CLASSES] as usize & (align - 1) != 0 {
-            class += 1;
+        if align > self.reach || bytes > self.reach {
+            return None;
         }
-        Some(ClassIdx::new(class % MAX_CLASSES))
+        // The class of a multiple of `align` has blocks of a multiple of `align` (C5).
+        self.class_of((bytes + (align - 1)) & !(align - 1))
     }
 
     /// Bytes of a block of this class.
@@ -156,12 +154,18 @@ impl SizeClasses {
         ((offset as u64 * self.inverse[class.index()] as u64) >> 32) as usize
     }
 
+    /// The largest size that a class serves.
+    #[inline(always)]
+    pub(crate) const fn reach(&self) -> usize {
+        self.reach
+    }
+
     /// The number of classes.
     pub(crate) const fn count(&self) -> usize {
         self.count
     }
 
-    /// Panics, at compile time, unless C1, C2 and C4 hold for every size up to the largest block.
+    /// Panics, at compile time, unless C1, C2, C4 and C5 hold for every size up to the largest block.
     const fn prove(&self) {
         let mut class = 0;
         let mut power = self.blocks[0] as usize;
@@ -193,6 +197,16 @@ impl SizeClasses {
             assert!(class == 0 || (self.blocks[class - 1] as usize) < least, "C2: none smaller");
             assert!(block <= 128 || (block - least) * self.waste < block, "C4");
             step += 1;
+        }
+        let mut align = 2 << self.step_lg;
+        while align <= self.reach {
+            let mut bytes = align;
+            while bytes <= self.reach {
+                let class = self.table[bytes >> self.step_lg] as usize;
+                assert!(self.blocks[class] as usize & (align - 1) == 0, "C5");
+                bytes += align;
+            }
+            align *= 2;
         }
     }
 }

@@ -17,6 +17,20 @@ pub(crate) const fn least_limit<V: Variant>(class: ClassIdx) -> u32 {
 
 /// The limit that a thread's list of this class may reach without a share of the heap.
 pub(crate) const fn list_bytes_limit<V: Variant>(class: ClassIdx) -> u32 {
+    V::LIST_BYTES_LIMITS[class.index()]
+}
+
+pub(super) const fn list_bytes_limits<V: Variant>() -> [u32; MAX_CLASSES] {
+    let mut limits = [0; MAX_CLASSES];
+    let mut class = 0;
+    while class < V::CLASSES.count() {
+        limits[class] = bytes_limit::<V>(ClassIdx::new(class));
+        class += 1;
+    }
+    limits
+}
+
+const fn bytes_limit<V: Variant>(class: ClassIdx) -> u32 {
     match V::LIST_BOUND {
         Bound::Blocks => V::LIST_LIMIT,
         Bound::Bytes | Bound::Share => {

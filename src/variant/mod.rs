@@ -137,6 +137,8 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
     const SLICES: usize = Self::SUPERSLAB_BYTES >> SLICE_LG;
     /// For each class, the blocks of a batch between a thread's list and the central list.
     const BATCHES: &'static [u16; MAX_CLASSES] = &limits::batches::<Self>();
+    /// For each class, the limit that a thread's list may reach without a share of the heap.
+    const LIST_BYTES_LIMITS: &'static [u32; MAX_CLASSES] = &limits::list_bytes_limits::<Self>();
 
     /// The class that serves a layout; `None` if the layout is above the classes.
     ///

@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0x2de1e8f547388d8e;
+    0xff5b35c32324ea3a;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -305,9 +305,9 @@ table! {
 
     SpanCache SPAN_CACHE {
         id: "span-cache", parent: Some("heap-share"), rank: 36, twin: None, default: false,
-        doc: "Variant `span-cache`: `heap-share` with `span_kib = 1024`.\n\nWhat does it save to let a thread keep a few free spans?",
+        doc: "Variant `span-cache`: `heap-share` with `span_kib = 4096`.\n\nWhat does it save to let a thread keep a few free spans?",
     } = Knobs {
-        span_kib: 1024,
+        span_kib: 4096,
         ..HEAP_SHARE
     };
 
