@@ -76,7 +76,7 @@ pub(crate) unsafe fn free_found<V: Tabled>(block: *mut u8) {
             unsafe { free_of_class::<V>(block, class) };
         }
         // SAFETY: a live span, which has this layout.
-        Found::Span(slices) => unsafe { large_free::<V>(block, span_layout(slices)) },
+        Found::Span(slices) => unsafe { large_free::<V>(block, slices * SLICE_BYTES, 1) },
         // SAFETY: a live huge block with that mapping.
         Found::Huge(bytes) => unsafe { give_huge::<V>(start, huge_layout(bytes)) },
     }

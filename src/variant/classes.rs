@@ -12,17 +12,19 @@
 //! C3  A block is aligned to every power of two that divides its size. Slices are aligned to 64 KiB, and blocks lie at
 //!     multiples of their size.
 //! C4  A block above 128 bytes wastes less than a fifth of itself; in `report`, less than all of it.
+//! C5  A size that is a multiple of a power of two, below the largest block, has a class whose blocks are multiples of
+//!     that power. So the class of a size at an alignment is that of the size rounded up to a multiple of it.
 //!
-//! `SizeClasses::new` proves C1, C2 and C4 for every size at compile time; C3 follows from C1 and the layout of slabs.
+//! `SizeClasses::new` proves C1, C2, C4 and C5 for every size at compile time; C3 follows from C1 and the layout of slabs.
 //! Never: looks at memory.
 
-use crate::base::{ClassIdx, MAX_CLASSES, SLICE_BYTES};
+use crate::base::{ClassIdx, ListOffset, MAX_CLASSES, SLICE_BYTES};
 use seq_macro::seq;
 
 /// The largest size that any table reaches.
 const MAX_REACH: usize = 32 * 1024;
 /// Entries of the lookup table: one per 16 bytes.
-const ENTRIES: usize = MAX_REACH / 16 + 1;
+const ENTRIES: usize = MAX_REACH / 16;
 
 /// A set of block sizes with its lookup table.
 pub(crate) struct SizeClasses {
@@ -37,8 +39,10 @@ pub(crate) struct SizeClasses {
     reach: usize,
     /// A block above 128 bytes wastes less than this part of itself (C4): one in so many.
     waste: usize,
-    /// Class of the sizes in each step.
-    table: [u8; ENTRIES],
+    /// The class of the sizes in each step. Step 0 starts with 1 byte.
+    table: [ClassIdx; ENTRIES],
+    /// The list of each step's class.
+    lists: [ListOffset; ENTRIES],
 }
 
 /// The founding report's classes. The report says nothing of 1041 to 2048 bytes; class 7 serves them, whose blocks fit.
@@ -94,7 +98,8 @@ impl SizeClasses {
             step_lg,
             reach: 0,
             waste,
-            table: [0; ENTRIES],
+            table: [ClassIdx::new(0); ENTRIES],
+            lists: [ListOffset::of(ClassIdx::new(0)); ENTRIES],
         };
         while classes.count < sizes.len() {
             let bytes = sizes[classes.count] as u64;
@@ -104,9 +109,10 @@ impl SizeClasses {
             classes.count += 1;
         }
         let (mut step, mut class) = (0, 0);
-        while step << step_lg <= classes.reach {
-            if classes.blocks[class] as usize >= step << step_lg {
-                classes.table[step] = class as u8;
+        while step << step_lg < classes.reach {
+            if classes.blocks[class] as usize >= (step + 1) << step_lg {
+                classes.table[step] = ClassIdx::new(class);
+                classes.lists[step] = ListOffset::of(classes.table[step]);
                 step += 1;
             } else {
                 class += 1;
@@ -116,31 +122,32 @@ impl SizeClasses {
         classes
     }
 
-    /// The class that serves `bytes`; `None` if the size is above the classes.
+    /// The class that serves `bytes`, which is above 0, at a multiple of `align`, a power of two; `None` if no class
+    /// does.
     #[inline(always)]
-    pub(crate) const fn class_of(&self, bytes: usize) -> Option<ClassIdx> {
-        if bytes > self.reach {
-            return None;
+    pub(crate) const fn class_of(&self, bytes: usize, align: usize) -> Option<ClassIdx> {
+        match self.step_of(bytes, align) {
+            Some(step) => Some(self.table[step]),
+            None => None,
         }
-        Some(ClassIdx::from_table(self.table[bytes.div_ceil(1 << self.step_lg)]))
     }
 
-    /// The class that serves `bytes` at a multiple of `align`, a power of two; `None` if no class does.
+    /// The list of the class of [`class_of`](Self::class_of).
     #[inline(always)]
-    pub(crate) const fn class_aligned(&self, bytes: usize, align: usize) -> Option<ClassIdx> {
-        if align <= 1 << self.step_lg {
-            return self.class_of(bytes);
+    pub(crate) const fn list_of(&self, bytes: usize, align: usize) -> Option<ListOffset> {
+        match self.step_of(bytes, align) {
+            Some(step) => Some(self.lists[step]),
+            None => None,
         }
-        // The search ends, because a power of two that is at least both is a class, or above all classes.
-        let bytes = if bytes > align { bytes } else { align };
-        let Some(first) = self.class_of(bytes) else { return None };
-        let mut class = first.index();
-        // If every block size is a power of two, the first class is aligned already.
-        // A mask, since the compiler does not know that `align` is a power of two, and would divide.
-        while self.step_lg > 3 && self.blocks[class % MAX_CLASSES] as usize & (align - 1) != 0 {
-            class += 1;
-        }
-        Some(ClassIdx::new(class % MAX_CLASSES))
+    }
+
+    /// The step of `bytes` rounded up to a multiple of `align` (C5); `None` if it is above the classes.
+    ///
+    /// The multiple less one is `bytes` less one with all bits below `align` set. So no branch looks at `align`.
+    #[inline(always)]
+    const fn step_of(&self, bytes: usize, align: usize) -> Option<usize> {
+        let step = bytes.wrapping_sub(1) >> self.step_lg | align.wrapping_sub(1) >> self.step_lg;
+        if step < self.reach >> self.step_lg { Some(step) } else { None }
     }
 
     /// Bytes of a block of this class.
@@ -161,7 +168,7 @@ impl SizeClasses {
         self.count
     }
 
-    /// Panics, at compile time, unless C1, C2 and C4 hold for every size up to the largest block.
+    /// Panics, at compile time, unless C1, C2, C4 and C5 hold for every size up to the largest block.
     const fn prove(&self) {
         let mut class = 0;
         let mut power = self.blocks[0] as usize;
@@ -184,14 +191,17 @@ impl SizeClasses {
             class += 1;
         }
         // Sizes that share an entry share its class, so the least and the largest of them are enough.
-        let mut step = 1;
-        while step << self.step_lg <= self.reach {
-            let (least, largest) = (((step - 1) << self.step_lg) + 1, step << self.step_lg);
-            let class = self.table[step] as usize;
+        let mut step = 0;
+        while step << self.step_lg < self.reach {
+            let (least, largest) = ((step << self.step_lg) + 1, (step + 1) << self.step_lg);
+            let class = self.table[step].index();
             let block = self.blocks[class] as usize;
             assert!(class < self.count && block >= largest, "C2: it fits");
             assert!(class == 0 || (self.blocks[class - 1] as usize) < least, "C2: none smaller");
             assert!(block <= 128 || (block - least) * self.waste < block, "C4");
+            // Each power of two that divides the largest size divides the block.
+            let power = 1 << largest.trailing_zeros();
+            assert!(block.is_multiple_of(power), "C5");
             step += 1;
         }
     }
@@ -203,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_report_s_table() {
-        let class = |bytes| REPORT.class_of(bytes).map(ClassIdx::index);
+        let class = |bytes| REPORT.class_of(bytes, 1).map(ClassIdx::index);
         assert_eq!(class(1), Some(0));
         assert_eq!(class(16), Some(1));
         assert_eq!((class(512), class(513), class(1040)), (Some(6), Some(7), Some(7)));
@@ -214,7 +224,7 @@ mod tests {
     fn fine_tables() {
         assert_eq!((EIGHTHS.count(), FINER.count()), (56, 64));
         let bytes = |classes: &SizeClasses, size| {
-            classes.class_of(size).map(|class| classes.block_bytes(class))
+            classes.class_of(size, 1).map(|class| classes.block_bytes(class))
         };
         assert_eq!(bytes(&EIGHTHS, 129), Some(144));
         assert_eq!(bytes(&EIGHTHS, 1025), Some(1152));
@@ -228,10 +238,12 @@ mod tests {
         for classes in [&REPORT, &EIGHTHS, &FINER] {
             for lg in 0..=15 {
                 for size in (1..40_000).step_by(37) {
-                    let Some(class) = classes.class_aligned(size, 1 << lg) else {
+                    let Some(class) = classes.class_of(size, 1 << lg) else {
                         assert!(size.max(1 << lg) > classes.reach);
                         continue;
                     };
+                    let list = classes.list_of(size, 1 << lg);
+                    assert_eq!(list.map(ListOffset::class), Some(class));
                     assert!(classes.block_bytes(class).is_multiple_of(1 << lg.min(3)));
                     assert!(classes.block_bytes(class) >= size);
                     assert!(lg < 4 || classes.block_bytes(class).is_multiple_of(1 << lg));

@@ -14,7 +14,9 @@ mod limits;
 pub(crate) use classes::SizeClasses;
 pub(crate) use limits::{least_limit, list_bytes_limit};
 
-use crate::base::{BATCH_MOST, ClassIdx, MAX_CLASSES, MAX_SLICES, SEGMENT_LG, SLICE_LG};
+use crate::base::{
+    BATCH_MOST, ClassIdx, ListOffset, MAX_CLASSES, MAX_SLICES, SEGMENT_LG, SLICE_LG,
+};
 use core::alloc::Layout;
 
 // The one place that Cargo features reach: the build script has read them.
@@ -143,7 +145,13 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
     /// It folds to a constant if the layout is one.
     #[inline(always)]
     fn class_of(layout: Layout) -> Option<ClassIdx> {
-        Self::CLASSES.class_aligned(layout.size(), layout.align())
+        Self::CLASSES.class_of(layout.size(), layout.align())
+    }
+
+    /// The list of the class that serves a layout; `None` if the layout is above the classes.
+    #[inline(always)]
+    fn list_of(layout: Layout) -> Option<ListOffset> {
+        Self::CLASSES.list_of(layout.size(), layout.align())
     }
 }
 
