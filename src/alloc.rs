@@ -219,7 +219,7 @@ impl<V: Tabled> Addressed for Central<V> {
 
 /// A block of the list at this offset; null when memory is exhausted.
 #[inline(always)]
-fn pop_or_refill<V: Cached>(offset: ListOffset) -> *mut u8 {
+pub(crate) fn pop_or_refill<V: Cached>(offset: ListOffset) -> *mut u8 {
     match pop::<V>(offset) {
         Some(block) => block,
         None => refill_cold::<V>(offset.class()),
@@ -261,6 +261,17 @@ unsafe fn free_to_list<V: Cached>(block: *mut u8, offset: ListOffset) {
     if let Err(block) = V::cache().list_at_offset(offset).push(block, V::SHARED) {
         overflow_cold::<V>(block, offset.class());
     }
+}
+
+/// Gives back a block whose layout the list at this offset serves.
+///
+/// # Safety
+/// `block` is live, and this variant allocated it with such a layout.
+#[inline(always)]
+pub(crate) unsafe fn free_small<V: Cached>(block: *mut u8, offset: ListOffset) {
+    let Some(offset) = list_for_free::<V>(block, || Some(offset)) else { no_block(block) };
+    // SAFETY: the caller's condition; the list is that of the block's class.
+    unsafe { free_to_list::<V>(block, offset) };
 }
 
 /// The list that a block is freed to: by a lookup, or the one that serves its layout.
