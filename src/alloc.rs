@@ -152,7 +152,7 @@ impl<V: Tabled> Addressed for Central<V> {
     fn malloc(size: usize) -> *mut u8 {
         // Most sizes that the tables have no place for are in a class.
         if (!V::cache().is_shut() || shut::serves_at_once(V::cache()))
-            && let Some(class) = V::CLASSES.class_of(size.max(16), 1)
+            && let Some(class) = V::CLASS_TABLE.at(size.max(16), 1)
             && let Some(block) = V::cache().list(class).pop()
         {
             return block.into_start().as_ptr();
