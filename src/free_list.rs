@@ -26,6 +26,7 @@ use crate::batch::Batch;
 use crate::free_block::{self, FreeBlock, Link};
 use crate::sys::asm::count_up;
 use crate::sys::atomic::{AtomicI32, Ordering};
+use crate::variant::Variant;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
@@ -84,12 +85,17 @@ impl FreeList {
         Some(block)
     }
 
-    /// Adds a block. If the list is at its limit, or closed, the block comes back as an error.
+    /// Adds a block that a program freed. If the list is at its limit, or closed, the block comes back as an error; so
+    /// does a block that was freed before.
     ///
     /// After an error the caller must call [`undo_push`](Self::undo_push). `shared` is true if several threads may
     /// share a closed list of this kind.
     #[inline(always)]
-    pub(crate) fn push(&self, block: FreeBlock, shared: bool) -> Result<(), FreeBlock> {
+    pub(crate) fn push<V: Variant>(
+        &self,
+        block: FreeBlock,
+        shared: bool,
+    ) -> Result<(), FreeBlock> {
         let is_slow = if shared {
             // SAFETY: the count of this list. Other threads write to it only by `count_up` or atomically (W3).
             unsafe { count_up::<EXCESS_OFFSET>(ptr::from_ref(self).cast(), 0) }
@@ -97,10 +103,10 @@ impl FreeList {
             self.excess.set(self.excess.get().wrapping_add(1));
             self.excess.get() >= 0
         };
-        if is_slow {
+        if is_slow || block.is_marked::<V>() {
             return Err(block);
         }
-        self.push_counted(block);
+        self.push_counted(block.marked::<V>());
         Ok(())
     }
 
@@ -161,6 +167,11 @@ impl FreeList {
         } else {
             self.excess.get().wrapping_add_unsigned(self.limit.get()) as u32
         }
+    }
+
+    /// True if the list is open and below its limit.
+    pub(crate) fn has_room(&self) -> bool {
+        self.excess.get() < -1
     }
 
     fn set_len(&self, len: u32) {

@@ -6,6 +6,7 @@ use super::{CacheOf, Cached, State, fill, limits, outbox, shut, spans};
 use crate::base::ClassIdx;
 use crate::batch::Batch;
 use crate::central;
+use crate::sys::fatal::fatal;
 use crate::free_block::FreeBlock;
 use crate::variant::least_limit;
 
@@ -15,11 +16,18 @@ const MOST_BATCHES: u32 = 8;
 const LARGE: usize = 64 << 20;
 
 /// Frees a block whose list is at its limit, or closed. The list has counted the push that failed.
+///
+/// A push to a list below its limit fails only for a block that was freed before: that ends the process. Above the
+/// limit the block is not read, since its cache line may be in no cache.
 #[cold]
 #[inline(never)]
 pub(crate) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
     let mut cache = V::cache();
-    cache.list(class).undo_push();
+    let list = cache.list(class);
+    list.undo_push();
+    if list.has_room() {
+        fatal("double free:", block.address());
+    }
     if cache.state.get() == State::Open && !cache.lies_aside::<V>() {
         return overflow::<V>(cache, class, block);
     }
@@ -31,7 +39,7 @@ pub(crate) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
     }
     if cache.state.get() != State::Open {
         let mut batch = Batch::new();
-        batch.push(fill::wiped::<V>(block, class));
+        batch.push(fill::wiped::<V>(once::<V>(block), class));
         central::give::<V>(cache.list_id::<V>(class), &mut batch);
         central::tick_alone::<V>();
         return;
@@ -57,7 +65,7 @@ fn overflow<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeB
         Sent::Waits => return,
         Sent::Home(runs) => runs,
         Sent::Not(block) => {
-            list.put(block);
+            list.put(once::<V>(block));
             if list.len() < list.limit() {
                 return;
             }
@@ -73,11 +81,19 @@ fn overflow<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeB
     shut::maintain::<V>(cache);
 }
 
+/// Marks a freed block. Ends the process if the block was freed before.
+fn once<V: Cached>(block: FreeBlock) -> FreeBlock {
+    if block.is_marked::<V>() {
+        fatal("double free:", block.address());
+    }
+    block.marked::<V>()
+}
+
 /// Frees a block to a list that is shut. A full list gives a batch to the central list.
 #[inline]
 fn put_aside<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeBlock) {
     let aside = &cache.list_limits(class).aside;
-    aside.put(block);
+    aside.put(once::<V>(block));
     if aside.len() >= least_limit::<V>(class) {
         let mut blocks = Batch::new();
         aside.take(V::BATCHES[class.index()].into(), &mut blocks);

@@ -31,7 +31,7 @@ pub(crate) fn refill_cold<V: Cached>(class: ClassIdx) -> *mut u8 {
         central::purge_all::<V>();
         central::take_one::<V>(V::cache().list_id::<V>(class))
     });
-    block.map_or(ptr::null_mut(), |block| block.into_start().as_ptr())
+    block.map_or(ptr::null_mut(), |block| block.hand_out::<V>().as_ptr())
 }
 
 /// Allocates a block as [`refill_cold`] does, and makes its first `bytes` zero.

@@ -172,6 +172,20 @@ knobs! {
         /// more pages.
         Roomy = "roomy",
     };
+    /// What tells that a small block was freed before.
+    freed: Freed, Central, {
+        /// Its slab, when the block comes home a second time.
+        Home = "home",
+        /// Also a mark in its second word, at once.
+        Marked = "marked",
+    };
+    /// What becomes of an address inside a small block that a program frees by address.
+    inside: Inside, Central, {
+        /// It is noticed when it comes home.
+        Home = "home",
+        /// It ends the process at once.
+        Checked = "checked",
+    };
     /// What happens to a freed block that another allocator handed out. A variant that frees by layout does not look.
     foreign: Foreign, Central, {
         /// It goes to the next allocator.

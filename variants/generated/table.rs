@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0xff5b35c32324ea3a;
+    0xe2b751446fe8f0dd;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -319,11 +319,27 @@ table! {
         ..SPAN_CACHE
     };
 
+    FreedMarks FREED_MARKS {
+        id: "freed-marks", parent: Some("huge-pages"), rank: 38, twin: None, default: false,
+        doc: "Variant `freed-marks`: `huge-pages` with `freed = marked`.\n\nWhat does it cost to mark freed blocks, so that a second free ends the process at once?",
+    } = Knobs {
+        freed: Freed::Marked,
+        ..HUGE_PAGES
+    };
+
+    BlockStarts BLOCK_STARTS {
+        id: "block-starts", parent: Some("freed-marks"), rank: 39, twin: None, default: false,
+        doc: "Variant `block-starts`: `freed-marks` with `inside = checked`.\n\nWhat does it cost to end a program at once that frees an address inside a block? Only a free by address looks, so it shows in the C face alone.",
+    } = Knobs {
+        inside: Inside::Checked,
+        ..FREED_MARKS
+    };
+
     Apex APEX {
-        id: "apex", parent: Some("huge-pages"), rank: 38, twin: None, default: true,
-        doc: "Variant `apex`: `huge-pages` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
+        id: "apex", parent: Some("block-starts"), rank: 40, twin: None, default: true,
+        doc: "Variant `apex`: `block-starts` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
     } = Knobs {
         thread_slot: Slot::Inline,
-        ..HUGE_PAGES
+        ..BLOCK_STARTS
     };
 }
