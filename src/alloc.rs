@@ -156,9 +156,9 @@ impl<V: Tabled> Addressed for Central<V> {
         if V::cache().is_shut()
             && shut::serves_at_once(V::cache())
             && let Some(class) = V::CLASS_TABLE.at(size.max(16), 1)
-            && let Some(block) = V::cache().list(class).pop()
+            && let Some(block) = V::cache().list(class).pop::<V>()
         {
-            return block.hand_out::<V>().as_ptr();
+            return block.into_start().as_ptr();
         }
         let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
         // SAFETY: the size is above 0.
@@ -180,10 +180,10 @@ impl<V: Tabled> Addressed for Central<V> {
     fn zeroed(size: usize) -> *mut u8 {
         if let Some(place) = V::cache().place_for(size)
             // SAFETY: the tables hold only places that the page map has.
-            && let Some(block) = unsafe { V::cache().list_at(place) }.pop()
+            && let Some(block) = unsafe { V::cache().list_at(place) }.pop::<V>()
             && let Some(class) = Kind::at(place).class()
         {
-            let block = block.hand_out::<V>().as_ptr();
+            let block = block.into_start().as_ptr();
             // SAFETY: a block of the class has that many bytes, and only this thread has it.
             unsafe { block.write_bytes(0, V::CLASSES.block_bytes(class)) };
             return block;
@@ -219,11 +219,11 @@ impl<V: Tabled> Addressed for Central<V> {
         // SAFETY: a block of this class starts there. It is free now: the caller was its only owner, and gave it up
         // (FB1).
         let free = unsafe { FreeBlock::new(start) };
-        if free.is_marked::<V>() {
+        if list.has_newest::<V>(block.addr()) {
             // SAFETY: as above.
             return unsafe { free_cold::<V>(block) };
         }
-        list.push_counted(free.marked::<V>());
+        list.push_counted::<V>(free);
     }
 
     unsafe fn realloc_at(block: *mut u8, new: usize) -> Option<*mut u8> {
@@ -261,8 +261,8 @@ fn pop<V: Cached>(offset: ListOffset) -> Option<*mut u8> {
     if V::COUNTED && cache.is_shut() {
         return None;
     }
-    let block = cache.list_at_offset(offset).pop()?;
-    Some(block.hand_out::<V>().as_ptr())
+    let block = cache.list_at_offset(offset).pop::<V>()?;
+    Some(block.into_start().as_ptr())
 }
 
 /// A block of the list for a size, if that list is open and has one. The tables lead to it.
@@ -281,7 +281,7 @@ fn listed<V: Tabled>(size: usize) -> Option<NonNull<u8>> {
 unsafe fn pop_at<V: Tabled>(place: usize) -> *mut u8 {
     // SAFETY: the caller's condition.
     let list = unsafe { V::cache().list_at(place) };
-    list.pop().map_or(ptr::null_mut(), |block| block.hand_out::<V>().as_ptr())
+    list.pop::<V>().map_or(ptr::null_mut(), |block| block.into_start().as_ptr())
 }
 
 /// Gives a block of a class back.

@@ -4,7 +4,7 @@ use super::{free_of_class, lookup};
 use crate::backend::{Backend, Central};
 use crate::base::{ClassIdx, PAGE_BYTES, SLICE_BYTES};
 use crate::check;
-use crate::free_block::{FreeBlock, is_marked};
+use crate::free_block::{FreeBlock, is_listed};
 use crate::large::{give_huge, give_span};
 use crate::page_map::Kind;
 use crate::slab::Segment;
@@ -129,11 +129,11 @@ fn check_start<V: Tabled>(class: ClassIdx, address: usize) {
     }
 }
 
-/// Ends the process if a block of a class is marked as free.
+/// Ends the process if a block of a class is in a list.
 pub(crate) fn check_in_use<V: Tabled>(block: *mut u8) {
     let Some(start) = NonNull::new(block) else { return };
     // SAFETY: the caller found that a block of a class starts there, so its slab is mapped.
-    if unsafe { is_marked::<V>(start) } {
+    if unsafe { is_listed::<V>(start) } {
         fatal("use of a freed block:", block.addr());
     }
 }

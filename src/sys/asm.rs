@@ -27,29 +27,6 @@ pub(crate) unsafe fn count_up<const OFFSET: usize>(base: *const u8, eighths: usi
     false
 }
 
-/// True if the 64-bit number at `base + OFFSET` is `value`.
-///
-/// The compiler may not read memory to which a program wrote nothing, or something else than a number.
-///
-/// # Safety
-/// The number is in readable memory.
-#[inline(always)]
-pub(crate) unsafe fn holds<const OFFSET: usize>(base: *const u8, value: u64) -> bool {
-    // SAFETY: it reads the number alone, by the caller's condition, and leaves the stack as it is.
-    unsafe {
-        asm!(
-            "cmp qword ptr [{base} + {offset}], {value}",
-            "je {same}",
-            base = in(reg) base,
-            value = in(reg) value,
-            offset = const OFFSET,
-            same = label { return true },
-            options(nostack, readonly),
-        );
-    }
-    false
-}
-
 /// The byte at `base + index + OFFSET`, by a relaxed load.
 ///
 /// The compiler would need a second instruction to widen the byte.

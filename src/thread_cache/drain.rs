@@ -17,8 +17,7 @@ const LARGE: usize = 64 << 20;
 
 /// Frees a block whose list is at its limit, or closed. The list has counted the push that failed.
 ///
-/// A push to a list below its limit fails only for a block that was freed before: that ends the process. Above the
-/// limit the block is not read, since its cache line may be in no cache.
+/// A push to a list below its limit fails only for one of the list's newest blocks. That ends the process.
 #[cold]
 #[inline(never)]
 pub(crate) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
@@ -39,7 +38,7 @@ pub(crate) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
     }
     if cache.state.get() != State::Open {
         let mut batch = Batch::new();
-        batch.push(fill::wiped::<V>(once::<V>(block), class));
+        batch.push(fill::wiped::<V>(block, class));
         central::give::<V>(cache.list_id::<V>(class), &mut batch);
         central::tick_alone::<V>();
         return;
@@ -65,12 +64,12 @@ fn overflow<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeB
         Sent::Waits => return,
         Sent::Home(runs) => runs,
         Sent::Not(block) => {
-            list.put(once::<V>(block));
+            list.put::<V>(block);
             if list.len() < list.limit() {
                 return;
             }
             let mut blocks = Batch::new();
-            list.take(batch, &mut blocks);
+            list.take::<V>(batch, &mut blocks);
             central::give::<V>(cache.list_id::<V>(class), &mut blocks)
         }
     };
@@ -81,22 +80,14 @@ fn overflow<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeB
     shut::maintain::<V>(cache);
 }
 
-/// Marks a freed block. Ends the process if the block was freed before.
-fn once<V: Cached>(block: FreeBlock) -> FreeBlock {
-    if block.is_marked::<V>() {
-        fatal("double free:", block.address());
-    }
-    block.marked::<V>()
-}
-
 /// Frees a block to a list that is shut. A full list gives a batch to the central list.
 #[inline]
 fn put_aside<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeBlock) {
     let aside = &cache.list_limits(class).aside;
-    aside.put(once::<V>(block));
+    aside.put::<V>(block);
     if aside.len() >= least_limit::<V>(class) {
         let mut blocks = Batch::new();
-        aside.take(V::BATCHES[class.index()].into(), &mut blocks);
+        aside.take::<V>(V::BATCHES[class.index()].into(), &mut blocks);
         central::give::<V>(cache.list_id::<V>(class), &mut blocks);
     }
 }

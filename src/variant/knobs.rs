@@ -172,12 +172,19 @@ knobs! {
         /// more pages.
         Roomy = "roomy",
     };
-    /// What tells that a small block was freed before.
+    /// What guards the link in a free block.
+    links: Links, Central, {
+        /// Nothing.
+        Bare = "bare",
+        /// A seal in the block's second word. A pop compares it before it follows the link.
+        Sealed = "sealed",
+    };
+    /// What a free compares a small block with.
     freed: Freed, Central, {
-        /// Its slab, when the block comes home a second time.
+        /// Nothing: a block that was freed before is noticed when it comes home, or by its seal.
         Home = "home",
-        /// Also a mark in its second word, at once.
-        Marked = "marked",
+        /// The two newest blocks of its list.
+        Newest = "newest",
     };
     /// What becomes of an address inside a small block that a program frees by address.
     inside: Inside, Central, {

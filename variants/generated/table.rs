@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0xe2b751446fe8f0dd;
+    0x3c2ba2f404789531;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -319,24 +319,32 @@ table! {
         ..SPAN_CACHE
     };
 
-    FreedMarks FREED_MARKS {
-        id: "freed-marks", parent: Some("huge-pages"), rank: 38, twin: None, default: false,
-        doc: "Variant `freed-marks`: `huge-pages` with `freed = marked`.\n\nWhat does it cost to mark freed blocks, so that a second free ends the process at once?",
+    SealedLinks SEALED_LINKS {
+        id: "sealed-links", parent: Some("huge-pages"), rank: 38, twin: None, default: false,
+        doc: "Variant `sealed-links`: `huge-pages` with `links = sealed`.\n\nWhat does it cost to seal the links of free blocks, and to compare the seal before a link is followed?",
     } = Knobs {
-        freed: Freed::Marked,
+        links: Links::Sealed,
         ..HUGE_PAGES
     };
 
+    NewestFrees NEWEST_FREES {
+        id: "newest-frees", parent: Some("sealed-links"), rank: 39, twin: None, default: false,
+        doc: "Variant `newest-frees`: `sealed-links` with `freed = newest`.\n\nWhat does it cost to compare each freed block with the newest two of its list, so that a second free is noticed at once?",
+    } = Knobs {
+        freed: Freed::Newest,
+        ..SEALED_LINKS
+    };
+
     BlockStarts BLOCK_STARTS {
-        id: "block-starts", parent: Some("freed-marks"), rank: 39, twin: None, default: false,
-        doc: "Variant `block-starts`: `freed-marks` with `inside = checked`.\n\nWhat does it cost to end a program at once that frees an address inside a block? Only a free by address looks, so it shows in the C face alone.",
+        id: "block-starts", parent: Some("newest-frees"), rank: 40, twin: None, default: false,
+        doc: "Variant `block-starts`: `newest-frees` with `inside = checked`.\n\nWhat does it cost to end a program at once that frees an address inside a block? Only a free by address looks, so it shows in the C face alone.",
     } = Knobs {
         inside: Inside::Checked,
-        ..FREED_MARKS
+        ..NEWEST_FREES
     };
 
     Apex APEX {
-        id: "apex", parent: Some("block-starts"), rank: 40, twin: None, default: true,
+        id: "apex", parent: Some("block-starts"), rank: 41, twin: None, default: true,
         doc: "Variant `apex`: `block-starts` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
     } = Knobs {
         thread_slot: Slot::Inline,
