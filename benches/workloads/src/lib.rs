@@ -10,6 +10,7 @@ mod block;
 mod boxed_map;
 mod buffers;
 mod cache;
+mod idle;
 mod job;
 mod json;
 mod large_mix;
@@ -18,6 +19,7 @@ mod littered;
 mod makers_consumers;
 pub mod measures;
 mod parallel;
+mod peak_mark;
 mod phase_shift;
 mod producer_consumer;
 mod random_mixed;
@@ -97,6 +99,8 @@ pub enum Workload {
     AfterPeakOldest,
     /// Resident memory after a peak of which a random tenth lives on.
     AfterPeakRandom,
+    /// Resident memory after a peak and three seconds in which no thread does anything.
+    Idle,
     /// Parsing and printing a large JSON document.
     Json,
     /// An ordered map of strings.
@@ -142,7 +146,7 @@ const fn facts(name: &'static str, ws: usize, divisor: u64, kind: Kind) -> Facts
 
 impl Workload {
     /// Every workload.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::RandomMixed,
         Self::PhaseShift,
         Self::Larson,
@@ -159,6 +163,7 @@ impl Workload {
         Self::ThreadStorm,
         Self::AfterPeakOldest,
         Self::AfterPeakRandom,
+        Self::Idle,
         Self::Json,
         Self::StringMap,
         Self::BoxedMap,
@@ -191,6 +196,7 @@ impl Workload {
             Self::ThreadStorm => facts("thread_storm", 100, 5, Kind::Threads),
             Self::AfterPeakOldest => facts("after_peak_oldest", 200_000, 10, Kind::Sized),
             Self::AfterPeakRandom => facts("after_peak_random", 200_000, 10, Kind::Sized),
+            Self::Idle => facts("idle", 200_000, 10, Kind::Sized),
             Self::Json => facts("json", 2000, 100, Kind::Program),
             Self::StringMap => facts("string_map", 10_000, 10, Kind::Program),
             Self::BoxedMap => facts("boxed_map", 10_000, 10, Kind::Program),
@@ -268,6 +274,7 @@ impl Workload {
             Self::ThreadStorm => Box::new(thread_storm::ThreadStorm::new(allocator, args)),
             Self::AfterPeakOldest => Box::new(AfterPeak::new(allocator, args, Survivors::Oldest)),
             Self::AfterPeakRandom => Box::new(AfterPeak::new(allocator, args, Survivors::Random)),
+            Self::Idle => Box::new(idle::Idle::new(allocator, args)),
             Self::Json => Box::new(json::Json::new(args)),
             Self::StringMap => Box::new(string_map::StringMap::new(args)),
             Self::BoxedMap => Box::new(boxed_map::BoxedMap::new(args)),
