@@ -41,6 +41,10 @@ use std::str::FromStr;
 /// Threads of the workloads that have more than one.
 const THREADS: u64 = 2;
 
+/// The option of the `prctl` by which a program marks both ends of its measured part for a tracer. The kernel knows no
+/// option of this number, and refuses it.
+pub const MARK: i32 = 0x6861_6b6d;
+
 /// A run's length, its slots, and its random numbers.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Args {
