@@ -11,7 +11,7 @@ pub(crate) fn text(ledger: &Ledger) -> String {
     let noisy =
         "\nNOISY: cycles and kernel shares moved by more than their intervals; the rest repeats";
     let parts = [
-        ledger.passport.line(),
+        ledger.passport.lines(),
         if ledger.noisy { noisy.to_owned() } else { String::new() },
         edges("Each variant against its parent", &ledger.edges),
         edges("The best variant with one knob left out", &ledger.leave_one_out),
