@@ -110,3 +110,26 @@ impl Passport {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_that_are_lacking_are_named_in_one_line() {
+        let sample = r#"{"ops": 10, "counter": "tsc", "cycles": 1.0, "wall_s": 1.0, "user_s": 1.0,
+            "sys_s": 0.0, "peak_rss_kib": 100, "instructions": 7.0, "branches": 3.0}"#;
+        let sample: Sample = serde_json::from_str(sample).expect("a sample");
+        let mut passport = Passport::here(Profile::Release).counted_as(&sample);
+        passport.unavailable.insert("system calls".to_owned(), "ptrace: no".to_owned());
+        assert_eq!(
+            passport.lines().lines().nth(1),
+            Some(
+                "not counted here: TLB misses, branch misses, cache misses, kernel cycles \
+                 (no hardware counter); system calls (ptrace: no)"
+            )
+        );
+        passport.unavailable.clear();
+        assert_eq!(passport.lines(), passport.line());
+    }
+}

@@ -100,3 +100,70 @@ fn resume(thread: Pid, signal: Option<Signal>) -> Result<()> {
         Err(error) => bail!(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::env;
+
+    /// How many calls the traced program makes by a second thread.
+    const CALLS: &str = "HAKMEM_TRACED_CALLS";
+
+    /// The traced program: the test below starts it.
+    #[test]
+    #[ignore = "does nothing by itself"]
+    fn traced() {
+        let calls = env::var(CALLS).map_or(0, |calls| calls.parse().expect("a number"));
+        let mark = || {
+            // SAFETY: the kernel refuses this option.
+            unsafe { libc::prctl(MARK, 0, 0, 0, 0) };
+        };
+        let ask = || {
+            // SAFETY: it only asks for a number.
+            unsafe { libc::getppid() };
+        };
+        ask();
+        mark();
+        std::thread::spawn(move || (0..calls).for_each(|_| ask())).join().expect("no panic");
+        std::thread::yield_now();
+        mark();
+        ask();
+    }
+
+    #[test]
+    fn the_calls_of_all_threads_between_the_marks_count() {
+        let count = |calls: u64| {
+            let mut command = Command::new(env::current_exe().expect("this program"));
+            command.args(["--exact", "bench::system_calls::tests::traced", "--ignored"]);
+            count(command.arg("--test-threads=1").env(CALLS, calls.to_string()))
+        };
+        let (output, none) = match count(0) {
+            Ok(counted) => counted,
+            // As in a container, or under another tracer.
+            Err(error) if format!("{error:#}").contains("not permitted") => return,
+            Err(error) => panic!("{error:#}"),
+        };
+        assert!(output.status.success() && !output.stdout.is_empty());
+        let (_, many) = count(1000).expect("as before");
+        // Those of the thread itself, of which the C library makes some.
+        assert!(none > 0 && none < 100, "{none}");
+        assert!(many.abs_diff(none + 1000) < 10, "{none} and {many}");
+    }
+
+    #[test]
+    fn a_program_that_fails_or_has_no_marks_has_no_count() {
+        let mut fails = Command::new("sh");
+        let counted = count(fails.args(["-c", "echo wrong >&2; kill -9 $$"]));
+        let is_forbidden = |error: &anyhow::Error| format!("{error:#}").contains("not permitted");
+        match counted {
+            Ok((output, calls)) => {
+                assert_eq!((output.status.signal(), calls), (Some(9), 0));
+                assert_eq!(output.stderr, b"wrong\n");
+                let error = count(&mut Command::new("true")).expect_err("no marks");
+                assert_eq!(format!("{error:#}"), "ptrace: 0 marks, not 2");
+            }
+            Err(error) => assert!(is_forbidden(&error), "{error:#}"),
+        }
+        assert!(count(&mut Command::new("/nonexistent")).is_err());
+    }
+}

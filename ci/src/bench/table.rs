@@ -128,3 +128,15 @@ pub(crate) fn align_right(table: &mut Table, columns: Range<usize>) {
         column.set_cell_alignment(CellAlignment::Right);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_per_1000_stay_narrow() {
+        let numbers = [0.0, 0.000_012, 0.0123, 21.9].map(Some);
+        assert_eq!(numbers.map(per_1000), ["0", "0.012", "12.3", "21900"]);
+        assert_eq!(per_1000(None), "–");
+    }
+}
