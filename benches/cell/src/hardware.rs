@@ -52,3 +52,20 @@ fn read(counter: &mut Option<Counter>) -> Option<f64> {
     let share = read.time_running as f64 / read.time_enabled as f64;
     (share > 0.0).then(|| read.count as f64 / share)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perf_event::events::Software;
+
+    /// The kernel's own counters are there without hardware, unless it forbids all.
+    #[test]
+    fn a_counter_that_runs_is_read() {
+        let mut clock = start(&mut Builder::new(Software::TASK_CLOCK));
+        if clock.is_some() {
+            std::hint::black_box((0..100_000).map(std::hint::black_box).sum::<u64>());
+            assert!(read(&mut clock) > Some(0.0));
+        }
+        assert_eq!(read(&mut None), None);
+    }
+}
