@@ -1,5 +1,6 @@
 //! Builds and runs the program that runs one cell.
 
+use super::passport::HARDWARE;
 use super::peers::NULL;
 use super::result::CONTROL;
 use super::system_calls;
@@ -142,6 +143,7 @@ impl Sample {
     /// The counts that need a counter of the hardware, and have none here.
     pub(crate) fn lacking(&self) -> impl Iterator<Item = &'static str> {
         let counts = [
+            ("cycles", (self.counter == HARDWARE).then_some(self.cycles)),
             ("kernel cycles", self.kernel_cycles),
             ("instructions", self.instructions),
             ("branches", self.branches),

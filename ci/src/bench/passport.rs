@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// The counter's name where time is wall time.
 pub(crate) const WALL: &str = "wall";
 
+/// The counter's name where the processor counts the cycles.
+pub(crate) const HARDWARE: &str = "hardware";
+
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Passport {
     pub(crate) commit: String,
@@ -18,7 +21,7 @@ pub(crate) struct Passport {
     pub(crate) cores: usize,
     pub(crate) kernel: String,
     pub(crate) rustc: String,
-    /// Source of the cycles: `hardware`, or `tsc` for processor time at the time-stamp counter's rate; [`WALL`] where
+    /// Source of the cycles: [`HARDWARE`], or `tsc` for processor time at the time-stamp counter's rate; [`WALL`] where
     /// there are none.
     pub(crate) counter: String,
     /// The counts that this machine does not have, and why.
@@ -60,7 +63,7 @@ impl Passport {
 
     /// Takes the source of the cycles from a sample, and the names of the counts that it lacks.
     pub(crate) fn counted_as(self, sample: &Sample) -> Self {
-        let why = || "no hardware counter".to_owned();
+        let why = || "no hardware counter that may be read".to_owned();
         let unavailable = sample.lacking().map(|name| (name.to_owned(), why())).collect();
         Self { unavailable, ..self.counted_by(&sample.counter) }
     }
@@ -101,7 +104,7 @@ impl Passport {
         let dirty = if *dirty { " (dirty)" } else { "" };
         let counted = match counter.as_str() {
             WALL => String::new(),
-            "hardware" => format!("{rustc} · cycles: hardware counter · "),
+            HARDWARE => format!("{rustc} · cycles: hardware counter · "),
             _ => format!("{rustc} · cycles: processor time at the time-stamp counter's rate · "),
         };
         let built = if *profile == Profile::Release { "" } else { "built without fat LTO · " };
@@ -125,8 +128,8 @@ mod tests {
         assert_eq!(
             passport.lines().lines().nth(1),
             Some(
-                "not counted here: TLB misses, branch misses, cache misses, kernel cycles \
-                 (no hardware counter); system calls (ptrace: no)"
+                "not counted here: TLB misses, branch misses, cache misses, cycles, kernel cycles \
+                 (no hardware counter that may be read); system calls (ptrace: no)"
             )
         );
         passport.unavailable.clear();
