@@ -231,6 +231,18 @@ impl<V: Tabled> Addressed for Central<V> {
         unsafe { realloc::realloc_at::<V>(block, new) }
     }
 
+    fn serves(block: *mut u8, size: usize, align: usize) -> bool {
+        let (size, align) = (size.max(1), align.max(16));
+        match find::<V>(block.addr()) {
+            Found::Block(class) => V::CLASS_TABLE.at(size, align) == Some(class),
+            Found::Span(slices) => {
+                V::CLASS_TABLE.at(size, align).is_none() && size.div_ceil(SLICE_BYTES) == slices
+            }
+            Found::Huge(bytes) => V::CLASS_TABLE.at(size, align).is_none() && size <= bytes,
+            Found::Foreign => true,
+        }
+    }
+
     fn usable_size(block: *mut u8) -> Option<usize> {
         match find::<V>(block.addr()) {
             Found::Block(class) => {

@@ -4,7 +4,7 @@
 //! FB2  A block has at least 8 bytes, and is aligned to 8.
 //!
 //! With `links = "sealed"` the second 8 bytes of a node hold its *seal*: the sum of its address and its link. A pop
-//! compares it before anybody follows the link, and clears it. So it notices a program that wrote to a free block, and a
+//! compares it before the link is followed, and clears it. So it notices a program that wrote to a free block, and a
 //! block that is in lists twice: the first pop cleared its seal.
 //!
 //! FB3  A node whose seal is right is in a list, and its link is the one that was written last.
@@ -15,8 +15,6 @@
 use crate::variant::{Links, Variant};
 use core::ptr::NonNull;
 
-/// Makes a seal odd, so that it is no address.
-const SEAL: u64 = 0x2F6E_2B1D;
 
 /// A free block of a size class. It can be moved, but not copied (FB1).
 #[repr(transparent)]
@@ -96,7 +94,7 @@ const fn seal_at(node: NonNull<Link>) -> *mut u64 {
 
 #[inline(always)]
 fn seal(node: NonNull<Link>, next: *mut Link) -> u64 {
-    (next.addr() as u64).wrapping_add(2 * node.addr().get() as u64).wrapping_add(SEAL)
+    (next.addr() as u64).wrapping_add(2 * node.addr().get() as u64)
 }
 
 /// True if a node has the seal for this link.
