@@ -63,7 +63,9 @@
 
 mod by_address;
 
-pub(crate) use by_address::{Found, check_in_use, find, free_found, huge_layout, layout_of, span_layout};
+pub(crate) use by_address::{
+    Found, check_in_use, find, free_found, huge_layout, layout_of, span_layout,
+};
 
 use crate::backend::{Addressed, Backend, Central};
 use crate::base::{ClassIdx, ListOffset, SLICE_BYTES};

@@ -15,7 +15,6 @@
 use crate::variant::{Links, Variant};
 use core::ptr::NonNull;
 
-
 /// A free block of a size class. It can be moved, but not copied (FB1).
 #[repr(transparent)]
 pub(crate) struct FreeBlock(NonNull<Link>);

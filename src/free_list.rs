@@ -129,7 +129,8 @@ impl FreeList {
         }
         // SAFETY: a node of this list: a push or a batch wrote its link (W1), and no other thread writes it (W3). The
         // link is compared, not followed.
-        NonNull::new(newest).is_some_and(|node| unsafe { free_block::next_of(node) }.addr() == address)
+        NonNull::new(newest)
+            .is_some_and(|node| unsafe { free_block::next_of(node) }.addr() == address)
     }
 
     /// Adds a block that `excess` already counts.
@@ -297,7 +298,10 @@ mod tests {
             let mut two = Batch::new();
             list.take::<Apex>(2, &mut two);
             assert_eq!((at(two.pop()), at(two.pop())), (Some(starts[2]), Some(starts[3])));
-            assert_eq!((at(list.pop::<Apex>()), at(list.pop::<Apex>())), (Some(starts[1]), Some(starts[0])));
+            assert_eq!(
+                (at(list.pop::<Apex>()), at(list.pop::<Apex>())),
+                (Some(starts[1]), Some(starts[0]))
+            );
             assert!(list.pop::<Apex>().is_none() && list.len() == 0);
             list.close();
         }

@@ -1,7 +1,8 @@
 //! Changing a block's size: in place if possible, by remapping for a huge block, and otherwise by a copy.
 
 use crate::alloc::{
-    Found, check_in_use, find, free_found, free_small, huge_layout, layout_of, pop_or_refill, span_layout,
+    Found, check_in_use, find, free_found, free_small, huge_layout, layout_of, pop_or_refill,
+    span_layout,
 };
 use crate::backend::{Addressed, Backend, Central};
 use crate::base::ListOffset;

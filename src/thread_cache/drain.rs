@@ -6,8 +6,8 @@ use super::{CacheOf, Cached, State, fill, limits, outbox, shut, spans};
 use crate::base::ClassIdx;
 use crate::batch::Batch;
 use crate::central;
-use crate::sys::fatal::fatal;
 use crate::free_block::FreeBlock;
+use crate::sys::fatal::fatal;
 use crate::variant::least_limit;
 
 /// Batches that one call of [`drain_idle`] gives back, at most.

@@ -82,6 +82,7 @@ impl AddressTables {
             small[size] = AtomicU8::new(place_for::<V>(size));
             size += 1;
         }
+        const { assert!(steps_are_of_one_place::<V>(), "a step of `medium` has one place") };
         let mut medium = [const { AtomicU8::new(0) }; MEDIUM / STEP];
         let mut step = 0;
         while step < MEDIUM / STEP {
@@ -182,10 +183,19 @@ const fn place_for<V: Variant>(size: usize) -> u8 {
 /// The place of the list for a step of sizes. Above 1024 bytes all sizes of a step are of one class; the table is not
 /// asked for others.
 const fn place_in_step<V: Variant>(step: usize) -> u8 {
-    let place = place_for::<V>(step * STEP);
-    let least = (step * STEP + 1).saturating_sub(STEP);
-    assert!(least < SMALL - STEP || place_for::<V>(least) == place, "a step is of one class");
-    place
+    place_for::<V>(step * STEP)
+}
+
+/// True if all sizes of each step that the table is asked for have one place.
+const fn steps_are_of_one_place<V: Variant>() -> bool {
+    let mut step = SMALL.div_ceil(STEP);
+    while step < MEDIUM / STEP {
+        if place_for::<V>((step - 1) * STEP + 1) != place_in_step::<V>(step) {
+            return false;
+        }
+        step += 1;
+    }
+    true
 }
 
 const _: () = assert!(size_of::<FreeList>() == 16, "a place is two of 8 bytes");
