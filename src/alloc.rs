@@ -4,7 +4,7 @@
 //! `GlobalAlloc`:
 //!
 //! ```text
-//! alloc.rs                       alloc          layout → class → list of this thread → pop    hot: mostly ends here
+//! alloc.rs                       alloc          layout → list of this thread → pop            hot: mostly ends here
 //! ├ free_list.rs                 pop                                                          hot
 //! ├ thread_cache/refill.rs       refill_cold    the list is empty, closed or shut             cold from here on
 //! │ ├ thread_cache/lifecycle.rs  open           the thread's first operation: it gets a cache
@@ -18,7 +18,7 @@
 //!   ├ central                    claim_span     up to 512 KiB: slices of the page heap
 //!   └ central                    huge_alloc     more: pages from the map cache, new or used before
 //!
-//! alloc.rs                       free           layout → class → list of this thread → push   hot: mostly ends here
+//! alloc.rs                       free           layout → list of this thread → push           hot: mostly ends here
 //! ├ free_list.rs                 push                                                         hot
 //! ├ thread_cache/drain.rs        overflow_cold  the list is at its limit, or closed           cold from here on
 //! │ ├ thread_cache/drain.rs      overflow       moves a batch from the list to the central list
@@ -66,7 +66,7 @@ mod by_address;
 pub(crate) use by_address::{Found, find, free_found, huge_layout, layout_of, span_layout};
 
 use crate::backend::{Addressed, Backend, Central};
-use crate::base::{ClassIdx, SLICE_BYTES};
+use crate::base::{ClassIdx, ListOffset, SLICE_BYTES};
 use crate::central::Shared;
 use crate::free_block::FreeBlock;
 use crate::large::{large, large_free, large_zeroed, take_span};
@@ -75,7 +75,7 @@ use crate::stats::Event;
 use crate::sys::asm::count_up;
 use crate::sys::fatal::fatal;
 use crate::thread_cache::drain::overflow_cold;
-use crate::thread_cache::refill::refill_cold;
+use crate::thread_cache::refill::{refill_cold, refill_zeroed_cold};
 use crate::thread_cache::tables::{COUNTS, Tabled};
 use crate::thread_cache::{Cached, shut};
 use crate::variant::{FreeBy, Large};
@@ -87,53 +87,46 @@ use core::ptr::{self, NonNull};
 impl<V: Cached> Backend for Central<V> {
     #[inline]
     unsafe fn alloc(layout: Layout) -> *mut u8 {
-        let Some(class) = V::class_of(layout) else {
+        let Some(offset) = V::list_of(layout) else {
             // SAFETY: the caller's condition.
-            return unsafe { large::<V>(layout) };
+            return unsafe { large::<V>(layout.size(), layout.align()) };
         };
-        let cache = V::cache();
-        // Only where tables lead to the lists are shut lists still open.
-        if V::COUNTED && cache.is_shut() {
-            return refill_cold::<V>(class);
-        }
-        let Some(block) = cache.list(class).pop() else {
-            return refill_cold::<V>(class);
-        };
-        block.into_start().as_ptr()
+        pop_or_refill::<V>(offset)
     }
 
     #[inline]
     unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
-        let Some(class) = V::class_of(layout) else {
+        let Some(offset) = V::list_of(layout) else {
             // SAFETY: the caller's condition.
-            return unsafe { large_zeroed::<V>(layout) };
+            return unsafe { large_zeroed::<V>(layout.size(), layout.align()) };
         };
-        // SAFETY: the caller's condition.
-        let block = unsafe { Self::alloc(layout) };
-        if !block.is_null() {
-            let bytes = if V::BY_ADDRESS { V::CLASSES.block_bytes(class) } else { layout.size() };
-            // Blocks of a class are reused, so none is known to be zero.
-            // SAFETY: the block has that many bytes, and `alloc` gave them to this function alone.
-            unsafe { block.write_bytes(0, bytes) };
-        }
+        let bytes =
+            if V::BY_ADDRESS { V::CLASSES.block_bytes(offset.class()) } else { layout.size() };
+        let Some(block) = pop::<V>(offset) else {
+            // SAFETY: the class serves the layout, so a block has that many bytes.
+            return unsafe { refill_zeroed_cold::<V>(bytes, offset) };
+        };
+        // Blocks of a class are reused, so none is known to be zero.
+        // SAFETY: the block has that many bytes, and the list gave them to this function alone.
+        unsafe { block.write_bytes(0, bytes) };
         block
     }
 
     #[inline]
     unsafe fn free(block: *mut u8, layout: Layout) {
-        let class = match V::FREE_BY {
-            FreeBy::Lookup => lookup::<V>().class(block.addr()),
-            FreeBy::Layout => V::class_of(layout),
-        };
-        let Some(class) = class else {
+        let Some(offset) = list_for_free::<V>(block, || V::list_of(layout)) else {
             // SAFETY: the caller's condition.
             return unsafe { free_classless::<V>(block, layout) };
         };
         if cfg!(debug_assertions) {
-            check::freed::<V>(V::cache(), V::class_of(layout).unwrap_or(class), block.addr());
+            check::freed::<V>(
+                V::cache(),
+                V::class_of(layout).unwrap_or(offset.class()),
+                block.addr(),
+            );
         }
-        // SAFETY: the caller's condition; the class is the block's.
-        unsafe { free_of_class::<V>(block, class) };
+        // SAFETY: the caller's condition; the list is that of the block's class.
+        unsafe { free_to_list::<V>(block, offset) };
     }
 
     #[inline(always)]
@@ -162,7 +155,7 @@ impl<V: Tabled> Addressed for Central<V> {
         // Shut lists have the block, too.
         if V::cache().is_shut()
             && shut::serves_at_once(V::cache())
-            && let Some(class) = V::CLASSES.class_of(size.max(16))
+            && let Some(class) = V::CLASS_TABLE.at(size.max(16), 1)
             && let Some(block) = V::cache().list(class).pop()
         {
             return block.into_start().as_ptr();
@@ -239,6 +232,27 @@ impl<V: Tabled> Addressed for Central<V> {
     }
 }
 
+/// A block of the list at this offset; null when memory is exhausted.
+#[inline(always)]
+pub(crate) fn pop_or_refill<V: Cached>(offset: ListOffset) -> *mut u8 {
+    match pop::<V>(offset) {
+        Some(block) => block,
+        None => refill_cold::<V>(offset.class()),
+    }
+}
+
+/// A block from the thread's list at this offset. `None` if the list has none, or is shut.
+#[inline(always)]
+fn pop<V: Cached>(offset: ListOffset) -> Option<*mut u8> {
+    let cache = V::cache();
+    // Only where tables lead to the lists are shut lists still open.
+    if V::COUNTED && cache.is_shut() {
+        return None;
+    }
+    let block = cache.list_at_offset(offset).pop()?;
+    Some(block.into_start().as_ptr())
+}
+
 /// A block of the list for a size, if that list is open and has one. The tables lead to it.
 #[inline(always)]
 fn listed<V: Tabled>(size: usize) -> Option<NonNull<u8>> {
@@ -264,13 +278,51 @@ unsafe fn pop_at<V: Tabled>(place: usize) -> *mut u8 {
 /// `block` is a live block of this class.
 #[inline(always)]
 pub(crate) unsafe fn free_of_class<V: Cached>(block: *mut u8, class: ClassIdx) {
+    // SAFETY: the caller's condition.
+    unsafe { free_to_list::<V>(block, ListOffset::of(class)) };
+}
+
+/// Gives a block of a class back.
+///
+/// # Safety
+/// `block` is a live block of the class of the list at this offset.
+#[inline(always)]
+unsafe fn free_to_list<V: Cached>(block: *mut u8, offset: ListOffset) {
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
     // SAFETY: a block of this class starts there. It is free now: the caller was its only owner, and gave it up (FB1).
     let block = unsafe { FreeBlock::new(start) };
-    if let Err(block) = V::cache().list(class).push(block, V::SHARED) {
-        overflow_cold::<V>(block, class);
+    if let Err(block) = V::cache().list_at_offset(offset).push(block, V::SHARED) {
+        overflow_cold::<V>(block, offset.class());
     }
+}
+
+/// Gives back a block whose layout the list at this offset serves.
+///
+/// # Safety
+/// `block` is live, and this variant allocated it with such a layout.
+#[inline(always)]
+pub(crate) unsafe fn free_small<V: Cached>(block: *mut u8, offset: ListOffset) {
+    let Some(offset) = list_for_free::<V>(block, || Some(offset)) else { no_block(block) };
+    // SAFETY: the caller's condition; the list is that of the block's class.
+    unsafe { free_to_list::<V>(block, offset) };
+}
+
+/// The list that a block is freed to: by a lookup, or the one that serves its layout.
+#[inline(always)]
+fn list_for_free<V: Shared>(
+    block: *mut u8,
+    of_layout: impl FnOnce() -> Option<ListOffset>,
+) -> Option<ListOffset> {
+    match V::FREE_BY {
+        FreeBy::Lookup => lookup::<V>().class(block.addr()).map(ListOffset::of),
+        FreeBy::Layout => of_layout(),
+    }
+}
+
+/// Ends the process: no block of a class starts there.
+fn no_block(block: *mut u8) -> ! {
+    fatal("free of what is no block:", block.addr())
 }
 
 /// Gives back a block for which no class was found.
@@ -280,10 +332,10 @@ pub(crate) unsafe fn free_of_class<V: Cached>(block: *mut u8, class: ClassIdx) {
 #[inline]
 unsafe fn free_classless<V: Cached>(block: *mut u8, layout: Layout) {
     if V::FREE_BY == FreeBy::Lookup && V::class_of(layout).is_some() {
-        fatal("free of what is no block:", block.addr());
+        no_block(block);
     }
     // SAFETY: the caller's condition.
-    unsafe { large_free::<V>(block, layout) };
+    unsafe { large_free::<V>(block, layout.size(), layout.align()) };
 }
 
 /// The page map, for a lookup; it counts the lookup.

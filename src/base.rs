@@ -67,6 +67,35 @@ impl ClassIdx {
     }
 }
 
+/// Bytes of a list of free blocks in a thread's cache.
+pub(crate) const LIST_BYTES: usize = 16;
+
+/// Bytes from a thread's first list to the list of a class: [`LIST_BYTES`] times the class's index.
+///
+/// The size-class tables hold these, so a hit neither scales an index nor checks it. Only [`of`](Self::of) makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ListOffset(u16);
+
+impl ListOffset {
+    /// The offset of a class's list.
+    #[inline(always)]
+    pub(crate) const fn of(class: ClassIdx) -> Self {
+        Self((class.index() * LIST_BYTES) as u16)
+    }
+
+    /// The class of the list.
+    #[inline(always)]
+    pub(crate) const fn class(self) -> ClassIdx {
+        ClassIdx((self.0 as usize / LIST_BYTES) as u8)
+    }
+
+    /// The offset in bytes.
+    #[inline(always)]
+    pub(crate) const fn bytes(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Index of an arena, below [`MAX_ARENAS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ArenaIdx(u8);

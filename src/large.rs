@@ -61,10 +61,14 @@ const fn slices_within(layout: Layout, most: usize) -> Option<usize> {
 
 /// A block for a layout above the classes, or null.
 ///
+/// Size and alignment come apart, in the order of `GlobalAlloc`'s callers. So a hit moves no register for this call.
+///
 /// # Safety
-/// `layout` has a size above 0.
+/// `size` and `align` are those of a layout, and the size is above 0.
 #[inline(never)]
-pub(crate) unsafe fn large<V: Cached>(layout: Layout) -> *mut u8 {
+pub(crate) unsafe fn large<V: Cached>(size: usize, align: usize) -> *mut u8 {
+    // SAFETY: the caller's condition.
+    let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
     match V::LARGE {
         Large::System => {
             // SAFETY: the caller's condition.
@@ -84,9 +88,11 @@ pub(crate) fn place<V: Cached>(layout: Layout, growth: Growth) -> *mut u8 {
 /// is past the end of the layout.
 ///
 /// # Safety
-/// `layout` has a size above 0.
+/// The conditions of [`large`].
 #[inline(never)]
-pub(crate) unsafe fn large_zeroed<V: Cached>(layout: Layout) -> *mut u8 {
+pub(crate) unsafe fn large_zeroed<V: Cached>(size: usize, align: usize) -> *mut u8 {
+    // SAFETY: the caller's condition.
+    let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
     if V::LARGE == Large::System {
         // SAFETY: the caller's condition.
         let alloc = || unsafe { system::alloc_zeroed(V::BY_ADDRESS, layout) };
@@ -141,7 +147,7 @@ struct Found {
 /// A free span that the thread has, for a size above the classes. It is aligned to a slice.
 #[inline(always)]
 pub(crate) fn take_span<V: Cached>(size: usize) -> Option<NonNull<u8>> {
-    let is_span = size > V::CLASSES.reach() && size <= SPAN_MOST;
+    let is_span = size > V::CLASS_TABLE.reach() && size <= SPAN_MOST;
     is_span.then(|| spans::take::<V>(size.div_ceil(SLICE_BYTES))).flatten()
 }
 
@@ -198,9 +204,11 @@ fn allocate_cold<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
 /// Gives a block above the classes back.
 ///
 /// # Safety
-/// `block` is live, and this variant allocated it with `layout`.
+/// `block` is live, and this variant allocated it with a layout of this size and alignment.
 #[inline(never)]
-pub(crate) unsafe fn large_free<V: Cached>(block: *mut u8, layout: Layout) {
+pub(crate) unsafe fn large_free<V: Cached>(block: *mut u8, size: usize, align: usize) {
+    // SAFETY: the caller's condition.
+    let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
     if V::LARGE == Large::System {
         // SAFETY: here the system's malloc serves every block above the classes; the rest is the caller's condition.
         return unsafe { system::free(V::BY_ADDRESS, block, layout) };

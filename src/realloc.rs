@@ -1,7 +1,10 @@
 //! Changing a block's size: in place if possible, by remapping for a huge block, and otherwise by a copy.
 
-use crate::alloc::{Found, find, free_found, huge_layout, layout_of, span_layout};
+use crate::alloc::{
+    Found, find, free_found, free_small, huge_layout, layout_of, pop_or_refill, span_layout,
+};
 use crate::backend::{Addressed, Backend, Central};
+use crate::base::ListOffset;
 use crate::central::{Moved, huge_resize};
 use crate::check;
 use crate::large::{grown_slices, is_huge, place, slices_of, span_slices, tick};
@@ -17,20 +20,70 @@ use core::ptr::{self, NonNull};
 /// # Safety
 /// `block` is live, and this variant allocated it with `layout`; `new_size` is above 0 and fits a
 /// layout of the same alignment.
-#[inline(never)]
+#[inline]
 pub(crate) unsafe fn realloc<V: Cached>(
     block: *mut u8,
     layout: Layout,
     new_size: usize,
 ) -> *mut u8 {
+    let (size, align) = (layout.size(), layout.align());
     // SAFETY: the caller's condition on `new_size` is that of an unchecked layout.
-    let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+    let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, align) };
+    let (Some(old), Some(new)) = (V::list_of(layout), V::list_of(new_layout)) else {
+        // SAFETY: the caller's conditions; one of the layouts is above the classes.
+        return unsafe { realloc_large::<V>(block, size, align, new_size) };
+    };
+    check::freed::<V>(V::cache(), old.class(), block.addr());
+    if old == new {
+        return block;
+    }
+    // SAFETY: the caller's conditions; the lists are those of the layouts.
+    unsafe { change_class::<V>(block, size.min(new_size), old, new) }
+}
+
+/// Moves a block of a class to another class. Null, and the old block intact, when memory is exhausted.
+///
+/// # Safety
+/// `block` is live, and this variant allocated it with a layout that `old` serves. Blocks of both lists have `bytes`.
+#[inline(never)]
+unsafe fn change_class<V: Cached>(
+    block: *mut u8,
+    bytes: usize,
+    old: ListOffset,
+    new: ListOffset,
+) -> *mut u8 {
+    let moved = pop_or_refill::<V>(new);
+    if moved.is_null() {
+        return moved;
+    }
+    // SAFETY: both blocks have that many bytes, and a new block overlaps no live one.
+    unsafe { moved.copy_from_nonoverlapping(block, bytes) };
+    // SAFETY: the caller gave the block up, and its content has been copied.
+    unsafe { free_small::<V>(block, old) };
+    moved
+}
+
+/// Changes a block's size, if the old layout or the new one is above the classes.
+///
+/// The arguments come apart, in the order of `GlobalAlloc`'s callers. So a block that stays in its class moves no
+/// register for this call.
+///
+/// # Safety
+/// The conditions of [`realloc`].
+#[inline(never)]
+unsafe fn realloc_large<V: Cached>(
+    block: *mut u8,
+    size: usize,
+    align: usize,
+    new_size: usize,
+) -> *mut u8 {
+    // SAFETY: the caller's condition.
+    let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+    // SAFETY: the caller's condition on `new_size` is that of an unchecked layout.
+    let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, align) };
     let (old_class, new_class) = (V::class_of(layout), V::class_of(new_layout));
     if let Some(class) = old_class {
         check::freed::<V>(V::cache(), class, block.addr());
-        if old_class == new_class {
-            return block;
-        }
     }
     let ours = old_class.is_some() || V::LARGE == Large::Own;
     if !ours && new_class.is_none() {

@@ -40,7 +40,7 @@ pub(crate) mod spans;
 #[allow(dead_code, reason = "a build without a face has no tables")]
 pub(crate) mod tables;
 
-use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES, PAGE_BYTES};
+use crate::base::{ArenaIdx, ClassIdx, LIST_BYTES, ListOffset, MAX_CLASSES, PAGE_BYTES};
 use crate::central::{self, ListId, Shared};
 use crate::free_list::FreeList;
 use crate::sys::atomic::{AtomicBool, Ordering};
@@ -213,6 +213,16 @@ impl<T> ThreadCache<T> {
     #[inline(always)]
     pub(crate) fn list(&self, class: ClassIdx) -> &FreeList {
         &self.lists[class.index()]
+    }
+
+    /// The list at an offset from the first list.
+    #[inline(always)]
+    pub(crate) fn list_at_offset(&self, offset: ListOffset) -> &FreeList {
+        const { assert!(size_of::<FreeList>() == LIST_BYTES) };
+        let list = self.lists.as_ptr().wrapping_byte_add(offset.bytes());
+        // SAFETY: an offset is 16 times an index below `MAX_CLASSES`, since only `ListOffset::of` makes one. So an
+        // element of the array is there, and the pointer is the array's.
+        unsafe { &*list }
     }
 
     /// The central list that serves this thread for a class.

@@ -3,7 +3,7 @@
 use super::drain::drain_idle;
 use super::lifecycle::open;
 use super::{CacheOf, Cached, State, limits, shut};
-use crate::base::{ClassIdx, quotient};
+use crate::base::{ClassIdx, ListOffset, quotient};
 use crate::batch::Batch;
 use crate::central;
 use crate::free_block::FreeBlock;
@@ -32,6 +32,21 @@ pub(crate) fn refill_cold<V: Cached>(class: ClassIdx) -> *mut u8 {
         central::take_one::<V>(V::cache().list_id::<V>(class))
     });
     block.map_or(ptr::null_mut(), |block| block.into_start().as_ptr())
+}
+
+/// Allocates a block as [`refill_cold`] does, and makes its first `bytes` zero.
+///
+/// # Safety
+/// A block of the list's class has that many bytes.
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn refill_zeroed_cold<V: Cached>(bytes: usize, offset: ListOffset) -> *mut u8 {
+    let block = refill_cold::<V>(offset.class());
+    if !block.is_null() {
+        // SAFETY: the block has that many bytes, by the caller's condition, and only this thread has it.
+        unsafe { block.write_bytes(0, bytes) };
+    }
+    block
 }
 
 /// A block for a thread without a cache.

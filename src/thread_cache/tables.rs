@@ -149,7 +149,7 @@ impl Cache {
 ///
 /// Sizes below 16 use the class of 16 bytes, since C aligns blocks to 16.
 const fn place_for<V: Variant>(size: usize) -> u8 {
-    match V::CLASSES.class_of(if size < 16 { 16 } else { size }) {
+    match V::CLASS_TABLE.at(if size < 16 { 16 } else { size }, 1) {
         Some(class) => Kind::Class(class).place(),
         None => Kind::Foreign.place(),
     }

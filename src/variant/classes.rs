@@ -12,48 +12,72 @@
 //! C3  A block is aligned to every power of two that divides its size. Slices are aligned to 64 KiB, and blocks lie at
 //!     multiples of their size.
 //! C4  A block above 128 bytes wastes less than a fifth of itself; in `report`, less than all of it.
+//! C5  A size that is a multiple of a power of two, below the largest block, has a class whose blocks are multiples of
+//!     that power. So the class of a size at an alignment is that of the size rounded up to a multiple of it.
 //!
-//! C5  The block size of a multiple's class is a multiple of the same power of two. So an aligned request needs no
-//!     search for a class.
-//!
-//! `SizeClasses::new` proves C1, C2, C4 and C5 for every size at compile time; C3 follows from C1 and the layout of slabs.
+//! `SizeClasses::prove` proves C1, C2, C4 and C5 for every size at compile time; C3 follows from C1 and the layout of slabs.
 //! Never: looks at memory.
 
-use crate::base::{ClassIdx, MAX_CLASSES, SLICE_BYTES};
+use crate::base::{ClassIdx, ListOffset, MAX_CLASSES, SLICE_BYTES};
 use seq_macro::seq;
 
 /// The largest size that any table reaches.
 const MAX_REACH: usize = 32 * 1024;
 /// Entries of the lookup table: one per 16 bytes.
-const ENTRIES: usize = MAX_REACH / 16 + 1;
+const ENTRIES: usize = MAX_REACH / 16;
 
-/// A set of block sizes with its lookup table.
+/// A set of block sizes.
 pub(crate) struct SizeClasses {
     /// Bytes of a block, per class; 0 past `count`.
     blocks: [u16; MAX_CLASSES],
     /// 2^32 divided by the bytes of a block, rounded up: to divide by multiplying.
     inverse: [u32; MAX_CLASSES],
     count: usize,
-    /// Binary logarithm of the sizes that share an entry of the table.
+}
+
+/// A lookup table for a set of block sizes, from a size to its class or to the list of that class.
+///
+/// The tables are constants apart from [`SizeClasses`]: each codegen unit has its own copy of the constants that it
+/// reads.
+pub(crate) struct SizeTable<T> {
+    /// Binary logarithm of the sizes that share an entry.
     step_lg: u32,
     /// The largest size.
     reach: usize,
-    /// A block above 128 bytes wastes less than this part of itself (C4): one in so many.
-    waste: usize,
-    /// Class of the sizes in each step.
-    table: [u8; ENTRIES],
+    /// The entry of the sizes in each step. Step 0 starts with 1 byte.
+    entries: [T; ENTRIES],
 }
 
-/// The founding report's classes. The report says nothing of 1041 to 2048 bytes; class 7 serves them, whose blocks fit.
-pub(crate) const REPORT: SizeClasses =
-    SizeClasses::new(&[8, 16, 32, 64, 128, 256, 512, 2048], 3, 1);
+/// Defines a set of block sizes and its two tables. An entry of a table covers 2^`step_lg` sizes, and a block above 128
+/// bytes wastes less than one part in `waste` of itself (C4).
+macro_rules! size_classes {
+    ($(#[$doc:meta])+ $name:ident, $classes:ident, $lists:ident: $sizes:expr, $step_lg:literal, $waste:literal) => {
+        $(#[$doc])+
+        pub(crate) const $name: SizeClasses = SizeClasses::new(&$sizes);
+        /// From a size to its class.
+        pub(crate) const $classes: SizeTable<ClassIdx> = SizeTable::of_classes(&$sizes, $step_lg);
+        /// From a size to the list of its class.
+        pub(crate) const $lists: SizeTable<ListOffset> = $classes.lists();
+        const _: () = $name.prove(&$classes, $waste);
+    };
+}
 
-/// Steps of 16 bytes, then eight per doubling, then four.
-pub(crate) const EIGHTHS: SizeClasses = SizeClasses::new(&EIGHTHS_BLOCKS, 4, 5);
+size_classes! {
+    /// The founding report's classes. The report says nothing of 1041 to 2048 bytes; class 7 serves them, whose blocks
+    /// fit.
+    REPORT, REPORT_CLASSES, REPORT_LISTS: [8, 16, 32, 64, 128, 256, 512, 2048], 3, 1
+}
 
-/// Steps of 16 bytes, then eight per doubling to 8 KiB, then four. A database's pages of 4 KiB come with a header, so
-/// they need a class just above 4 KiB.
-pub(crate) const FINER: SizeClasses = SizeClasses::new(&FINER_BLOCKS, 4, 5);
+size_classes! {
+    /// Steps of 16 bytes, then eight per doubling, then four.
+    EIGHTHS, EIGHTHS_CLASSES, EIGHTHS_LISTS: EIGHTHS_BLOCKS, 4, 5
+}
+
+size_classes! {
+    /// Steps of 16 bytes, then eight per doubling to 8 KiB, then four. A database's pages of 4 KiB come with a header,
+    /// so they need a class just above 4 KiB.
+    FINER, FINER_CLASSES, FINER_LISTS: FINER_BLOCKS, 4, 5
+}
 
 // Each repetition makes four sizes.
 #[allow(
@@ -86,59 +110,60 @@ const FINER_BLOCKS: [u16; 64] = seq!(N in 1..=4 {[
     #(16384 + 4096 * N,)*
 ]});
 
-impl SizeClasses {
-    /// Size classes with these block sizes. An entry of the table covers 2^`step_lg` sizes, and C4 holds with one part
-    /// in `waste`.
-    const fn new(sizes: &[u16], step_lg: u32, waste: usize) -> Self {
-        let mut classes = Self {
-            blocks: [0; MAX_CLASSES],
-            inverse: [0; MAX_CLASSES],
-            count: 0,
-            step_lg,
-            reach: 0,
-            waste,
-            table: [0; ENTRIES],
-        };
-        while classes.count < sizes.len() {
-            let bytes = sizes[classes.count] as u64;
-            classes.blocks[classes.count] = sizes[classes.count];
-            classes.inverse[classes.count] = (1_u64 << 32).div_ceil(bytes) as u32;
-            classes.reach = bytes as usize;
-            classes.count += 1;
-        }
+impl SizeTable<ClassIdx> {
+    const fn of_classes(sizes: &[u16], step_lg: u32) -> Self {
+        let mut entries = [ClassIdx::new(0); ENTRIES];
         let (mut step, mut class) = (0, 0);
-        while step << step_lg <= classes.reach {
-            if classes.blocks[class] as usize >= step << step_lg {
-                classes.table[step] = class as u8;
+        while class < sizes.len() {
+            if sizes[class] as usize >= (step + 1) << step_lg {
+                entries[step] = ClassIdx::new(class);
                 step += 1;
             } else {
                 class += 1;
             }
         }
-        classes.prove();
+        Self { step_lg, reach: step << step_lg, entries }
+    }
+
+    const fn lists(&self) -> SizeTable<ListOffset> {
+        let mut entries = [ListOffset::of(ClassIdx::new(0)); ENTRIES];
+        let mut step = 0;
+        while step < ENTRIES {
+            entries[step] = ListOffset::of(self.entries[step]);
+            step += 1;
+        }
+        SizeTable { step_lg: self.step_lg, reach: self.reach, entries }
+    }
+}
+
+impl<T: Copy> SizeTable<T> {
+    /// The largest size that a class serves.
+    #[inline(always)]
+    pub(crate) const fn reach(&self) -> usize {
+        self.reach
+    }
+
+    /// The entry for `bytes`, which is above 0, at a multiple of `align`, a power of two; `None` above the classes.
+    ///
+    /// It is the entry of `bytes` rounded up to a multiple of `align` (C5). The multiple less one is `bytes` less one
+    /// with all bits below `align` set. So no branch looks at `align`.
+    #[inline(always)]
+    pub(crate) const fn at(&self, bytes: usize, align: usize) -> Option<T> {
+        let step = bytes.wrapping_sub(1) >> self.step_lg | align.wrapping_sub(1) >> self.step_lg;
+        if step < self.reach >> self.step_lg { Some(self.entries[step]) } else { None }
+    }
+}
+
+impl SizeClasses {
+    const fn new(sizes: &[u16]) -> Self {
+        let mut classes = Self { blocks: [0; MAX_CLASSES], inverse: [0; MAX_CLASSES], count: 0 };
+        while classes.count < sizes.len() {
+            let bytes = sizes[classes.count] as u64;
+            classes.blocks[classes.count] = sizes[classes.count];
+            classes.inverse[classes.count] = (1_u64 << 32).div_ceil(bytes) as u32;
+            classes.count += 1;
+        }
         classes
-    }
-
-    /// The class that serves `bytes`; `None` if the size is above the classes.
-    #[inline(always)]
-    pub(crate) const fn class_of(&self, bytes: usize) -> Option<ClassIdx> {
-        if bytes > self.reach {
-            return None;
-        }
-        Some(ClassIdx::from_table(self.table[bytes.div_ceil(1 << self.step_lg)]))
-    }
-
-    /// The class that serves `bytes` at a multiple of `align`, a power of two; `None` if no class does.
-    #[inline(always)]
-    pub(crate) const fn class_aligned(&self, bytes: usize, align: usize) -> Option<ClassIdx> {
-        if align <= 1 << self.step_lg {
-            return self.class_of(bytes);
-        }
-        if align > self.reach || bytes > self.reach {
-            return None;
-        }
-        // The class of a multiple of `align` has blocks of a multiple of `align` (C5).
-        self.class_of((bytes + (align - 1)) & !(align - 1))
     }
 
     /// Bytes of a block of this class.
@@ -154,19 +179,14 @@ impl SizeClasses {
         ((offset as u64 * self.inverse[class.index()] as u64) >> 32) as usize
     }
 
-    /// The largest size that a class serves.
-    #[inline(always)]
-    pub(crate) const fn reach(&self) -> usize {
-        self.reach
-    }
-
     /// The number of classes.
     pub(crate) const fn count(&self) -> usize {
         self.count
     }
 
     /// Panics, at compile time, unless C1, C2, C4 and C5 hold for every size up to the largest block.
-    const fn prove(&self) {
+    const fn prove(&self, table: &SizeTable<ClassIdx>, waste: usize) {
+        assert!(table.reach == self.blocks[self.count - 1] as usize, "the table reaches all");
         let mut class = 0;
         let mut power = self.blocks[0] as usize;
         while class < self.count {
@@ -174,7 +194,7 @@ impl SizeClasses {
             let unit = if bytes < 16 { 8 } else { 16 };
             assert!(bytes.is_multiple_of(unit) && bytes <= SLICE_BYTES / 2, "C1");
             assert!(class == 0 || bytes > self.blocks[class - 1] as usize, "C1");
-            if self.step_lg > 3 {
+            if table.step_lg > 3 {
                 assert!(bytes <= power, "C1: every power of two");
                 power = if bytes == power { 2 * power } else { power };
             }
@@ -188,25 +208,18 @@ impl SizeClasses {
             class += 1;
         }
         // Sizes that share an entry share its class, so the least and the largest of them are enough.
-        let mut step = 1;
-        while step << self.step_lg <= self.reach {
-            let (least, largest) = (((step - 1) << self.step_lg) + 1, step << self.step_lg);
-            let class = self.table[step] as usize;
+        let mut step = 0;
+        while step << table.step_lg < table.reach {
+            let (least, largest) = ((step << table.step_lg) + 1, (step + 1) << table.step_lg);
+            let class = table.entries[step].index();
             let block = self.blocks[class] as usize;
             assert!(class < self.count && block >= largest, "C2: it fits");
             assert!(class == 0 || (self.blocks[class - 1] as usize) < least, "C2: none smaller");
-            assert!(block <= 128 || (block - least) * self.waste < block, "C4");
+            assert!(block <= 128 || (block - least) * waste < block, "C4");
+            // Each power of two that divides the largest size divides the block.
+            let power = 1 << largest.trailing_zeros();
+            assert!(block.is_multiple_of(power), "C5");
             step += 1;
-        }
-        let mut align = 2 << self.step_lg;
-        while align <= self.reach {
-            let mut bytes = align;
-            while bytes <= self.reach {
-                let class = self.table[bytes >> self.step_lg] as usize;
-                assert!(self.blocks[class] as usize & (align - 1) == 0, "C5");
-                bytes += align;
-            }
-            align *= 2;
         }
     }
 }
@@ -217,7 +230,7 @@ mod tests {
 
     #[test]
     fn the_report_s_table() {
-        let class = |bytes| REPORT.class_of(bytes).map(ClassIdx::index);
+        let class = |bytes| REPORT_CLASSES.at(bytes, 1).map(ClassIdx::index);
         assert_eq!(class(1), Some(0));
         assert_eq!(class(16), Some(1));
         assert_eq!((class(512), class(513), class(1040)), (Some(6), Some(7), Some(7)));
@@ -227,29 +240,31 @@ mod tests {
     #[test]
     fn fine_tables() {
         assert_eq!((EIGHTHS.count(), FINER.count()), (56, 64));
-        let bytes = |classes: &SizeClasses, size| {
-            classes.class_of(size).map(|class| classes.block_bytes(class))
-        };
-        assert_eq!(bytes(&EIGHTHS, 129), Some(144));
-        assert_eq!(bytes(&EIGHTHS, 1025), Some(1152));
-        assert_eq!((bytes(&EIGHTHS, 4097), bytes(&FINER, 4097)), (Some(5120), Some(4608)));
-        assert_eq!((bytes(&FINER, 8193), bytes(&FINER, 32768)), (Some(10240), Some(32768)));
-        assert_eq!((bytes(&EIGHTHS, 32768), bytes(&EIGHTHS, 32769)), (Some(32768), None));
+        let eighths = |size| EIGHTHS_CLASSES.at(size, 1).map(|class| EIGHTHS.block_bytes(class));
+        let finer = |size| FINER_CLASSES.at(size, 1).map(|class| FINER.block_bytes(class));
+        assert_eq!((eighths(129), eighths(1025)), (Some(144), Some(1152)));
+        assert_eq!((eighths(4097), finer(4097)), (Some(5120), Some(4608)));
+        assert_eq!((finer(8193), finer(32768)), (Some(10240), Some(32768)));
+        assert_eq!((eighths(32768), eighths(32769)), (Some(32768), None));
     }
 
     #[test]
-    fn an_aligned_class_has_aligned_blocks() {
-        for classes in [&REPORT, &EIGHTHS, &FINER] {
-            for lg in 0..=15 {
-                for size in (1..40_000).step_by(37) {
-                    let Some(class) = classes.class_aligned(size, 1 << lg) else {
-                        assert!(size.max(1 << lg) > classes.reach);
-                        continue;
-                    };
-                    assert!(classes.block_bytes(class).is_multiple_of(1 << lg.min(3)));
-                    assert!(classes.block_bytes(class) >= size);
-                    assert!(lg < 4 || classes.block_bytes(class).is_multiple_of(1 << lg));
-                }
+    fn an_aligned_class_is_the_smallest_with_aligned_blocks() {
+        for (classes, table, lists) in [
+            (&REPORT, &REPORT_CLASSES, &REPORT_LISTS),
+            (&EIGHTHS, &EIGHTHS_CLASSES, &EIGHTHS_LISTS),
+            (&FINER, &FINER_CLASSES, &FINER_LISTS),
+        ] {
+            for (size, lg) in
+                (1..40_000).step_by(37).flat_map(|size| (0..=62).map(move |lg| (size, lg)))
+            {
+                let fits = |&class: &ClassIdx| {
+                    let bytes = classes.block_bytes(class);
+                    bytes >= size && bytes.is_multiple_of(1 << lg)
+                };
+                let found = ClassIdx::all(classes.count()).find(fits);
+                assert_eq!(table.at(size, 1 << lg), found);
+                assert_eq!(lists.at(size, 1 << lg).map(ListOffset::class), found);
             }
         }
     }

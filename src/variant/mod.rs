@@ -11,10 +11,12 @@
 mod classes;
 mod limits;
 
-pub(crate) use classes::SizeClasses;
+pub(crate) use classes::{SizeClasses, SizeTable};
 pub(crate) use limits::{least_limit, list_bytes_limit};
 
-use crate::base::{BATCH_MOST, ClassIdx, MAX_CLASSES, MAX_SLICES, SEGMENT_LG, SLICE_LG};
+use crate::base::{
+    BATCH_MOST, ClassIdx, ListOffset, MAX_CLASSES, MAX_SLICES, SEGMENT_LG, SLICE_LG,
+};
 use core::alloc::Layout;
 
 // The one place that Cargo features reach: the build script has read them.
@@ -131,6 +133,18 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
         Table::Eighths => &classes::EIGHTHS,
         Table::Finer => &classes::FINER,
     };
+    /// From a size to its class.
+    const CLASS_TABLE: &'static SizeTable<ClassIdx> = match Self::SIZE_CLASSES {
+        Table::Report => &classes::REPORT_CLASSES,
+        Table::Eighths => &classes::EIGHTHS_CLASSES,
+        Table::Finer => &classes::FINER_CLASSES,
+    };
+    /// From a size to the list of its class.
+    const LIST_TABLE: &'static SizeTable<ListOffset> = match Self::SIZE_CLASSES {
+        Table::Report => &classes::REPORT_LISTS,
+        Table::Eighths => &classes::EIGHTHS_LISTS,
+        Table::Finer => &classes::FINER_LISTS,
+    };
     /// Bytes of a SuperSlab, and its alignment.
     const SUPERSLAB_BYTES: usize = 1 << Self::SUPERSLAB_LG;
     /// Slices of a SuperSlab.
@@ -145,7 +159,13 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
     /// It folds to a constant if the layout is one.
     #[inline(always)]
     fn class_of(layout: Layout) -> Option<ClassIdx> {
-        Self::CLASSES.class_aligned(layout.size(), layout.align())
+        Self::CLASS_TABLE.at(layout.size(), layout.align())
+    }
+
+    /// The list of the class that serves a layout; `None` if the layout is above the classes.
+    #[inline(always)]
+    fn list_of(layout: Layout) -> Option<ListOffset> {
+        Self::LIST_TABLE.at(layout.size(), layout.align())
     }
 }
 
