@@ -77,6 +77,7 @@ use crate::stats::Event;
 use crate::sys::asm::count_up;
 use crate::sys::fatal::fatal;
 use crate::thread_cache::drain::overflow_cold;
+use crate::thread_cache::lend::lender;
 use crate::thread_cache::refill::{refill_cold, refill_zeroed_cold};
 use crate::thread_cache::tables::{COUNTS, Tabled};
 use crate::thread_cache::{Cached, shut};
@@ -236,7 +237,9 @@ impl<V: Tabled> Addressed for Central<V> {
     fn serves(block: *mut u8, size: usize, align: usize) -> bool {
         let (size, align) = (size.max(1), align.max(16));
         match find::<V>(block.addr()) {
-            Found::Block(class) => V::CLASS_TABLE.at(size, align) == Some(class),
+            Found::Block(class) => V::CLASS_TABLE
+                .at(size, align)
+                .is_some_and(|wanted| wanted == class || lender::<V>(wanted) == Some(class)),
             Found::Span(slices) => {
                 V::CLASS_TABLE.at(size, align).is_none() && size.div_ceil(SLICE_BYTES) == slices
             }

@@ -11,6 +11,7 @@ use crate::check;
 use crate::large::{grown_slices, is_huge, place, slices_of, span_slices, tick};
 use crate::sys::system;
 use crate::thread_cache::Cached;
+use crate::thread_cache::lend::lender_in;
 use crate::thread_cache::tables::Tabled;
 use crate::variant::{Growth, Large};
 use core::alloc::Layout;
@@ -177,7 +178,10 @@ pub(crate) unsafe fn realloc_at<V: Tabled>(block: *mut u8, new: usize) -> Option
         }
     };
     let Ok(wanted) = Layout::from_size_align(new, 16) else { return Some(ptr::null_mut()) };
-    let in_place = V::class_of(wanted).is_some_and(|class| layout_of::<V>(class) == old);
+    let is_old = |class| layout_of::<V>(class) == old;
+    let in_place = V::class_of(wanted).is_some_and(|class| {
+        is_old(class) || lender_in::<V>(V::cache(), class).is_some_and(is_old)
+    });
     if in_place {
         return Some(block);
     }

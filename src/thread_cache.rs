@@ -31,6 +31,7 @@
 
 pub(crate) mod drain;
 pub(crate) mod fill;
+pub(crate) mod lend;
 pub(crate) mod lifecycle;
 mod limits;
 pub(crate) mod outbox;
@@ -89,6 +90,8 @@ pub(crate) struct ThreadCache<T> {
     until_ticks: Cell<u8>,
     /// Allocations from shut lists until the next call of `drain_idle`.
     until_turn: Cell<u8>,
+    /// The classes that no longer borrow, as bits (LE2).
+    own_classes: Cell<u64>,
     /// Bytes that the limits of the lists exceed their common bound by (GR1).
     granted: Cell<usize>,
     /// The classes whose limits exceed that bound, as bits (GR2).
@@ -119,6 +122,8 @@ pub(crate) struct ListLimits {
     newest_seen: Cell<usize>,
     /// True if the blocks of the last batch that went home were of many slabs.
     scattered: Cell<bool>,
+    /// Bytes of the blocks that the class has borrowed.
+    borrowed: Cell<u32>,
     /// The list's blocks while it is shut.
     pub(crate) aside: FreeList,
 }
@@ -166,6 +171,7 @@ impl<T> ThreadCache<T> {
             looked_at: Cell::new(0),
             until_ticks: Cell::new(0),
             until_turn: Cell::new(0),
+            own_classes: Cell::new(0),
             granted: Cell::new(0),
             granted_classes: Cell::new(0),
             idle_turn: Cell::new(0),
@@ -259,6 +265,7 @@ impl ListLimits {
             refill: Cell::new(0),
             newest_seen: Cell::new(0),
             scattered: Cell::new(false),
+            borrowed: Cell::new(0),
             aside: FreeList::unbounded(),
         }
     }

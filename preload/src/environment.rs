@@ -29,18 +29,18 @@ const BACKGROUND: &[u8] = b"HAKMEM_BACKGROUND=";
 /// Bytes of the longest name of a file, with its 0.
 const MOST: usize = 4096;
 
-struct Wanted {
-    to: UnsafeCell<To>,
-    /// A copy: the environment is the program's to change.
-    file: UnsafeCell<[u8; MOST]>,
-}
+/// Written before `main`, and read when the process ends.
+struct Setting<T>(UnsafeCell<T>);
 
 // SAFETY: written before `main`, in the one thread that there is, and read when the process ends.
-unsafe impl Sync for Wanted {}
+unsafe impl<T> Sync for Setting<T> {}
 
+/// No value of it begins with 0. So a static lies with the data that the loader writes to anyway, and takes no page of
+/// its own.
 #[derive(Clone, Copy)]
+#[repr(u8)]
 enum To {
-    Nobody,
+    Nobody = 1,
     /// Standard error.
     Screen(Screen),
     /// A file, or, on the screen, its error.
@@ -55,8 +55,9 @@ struct Screen {
     file: Option<(u64, u64)>,
 }
 
-static WANTED: Wanted =
-    Wanted { to: UnsafeCell::new(To::Nobody), file: UnsafeCell::new([0; MOST]) };
+static WANTED: Setting<To> = Setting(UnsafeCell::new(To::Nobody));
+/// The name of the file. It is a copy, since the program may change the environment.
+static NAME: Setting<[u8; MOST]> = Setting(UnsafeCell::new([0; MOST]));
 
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -118,7 +119,7 @@ unsafe extern "C" fn at_start(
         b"1" => To::Screen(Screen::open()),
         name if name.ends_with(b".json") && name.len() < MOST => {
             // SAFETY: before `main` there is one thread, this one.
-            let file = unsafe { &mut *WANTED.file.get() };
+            let file = unsafe { &mut *NAME.0.get() };
             for (place, &byte) in file.iter_mut().zip(name) {
                 *place = byte;
             }
@@ -130,7 +131,7 @@ unsafe extern "C" fn at_start(
         }
     };
     // SAFETY: before `main` there is one thread, this one.
-    unsafe { WANTED.to.get().write(to) };
+    unsafe { WANTED.0.get().write(to) };
 }
 
 /// Says in one line that a value has no meaning.
@@ -170,7 +171,7 @@ fn file_at(number: c_int) -> Option<(u64, u64)> {
 
 extern "C" fn at_end() {
     // SAFETY: written before `main` only.
-    match unsafe { WANTED.to.get().read() } {
+    match unsafe { WANTED.0.get().read() } {
         To::Nobody => {}
         To::Screen(screen) => {
             if let Some(number) = screen.number() {
@@ -182,7 +183,7 @@ extern "C" fn at_end() {
 }
 
 fn write_file(screen: Screen) {
-    let name = WANTED.file.get().cast::<c_char>();
+    let name = NAME.0.get().cast::<c_char>();
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC;
     let mode: c_int = 0o644;
     // SAFETY: the name was copied with a 0 behind it.

@@ -33,8 +33,20 @@ pub(crate) enum Found {
 #[inline(never)]
 pub(super) fn zeroed_cold<V: Tabled>(size: usize) -> *mut u8 {
     let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
+    if V::class_of(layout).is_none() {
+        // SAFETY: the size is above 0.
+        return unsafe { Central::<V>::alloc_zeroed(layout) };
+    }
     // SAFETY: the size is above 0.
-    unsafe { Central::<V>::alloc_zeroed(layout) }
+    let block = unsafe { Central::<V>::alloc(layout) };
+    // The class may borrow: the block may have more bytes than a block of its own.
+    if !block.is_null()
+        && let Some(class) = V::page_map().class(block.addr())
+    {
+        // SAFETY: the block has that many bytes, and `alloc` gave them to this function alone.
+        unsafe { block.write_bytes(0, V::CLASSES.block_bytes(class)) };
+    }
+    block
 }
 
 /// Frees a block whose list is at its limit, or closed. Ends the process for an address inside a block.

@@ -28,7 +28,8 @@ use crate::sys::cpus;
 /// Arenas for each processor.
 const PER_CPU: usize = 4;
 
-/// One arena.
+/// One arena, in whole pages.
+#[repr(C, align(4096))]
 pub(crate) struct Arena {
     lists: [CentralList; MAX_CLASSES],
 }

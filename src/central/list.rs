@@ -90,7 +90,8 @@ impl CentralList {
     /// Moves up to `want` blocks to an empty batch. If blocks wait in the transfer cache, it moves up to a whole batch
     /// of them.
     pub(super) fn take<V: Shared>(&self, id: ListId, want: u32, batch: &mut Batch) {
-        if id.waiting::<V>() > 0 {
+        // If blocks wait, the list is purgeable. Otherwise the transfer cache stays untouched, and takes no memory.
+        if self.purgeable() > 0 && id.waiting::<V>() > 0 {
             V::transfer(id.class).take(u32::from(V::BATCHES[id.class.index()]), batch);
             return V::counters().count(Event::Transfer);
         }

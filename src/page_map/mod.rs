@@ -67,8 +67,8 @@ impl Leaf {
 /// The leaf of the first part that any variant covers, which is mostly the only part. It is a static, so it exists even
 /// if the kernel has no addresses left for a mapping.
 static FIRST: Leaf = Leaf::new();
-/// True once [`FIRST`] is in use.
-static FIRST_TAKEN: AtomicBool = AtomicBool::new(false);
+/// True until [`FIRST`] is in use. Since it is not 0 at first, it lies with the data that the loader writes to anyway.
+static FIRST_FREE: AtomicBool = AtomicBool::new(true);
 
 /// The kind of a slice of the address space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ impl PageMap {
         if !entry.put(leaf.as_ptr()) {
             if leaf == NonNull::from(&FIRST).cast() {
                 // ORDERING: relaxed; nothing was noted in this leaf.
-                FIRST_TAKEN.store(false, Ordering::Relaxed);
+                FIRST_FREE.store(true, Ordering::Relaxed);
             }
             // SAFETY: another thread put its own leaf there first, so only this thread has `leaf`.
             unsafe { give_up(leaf) };
@@ -251,8 +251,8 @@ fn byte_in<'map>(leaf: *mut u8, slice: usize) -> &'map AtomicU8 {
 
 /// [`FIRST`], for the first caller only.
 fn first_leaf() -> Option<NonNull<u8>> {
-    // ORDERING: relaxed; only one thread finds false, and nothing was written to the leaf before.
-    if FIRST_TAKEN.swap(true, Ordering::Relaxed) {
+    // ORDERING: relaxed; only one thread finds true, and nothing was written to the leaf before.
+    if !FIRST_FREE.swap(false, Ordering::Relaxed) {
         return None;
     }
     let first = NonNull::from(&FIRST).cast();

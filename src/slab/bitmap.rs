@@ -9,7 +9,8 @@
 //! Y1  A block below `bump` is home exactly if its bit is set; `used` is the number of blocks below `bump` that are
 //!     out.
 //! Y2  Blocks from `bump` on have never been handed out since the slice became a slab.
-//! Y3  No bit at or past `bump` is set, and no word below `lowest` has a set bit.
+//! Y3  No bit at or past `bump` is set in a word that `bump` has reached, and no word below `lowest` has a set bit. Words
+//!     that `bump` has not reached have no meaning.
 //! Y4  No block that is out touches a page whose bit in `decommitted` is set.
 //!
 //! Never: locks, or touches a block's memory.
@@ -136,9 +137,6 @@ impl Slab {
     /// Makes a free slice a slab, none of whose blocks was handed out yet. A `clean` slice has no memory.
     pub(crate) fn set_up<V: Variant>(&self, class: ClassIdx, clean: bool) {
         let capacity = quotient(SLICE_BYTES, V::CLASSES.block_bytes(class)).min(WORDS * 64);
-        for at in 0..capacity.div_ceil(64) {
-            self.word(at).set(0);
-        }
         self.class.set(class.index() as u8);
         self.capacity.set(capacity as u16);
         self.bump.set(0);
@@ -225,6 +223,10 @@ impl Slab {
                     batch.push(block);
                 }
             }
+        }
+        // A word is cleared only now, so far words take no memory before a block needs them.
+        for at in first.div_ceil(64)..(first + count).div_ceil(64) {
+            self.word(at).set(0);
         }
         self.bump.set((first + count) as u16);
     }
@@ -343,18 +345,15 @@ impl Slab {
 
     /// True if Y1 to Y4 hold; for audits.
     pub(crate) fn is_sound<V: Variant>(&self) -> bool {
-        let count = usize::from(self.capacity.get()).div_ceil(64);
+        let bump = usize::from(self.bump.get());
+        let count = bump.div_ceil(64);
         let word = |at| self.word(at).get();
         let home: u32 = (0..count).map(|at| word(at).count_ones()).sum();
-        let past = (usize::from(self.bump.get())..usize::from(self.capacity.get()))
-            .any(|index| word(index / 64) & (1 << (index % 64)) != 0);
+        let past = (bump..count * 64).any(|index| word(index / 64) & (1 << (index % 64)) != 0);
         let nothing_below = (0..count.min(self.lowest.get().into())).all(|at| word(at) == 0);
         let decommitted_is_free = (0..SLICE_BYTES / PAGE_BYTES)
             .all(|page| self.decommitted.get() & (1 << page) == 0 || self.is_free_page::<V>(page));
-        !past
-            && nothing_below
-            && decommitted_is_free
-            && u32::from(self.bump.get()) == home + self.used()
+        !past && nothing_below && decommitted_is_free && bump == (home + self.used()) as usize
     }
 }
 

@@ -141,7 +141,7 @@ impl<T: Tables> CachePool<T> {
     fn put<V: Cached<Tables = T>>(&self, cache: &'static CacheOf<V>) {
         self.lock.with(|| {
             if cache.is_shut() {
-                cache.tables.set_quick::<V>(true);
+                cache.tables.set_quick::<V>(true, cache.own_classes.get());
             }
             // ORDERING: relaxed; the flag publishes nothing. A thread that reads the old value takes the other path
             // once more, which is harmless.

@@ -2,7 +2,7 @@
 
 use super::drain::drain_idle;
 use super::lifecycle::open;
-use super::{CacheOf, Cached, State, limits, shut};
+use super::{CacheOf, Cached, State, lend, limits, shut};
 use crate::base::{ClassIdx, ListOffset, quotient};
 use crate::batch::Batch;
 use crate::central;
@@ -19,9 +19,9 @@ const FIRST_BYTES: usize = 1024;
 pub(crate) fn refill_cold<V: Cached>(class: ClassIdx) -> *mut u8 {
     let cache = V::cache();
     let block = match cache.state.get() {
-        State::Open => refill::<V>(cache, class),
+        State::Open => refill::<V>(cache, lend::serving::<V>(cache, class)),
         State::Uninit => match open::<V>() {
-            Some(cache) => refill::<V>(cache, class),
+            Some(cache) => refill::<V>(cache, lend::serving::<V>(cache, class)),
             None => take_one::<V>(class),
         },
         State::Dead => take_one::<V>(class),
@@ -80,14 +80,7 @@ fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<Free
     // Opening the cache may have allocated, and so filled the list.
     if list.len() == 0 {
         let list_limits = cache.list_limits(class);
-        let want = match V::LIST_BOUND {
-            Bound::Blocks => batch,
-            // A small batch at first, and twice as much each time: most threads use most classes little.
-            Bound::Bytes | Bound::Share => {
-                let first = quotient(FIRST_BYTES, V::CLASSES.block_bytes(class)).max(1) as u32;
-                (list_limits.refill.get() * 2).max(first).min(batch)
-            }
-        };
+        let want = wanted::<V>(cache, class);
         list_limits.refill.set(want);
         limits::raise::<V>(cache, class, want);
         let mut fetched = Batch::new();
@@ -97,4 +90,17 @@ fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<Free
         drain_idle::<V>(cache, class);
     }
     list.pop_checked::<V>()
+}
+
+/// Blocks that the next refill of a class asks for.
+pub(super) fn wanted<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) -> u32 {
+    let batch = u32::from(V::BATCHES[class.index()]);
+    match V::LIST_BOUND {
+        Bound::Blocks => batch,
+        // A small batch at first, and twice as much each time: most threads use most classes little.
+        Bound::Bytes | Bound::Share => {
+            let first = quotient(FIRST_BYTES, V::CLASSES.block_bytes(class)).max(1) as u32;
+            (cache.list_limits(class).refill.get() * 2).max(first).min(batch)
+        }
+    }
 }

@@ -107,7 +107,7 @@ pub(super) fn shut_from_afar<V: Cached>(cache: &'static CacheOf<V>) {
     // ORDERING: relaxed; the flag publishes nothing. A thread that reads the old value takes the other path once
     // more, which is harmless.
     cache.is_shut.store(true, Ordering::Relaxed);
-    cache.tables.set_quick::<V>(false);
+    cache.tables.set_quick::<V>(false, 0);
 }
 
 fn shut<V: Cached>(cache: &'static CacheOf<V>) {
@@ -142,7 +142,7 @@ pub(crate) fn open<V: Cached>(cache: &'static CacheOf<V>) {
             // ORDERING: relaxed; the flag publishes nothing. A thread that reads the old value takes the other path
             // once more, which is harmless.
             cache.is_shut.store(false, Ordering::Relaxed);
-            cache.tables.set_quick::<V>(true);
+            cache.tables.set_quick::<V>(true, cache.own_classes.get());
         });
     }
     // ORDERING: relaxed; the flag publishes nothing. A thread that reads the old value takes the other path once

@@ -10,6 +10,7 @@
 //! One register leads to all of it. An address without a class has a place too, whose list is closed. So it takes the
 //! slow path without a check of its own.
 
+use super::lend::{has_own, lender};
 use super::{Cached, ThreadCache};
 use crate::base::{CACHE_LINE, ClassIdx, MAX_CLASSES};
 use crate::free_list::{EXCESS_OFFSET, FreeList};
@@ -29,12 +30,16 @@ const MEDIUM: usize = 257 * STEP;
 
 /// The tables of a thread cache; `()` for a variant without the C face.
 pub(crate) trait Tables: Sync + 'static {
-    /// Makes every size lead to its list (`quick`), or to a closed list.
-    fn set_quick<V: Variant>(&self, quick: bool);
+    /// Makes every size lead to its list (`quick`), or to a closed list. The classes in `own` have their own blocks.
+    fn set_quick<V: Variant>(&self, quick: bool, own: u64);
+
+    /// Makes the sizes of a class lead to their list.
+    fn set_class<V: Variant>(&self, class: ClassIdx, own: u64);
 }
 
 impl Tables for () {
-    fn set_quick<V: Variant>(&self, _quick: bool) {}
+    fn set_quick<V: Variant>(&self, _quick: bool, _own: u64) {}
+    fn set_class<V: Variant>(&self, _class: ClassIdx, _own: u64) {}
 }
 
 /// A variant whose threads have tables that lead from an address to a list.
@@ -79,7 +84,7 @@ impl AddressTables {
         let mut small = [const { AtomicU8::new(0) }; SMALL];
         let mut size = 0;
         while size < SMALL {
-            small[size] = AtomicU8::new(place_for::<V>(size));
+            small[size] = AtomicU8::new(place_for::<V>(size, 0));
             size += 1;
         }
         const { assert!(steps_are_of_one_place::<V>(), "a step of `medium` has one place") };
@@ -117,17 +122,28 @@ impl AddressTables {
 }
 
 impl Tables for AddressTables {
-    fn set_quick<V: Variant>(&self, quick: bool) {
+    fn set_quick<V: Variant>(&self, quick: bool, own: u64) {
         let set = |place: &AtomicU8, open| {
             let to = if quick { open } else { Kind::Foreign.place() };
             // ORDERING: relaxed; a thread that does not see the change yet is served as before once more.
             place.store(to, Ordering::Relaxed);
         };
         for (size, place) in self.small.iter().enumerate() {
-            set(place, place_for::<V>(size));
+            set(place, place_for::<V>(size, own));
         }
         for (step, place) in self.medium.iter().enumerate() {
             set(place, place_in_step::<V>(step));
+        }
+    }
+
+    fn set_class<V: Variant>(&self, class: ClassIdx, own: u64) {
+        let most = V::CLASSES.block_bytes(class);
+        let of_class = |size: &usize| V::CLASS_TABLE.at(*size, 1) == Some(class);
+        for size in (1..=most).rev().take_while(of_class) {
+            if let Some(place) = self.small.get(size) {
+                // ORDERING: relaxed; only this thread reads the place.
+                place.store(place_for::<V>(size, own), Ordering::Relaxed);
+            }
         }
     }
 }
@@ -172,10 +188,13 @@ impl Cache {
 
 /// The place of the list for a size, or the place of `Foreign` for a size above the classes.
 ///
-/// Sizes below 16 use the class of 16 bytes, since C aligns blocks to 16.
-const fn place_for<V: Variant>(size: usize) -> u8 {
+/// Sizes below 16 use the class of 16 bytes, since C aligns blocks to 16. A class that is not in `own` may borrow.
+const fn place_for<V: Variant>(size: usize, own: u64) -> u8 {
     match V::CLASS_TABLE.at(if size < 16 { 16 } else { size }, 1) {
-        Some(class) => Kind::Class(class).place(),
+        Some(class) => match lender::<V>(class) {
+            Some(lender) if !has_own(own, class) => Kind::Class(lender).place(),
+            _ => Kind::Class(class).place(),
+        },
         None => Kind::Foreign.place(),
     }
 }
@@ -183,14 +202,14 @@ const fn place_for<V: Variant>(size: usize) -> u8 {
 /// The place of the list for a step of sizes. Above 1024 bytes all sizes of a step are of one class; the table is not
 /// asked for others.
 const fn place_in_step<V: Variant>(step: usize) -> u8 {
-    place_for::<V>(step * STEP)
+    place_for::<V>(step * STEP, 0)
 }
 
 /// True if all sizes of each step that the table is asked for have one place.
 const fn steps_are_of_one_place<V: Variant>() -> bool {
     let mut step = SMALL.div_ceil(STEP);
     while step < MEDIUM / STEP {
-        if place_for::<V>((step - 1) * STEP + 1) != place_in_step::<V>(step) {
+        if place_for::<V>((step - 1) * STEP + 1, 0) != place_in_step::<V>(step) {
             return false;
         }
         step += 1;

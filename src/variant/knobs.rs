@@ -143,6 +143,13 @@ knobs! {
         /// One huge page; or small ones, all at once, if the kernel takes long to find a huge one.
         Auto = "auto",
     };
+    /// What a class has that a thread hardly uses. Only the C face lends.
+    lending: Lending, Central, {
+        /// Slabs of its own.
+        None = "none",
+        /// Blocks of the next power of two, up to a page of them.
+        Page = "page",
+    };
     /// What the thread-local slot holds.
     thread_slot: Slot, Central, {
         /// The address of the thread's lists.

@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0x8b13e75923e609de;
+    0x4c0cfe5ee1d8e640;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -343,11 +343,19 @@ table! {
         ..SPAN_CACHE
     };
 
+    LentBlocks LENT_BLOCKS {
+        id: "lent-blocks", parent: Some("huge-pages"), rank: 41, twin: None, default: false,
+        doc: "Variant `lent-blocks`: `huge-pages` with `lending = page`.\n\nWhat does it save, in the C face, to give a class that a thread hardly uses blocks of the next power of two, and no slab of its own?",
+    } = Knobs {
+        lending: Lending::Page,
+        ..HUGE_PAGES
+    };
+
     Apex APEX {
-        id: "apex", parent: Some("huge-pages"), rank: 41, twin: None, default: true,
-        doc: "Variant `apex`: `huge-pages` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
+        id: "apex", parent: Some("lent-blocks"), rank: 42, twin: None, default: true,
+        doc: "Variant `apex`: `lent-blocks` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
     } = Knobs {
         thread_slot: Slot::Inline,
-        ..HUGE_PAGES
+        ..LENT_BLOCKS
     };
 }

@@ -174,8 +174,8 @@ mod tests {
             option-abd option-abd-hash address-map uncapped central-lists fine-classes own-large \
             kept-mappings free-by-layout byte-bound transfer-cache fullest-first fresh-zero \
             purge-slots purge-pages spread-lines room-to-grow parked-lists reclaim-first \
-            finer-classes zero-dirty arenas moved-pages heap-share span-cache huge-pages apex option-ad \
-            option-ad-hash";
+            finer-classes zero-dirty arenas moved-pages heap-share span-cache huge-pages lent-blocks \
+            apex option-ad option-ad-hash";
         assert_eq!(chosen_variants(&tree(), &[]).expect("the matrix").join(" "), expected);
     }
 

@@ -1,0 +1,60 @@
+// A class that a thread hardly uses may borrow larger blocks. A block keeps every promise all the same, and a size that
+// is much used comes to have blocks of its own.
+#include "check.h"
+#include <malloc.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SIZES = 1040, STEP = 16, MANY = 4000 };
+
+static int is_zero(const char *block, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at++)
+        if (block[at] != 0)
+            return 0;
+    return 1;
+}
+
+int main(void)
+{
+    // One block of each size, in a fresh thread cache.
+    for (size_t size = STEP; size < SIZES; size += STEP) {
+        char *block = malloc(size - 3);
+        size_t room = malloc_usable_size(block);
+        CHECK(block && room >= size - 3 && (uintptr_t)block % 16 == 0);
+        memset(block, 1, room);
+        if (room >= size) {
+            uintptr_t before = (uintptr_t)block;
+            CHECK((block = realloc(block, size)) != NULL);
+            CHECK((uintptr_t)block == before && malloc_usable_size(block) == room);
+        }
+        free(block);
+    }
+    // Aligned ones, and zeros.
+    for (size_t size = STEP; size < SIZES; size += STEP) {
+        for (size_t align = 16; align <= 1024; align *= 2) {
+            char *block = aligned_alloc(align, (size + align - 1) / align * align);
+            CHECK(block && (uintptr_t)block % align == 0);
+            memset(block, 1, malloc_usable_size(block));
+            free(block);
+        }
+        char *block = calloc(1, size);
+        CHECK(block && is_zero(block, malloc_usable_size(block)));
+        free(block);
+    }
+    // Many of each size: the last ones waste no more than the first.
+    static char *blocks[MANY];
+    for (size_t size = STEP; size < SIZES; size += STEP) {
+        for (int at = 0; at < MANY; at++) {
+            CHECK((blocks[at] = malloc(size)) != NULL);
+            memset(blocks[at], at, size);
+        }
+        CHECK(malloc_usable_size(blocks[MANY - 1]) <= malloc_usable_size(blocks[0]));
+        for (int at = 0; at < MANY; at++) {
+            CHECK(blocks[at][0] == (char)at && blocks[at][size - 1] == (char)at);
+            free(blocks[at]);
+        }
+    }
+    puts("ok");
+}

@@ -1,0 +1,65 @@
+//! Lending: a class that a thread hardly uses takes blocks of another class, the *lender*. Only the C face lends, since
+//! there a free finds a block's class by the address.
+//!
+//! | a class of a thread | the tables lead its sizes to | a slow path finds | becomes |
+//! |---|---|---|---|
+//! | borrows | the lender's list | that it would have borrowed more than a page, or that its own list has a block | has its own |
+//! | has its own | its own list | – | – |
+//!
+//! A slab of its own would cost the class a page at least. The lender's blocks are the next power of two, so they are
+//! aligned as the request demands. What a thread borrows is counted in the slow paths alone: a batch that the lender
+//! fetches for a class counts for this class, whoever takes its blocks.
+//!
+//! LE1  While the lists are not shut, the tables lead a size to the lender's list exactly if its class borrows.
+//! LE2  Only the owner thread changes `own_classes`. It does so with the lock of the cache pool held.
+//!
+//! Never: touches a block, or makes a class borrow again.
+
+use super::tables::Tables;
+use super::{CacheOf, Cached, refill};
+use crate::base::{ClassIdx, PAGE_BYTES};
+use crate::variant::{Lending, Variant};
+
+/// Bytes of the largest blocks that are lent. A page holds few larger ones.
+const MOST_BYTES: usize = 1024;
+
+/// The class that lends to a class; `None` if every thread has blocks of its own.
+pub(crate) const fn lender<V: Variant>(class: ClassIdx) -> Option<ClassIdx> {
+    let bytes = V::CLASSES.block_bytes(class);
+    let lends = V::COUNTED && matches!(V::LENDING, Lending::Page);
+    if !lends || bytes > MOST_BYTES || bytes.is_power_of_two() {
+        return None;
+    }
+    V::CLASS_TABLE.at(bytes.next_power_of_two(), 1)
+}
+
+/// The class that lends to a class in this thread; `None` if the class has its own blocks.
+pub(crate) fn lender_in<V: Cached>(cache: &CacheOf<V>, class: ClassIdx) -> Option<ClassIdx> {
+    if has_own(cache.own_classes.get(), class) { None } else { lender::<V>(class) }
+}
+
+/// True if a class is one of those that have their own blocks.
+pub(super) const fn has_own(own_classes: u64, class: ClassIdx) -> bool {
+    own_classes & 1 << class.index() != 0
+}
+
+/// The class whose blocks a slow path takes for a request of a class. It counts what the class borrows.
+pub(super) fn serving<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> ClassIdx {
+    let Some(lender) = lender_in::<V>(cache, class) else { return class };
+    let blocks = if cache.list(lender).len() > 0 { 1 } else { refill::wanted::<V>(cache, lender) };
+    let borrowed = &cache.list_limits(class).borrowed;
+    let bytes = borrowed.get() as usize + blocks as usize * V::CLASSES.block_bytes(lender);
+    if bytes <= PAGE_BYTES && cache.list(class).len() == 0 {
+        borrowed.set(bytes as u32);
+        return lender;
+    }
+    // With the lock, since another thread may be shutting the lists.
+    V::pool().with_made(|| {
+        let own_classes = cache.own_classes.get() | 1 << class.index();
+        cache.own_classes.set(own_classes);
+        if !cache.is_shut() {
+            cache.tables.set_class::<V>(class, own_classes);
+        }
+    });
+    class
+}
