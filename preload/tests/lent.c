@@ -50,7 +50,8 @@ int main(void)
             CHECK((blocks[at] = malloc(size)) != NULL);
             memset(blocks[at], at, size);
         }
-        CHECK(malloc_usable_size(blocks[MANY - 1]) <= malloc_usable_size(blocks[0]));
+        // A variant may leave some to the system's malloc, whose blocks have up to 24 bytes more.
+        CHECK(malloc_usable_size(blocks[MANY - 1]) <= malloc_usable_size(blocks[0]) + 24);
         for (int at = 0; at < MANY; at++) {
             CHECK(blocks[at][0] == (char)at && blocks[at][size - 1] == (char)at);
             free(blocks[at]);
