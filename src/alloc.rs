@@ -63,7 +63,7 @@
 
 mod by_address;
 
-pub(crate) use by_address::{Found, find, free_found, huge_layout, layout_of, span_layout};
+pub(crate) use by_address::{Found, check_in_use, find, free_found, huge_layout, layout_of, span_layout};
 
 use crate::backend::{Addressed, Backend, Central};
 use crate::base::{ClassIdx, ListOffset, SLICE_BYTES};
@@ -78,7 +78,7 @@ use crate::thread_cache::drain::overflow_cold;
 use crate::thread_cache::refill::{refill_cold, refill_zeroed_cold};
 use crate::thread_cache::tables::{COUNTS, Tabled};
 use crate::thread_cache::{Cached, shut};
-use crate::variant::{FreeBy, Large};
+use crate::variant::{FreeBy, Inside, Large};
 use crate::{check, realloc};
 use by_address::{free_cold, zeroed_cold};
 use core::alloc::Layout;
@@ -156,7 +156,7 @@ impl<V: Tabled> Addressed for Central<V> {
         if V::cache().is_shut()
             && shut::serves_at_once(V::cache())
             && let Some(class) = V::CLASS_TABLE.at(size.max(16), 1)
-            && let Some(block) = V::cache().list(class).pop()
+            && let Some(block) = V::cache().list(class).pop::<V>()
         {
             return block.into_start().as_ptr();
         }
@@ -180,7 +180,7 @@ impl<V: Tabled> Addressed for Central<V> {
     fn zeroed(size: usize) -> *mut u8 {
         if let Some(place) = V::cache().place_for(size)
             // SAFETY: the tables hold only places that the page map has.
-            && let Some(block) = unsafe { V::cache().list_at(place) }.pop()
+            && let Some(block) = unsafe { V::cache().list_at(place) }.pop::<V>()
             && let Some(class) = Kind::at(place).class()
         {
             let block = block.into_start().as_ptr();
@@ -207,6 +207,10 @@ impl<V: Tabled> Addressed for Central<V> {
             // SAFETY: the caller's condition; the push was counted above.
             return unsafe { free_cold::<V>(block) };
         }
+        if V::INSIDE == Inside::Checked && !cache.tables.is_start(block.addr(), place) {
+            // SAFETY: as above.
+            return unsafe { free_cold::<V>(block) };
+        }
         // SAFETY: the page map's byte is a place.
         let list = unsafe { cache.list_at(place) };
         // SAFETY: the list is open, so it is a class's list. A block of a class is not null, since slice 0 of the
@@ -214,7 +218,12 @@ impl<V: Tabled> Addressed for Central<V> {
         let start = unsafe { NonNull::new_unchecked(block) };
         // SAFETY: a block of this class starts there. It is free now: the caller was its only owner, and gave it up
         // (FB1).
-        list.push_counted(unsafe { FreeBlock::new(start) });
+        let free = unsafe { FreeBlock::new(start) };
+        if list.has_newest::<V>(block.addr()) {
+            // SAFETY: as above.
+            return unsafe { free_cold::<V>(block) };
+        }
+        list.push_counted::<V>(free);
     }
 
     unsafe fn realloc_at(block: *mut u8, new: usize) -> Option<*mut u8> {
@@ -222,9 +231,24 @@ impl<V: Tabled> Addressed for Central<V> {
         unsafe { realloc::realloc_at::<V>(block, new) }
     }
 
+    fn serves(block: *mut u8, size: usize, align: usize) -> bool {
+        let (size, align) = (size.max(1), align.max(16));
+        match find::<V>(block.addr()) {
+            Found::Block(class) => V::CLASS_TABLE.at(size, align) == Some(class),
+            Found::Span(slices) => {
+                V::CLASS_TABLE.at(size, align).is_none() && size.div_ceil(SLICE_BYTES) == slices
+            }
+            Found::Huge(bytes) => V::CLASS_TABLE.at(size, align).is_none() && size <= bytes,
+            Found::Foreign => true,
+        }
+    }
+
     fn usable_size(block: *mut u8) -> Option<usize> {
         match find::<V>(block.addr()) {
-            Found::Block(class) => Some(V::CLASSES.block_bytes(class)),
+            Found::Block(class) => {
+                check_in_use::<V>(block);
+                Some(V::CLASSES.block_bytes(class))
+            }
             Found::Span(slices) => Some(slices * SLICE_BYTES),
             Found::Huge(bytes) => Some(bytes),
             Found::Foreign => None,
@@ -249,7 +273,7 @@ fn pop<V: Cached>(offset: ListOffset) -> Option<*mut u8> {
     if V::COUNTED && cache.is_shut() {
         return None;
     }
-    let block = cache.list_at_offset(offset).pop()?;
+    let block = cache.list_at_offset(offset).pop::<V>()?;
     Some(block.into_start().as_ptr())
 }
 
@@ -269,7 +293,7 @@ fn listed<V: Tabled>(size: usize) -> Option<NonNull<u8>> {
 unsafe fn pop_at<V: Tabled>(place: usize) -> *mut u8 {
     // SAFETY: the caller's condition.
     let list = unsafe { V::cache().list_at(place) };
-    list.pop().map_or(ptr::null_mut(), |block| block.into_start().as_ptr())
+    list.pop::<V>().map_or(ptr::null_mut(), |block| block.into_start().as_ptr())
 }
 
 /// Gives a block of a class back.
@@ -292,7 +316,7 @@ unsafe fn free_to_list<V: Cached>(block: *mut u8, offset: ListOffset) {
     let start = unsafe { NonNull::new_unchecked(block) };
     // SAFETY: a block of this class starts there. It is free now: the caller was its only owner, and gave it up (FB1).
     let block = unsafe { FreeBlock::new(start) };
-    if let Err(block) = V::cache().list_at_offset(offset).push(block, V::SHARED) {
+    if let Err(block) = V::cache().list_at_offset(offset).push::<V>(block, V::SHARED) {
         overflow_cold::<V>(block, offset.class());
     }
 }

@@ -121,6 +121,11 @@ pub(crate) trait Addressed: Backend {
         None
     }
 
+    /// False if a block was allocated for a request that needs another class, span or mapping.
+    fn serves(_block: *mut u8, _size: usize, _align: usize) -> bool {
+        true
+    }
+
     /// Bytes that a block has room for; `None` for a block of another allocator.
     fn usable_size(_block: *mut u8) -> Option<usize> {
         None

@@ -9,6 +9,7 @@
 
 use crate::base::BATCH_MOST;
 use crate::free_block::{FreeBlock, Link};
+use crate::variant::Variant;
 use core::mem::MaybeUninit;
 
 /// Up to [`BATCH_MOST`] blocks.
@@ -85,7 +86,7 @@ impl Batch {
     ///
     /// It writes to each block once, in order. The blocks may be in no cache, and processors prefetch upwards.
     #[inline]
-    pub(crate) fn link(&mut self, below: *mut Link) -> *mut Link {
+    pub(crate) fn link<V: Variant>(&mut self, below: *mut Link) -> *mut Link {
         let len = core::mem::take(&mut self.len).min(BATCH_MOST);
         let mut nodes = self.blocks.iter().take(len).map(|place| {
             // SAFETY: one of the first `len` places, which held blocks (BA1). `len` is 0 now, so each is read once.
@@ -94,10 +95,10 @@ impl Batch {
         let Some(mut block) = nodes.next() else { return below };
         let first = block.node();
         for next in nodes {
-            block.into_node(next.node());
+            block.into_node::<V>(next.node());
             block = next;
         }
-        block.into_node(below);
+        block.into_node::<V>(below);
         first
     }
 

@@ -3,10 +3,18 @@
 //! FB1  The owner of a [`FreeBlock`] is the block's only owner: no program, slab, list or batch has it.
 //! FB2  A block has at least 8 bytes, and is aligned to 8.
 //!
+//! With `links = "sealed"` the second 8 bytes of a node hold its *seal*: the sum of its address and its link. A pop
+//! compares it before the link is followed, and clears it. So it notices a program that wrote to a free block, and a
+//! block that is in lists twice: the first pop cleared its seal.
+//!
+//! FB3  A node whose seal is right is in a list, and its link is the one that was written last.
+//!
 //! A function that takes or returns a `FreeBlock` therefore needs no `unsafe`. Only [`FreeBlock::new`] demands a proof.
 //! It is called where a program gives a block up, and where a slab hands one out.
 
+use crate::variant::{Links, Variant};
 use core::ptr::NonNull;
+
 
 /// A free block of a size class. It can be moved, but not copied (FB1).
 #[repr(transparent)]
@@ -48,22 +56,70 @@ impl FreeBlock {
 
     /// Writes the block's link and returns its node. The list that holds the node owns the block from now on.
     #[inline(always)]
-    pub(crate) fn into_node(self, next: *mut Link) -> *mut Link {
+    pub(crate) fn into_node<V: Variant>(self, next: *mut Link) -> *mut Link {
+        if V::LINKS == Links::Sealed {
+            // SAFETY: this value is the block's only owner (FB1), and the block has 16 bytes where links are sealed.
+            unsafe { seal_at(self.0).write(seal(self.0, next)) };
+        }
         // SAFETY: this value is the block's only owner (FB1), and the block has 8 bytes, aligned to 8 (FB2).
         unsafe { self.0.write(Link { next }) };
         self.0.as_ptr()
     }
 
-    /// Turns a node back into a block, and returns the node that followed it.
+    /// Turns a node back into a block, and returns the node that followed it. `None` if its seal is broken (FB3).
     ///
     /// # Safety
     /// [`into_node`](Self::into_node) wrote the link. The caller owns the node, and removes it from its list.
     #[inline(always)]
-    pub(crate) unsafe fn from_node(node: NonNull<Link>) -> (Self, *mut Link) {
+    pub(crate) unsafe fn from_node<V: Variant>(node: NonNull<Link>) -> Option<(Self, *mut Link)> {
         // SAFETY: the link was written, and the caller owns the node, so no other code writes it (caller's conditions).
         let next = unsafe { node.as_ref() }.next;
-        (Self(node), next)
+        if V::LINKS == Links::Sealed {
+            // SAFETY: as above.
+            if unsafe { !is_sealed(node, next) } {
+                return None;
+            }
+            // SAFETY: as above; a block has 16 bytes where links are sealed.
+            unsafe { seal_at(node).write(0) };
+        }
+        Some((Self(node), next))
     }
+}
+
+/// The place of a node's seal, 8 bytes behind its start.
+#[inline(always)]
+const fn seal_at(node: NonNull<Link>) -> *mut u64 {
+    node.as_ptr().cast::<u64>().wrapping_add(1)
+}
+
+#[inline(always)]
+fn seal(node: NonNull<Link>, next: *mut Link) -> u64 {
+    (next.addr() as u64).wrapping_add(2 * node.addr().get() as u64)
+}
+
+/// True if a node has the seal for this link.
+///
+/// # Safety
+/// The node has 16 bytes, and no other thread writes them.
+#[inline(always)]
+unsafe fn is_sealed(node: NonNull<Link>, next: *mut Link) -> bool {
+    // SAFETY: the caller's condition.
+    unsafe { seal_at(node).read() == seal(node, next) }
+}
+
+/// True if a block is in a list, as far as its seal tells.
+///
+/// # Safety
+/// A block of a class starts there, to which no other thread writes.
+pub(crate) unsafe fn is_listed<V: Variant>(block: NonNull<u8>) -> bool {
+    let node = block.cast::<Link>();
+    if V::LINKS == Links::Bare {
+        return false;
+    }
+    // SAFETY: the caller's condition; a block has 16 bytes where links are sealed.
+    let next = unsafe { next_of(node) };
+    // SAFETY: as above.
+    unsafe { is_sealed(node, next) }
 }
 
 /// The node that follows a node.

@@ -26,6 +26,8 @@ use crate::batch::Batch;
 use crate::free_block::{self, FreeBlock, Link};
 use crate::sys::asm::count_up;
 use crate::sys::atomic::{AtomicI32, Ordering};
+use crate::sys::fatal::fatal;
+use crate::variant::{Freed, Variant};
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
@@ -72,24 +74,35 @@ impl FreeList {
         self.excess.get() >= CLOSED
     }
 
-    /// Removes the newest block. For an empty or closed list it returns `None`, and writes nothing.
+    /// Removes the newest block. For an empty or closed list it returns `None`, and writes nothing; so it does if the
+    /// block's seal is broken.
     #[inline(always)]
-    pub(crate) fn pop(&self) -> Option<FreeBlock> {
+    pub(crate) fn pop<V: Variant>(&self) -> Option<FreeBlock> {
         let node = NonNull::new(self.head.get())?;
         // SAFETY: the list owns the node, and a push or a batch wrote its link (W1). No other thread writes it (W3),
         // and the node is removed below.
-        let (block, next) = unsafe { FreeBlock::from_node(node) };
+        let (block, next) = unsafe { FreeBlock::from_node::<V>(node) }?;
         self.head.set(next);
         self.excess.set(self.excess.get().wrapping_sub(1));
         Some(block)
     }
 
-    /// Adds a block. If the list is at its limit, or closed, the block comes back as an error.
+    /// Removes the newest block, on a slow path. A broken seal ends the process.
+    pub(crate) fn pop_checked<V: Variant>(&self) -> Option<FreeBlock> {
+        let popped = self.pop::<V>();
+        if popped.is_none() && !self.head.get().is_null() {
+            fatal("a free block was changed, or freed twice:", self.newest());
+        }
+        popped
+    }
+
+    /// Adds a block that a program freed. If the list is at its limit, or closed, the block comes back as an error; so
+    /// does one of the list's newest two, if the variant looks.
     ///
     /// After an error the caller must call [`undo_push`](Self::undo_push). `shared` is true if several threads may
     /// share a closed list of this kind.
     #[inline(always)]
-    pub(crate) fn push(&self, block: FreeBlock, shared: bool) -> Result<(), FreeBlock> {
+    pub(crate) fn push<V: Variant>(&self, block: FreeBlock, shared: bool) -> Result<(), FreeBlock> {
         let is_slow = if shared {
             // SAFETY: the count of this list. Other threads write to it only by `count_up` or atomically (W3).
             unsafe { count_up::<EXCESS_OFFSET>(ptr::from_ref(self).cast(), 0) }
@@ -97,17 +110,32 @@ impl FreeList {
             self.excess.set(self.excess.get().wrapping_add(1));
             self.excess.get() >= 0
         };
-        if is_slow {
+        if is_slow || self.has_newest::<V>(block.address()) {
             return Err(block);
         }
-        self.push_counted(block);
+        self.push_counted::<V>(block);
         Ok(())
+    }
+
+    /// True if an address is that of one of the newest two blocks, and the variant looks.
+    #[inline(always)]
+    pub(crate) fn has_newest<V: Variant>(&self, address: usize) -> bool {
+        if V::FREED == Freed::Home {
+            return false;
+        }
+        let newest = self.head.get();
+        if newest.addr() == address {
+            return true;
+        }
+        // SAFETY: a node of this list: a push or a batch wrote its link (W1), and no other thread writes it (W3). The
+        // link is compared, not followed.
+        NonNull::new(newest).is_some_and(|node| unsafe { free_block::next_of(node) }.addr() == address)
     }
 
     /// Adds a block that `excess` already counts.
     #[inline(always)]
-    pub(crate) fn push_counted(&self, block: FreeBlock) {
-        self.head.set(block.into_node(self.head.get()));
+    pub(crate) fn push_counted<V: Variant>(&self, block: FreeBlock) {
+        self.head.set(block.into_node::<V>(self.head.get()));
     }
 
     /// Undoes the count of a failed push.
@@ -123,25 +151,25 @@ impl FreeList {
     }
 
     /// Adds a block regardless of the limit.
-    pub(crate) fn put(&self, block: FreeBlock) {
+    pub(crate) fn put<V: Variant>(&self, block: FreeBlock) {
         self.excess.set(self.excess.get() + 1);
-        self.push_counted(block);
+        self.push_counted::<V>(block);
     }
 
     /// Moves all blocks of a batch to the list, regardless of the limit. The batch's first block comes out first.
-    pub(crate) fn fill(&self, batch: &mut Batch) {
+    pub(crate) fn fill<V: Variant>(&self, batch: &mut Batch) {
         let count = batch.len();
-        self.head.set(batch.link(self.head.get()));
+        self.head.set(batch.link::<V>(self.head.get()));
         self.excess.set(self.excess.get().wrapping_add_unsigned(count));
     }
 
     /// Moves up to `count` of the newest blocks to a batch, as long as the batch has room.
-    pub(crate) fn take(&self, count: u32, batch: &mut Batch) {
+    pub(crate) fn take<V: Variant>(&self, count: u32, batch: &mut Batch) {
         for _ in 0..count {
             if batch.is_full() {
                 return;
             }
-            let Some(block) = self.pop() else { return };
+            let Some(block) = self.pop_checked::<V>() else { return };
             batch.push(block);
         }
     }
@@ -161,6 +189,11 @@ impl FreeList {
         } else {
             self.excess.get().wrapping_add_unsigned(self.limit.get()) as u32
         }
+    }
+
+    /// True if the list is open and below its limit.
+    pub(crate) fn has_room(&self) -> bool {
+        self.excess.get() < -1
     }
 
     fn set_len(&self, len: u32) {
@@ -223,6 +256,7 @@ const _: () = assert!(size_of::<FreeList>() == 16);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Apex;
 
     fn starts(memory: &mut [u64]) -> Vec<NonNull<u8>> {
         memory.iter_mut().map(|block| NonNull::from(block).cast()).collect()
@@ -243,15 +277,15 @@ mod tests {
         let starts = starts(&mut memory);
         for shared in [false, true] {
             let list = FreeList::closed();
-            assert!(list.pop().is_none() && list.is_sound(|_| false));
-            assert!(list.push(block(starts[0]), shared).is_err());
+            assert!(list.pop::<Apex>().is_none() && list.is_sound(|_| false));
+            assert!(list.push::<Apex>(block(starts[0]), shared).is_err());
             list.undo_push();
             list.open(4);
-            assert!(list.pop().is_none());
+            assert!(list.pop::<Apex>().is_none());
             for &start in &starts[..3] {
-                assert!(list.push(block(start), shared).is_ok());
+                assert!(list.push::<Apex>(block(start), shared).is_ok());
             }
-            assert!(list.push(block(starts[3]), shared).is_err());
+            assert!(list.push::<Apex>(block(starts[3]), shared).is_err());
             list.undo_push();
             assert_eq!((list.len(), list.limit(), list.newest()), (3, 4, starts[2].addr().get()));
             assert!(list.has(starts[0].addr().get(), 3) && !list.has(starts[0].addr().get(), 2));
@@ -259,12 +293,12 @@ mod tests {
             assert!(list.is_sound(|address| mine.contains(&address)));
             assert!(!list.is_sound(|address| mine[1..].contains(&address)));
             list.set_limit(9);
-            assert!(list.push(block(starts[3]), shared).is_ok());
+            assert!(list.push::<Apex>(block(starts[3]), shared).is_ok());
             let mut two = Batch::new();
-            list.take(2, &mut two);
+            list.take::<Apex>(2, &mut two);
             assert_eq!((at(two.pop()), at(two.pop())), (Some(starts[2]), Some(starts[3])));
-            assert_eq!((at(list.pop()), at(list.pop())), (Some(starts[1]), Some(starts[0])));
-            assert!(list.pop().is_none() && list.len() == 0);
+            assert_eq!((at(list.pop::<Apex>()), at(list.pop::<Apex>())), (Some(starts[1]), Some(starts[0])));
+            assert!(list.pop::<Apex>().is_none() && list.len() == 0);
             list.close();
         }
     }
@@ -277,15 +311,15 @@ mod tests {
         let mut batch = Batch::new();
         starts.iter().for_each(|&start| batch.push(block(start)));
         list.open(1);
-        list.fill(&mut batch);
+        list.fill::<Apex>(&mut batch);
         assert_eq!(list.len(), 3);
         other.take_over(&list);
         assert_eq!((list.len(), other.len()), (0, 3));
-        let first = at(other.pop());
+        let first = at(other.pop::<Apex>());
         assert_eq!(first, Some(starts[0]));
-        other.put(block(starts[0]));
+        other.put::<Apex>(block(starts[0]));
         let mut all = Batch::new();
-        other.take(10, &mut all);
+        other.take::<Apex>(10, &mut all);
         assert_eq!((all.len(), at(all.pop()), other.len()), (3, Some(starts[2]), 0));
     }
 }

@@ -1,7 +1,7 @@
 //! Changing a block's size: in place if possible, by remapping for a huge block, and otherwise by a copy.
 
 use crate::alloc::{
-    Found, find, free_found, free_small, huge_layout, layout_of, pop_or_refill, span_layout,
+    Found, check_in_use, find, free_found, free_small, huge_layout, layout_of, pop_or_refill, span_layout,
 };
 use crate::backend::{Addressed, Backend, Central};
 use crate::base::ListOffset;
@@ -165,7 +165,10 @@ unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: boo
 pub(crate) unsafe fn realloc_at<V: Tabled>(block: *mut u8, new: usize) -> Option<*mut u8> {
     let old = match find::<V>(block.addr()) {
         Found::Foreign => return None,
-        Found::Block(class) => layout_of::<V>(class),
+        Found::Block(class) => {
+            check_in_use::<V>(block);
+            layout_of::<V>(class)
+        }
         Found::Span(slices) => span_layout(slices),
         Found::Huge(bytes) => {
             // SAFETY: the caller's condition.

@@ -67,18 +67,18 @@ pub unsafe extern "C" fn cfree(block: *mut c_void) {
     unsafe { free(block) }
 }
 
-/// C23's; it ignores the size, which the library knows better.
+/// C23's. A size that another class, span or mapping would serve ends the process.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
+pub unsafe extern "C" fn free_sized(block: *mut c_void, size: usize) {
     // SAFETY: the caller's condition.
-    unsafe { free(block) }
+    unsafe { free_aligned_sized(block, 16, size) }
 }
 
-/// C23's; it ignores the alignment and the size, which the library knows better.
+/// C23's. A size and an alignment that another class, span or mapping would serve end the process.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, _align: usize, _size: usize) {
+pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, align: usize, size: usize) {
     // SAFETY: the caller's condition.
-    unsafe { free(block) }
+    unsafe { Preload::free_sized(block.cast(), size, align) }
 }
 
 /// The names of glibc's own functions, for programs that wrap the others.

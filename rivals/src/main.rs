@@ -3,6 +3,8 @@
 
 #[path = "../../benches/cell/src/cell.rs"]
 mod cell;
+#[path = "../../benches/cell/src/hardware.rs"]
+mod hardware;
 #[path = "../../benches/cell/src/meter.rs"]
 mod meter;
 mod null;

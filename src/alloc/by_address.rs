@@ -4,7 +4,7 @@ use super::{free_of_class, lookup};
 use crate::backend::{Backend, Central};
 use crate::base::{ClassIdx, PAGE_BYTES, SLICE_BYTES};
 use crate::check;
-use crate::free_block::FreeBlock;
+use crate::free_block::{FreeBlock, is_listed};
 use crate::large::{give_huge, give_span};
 use crate::page_map::Kind;
 use crate::slab::Segment;
@@ -13,7 +13,7 @@ use crate::sys::rtld_next;
 use crate::thread_cache::State;
 use crate::thread_cache::drain::overflow_cold;
 use crate::thread_cache::tables::Tabled;
-use crate::variant::Foreign;
+use crate::variant::{Foreign, Inside};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
@@ -37,7 +37,7 @@ pub(super) fn zeroed_cold<V: Tabled>(size: usize) -> *mut u8 {
     unsafe { Central::<V>::alloc_zeroed(layout) }
 }
 
-/// Frees a block whose list is at its limit, or closed.
+/// Frees a block whose list is at its limit, or closed. Ends the process for an address inside a block.
 ///
 /// # Safety
 /// The conditions of `Addressed::free_at`. The list at the block's place has counted a push that did not happen.
@@ -54,6 +54,7 @@ pub(super) unsafe fn free_cold<V: Tabled>(block: *mut u8) {
         // SAFETY: the caller's condition.
         return unsafe { free_found::<V>(block) };
     };
+    check_start::<V>(class, block.addr());
     // SAFETY: a block of a class is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
     // SAFETY: a block of this class starts there. It is free now: the caller was its only owner, and gave it up (FB1).
@@ -95,7 +96,10 @@ fn learn<V: Tabled>(address: usize) {
 /// An address in this variant's memory at which no block starts is misuse, and ends the process.
 pub(crate) fn find<V: Tabled>(address: usize) -> Found {
     match lookup::<V>().kind(address) {
-        Kind::Class(class) => return Found::Block(class),
+        Kind::Class(class) => {
+            check_start::<V>(class, address);
+            return Found::Block(class);
+        }
         Kind::Span if address.is_multiple_of(SLICE_BYTES) => {
             // SAFETY: a span lies in a segment, which is mapped while the span is out.
             let segment = unsafe { Segment::containing(address) };
@@ -114,6 +118,24 @@ pub(crate) fn find<V: Tabled>(address: usize) -> Found {
         Kind::Free | Kind::Header | Kind::Span | Kind::Body | Kind::SuperSlab => {}
     }
     fatal("free of what is no block:", address);
+}
+
+/// Ends the process if a block of this class starts elsewhere, in a variant that looks.
+fn check_start<V: Tabled>(class: ClassIdx, address: usize) {
+    let offset = address % SLICE_BYTES;
+    let start = V::CLASSES.index_at(class, offset) * V::CLASSES.block_bytes(class);
+    if V::INSIDE == Inside::Checked && start != offset {
+        fatal("free of an address inside a block:", address);
+    }
+}
+
+/// Ends the process if a block of a class is in a list.
+pub(crate) fn check_in_use<V: Tabled>(block: *mut u8) {
+    let Some(start) = NonNull::new(block) else { return };
+    // SAFETY: the caller found that a block of a class starts there, so its slab is mapped.
+    if unsafe { is_listed::<V>(start) } {
+        fatal("use of a freed block:", block.addr());
+    }
 }
 
 /// Answers for a block of another allocator. With `foreign = "fatal"` it ends the process.

@@ -102,7 +102,7 @@ pub(crate) fn give_some<V: Shared>(id: ListId, list: &FreeList, count: u32) {
     let mut batch = Batch::new();
     let left = list.len().saturating_sub(count);
     while list.len() > left {
-        list.take(list.len() - left, &mut batch);
+        list.take::<V>(list.len() - left, &mut batch);
         give::<V>(id, &mut batch);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::backend::{Addressed, Managed};
 use crate::stats::Usage;
+use crate::sys::fatal::fatal;
 use crate::sys::rtld_next;
 use crate::variant::Variant;
 
@@ -41,6 +42,13 @@ pub trait ByAddress: Copy + 'static {
     /// # Safety
     /// The caller owns the block, which is not null; this variant or the next allocator handed it out.
     unsafe fn usable_size(block: *mut u8) -> usize;
+
+    /// Gives a block back that was allocated with this size and alignment; 16 counts as the least alignment. If another
+    /// class, span or mapping would serve such a request, it ends the process.
+    ///
+    /// # Safety
+    /// The conditions of [`free`](Self::free).
+    unsafe fn free_sized(block: *mut u8, size: usize, align: usize);
 
     /// Gives unused memory back to the kernel, if it may be more than 128 KiB. If the next allocator serves a part, it
     /// trims, too. True if anything went back, other than pages of slabs in use.
@@ -105,6 +113,14 @@ impl<V: Variant<Backend: Addressed>> ByAddress for V {
     unsafe fn usable_size(block: *mut u8) -> usize {
         // SAFETY: no block of this variant, so the next allocator's; the rest is the caller's condition.
         V::Backend::usable_size(block).unwrap_or_else(|| unsafe { rtld_next::usable_size(block) })
+    }
+
+    unsafe fn free_sized(block: *mut u8, size: usize, align: usize) {
+        if !block.is_null() && !V::Backend::serves(block, size, align) {
+            fatal("free with another size or alignment:", block.addr());
+        }
+        // SAFETY: the caller's condition.
+        unsafe { Self::free(block) };
     }
 
     fn prepare() {

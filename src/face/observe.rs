@@ -2,7 +2,7 @@
 
 use crate::backend::Managed;
 use crate::stats::{Audit, Events, Unsound};
-use crate::sys::clock;
+use crate::sys::{clock, futex};
 use crate::variant::{STATS, Variant};
 use core::alloc::GlobalAlloc;
 
@@ -88,6 +88,7 @@ impl<V: Variant<Backend: Managed> + GlobalAlloc + Default> Observe for V {
             let mut sum = Events::default();
             V::Backend::events(&mut sum);
             sum.superslabs = u64::from(Self::superslabs());
+            sum.lock_waits = futex::waits();
             sum
         })
     }

@@ -65,8 +65,7 @@ macro_rules! stamp_face {
         stamp_type! {
             exec_slot, stamp_tables, $type, $id, $parent, $doc,
             true,
-            // A shared library has no room in its thread-local storage for the lists themselves.
-            Knobs { thread_slot: Slot::Pointer, ..values::$knobs }
+            variant::by_address(values::$knobs)
         }
     };
 }

@@ -169,6 +169,9 @@ pub struct Events {
     pub looks: u64,
     /// SuperSlabs mapped.
     pub superslabs: u64,
+    /// Times that a thread waited in the kernel for a lock, after some reads of the held lock had not seen it free. This
+    /// number is of all variants in the process.
+    pub lock_waits: u64,
 }
 
 /// A number per size class.

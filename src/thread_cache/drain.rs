@@ -6,6 +6,7 @@ use super::{CacheOf, Cached, State, fill, limits, outbox, shut, spans};
 use crate::base::ClassIdx;
 use crate::batch::Batch;
 use crate::central;
+use crate::sys::fatal::fatal;
 use crate::free_block::FreeBlock;
 use crate::variant::least_limit;
 
@@ -15,11 +16,17 @@ const MOST_BATCHES: u32 = 8;
 const LARGE: usize = 64 << 20;
 
 /// Frees a block whose list is at its limit, or closed. The list has counted the push that failed.
+///
+/// A push to a list below its limit fails only for one of the list's newest blocks. That ends the process.
 #[cold]
 #[inline(never)]
 pub(crate) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
     let mut cache = V::cache();
-    cache.list(class).undo_push();
+    let list = cache.list(class);
+    list.undo_push();
+    if list.has_room() {
+        fatal("double free:", block.address());
+    }
     if cache.state.get() == State::Open && !cache.lies_aside::<V>() {
         return overflow::<V>(cache, class, block);
     }
@@ -57,12 +64,12 @@ fn overflow<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeB
         Sent::Waits => return,
         Sent::Home(runs) => runs,
         Sent::Not(block) => {
-            list.put(block);
+            list.put::<V>(block);
             if list.len() < list.limit() {
                 return;
             }
             let mut blocks = Batch::new();
-            list.take(batch, &mut blocks);
+            list.take::<V>(batch, &mut blocks);
             central::give::<V>(cache.list_id::<V>(class), &mut blocks)
         }
     };
@@ -77,10 +84,10 @@ fn overflow<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeB
 #[inline]
 fn put_aside<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, block: FreeBlock) {
     let aside = &cache.list_limits(class).aside;
-    aside.put(block);
+    aside.put::<V>(block);
     if aside.len() >= least_limit::<V>(class) {
         let mut blocks = Batch::new();
-        aside.take(V::BATCHES[class.index()].into(), &mut blocks);
+        aside.take::<V>(V::BATCHES[class.index()].into(), &mut blocks);
         central::give::<V>(cache.list_id::<V>(class), &mut blocks);
     }
 }

@@ -62,18 +62,18 @@ fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<Free
             drain_idle::<V>(cache, class);
         }
         if shut::serves_at_once(cache)
-            && let Some(block) = cache.list_limits(class).aside.pop()
+            && let Some(block) = cache.list_limits(class).aside.pop_checked::<V>()
         {
             return Some(block);
         }
     }
     if shut::maintain::<V>(cache) && !V::COUNTED {
         let aside = &cache.list_limits(class).aside;
-        return aside.pop().or_else(|| {
+        return aside.pop_checked::<V>().or_else(|| {
             let mut fetched = Batch::new();
             central::take::<V>(cache.list_id::<V>(class), batch / 2 + 1, &mut fetched);
-            aside.fill(&mut fetched);
-            aside.pop()
+            aside.fill::<V>(&mut fetched);
+            aside.pop_checked::<V>()
         });
     }
     let list = cache.list(class);
@@ -92,9 +92,9 @@ fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<Free
         limits::raise::<V>(cache, class, want);
         let mut fetched = Batch::new();
         central::take::<V>(cache.list_id::<V>(class), want, &mut fetched);
-        list.fill(&mut fetched);
+        list.fill::<V>(&mut fetched);
         list_limits.newest_seen.set(0);
         drain_idle::<V>(cache, class);
     }
-    list.pop()
+    list.pop_checked::<V>()
 }

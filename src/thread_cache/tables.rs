@@ -11,7 +11,7 @@
 //! slow path without a check of its own.
 
 use super::{Cached, ThreadCache};
-use crate::base::CACHE_LINE;
+use crate::base::{CACHE_LINE, ClassIdx, MAX_CLASSES};
 use crate::free_list::{EXCESS_OFFSET, FreeList};
 use crate::page_map::{CLASSLESS, Kind, Leaves};
 use crate::sys::asm::byte_at;
@@ -21,7 +21,7 @@ use core::mem::offset_of;
 use core::ptr;
 
 /// `small` has the places of all sizes below this. It is above 1024, and keeps the lists aligned to cache lines.
-pub(crate) const SMALL: usize = 1039;
+pub(crate) const SMALL: usize = 1075;
 /// Sizes that share a place in `medium`.
 const STEP: usize = 128;
 /// `medium` has the places of all sizes below this that `small` does not have.
@@ -45,6 +45,8 @@ impl<V: Cached<Tables = AddressTables>> Tabled for V {}
 #[repr(C, align(64))]
 pub(crate) struct AddressTables {
     pub(crate) leaves: Leaves,
+    /// For each place, 2^32 divided by the bytes of a block, rounded up; 0 for a place without a class.
+    inverse: [u32; CLASSLESS + MAX_CLASSES],
     /// For each size, the place of its list. Other threads write to it, too. [shared]
     small: [AtomicU8; SMALL],
     /// For each [`STEP`] sizes, the place of their list. Other threads write to it, too. [shared]
@@ -87,7 +89,29 @@ impl AddressTables {
             step += 1;
         }
         let closed = [const { FreeList::closed() }; CLASSLESS];
-        Self { leaves: Leaves::new(), small, medium, closed }
+        let mut inverse = [0; CLASSLESS + MAX_CLASSES];
+        let mut class = 0;
+        while class < V::CLASSES.count() {
+            inverse[CLASSLESS + class] = V::CLASSES.inverse(ClassIdx::new(class));
+            class += 1;
+        }
+        Self { leaves: Leaves::new(), inverse, small, medium, closed }
+    }
+
+    /// True if a block starts at an address in a slab, of the class at this place. It may be one that was never handed
+    /// out.
+    ///
+    /// A block starts at each multiple of its size in the slice. `offset` is a multiple of `bytes` exactly if `offset`
+    /// times 2^32/`bytes`, rounded up, is below that factor modulo 2^32, as long as both have 16 bits: Lemire, Kaser
+    /// and Kurz, "Faster remainder by direct computation", 2019.
+    #[inline(always)]
+    pub(crate) fn is_start(&self, address: usize, place: usize) -> bool {
+        let inverses = ptr::from_ref(&self.inverse).cast::<u8>();
+        // SAFETY: a place is below twice the number of kinds, so four bytes are inside the array.
+        let inverse = unsafe { inverses.add(2 * place) }.cast::<u32>();
+        // SAFETY: inside the array, and aligned, since places are even.
+        let inverse = unsafe { inverse.read() };
+        u32::from(address as u16).wrapping_mul(inverse) < inverse
     }
 }
 

@@ -179,6 +179,11 @@ impl SizeClasses {
         ((offset as u64 * self.inverse[class.index()] as u64) >> 32) as usize
     }
 
+    /// 2^32 divided by the bytes of a block of this class, rounded up.
+    pub(crate) const fn inverse(&self, class: ClassIdx) -> u32 {
+        self.inverse[class.index()]
+    }
+
     /// The number of classes.
     pub(crate) const fn count(&self) -> usize {
         self.count

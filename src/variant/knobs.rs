@@ -172,6 +172,27 @@ knobs! {
         /// more pages.
         Roomy = "roomy",
     };
+    /// What guards the link in a free block.
+    links: Links, Central, {
+        /// Nothing.
+        Bare = "bare",
+        /// A seal in the block's second word. A pop compares it before it follows the link.
+        Sealed = "sealed",
+    };
+    /// What a free compares a small block with.
+    freed: Freed, Central, {
+        /// Nothing: a block that was freed before is noticed when it comes home, or by its seal.
+        Home = "home",
+        /// The two newest blocks of its list.
+        Newest = "newest",
+    };
+    /// What becomes of an address inside a small block that a program frees by address.
+    inside: Inside, Central, {
+        /// It is noticed when it comes home.
+        Home = "home",
+        /// It ends the process at once.
+        Checked = "checked",
+    };
     /// What happens to a freed block that another allocator handed out. A variant that frees by layout does not look.
     foreign: Foreign, Central, {
         /// It goes to the next allocator.

@@ -169,6 +169,22 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
     }
 }
 
+/// A variant's knobs in the C face.
+///
+/// C programs free by address, and more of them misuse an allocator, so all checks are on. They need blocks of 16 bytes.
+#[allow(dead_code, reason = "a build without a face stamps none")]
+pub(crate) const fn by_address(knobs: Knobs) -> Knobs {
+    let checks = matches!(knobs.backend, Backend::Central);
+    Knobs {
+        // A shared library has no room in its thread-local storage for the lists themselves.
+        thread_slot: Slot::Pointer,
+        links: if checks { Links::Sealed } else { knobs.links },
+        freed: if checks { Freed::Newest } else { knobs.freed },
+        inside: if checks { Inside::Checked } else { knobs.inside },
+        ..knobs
+    }
+}
+
 /// Checks the conditions that the layers above demand of a variant's knobs.
 ///
 /// The stamp evaluates it in a constant for each variant, so a violation is a compile error.
@@ -180,6 +196,11 @@ pub(crate) const fn check<V: Variant>() {
         assert!(V::SUPERSLAB_LG == SEGMENT_LG, "`superslab_lg`: the central backend's are 2 MiB");
         assert!(matches!(V::REGISTRY, Registry::Map), "`registry`: the central backend's is a map");
         assert!(V::SOFT_CAP.is_none(), "`soft_cap`: the central backend serves its classes alone");
+        let has_small = matches!(V::SIZE_CLASSES, Table::Report) && !V::BY_ADDRESS;
+        assert!(
+            !has_small || matches!(V::LINKS, Links::Bare),
+            "`links`: a seal needs blocks of 16 bytes"
+        );
         let is_fatal = matches!(V::FOREIGN, Foreign::Fatal);
         assert!(
             !is_fatal || matches!(V::LARGE, Large::Own),

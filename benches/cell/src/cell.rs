@@ -2,7 +2,7 @@
 
 use crate::meter::Meter;
 use clap::Args as ClapArgs;
-use hakmem_workloads::{Args, Workload};
+use hakmem_workloads::{Args, MARK, Workload};
 use serde_json::{Value, json};
 use std::alloc::GlobalAlloc;
 use std::process::ExitCode;
@@ -19,6 +19,9 @@ pub(crate) struct Options {
     /// Start of the random numbers
     #[arg(long, default_value_t = 42)]
     seed: u64,
+    /// Mark both ends of the measured part by a system call, for a tracer that counts the calls between them
+    #[arg(long)]
+    marked: bool,
 }
 
 impl Options {
@@ -33,10 +36,22 @@ impl Options {
         let cycles = self.cycles.unwrap_or(workload.scaled(10_000_000));
         let args = Args { cycles: workload.whole(cycles, ws), ws, seed: self.seed };
         let mut prepared = workload.prepare(allocator, args);
-        let mut took = measured(workload.name(), args.cycles, || prepared.run());
+        let mut took = measured(workload.name(), args.cycles, || {
+            self.mark();
+            prepared.run();
+            self.mark();
+        });
         took["events"] = json!(events());
         prepared.finish().map_err(|wrong| format!("{workload}: {wrong}"))?;
         Ok(took)
+    }
+
+    /// Makes a system call that nothing else makes, if the marks were asked for.
+    fn mark(&self) {
+        if self.marked {
+            // SAFETY: the kernel knows no such option, and refuses it.
+            unsafe { libc::prctl(MARK, 0, 0, 0, 0) };
+        }
     }
 }
 
@@ -45,19 +60,23 @@ pub(crate) fn measured(name: &str, ops: u64, run: impl FnOnce()) -> Value {
     let meter = Meter::start();
     measured_region(run);
     let took = meter.stop();
-    json!({
+    let mut line = json!({
         "workload": name,
         "ops": ops,
         "counter": took.counter,
         "cycles": took.cycles,
-        "kernel_cycles": took.kernel_cycles,
-        "cache_misses": took.cache_misses,
         "wall_s": took.wall_s,
         "user_s": took.user_s,
         "sys_s": took.sys_s,
         "peak_rss_kib": took.peak_rss_kib,
+        "page_faults": took.page_faults,
+        "voluntary_switches": took.voluntary_switches,
         "events": null,
-    })
+    });
+    for (key, count) in took.hardware {
+        line[key] = json!(count);
+    }
+    line
 }
 
 /// The measured part: a symbol of its own, so that callgrind knows where to count.

@@ -5,6 +5,7 @@ mod cell;
 mod chosen;
 mod count;
 mod erased;
+mod hardware;
 mod memory;
 mod meter;
 mod paths;
@@ -121,5 +122,6 @@ fn events_json<V: Observe>(events: &Events) -> Value {
         "transfers": events.transfers,
         "atomics": events.atomics,
         "purged_pages": events.purged_pages,
+        "lock_waits": events.lock_waits,
     })
 }

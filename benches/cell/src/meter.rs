@@ -1,21 +1,11 @@
-//! The cost of a stretch of this process: cycles, time, memory.
+//! The cost of a stretch of this process: cycles, time, memory, and what the kernel counts.
 
-use perf_event::Builder;
-use perf_event::Counter;
-use perf_event::events::Hardware as Event;
+use crate::hardware::Hardware;
 use std::time::Instant;
 
 pub(crate) struct Meter {
     hardware: Hardware,
     start: Reading,
-}
-
-/// The processor's own counters, of this thread and those that it starts; `None` where the machine
-/// does not count.
-struct Hardware {
-    cycles: Option<Counter>,
-    kernel_cycles: Option<Counter>,
-    cache_misses: Option<Counter>,
 }
 
 /// A point in time, by three clocks.
@@ -31,28 +21,26 @@ pub(crate) struct Took {
     /// The source of `cycles`.
     pub(crate) counter: &'static str,
     pub(crate) cycles: f64,
-    /// Cycles in the kernel; only by the hardware's counter.
-    pub(crate) kernel_cycles: Option<f64>,
-    /// Misses of the last level, user and kernel; only by the hardware's counter.
-    pub(crate) cache_misses: Option<f64>,
+    /// What else the hardware counted, each with its key in the output; `None` where the machine does not count it.
+    pub(crate) hardware: [(&'static str, Option<f64>); 6],
     pub(crate) wall_s: f64,
     pub(crate) user_s: f64,
     pub(crate) sys_s: f64,
     pub(crate) peak_rss_kib: u64,
+    /// Pages that the kernel mapped at the first touch, without reading a file.
+    pub(crate) page_faults: i64,
+    /// Times that a thread gave its core up to wait: for a lock, a sleep, or the end of another thread.
+    pub(crate) voluntary_switches: i64,
 }
 
 impl Meter {
     pub(crate) fn start() -> Self {
-        let hardware = Hardware {
-            cycles: counter(Event::CPU_CYCLES, false),
-            kernel_cycles: counter(Event::CPU_CYCLES, true),
-            cache_misses: counter(Event::CACHE_MISSES, false),
-        };
+        let hardware = Hardware::start();
         Self { hardware, start: Reading::now() }
     }
 
     pub(crate) fn stop(mut self) -> Took {
-        let counted = read(&mut self.hardware.cycles);
+        let counted = self.hardware.cycles();
         let (start, end) = (self.start, Reading::now());
         let wall_s = end.wall.duration_since(start.wall).as_secs_f64();
         let cpu_s = (end.cpu_ns - start.cpu_ns) as f64 / 1e9;
@@ -69,27 +57,15 @@ impl Meter {
         Took {
             counter,
             cycles,
-            kernel_cycles: read(&mut self.hardware.kernel_cycles),
-            cache_misses: read(&mut self.hardware.cache_misses),
+            hardware: self.hardware.others(),
             wall_s,
             user_s: cpu_s * (1.0 - sys_share),
             sys_s: cpu_s * sys_share,
             peak_rss_kib: peak_rss_kib(),
+            page_faults: end.usage.ru_minflt - start.usage.ru_minflt,
+            voluntary_switches: end.usage.ru_nvcsw - start.usage.ru_nvcsw,
         }
     }
-}
-
-/// Counts in user and kernel, or in the kernel alone.
-fn counter(event: Event, only_kernel: bool) -> Option<Counter> {
-    let mut builder = Builder::new(event);
-    builder.include_kernel().exclude_user(only_kernel).inherit(true);
-    let mut counter = builder.build().ok()?;
-    counter.enable().ok()?;
-    Some(counter)
-}
-
-fn read(counter: &mut Option<Counter>) -> Option<f64> {
-    Some(counter.as_mut()?.read().ok()? as f64)
 }
 
 impl Reading {

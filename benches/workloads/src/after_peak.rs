@@ -9,10 +9,10 @@ use crate::block::Block;
 use crate::job::{Job, all_right};
 use crate::slots::Slots;
 use crate::xorshift::XorShift;
-use crate::{Args, WrongAnswer};
+use crate::{Args, WrongAnswer, peak_mark};
 use std::alloc::GlobalAlloc;
 use std::time::Duration;
-use std::{fs, mem, thread};
+use std::{mem, thread};
 
 /// So many blocks have one survivor.
 const ONE_IN: usize = 10;
@@ -37,7 +37,7 @@ pub(crate) struct AfterPeak<'a, A: GlobalAlloc> {
     survivors: Vec<(usize, Block)>,
     slots: Slots<'a, A>,
     wrong: u64,
-    mark: std::io::Result<()>,
+    mark: Result<(), WrongAnswer>,
 }
 
 impl<'a, A: GlobalAlloc> AfterPeak<'a, A> {
@@ -79,8 +79,7 @@ impl<A: GlobalAlloc> Job for AfterPeak<'_, A> {
                 thread::sleep(PAUSE);
             }
         }
-        // See proc_pid_clear_refs(5): 5 sets the mark to what is resident now.
-        self.mark = fs::write("/proc/self/clear_refs", "5");
+        self.mark = peak_mark::lower();
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), WrongAnswer> {
@@ -89,9 +88,7 @@ impl<A: GlobalAlloc> Job for AfterPeak<'_, A> {
             self.wrong += block.free(self.allocator, tag);
         }
         self.slots.finish()?;
-        self.mark.map_err(|error| {
-            WrongAnswer(format!("the kernel keeps the mark of the peak: {error}"))
-        })?;
+        self.mark?;
         all_right(self.wrong)
     }
 }

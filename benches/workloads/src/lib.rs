@@ -10,6 +10,7 @@ mod block;
 mod boxed_map;
 mod buffers;
 mod cache;
+mod idle;
 mod job;
 mod json;
 mod large_mix;
@@ -18,6 +19,7 @@ mod littered;
 mod makers_consumers;
 pub mod measures;
 mod parallel;
+mod peak_mark;
 mod phase_shift;
 mod producer_consumer;
 mod random_mixed;
@@ -38,6 +40,10 @@ use std::str::FromStr;
 
 /// Threads of the workloads that have more than one.
 const THREADS: u64 = 2;
+
+/// The option of the `prctl` by which a program marks both ends of its measured part for a tracer. The kernel knows no
+/// option of this number, and refuses it.
+pub const MARK: i32 = 0x6861_6b6d;
 
 /// A run's length, its slots, and its random numbers.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -97,6 +103,8 @@ pub enum Workload {
     AfterPeakOldest,
     /// Resident memory after a peak of which a random tenth lives on.
     AfterPeakRandom,
+    /// Resident memory after a peak and three seconds in which no thread does anything.
+    Idle,
     /// Parsing and printing a large JSON document.
     Json,
     /// An ordered map of strings.
@@ -142,7 +150,7 @@ const fn facts(name: &'static str, ws: usize, divisor: u64, kind: Kind) -> Facts
 
 impl Workload {
     /// Every workload.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::RandomMixed,
         Self::PhaseShift,
         Self::Larson,
@@ -159,6 +167,7 @@ impl Workload {
         Self::ThreadStorm,
         Self::AfterPeakOldest,
         Self::AfterPeakRandom,
+        Self::Idle,
         Self::Json,
         Self::StringMap,
         Self::BoxedMap,
@@ -191,6 +200,7 @@ impl Workload {
             Self::ThreadStorm => facts("thread_storm", 100, 5, Kind::Threads),
             Self::AfterPeakOldest => facts("after_peak_oldest", 200_000, 10, Kind::Sized),
             Self::AfterPeakRandom => facts("after_peak_random", 200_000, 10, Kind::Sized),
+            Self::Idle => facts("idle", 200_000, 10, Kind::Sized),
             Self::Json => facts("json", 2000, 100, Kind::Program),
             Self::StringMap => facts("string_map", 10_000, 10, Kind::Program),
             Self::BoxedMap => facts("boxed_map", 10_000, 10, Kind::Program),
@@ -268,6 +278,7 @@ impl Workload {
             Self::ThreadStorm => Box::new(thread_storm::ThreadStorm::new(allocator, args)),
             Self::AfterPeakOldest => Box::new(AfterPeak::new(allocator, args, Survivors::Oldest)),
             Self::AfterPeakRandom => Box::new(AfterPeak::new(allocator, args, Survivors::Random)),
+            Self::Idle => Box::new(idle::Idle::new(allocator, args)),
             Self::Json => Box::new(json::Json::new(args)),
             Self::StringMap => Box::new(string_map::StringMap::new(args)),
             Self::BoxedMap => Box::new(boxed_map::BoxedMap::new(args)),

@@ -46,7 +46,8 @@ const fn pages(name: &'static str) -> Measure {
 }
 
 /// All figures. Workloads with threads are not here, nor `boxed_map` and `regexes`, whose maps hash with a random seed:
-/// their figures would not repeat. Nor is `buffers`, whose instructions are those that write to the buffers.
+/// their figures would not repeat. Nor is `buffers`, whose instructions are those that write to the buffers; nor are
+/// the `after_peak` workloads and `idle`, which are about memory.
 pub const MEASURES: &[Measure] = &[
     path("hit", 1000),
     path("call", 1000),

@@ -1,7 +1,9 @@
 //! Builds and runs the program that runs one cell.
 
+use super::passport::HARDWARE;
 use super::peers::NULL;
 use super::result::CONTROL;
+use super::system_calls;
 use crate::workspace::{self, Profile, shown};
 use anyhow::{Context, Result, ensure};
 use fs_err as fs;
@@ -9,7 +11,7 @@ use hakmem_workloads::{Args, Workload};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// The two builds of `hakmem-cell`, and the peers' programs.
 pub(crate) struct Programs {
@@ -38,9 +40,22 @@ pub(crate) struct Sample {
     pub(crate) user_s: f64,
     pub(crate) sys_s: f64,
     pub(crate) peak_rss_kib: u64,
-    /// Cycles in the kernel, and last-level cache misses; only by the hardware's counters.
+    /// Only by the hardware's counters: this, and the next five.
     pub(crate) kernel_cycles: Option<f64>,
+    pub(crate) instructions: Option<f64>,
+    pub(crate) branches: Option<f64>,
+    pub(crate) branch_misses: Option<f64>,
+    /// Misses of the last level.
     pub(crate) cache_misses: Option<f64>,
+    /// Loads of data whose page the processor did not know.
+    pub(crate) tlb_misses: Option<f64>,
+    /// Pages mapped at the first touch. This and the next are missing in results from before they were counted.
+    pub(crate) page_faults: Option<u64>,
+    /// Times that a thread gave its core up to wait.
+    pub(crate) voluntary_switches: Option<u64>,
+    /// Only of a run that was traced, and not timed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) system_calls: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) events: Option<Events>,
 }
@@ -68,6 +83,9 @@ pub(crate) struct Events {
     pub(crate) atomics: u64,
     #[serde(default)]
     pub(crate) purged_pages: u64,
+    /// Waits for locks in the kernel; missing in results from before they were counted.
+    #[serde(default)]
+    pub(crate) lock_waits: u64,
 }
 
 /// Slabs acquired, by stage.
@@ -117,6 +135,24 @@ impl Sample {
     pub(crate) fn cycles_per_op(&self) -> f64 {
         self.cycles / self.ops as f64
     }
+
+    pub(crate) fn system_calls_per_op(&self) -> Option<f64> {
+        Some(self.system_calls? as f64 / self.ops as f64)
+    }
+
+    /// The counts that need a counter of the hardware, and have none here.
+    pub(crate) fn lacking(&self) -> impl Iterator<Item = &'static str> {
+        let counts = [
+            ("cycles", (self.counter == HARDWARE).then_some(self.cycles)),
+            ("kernel cycles", self.kernel_cycles),
+            ("instructions", self.instructions),
+            ("branches", self.branches),
+            ("branch misses", self.branch_misses),
+            ("cache misses", self.cache_misses),
+            ("TLB misses", self.tlb_misses),
+        ];
+        counts.into_iter().filter(|(_, count)| count.is_none()).map(|(name, _)| name)
+    }
 }
 
 impl Programs {
@@ -136,22 +172,34 @@ impl Programs {
 
     /// One run of the build for speed.
     pub(crate) fn time(&self, cell: &Cell) -> Result<Sample> {
-        run(self.peers.get(&cell.id).filter(|_| cell.peer).unwrap_or(&self.speed), cell)
+        sample(&mut command(self.for_speed(cell), cell)).with_context(|| of_whom(cell))
+    }
+
+    /// One run of the build for speed that counts its system calls, and takes its time with that.
+    pub(crate) fn trace(&self, cell: &Cell) -> Result<Sample> {
+        let mut command = command(self.for_speed(cell), cell);
+        let (output, calls) = system_calls::count(command.arg("--marked"))?;
+        let sample = parsed(&shown(&command), &output).with_context(|| of_whom(cell))?;
+        Ok(Sample { system_calls: Some(calls), ..sample })
     }
 
     /// One run of the build for events.
     pub(crate) fn count(&self, cell: &Cell) -> Result<Sample> {
-        run(&self.events, cell)
+        sample(&mut command(&self.events, cell)).with_context(|| of_whom(cell))
+    }
+
+    fn for_speed(&self, cell: &Cell) -> &Path {
+        self.peers.get(&cell.id).filter(|_| cell.peer).unwrap_or(&self.speed)
     }
 
     /// One run, for speed, of a path through a variant, with so many operations.
     pub(crate) fn time_path(&self, variant: &str, path: &str, ops: u64) -> Result<Sample> {
-        sample(&self.speed, &[variant, path, "--cycles", &ops.to_string()])
+        sample(Command::new(&self.speed).args([variant, path, "--cycles", &ops.to_string()]))
     }
 
     /// One run, for events, of a path through a variant, with so many operations.
     pub(crate) fn count_path(&self, variant: &str, path: &str, ops: u64) -> Result<Sample> {
-        sample(&self.events, &[variant, path, "--cycles", &ops.to_string()])
+        sample(Command::new(&self.events).args([variant, path, "--cycles", &ops.to_string()]))
     }
 }
 
@@ -166,21 +214,29 @@ pub(crate) fn install(built: &Path, name: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-fn run(program: &Path, cell: &Cell) -> Result<Sample> {
+/// One run of a cell, by a program that can run it.
+fn command(program: &Path, cell: &Cell) -> Command {
     let Args { cycles, ws, seed } = cell.args;
-    let numbers = format!("--cycles {cycles} --ws {ws} --seed {seed}");
+    let mut command = Command::new(program);
     // A peer's program has its allocator built in.
-    let variant = (!cell.peer).then_some(cell.id.as_str());
-    let words = variant.into_iter().chain([cell.workload.name()]).chain(numbers.split(' '));
-    let of_whom = || format!("{} on {}", cell.id, cell.workload);
-    sample(program, &words.collect::<Vec<_>>()).with_context(of_whom)
+    command.args((!cell.peer).then_some(&cell.id)).arg(cell.workload.name());
+    command.args(format!("--cycles {cycles} --ws {ws} --seed {seed}").split(' '));
+    command
+}
+
+fn of_whom(cell: &Cell) -> String {
+    format!("{} on {}", cell.id, cell.workload)
 }
 
 /// Runs a program that prints a sample.
-fn sample(program: &Path, args: &[&str]) -> Result<Sample> {
-    let mut command = Command::new(program);
-    let shown = shown(command.args(args));
+fn sample(command: &mut Command) -> Result<Sample> {
+    let shown = shown(command);
     let output = command.output().with_context(|| format!("{shown} does not start"))?;
+    parsed(&shown, &output)
+}
+
+/// The sample that a program has printed.
+fn parsed(shown: &str, output: &Output) -> Result<Sample> {
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{shown} ended with {}: {}", output.status, said.trim());
     serde_json::from_slice(&output.stdout)

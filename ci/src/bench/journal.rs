@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Repeated(u32),
     /// For events.
     Counted,
+    /// For system calls.
+    Traced,
 }
 
 pub(super) struct Journal(PathBuf);
@@ -79,6 +81,7 @@ impl Journal {
             Kind::Timed(round) => format!("timed-{round}"),
             Kind::Repeated(round) => format!("repeated-{round}"),
             Kind::Counted => "counted".to_owned(),
+            Kind::Traced => "traced".to_owned(),
         };
         self.0.join(format!("{place}-{kind}.json"))
     }

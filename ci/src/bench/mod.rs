@@ -2,7 +2,8 @@
 //!
 //! Each cell runs in a process of its own (`hakmem-cell`), round by round, each round in the reverse
 //! order of the one before (A B B A), and each run is written down as it ends. Speed comes from a build
-//! without event counters, the events from a second run of a build with them.
+//! without event counters, the events from one more run, of a build with them, and the system calls from
+//! another, which is traced.
 
 pub(crate) mod cells;
 mod journal;
@@ -14,6 +15,7 @@ pub(crate) mod plan;
 pub(crate) mod result;
 pub(crate) mod rounds;
 pub(crate) mod stats;
+mod system_calls;
 pub(crate) mod table;
 mod verdicts;
 
@@ -179,7 +181,7 @@ pub(crate) use table::text;
 
 /// The default variant beside other allocators, as `cargo ci publish` writes it.
 pub(crate) fn standing(matrix: &Matrix) -> String {
-    format!("{}\n\n{}", matrix.passport.line(), peers::standing(matrix))
+    format!("{}\n\n{}", matrix.passport.lines(), peers::standing(matrix))
 }
 
 /// Writes docs/report-verdicts.md.

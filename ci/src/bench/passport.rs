@@ -1,10 +1,16 @@
 //! The origin of a result.
 
+use super::cells::Sample;
 use crate::workspace::{Profile, output_of};
+use itertools::Itertools;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The counter's name where time is wall time.
 pub(crate) const WALL: &str = "wall";
+
+/// The counter's name where the processor counts the cycles.
+pub(crate) const HARDWARE: &str = "hardware";
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Passport {
@@ -15,9 +21,12 @@ pub(crate) struct Passport {
     pub(crate) cores: usize,
     pub(crate) kernel: String,
     pub(crate) rustc: String,
-    /// Source of the cycles: `hardware`, or `tsc` for processor time at the time-stamp counter's rate; [`WALL`] where
+    /// Source of the cycles: [`HARDWARE`], or `tsc` for processor time at the time-stamp counter's rate; [`WALL`] where
     /// there are none.
     pub(crate) counter: String,
+    /// The counts that this machine does not have, and why.
+    #[serde(default)]
+    pub(crate) unavailable: BTreeMap<String, String>,
     /// How the programs were built; as they ship, in results from before this field.
     #[serde(default)]
     pub(crate) profile: Profile,
@@ -42,6 +51,7 @@ impl Passport {
             kernel: or_unknown(kernel.filter(|kernel| !kernel.is_empty())),
             rustc: or_unknown(output_of("rustc", &["--version"])),
             counter: String::new(),
+            unavailable: BTreeMap::new(),
             profile,
             date: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
         }
@@ -49,6 +59,13 @@ impl Passport {
 
     pub(crate) fn counted_by(self, counter: &str) -> Self {
         Self { counter: counter.to_owned(), ..self }
+    }
+
+    /// Takes the source of the cycles from a sample, and the names of the counts that it lacks.
+    pub(crate) fn counted_as(self, sample: &Sample) -> Self {
+        let why = || "no hardware counter that may be read".to_owned();
+        let unavailable = sample.lacking().map(|name| (name.to_owned(), why())).collect();
+        Self { unavailable, ..self.counted_by(&sample.counter) }
     }
 
     /// Everything but the date: runs with equal origins can go into one result.
@@ -65,19 +82,57 @@ impl Passport {
         ]
     }
 
+    /// [`line`](Self::line), and in a second line the counts that this machine does not have, if any.
+    pub(crate) fn lines(&self) -> String {
+        [Some(self.line()), self.lacks()].into_iter().flatten().join("\n")
+    }
+
+    /// The counts that this machine does not have, and why, in one line.
+    pub(crate) fn lacks(&self) -> Option<String> {
+        let by_reason = self.unavailable.iter().map(|(name, why)| (why, name)).into_group_map();
+        let lacks = by_reason
+            .into_iter()
+            .map(|(why, names)| format!("{} ({why})", names.iter().join(", ")));
+        let lacks = lacks.sorted().join("; ");
+        (!lacks.is_empty()).then(|| format!("not counted here: {lacks}"))
+    }
+
     /// One line for people; it names processor cycles only if they were counted.
     pub(crate) fn line(&self) -> String {
-        let Self { commit, dirty, cpu, cores, kernel, rustc, counter, profile, date } = self;
+        let Self { commit, dirty, cpu, cores, kernel, rustc, counter, profile, date, .. } = self;
         let short = commit.get(..12).unwrap_or(commit);
         let dirty = if *dirty { " (dirty)" } else { "" };
         let counted = match counter.as_str() {
             WALL => String::new(),
-            "hardware" => format!("{rustc} · cycles: hardware counter · "),
+            HARDWARE => format!("{rustc} · cycles: hardware counter · "),
             _ => format!("{rustc} · cycles: processor time at the time-stamp counter's rate · "),
         };
         let built = if *profile == Profile::Release { "" } else { "built without fat LTO · " };
         format!(
             "commit {short}{dirty} · {cpu}, {cores} cores · Linux {kernel} · {counted}{built}{date}"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_that_are_lacking_are_named_in_one_line() {
+        let sample = r#"{"ops": 10, "counter": "tsc", "cycles": 1.0, "wall_s": 1.0, "user_s": 1.0,
+            "sys_s": 0.0, "peak_rss_kib": 100, "instructions": 7.0, "branches": 3.0}"#;
+        let sample: Sample = serde_json::from_str(sample).expect("a sample");
+        let mut passport = Passport::here(Profile::Release).counted_as(&sample);
+        passport.unavailable.insert("system calls".to_owned(), "ptrace: no".to_owned());
+        assert_eq!(
+            passport.lines().lines().nth(1),
+            Some(
+                "not counted here: TLB misses, branch misses, cache misses, cycles, kernel cycles \
+                 (no hardware counter that may be read); system calls (ptrace: no)"
+            )
+        );
+        passport.unavailable.clear();
+        assert_eq!(passport.lines(), passport.line());
     }
 }

@@ -6,7 +6,7 @@
 use super::cells::install;
 use super::result::{Matrix, Measured, Row};
 use super::stats::geometric_mean;
-use super::table::{align_right, interval, markdown, mib, or_dash};
+use super::table::{align_right, interval, markdown, mib, or_dash, per_1000};
 use crate::workspace::{self, Profile};
 use anyhow::Result;
 use itertools::Itertools;
@@ -27,11 +27,11 @@ pub(super) const PEERS: [&str; 10] = [
     NULL,
 ];
 
-const HEAD: &str =
-    "allocator|M ops/s|cycles/op|95 %|best|against the best peer|RSS MiB|against the leanest";
+const HEAD: &str = "allocator|M ops/s|cycles/op|95 %|best|against the best peer|RSS MiB|against the leanest|\
+    faults/1000|calls/1000|switches/1000";
 
 const STANDING: &str = "workload|slots|cycles/op|the fastest other|median|best|thin LTO|RSS MiB|\
-    the leanest other but the system|RSS|RSS, the system's malloc";
+    the leanest other but the system|RSS|RSS, the system's malloc|faults/1000|calls/1000";
 
 /// The null allocator: the workload's own cost, with memory that takes no time to get. It is a floor and no peer, so
 /// nothing is held against it.
@@ -110,7 +110,7 @@ pub(super) fn print(matrix: &Matrix) {
             or_dash(least.map(|least| format!("{:.2}", own / least)))
         };
         let mut table = markdown(HEAD.split('|'));
-        align_right(&mut table, 1..8);
+        align_right(&mut table, 1..11);
         for cell in &cells {
             table.add_row([
                 cell.variant.clone(),
@@ -121,6 +121,9 @@ pub(super) fn print(matrix: &Matrix) {
                 against(cycles(cell), fastest),
                 mib(cell.median.peak_rss_kib),
                 against(rss(cell), leanest),
+                per_1000(cell.median.page_faults_per_op),
+                per_1000(cell.system_calls_per_op),
+                per_1000(cell.median.voluntary_switches_per_op),
             ]);
         }
         println!("\n{workload}, {ws} slots, each allocator as the program's own\n{table}");
@@ -171,6 +174,8 @@ pub(super) fn standing(matrix: &Matrix) -> String {
             &leanest,
             &rss,
             &rss_system,
+            &per_1000(ours.median.page_faults_per_op),
+            &per_1000(ours.system_calls_per_op),
         ]);
     }
     if all.is_empty() {
@@ -178,9 +183,10 @@ pub(super) fn standing(matrix: &Matrix) -> String {
     }
     let mean = |at: usize| ratio(geometric_mean(&all.iter().map(|over| over[at]).collect_vec()));
     let [median, best, thin, rss, rss_system] = [0, 1, 2, 3, 4].map(mean);
-    let row = ["geometric mean", "", "", "", &median, &best, &thin, "", "", &rss, &rss_system];
+    let row =
+        ["geometric mean", "", "", "", &median, &best, &thin, "", "", &rss, &rss_system, "", ""];
     table.add_row(row);
-    align_right(&mut table, 1..11);
+    align_right(&mut table, 1..13);
     format!("`{OURS}` over the best of the others, row by row; below 1 is better\n\n{table}")
 }
 

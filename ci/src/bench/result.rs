@@ -60,6 +60,8 @@ pub(crate) struct Measured {
     pub(crate) against_parent: Option<AgainstParent>,
     /// Share of the processor time spent in the kernel, over all rounds, in percent.
     pub(crate) kernel_percent: f64,
+    /// System calls of one run that was traced and not timed; null where no program may be traced.
+    pub(crate) system_calls_per_op: Option<f64>,
     /// Empty for a peer.
     pub(crate) events: Events,
     /// The rounds, in the order in which they were run.
@@ -94,10 +96,18 @@ pub(crate) struct Figures {
     pub(crate) user_s: f64,
     pub(crate) sys_s: f64,
     pub(crate) peak_rss_kib: u64,
-    /// From the hardware's counters; null where the machine has none.
+    /// From the hardware's counters, as are the next five; null where the machine has none.
     pub(crate) kernel_cycles_per_op: Option<f64>,
-    /// Last-level cache misses per operation, from the hardware's counters; null where the machine has none.
+    pub(crate) instructions_per_op: Option<f64>,
+    pub(crate) branches_per_op: Option<f64>,
+    pub(crate) branch_misses_per_op: Option<f64>,
+    /// Misses of the last-level cache.
     pub(crate) misses_per_op: Option<f64>,
+    pub(crate) tlb_misses_per_op: Option<f64>,
+    /// Pages mapped at the first touch; null, as the next, in results from before they were counted.
+    pub(crate) page_faults_per_op: Option<f64>,
+    /// Times that a thread gave its core up to wait, the workload's own waits included.
+    pub(crate) voluntary_switches_per_op: Option<f64>,
 }
 
 /// A workload with its slots.
@@ -208,6 +218,7 @@ impl Measured {
             min: Figures::of(best),
             against_parent: None,
             kernel_percent: if user + sys > 0.0 { 100.0 * sys / (user + sys) } else { 0.0 },
+            system_calls_per_op: None,
             events,
             samples,
             part: 0,
@@ -247,7 +258,13 @@ impl Figures {
             sys_s: sample.sys_s,
             peak_rss_kib: sample.peak_rss_kib,
             kernel_cycles_per_op: sample.kernel_cycles.map(per_op),
+            instructions_per_op: sample.instructions.map(per_op),
+            branches_per_op: sample.branches.map(per_op),
+            branch_misses_per_op: sample.branch_misses.map(per_op),
             misses_per_op: sample.cache_misses.map(per_op),
+            tlb_misses_per_op: sample.tlb_misses.map(per_op),
+            page_faults_per_op: sample.page_faults.map(|count| per_op(count as f64)),
+            voluntary_switches_per_op: sample.voluntary_switches.map(|count| per_op(count as f64)),
         }
     }
 
@@ -264,7 +281,13 @@ impl Figures {
             sys_s: of(|f| f.sys_s)?,
             peak_rss_kib: of(|f| f.peak_rss_kib as f64)? as u64,
             kernel_cycles_per_op: some(|f| f.kernel_cycles_per_op),
+            instructions_per_op: some(|f| f.instructions_per_op),
+            branches_per_op: some(|f| f.branches_per_op),
+            branch_misses_per_op: some(|f| f.branch_misses_per_op),
             misses_per_op: some(|f| f.misses_per_op),
+            tlb_misses_per_op: some(|f| f.tlb_misses_per_op),
+            page_faults_per_op: some(|f| f.page_faults_per_op),
+            voluntary_switches_per_op: some(|f| f.voluntary_switches_per_op),
         })
     }
 }

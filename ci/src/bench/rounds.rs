@@ -31,6 +31,8 @@ pub(super) fn measure(
     let bar = progress(runs.len());
     // Why a cell gave no result; it is not tried again.
     let mut failed: BTreeMap<usize, String> = BTreeMap::new();
+    // Why the first run that could not be traced could not; no cell fails for it.
+    let mut untraced = None;
     for run in runs {
         let cell = &plan[run.place];
         bar.set_message(format!("{} on {}", cell.id, cell.workload));
@@ -40,19 +42,29 @@ pub(super) fn measure(
         }
         let taken = journal.take(run, || match run.kind {
             Kind::Counted => programs.count(cell),
+            Kind::Traced => programs.trace(cell),
             Kind::Timed(_) | Kind::Repeated(_) => programs.time(cell),
         });
-        if let Err(error) = taken {
-            failed.insert(run.place, format!("{error:#}"));
+        match (taken, run.kind) {
+            (Ok(()), _) => {}
+            (Err(error), Kind::Traced) => {
+                untraced.get_or_insert(format!("{error:#}"));
+            }
+            (Err(error), _) => {
+                failed.insert(run.place, format!("{error:#}"));
+            }
         }
     }
     bar.finish_and_clear();
-    let matrix = summed_up(tree, plan, &journal, rounds, passport, failed.into_values().collect())?;
+    let failed = failed.into_values().collect();
+    let mut matrix = summed_up(tree, plan, &journal, rounds, passport, failed)?;
+    let untraced = untraced.map(|why| ("system calls".to_owned(), why));
+    matrix.passport.unavailable.extend(untraced);
     journal.close()?;
     Ok(matrix)
 }
 
-/// All runs in their order: the rounds, and then the runs that count events.
+/// All runs in their order: the rounds, and then the runs that count events, and system calls.
 fn runs(plan: &[Cell], rounds: u32) -> Vec<Run> {
     let mut runs = Vec::new();
     for round in 0..rounds {
@@ -66,6 +78,7 @@ fn runs(plan: &[Cell], rounds: u32) -> Vec<Run> {
     }
     let counted = (0..plan.len()).filter(|&place| !plan[place].peer);
     runs.extend(counted.map(|place| Run { place, kind: Kind::Counted }));
+    runs.extend((0..plan.len()).map(|place| Run { place, kind: Kind::Traced }));
     runs
 }
 
@@ -81,22 +94,25 @@ fn summed_up(
         let runs = (0..rounds).map(|round| Run { place, kind: kind(round) });
         runs.filter_map(|run| journal.get(run)).collect()
     };
-    let (mut control, mut cells, mut counter) = (BTreeMap::new(), Vec::new(), None);
+    let (mut control, mut cells, mut first) = (BTreeMap::new(), Vec::new(), None);
     for (place, cell) in plan.iter().enumerate() {
         let timed = samples(place, Kind::Timed);
-        counter = counter.or_else(|| Some(timed.first()?.counter.clone()));
+        first = first.or_else(|| timed.first().cloned());
         if let Some(moved) = Control::of(&timed, &samples(place, Kind::Repeated)) {
             control.insert(format!("{} {}", cell.workload, cell.args.ws), moved);
         }
-        let events = journal.get(Run { place, kind: Kind::Counted });
-        cells.extend(Measured::of(tree, cell, timed, events.and_then(|sample| sample.events)));
+        let once = |kind| journal.get(Run { place, kind });
+        let events = once(Kind::Counted).and_then(|sample| sample.events);
+        let calls = once(Kind::Traced).and_then(|sample| sample.system_calls_per_op());
+        let measured = Measured::of(tree, cell, timed, events);
+        cells.extend(measured.map(|cell| Measured { system_calls_per_op: calls, ..cell }));
     }
-    let Some(counter) = counter else {
+    let Some(first) = first else {
         let why = failed.first().map_or("none was planned", String::as_str);
         bail!("no run gave a result: {why}");
     };
     let noisy = control.values().any(Control::is_noisy);
-    let passport = passport.counted_by(&counter);
+    let passport = passport.counted_as(&first);
     let mut matrix = Matrix { passport, parts: Vec::new(), rounds, control, noisy, cells, failed };
     matrix.compare(tree);
     Ok(matrix)

@@ -8,21 +8,21 @@ use itertools::Itertools;
 use std::ops::Range;
 
 const HEAD: &str = "variant|lookup|M ops/s|cycles/op|95 %|best|vs parent|user %|kernel %|RSS MiB|\
-    SuperSlabs|acquired 0.5/1/2/3|stage 1|fallbacks|atomics/op|the report said";
+    faults/1000|calls/1000|lock waits|SuperSlabs|acquired 0.5/1/2/3|stage 1|fallbacks|atomics/op|the report said";
 
 /// The row of the founding report's figures.
 const REPORT: Row<'static> = (Workload::RandomMixed.name(), 8192);
 
 /// The passport, and then a table per workload.
 pub(crate) fn text(matrix: &Matrix, tree: &Tree) -> String {
-    let mut text = matrix.passport.line();
+    let mut text = matrix.passport.lines();
     if matrix.noisy {
         let moved = movement(matrix);
         text += &format!("\nNOISY: the control cell moved by more than its interval ({moved})");
     }
     for (workload, ws) in matrix.rows() {
         let mut table = markdown(HEAD.split('|'));
-        align_right(&mut table, 2..15);
+        align_right(&mut table, 2..18);
         let mut cycles = 0;
         for cell in matrix.cells.iter().filter(|cell| !cell.peer && cell.is_in((workload, ws))) {
             table.add_row(row(cell, tree));
@@ -45,7 +45,7 @@ pub(crate) fn movement(matrix: &Matrix) -> String {
     moved.join("; ")
 }
 
-fn row(cell: &Measured, tree: &Tree) -> [String; 16] {
+fn row(cell: &Measured, tree: &Tree) -> [String; 19] {
     // The system's malloc counts no events.
     let ours = |text: String| or_dash((cell.id != "legacy").then_some(text));
     let (events, acquire) = (&cell.events, &cell.events.acquire);
@@ -61,6 +61,9 @@ fn row(cell: &Measured, tree: &Tree) -> [String; 16] {
         format!("{:.0}", 100.0 - cell.kernel_percent),
         format!("{:.0}", cell.kernel_percent),
         mib(cell.median.peak_rss_kib),
+        per_1000(cell.median.page_faults_per_op),
+        per_1000(cell.system_calls_per_op),
+        ours(events.lock_waits.to_string()),
         ours(events.superslabs.to_string()),
         ours(acquired.iter().join("/")),
         or_dash(events.stage1_percent().map(|percent| format!("{percent:.0} %"))),
@@ -94,6 +97,19 @@ pub(crate) fn mib(kib: u64) -> String {
     format!("{:.1}", kib as f64 / 1024.0)
 }
 
+/// A number per operation, for a thousand of them.
+pub(crate) fn per_1000(per_op: Option<f64>) -> String {
+    or_dash(per_op.map(|number| {
+        let number = 1000.0 * number;
+        let digits = match number {
+            0.0 | 100.0.. => 0,
+            1.0.. => 1,
+            _ => 3,
+        };
+        format!("{number:.digits$}")
+    }))
+}
+
 /// A figure, or a dash where there is none.
 pub(crate) fn or_dash(figure: Option<String>) -> String {
     figure.unwrap_or_else(|| "–".to_owned())
@@ -110,5 +126,17 @@ pub(crate) fn markdown(head: impl IntoIterator<Item = impl ToString>) -> Table {
 pub(crate) fn align_right(table: &mut Table, columns: Range<usize>) {
     for column in table.column_iter_mut().skip(columns.start).take(columns.len()) {
         column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_per_1000_stay_narrow() {
+        let numbers = [0.0, 0.000_012, 0.0123, 21.9].map(Some);
+        assert_eq!(numbers.map(per_1000), ["0", "0.012", "12.3", "21900"]);
+        assert_eq!(per_1000(None), "–");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::model::{Change, Edge, EdgeRow, Expectation};
 use crate::bench::plan::{depth_first, matrix};
-use crate::bench::result::{Figures, Matrix, Measured, Row};
+use crate::bench::result::{Matrix, Measured, Row};
 use crate::instructions::{Count, Counts};
 use crate::tree::{Tree, Variant};
 use hakmem_workloads::Workload;
@@ -88,9 +88,9 @@ impl Sources<'_> {
             change(count(&from.id).and_then(figure), count(&to.id).and_then(figure))
         };
         // Both ran on one machine, or they are not compared side by side.
-        let median = |figure: fn(&Figures) -> f64| {
+        let measured = |figure: fn(&Measured) -> Option<f64>| {
             let is_one = self.matrix.machine_of(from) == self.matrix.machine_of(to);
-            is_one.then(|| Change { from: figure(&from.median), to: figure(&to.median) })
+            change(figure(from), figure(to)).filter(|_| is_one)
         };
         let against = self.matrix.against(to, from);
         let mut row = EdgeRow {
@@ -99,11 +99,13 @@ impl Sources<'_> {
             instructions: counted(|count| Some(count.figure)),
             l1_misses_simulated: counted(|count| Some(count.misses?[0])),
             ll_misses_simulated: counted(|count| Some(count.misses?[1])),
-            cycles: median(|figures| figures.cycles_per_op),
+            cycles: measured(|cell| Some(cell.median.cycles_per_op)),
             cycles_percent: against.map(|against| against.percent),
             cycles_percent_interval: against.and_then(|against| against.interval),
-            peak_rss_kib: median(|figures| figures.peak_rss_kib as f64),
+            peak_rss_kib: measured(|cell| Some(cell.median.peak_rss_kib as f64)),
             kernel_percent: Some(Change { from: from.kernel_percent, to: to.kernel_percent }),
+            page_faults: measured(|cell| cell.median.page_faults_per_op),
+            system_calls: measured(|cell| cell.system_calls_per_op),
             expected: Vec::new(),
         };
         if judge && to.is_in(REPORT) {

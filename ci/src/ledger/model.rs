@@ -53,6 +53,9 @@ pub(crate) struct EdgeRow {
     pub(crate) peak_rss_kib: Option<Change>,
     /// Share of processor time in the kernel, in percent.
     pub(crate) kernel_percent: Option<Change>,
+    /// Per operation, as is the next.
+    pub(crate) page_faults: Option<Change>,
+    pub(crate) system_calls: Option<Change>,
     /// The expectations of the variant's file, on the row that they are about.
     pub(crate) expected: Vec<Expectation>,
 }

@@ -1,17 +1,17 @@
 //! The ledger as tables.
 
 use super::model::{Change, Edge, EdgeRow, Ledger, Stage};
-use crate::bench::table::{align_right, markdown, or_dash};
+use crate::bench::table::{align_right, markdown, or_dash, per_1000};
 use itertools::Itertools;
 
 const HEAD: &str = "variant|against|knob|instructions/op|cycles/op|change, 95 %|L1 misses, simulated|\
-    LL misses, simulated|RSS MiB|kernel %|code bytes|expected";
+    LL misses, simulated|RSS MiB|kernel %|faults/1000|calls/1000|code bytes|expected";
 
 pub(crate) fn text(ledger: &Ledger) -> String {
     let noisy =
         "\nNOISY: cycles and kernel shares moved by more than their intervals; the rest repeats";
     let parts = [
-        ledger.passport.line(),
+        ledger.passport.lines(),
         if ledger.noisy { noisy.to_owned() } else { String::new() },
         edges("Each variant against its parent", &ledger.edges),
         edges("The best variant with one knob left out", &ledger.leave_one_out),
@@ -26,7 +26,7 @@ fn edges(title: &str, edges: &[Edge]) -> String {
     let rows = edges.iter().flat_map(|edge| &edge.rows);
     for (workload, ws) in rows.map(|row| (&row.workload, row.ws)).unique() {
         let mut table = markdown(HEAD.split('|'));
-        align_right(&mut table, 3..11);
+        align_right(&mut table, 3..13);
         for edge in edges {
             let mut rows = edge.rows.iter();
             if let Some(row) = rows.find(|row| row.workload == *workload && row.ws == ws) {
@@ -38,7 +38,7 @@ fn edges(title: &str, edges: &[Edge]) -> String {
     text
 }
 
-fn line(edge: &Edge, row: &EdgeRow) -> [String; 12] {
+fn line(edge: &Edge, row: &EdgeRow) -> [String; 14] {
     let mib = row.peak_rss_kib.map(|kib| Change { from: kib.from / 1024.0, to: kib.to / 1024.0 });
     let percent = row.cycles_percent.map(|percent| {
         let ends = row.cycles_percent_interval;
@@ -61,6 +61,8 @@ fn line(edge: &Edge, row: &EdgeRow) -> [String; 12] {
         change(row.ll_misses_simulated, 3),
         change(mib, 1),
         from_to(row.kernel_percent, 0),
+        per_1000_each(row.page_faults),
+        per_1000_each(row.system_calls),
         or_dash(edge.code_bytes.map(|code| format!("{:+.0}", code.to - code.from))),
         { expected }.join(", "),
     ]
@@ -68,6 +70,14 @@ fn line(edge: &Edge, row: &EdgeRow) -> [String; 12] {
 
 fn from_to(change: Option<Change>, places: usize) -> String {
     or_dash(change.map(|Change { from, to }| format!("{from:.places$} → {to:.places$}")))
+}
+
+/// Numbers per operation, for a thousand of them.
+fn per_1000_each(change: Option<Change>) -> String {
+    or_dash(change.map(|change| {
+        let [from, to] = [change.from, change.to].map(|per_op| per_1000(Some(per_op)));
+        format!("{from} → {to}")
+    }))
 }
 
 /// From, to, and the change in percent.

@@ -42,6 +42,7 @@ pub(super) fn header(run: &Matrix, ledger: Option<&Ledger>, best: &str) -> Marku
             }
             h2 { "Measured on" }
             p { (run.passport.line()) " · " (run.rounds) " rounds" }
+            @if let Some(lacks) = run.passport.lacks() { p.small { (lacks) } }
             @if !run.parts.is_empty() {
                 p {
                     "Merged from " (run.parts.len()) " runs, on one machine or several. Compare \

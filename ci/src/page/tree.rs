@@ -6,6 +6,7 @@ use super::peers::cycles;
 use super::rows::{MAIN, show, title};
 use super::table;
 use crate::bench::result::{CONTROL, Matrix, Row};
+use crate::bench::table::per_1000;
 use crate::ledger::model::{Change, Edge, EdgeRow, Expectation, Ledger};
 use maud::{Markup, html};
 use serde_json::json;
@@ -13,7 +14,7 @@ use serde_json::json;
 /// A column of the table: its head, and its figure for an edge on a row.
 type Figure = (&'static str, fn(&Edge, &EdgeRow) -> String);
 
-const FIGURES: [Figure; 9] = [
+const FIGURES: [Figure; 11] = [
     ("cycles/op", |_, row| or_none(row.cycles, |it| plain(it.to))),
     ("change (95 % interval)", |_, row| price(row)),
     ("expected", |_, row| or_none(row.expected.first(), expectation)),
@@ -23,9 +24,15 @@ const FIGURES: [Figure; 9] = [
     }),
     ("code, bytes", |edge, _| or_none(edge.code_bytes, |it| change(it, |it| count(it as u64)))),
     ("kernel, % of time", |_, row| or_none(row.kernel_percent, from_to)),
+    ("page faults/1000", |_, row| or_none(row.page_faults, |it| change(it, each_1000))),
+    ("system calls/1000", |_, row| or_none(row.system_calls, |it| change(it, each_1000))),
     ("L1, last-level misses/op, simulated", |_, row| misses(row)),
     ("the question", |edge, _| format!("\n{}", edge.question)),
 ];
+
+fn each_1000(per_op: f64) -> String {
+    per_1000(Some(per_op))
+}
 
 /// A place in the tree: a root has no edge.
 struct Node<'a> {

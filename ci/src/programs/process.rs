@@ -20,6 +20,8 @@ pub(super) struct Ended {
     pub(super) wall: Duration,
     /// Peak RSS of the largest among it and the processes that it waited for.
     pub(super) peak_rss_kib: u64,
+    /// Pages that it and the processes that it waited for had mapped at the first touch.
+    pub(super) page_faults: u64,
 }
 
 /// Runs a command to its end, or to `limit`; ends the processes that it has left running.
@@ -33,9 +35,11 @@ pub(super) fn run(command: &mut Command, limit: Duration) -> Result<Ended> {
     let wall = start.elapsed();
     // The group's number belongs to no other group until its leader is reaped.
     _ = process::kill_process_group(leader, Signal::KILL);
-    let (status, peak_rss_kib) = reap(leader)?;
+    let (status, usage) = reap(leader)?;
     waited?;
-    Ok(Ended { status, wall, peak_rss_kib })
+    let [peak_rss_kib, page_faults] =
+        [usage.ru_maxrss, usage.ru_minflt].map(|figure| u64::try_from(figure).unwrap_or(0));
+    Ok(Ended { status, wall, peak_rss_kib, page_faults })
 }
 
 /// Waits for a process to end, and leaves it to be reaped.
@@ -48,8 +52,8 @@ fn wait(leader: Pid, start: Instant, limit: Duration) -> Result<()> {
     Ok(())
 }
 
-/// How a process ended, and its peak RSS in KiB.
-fn reap(leader: Pid) -> Result<(ExitStatus, u64)> {
+/// How a process ended, and what it used.
+fn reap(leader: Pid) -> Result<(ExitStatus, libc::rusage)> {
     let (pid, mut status) = (leader.as_raw_nonzero().get(), 0);
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: both outlive the call, and each is of the type that it writes.
@@ -58,7 +62,7 @@ fn reap(leader: Pid) -> Result<(ExitStatus, u64)> {
     }
     // SAFETY: all its fields are integers, for which the zeros that it began with are values.
     let usage = unsafe { usage.assume_init() };
-    Ok((ExitStatus::from_raw(status), u64::try_from(usage.ru_maxrss).unwrap_or(0)))
+    Ok((ExitStatus::from_raw(status), usage))
 }
 
 /// Notes the signals that would end this program and leave the processes running, as long as it lives.
@@ -110,7 +114,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 250 & echo $!"]).stdout(out.reopen().expect("the file"));
         let ended = run(&mut command, Duration::from_secs(10)).expect("an end");
-        assert!(ended.status.success() && ended.peak_rss_kib > 0);
+        assert!(ended.status.success() && ended.peak_rss_kib > 0 && ended.page_faults > 0);
         let left = std::fs::read_to_string(out.path()).expect("its number");
         let is_there = || {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", left.trim())).ok()?;

@@ -34,6 +34,7 @@ pub(super) struct Cell {
     pub(super) kind: Kind,
     pub(super) wall_s: Vec<f64>,
     pub(super) peak_rss_kib: Vec<u64>,
+    pub(super) page_faults: Vec<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,6 +86,7 @@ impl Plan<'_> {
             kind: allocator.kind,
             wall_s: Vec::new(),
             peak_rss_kib: Vec::new(),
+            page_faults: Vec::new(),
         };
         let mut cells = self.allocators.iter().map(|it| (it, Some(cell(it)))).collect_vec();
         let mut expected: Option<Vec<u8>> = None;
@@ -99,6 +101,7 @@ impl Plan<'_> {
                     same(expected.get_or_insert_with(|| stdout.clone()), &stdout)?;
                     cell.wall_s.push(ended.wall.as_secs_f64());
                     cell.peak_rss_kib.push(ended.peak_rss_kib);
+                    cell.page_faults.push(ended.page_faults);
                     Ok(())
                 });
                 let Err(error) = checked else {

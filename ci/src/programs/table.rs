@@ -22,6 +22,9 @@ pub(super) fn text(outcome: &Outcome) -> String {
     one("peak RSS of the largest process", "MiB", |cell| {
         median(cell.peak_rss_kib.iter().map(|&kib| kib as f64 / 1024.0).collect())
     });
+    one("page faults of all processes", "thousand", |cell| {
+        median(cell.page_faults.iter().map(|&count| count as f64 / 1000.0).collect())
+    });
     let failed = outcome.failed.iter().map(|failure| format!("FAILED: {}", failure.line()));
     let notes = outcome.skipped.iter().cloned().chain(failed).join("\n");
     if !notes.is_empty() {

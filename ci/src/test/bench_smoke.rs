@@ -23,7 +23,13 @@ pub(super) fn run() -> Result<()> {
     for key in ["commit", "dirty", "cpu", "kernel", "rustc", "counter", "date"] {
         ensure!(!result["passport"][key].is_null(), "passport.{key} is missing");
     }
+    let unavailable = result["passport"]["unavailable"].as_object().context("unavailable")?;
     let cells = result["cells"].as_array().context("cells is no list")?;
+    let is_counted = |cell: &Value| cell["system_calls_per_op"].is_number();
+    ensure!(
+        unavailable.contains_key("system calls") || cells.iter().all(is_counted),
+        "cells without system calls, and no word why"
+    );
     let matrix = plan::matrix(&workspace::variants()?).count();
     ensure!(cells.len() > 3 * matrix, "{} cells, not {matrix} variants on 3 rows", cells.len());
     cells.iter().try_for_each(|cell| check(cell).with_context(|| cell.to_string()))?;
@@ -102,6 +108,27 @@ fn criterion() -> Result<()> {
     Ok(())
 }
 
+const FIGURES: [&str; 7] = [
+    "ops_per_s",
+    "cycles_per_op",
+    "user_s",
+    "sys_s",
+    "peak_rss_kib",
+    "page_faults_per_op",
+    "voluntary_switches_per_op",
+];
+
+const EVENTS: [&str; 8] = [
+    "retired",
+    "drains",
+    "remote_frees",
+    "lookups",
+    "probes",
+    "superslabs",
+    "atomics",
+    "lock_waits",
+];
+
 fn check(cell: &Value) -> Result<()> {
     ensure!(cell["variant"].is_string() && cell["workload"].is_string(), "names");
     ensure!(cell["hash_lookup"].is_boolean(), "hash_lookup");
@@ -109,7 +136,7 @@ fn check(cell: &Value) -> Result<()> {
         ensure!(cell["args"][key].is_u64(), "args.{key}");
     }
     for figures in ["median", "min"] {
-        for key in ["ops_per_s", "cycles_per_op", "user_s", "sys_s", "peak_rss_kib"] {
+        for key in FIGURES {
             ensure!(cell[figures][key].is_number(), "{figures}.{key}");
         }
         ensure!(cell[figures]["ops_per_s"].as_f64() > Some(0.0), "no speed");
@@ -118,7 +145,7 @@ fn check(cell: &Value) -> Result<()> {
     for key in ["empty_scan", "freelist", "unused", "grow"] {
         ensure!(events["acquire"][key].is_u64(), "events.acquire.{key}");
     }
-    for key in ["retired", "drains", "remote_frees", "lookups", "probes", "superslabs", "atomics"] {
+    for key in EVENTS {
         ensure!(events[key].is_u64(), "events.{key}");
     }
     let is_system = cell["variant"] == "legacy";
