@@ -10,7 +10,8 @@ struct Item {
 
 static void misuse(size_t size)
 {
-    Item *volatile items = new Item[size / sizeof(Item)];
+    // The count is before the items. Its bit 2 is 0: the C library would take it for a flag, as in misuse.h.
+    Item *volatile items = new Item[size / sizeof(Item) & ~(size_t)4];
     ::operator delete(items);
     survived();
 }
