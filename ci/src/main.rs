@@ -5,6 +5,7 @@ mod builds;
 mod checks;
 mod instructions;
 mod ledger;
+mod misuse;
 mod page;
 mod preload;
 mod programs;
@@ -40,6 +41,8 @@ enum Command {
     Merge(bench::MergeOptions),
     /// Run real programs under the library of every variant, and under the system's malloc
     Programs(programs::Options),
+    /// Run programs that break the allocator's rules, print what came of it, and write docs/threat-model.md
+    Misuse(misuse::Options),
     /// Check variants/*.toml, and write the library's table and that of docs/variants.md from them
     Variants,
     /// Measure the tables of README and docs in one run of this commit, and write them: an hour
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Report(options) => report::run(&options),
         Command::Merge(options) => bench::merge(&options),
         Command::Programs(options) => programs::run(&options),
+        Command::Misuse(options) => misuse::run(&options),
         Command::Variants => variants::write(),
         Command::Publish(options) => publish::run(&options),
         Command::Matrix => matrix(),

@@ -9,6 +9,7 @@ mod plugin;
 mod suite;
 
 use crate::instructions;
+use crate::misuse;
 use crate::tools;
 use crate::variants;
 use crate::workspace::{self, cargo, must_succeed};
@@ -44,7 +45,7 @@ const fn exhaustive(name: &'static str, budget: u32, run: fn(&Options) -> Result
     Step { name, budget, exhaustive: true, run }
 }
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     step("setup", 60, |_| setup()),
     step("format", 5, |_| format()),
     step("lints", 90, |_| lints()),
@@ -52,6 +53,7 @@ const STEPS: [Step; 16] = [
     step("optimised", 60, suite::optimised),
     step("features", 60, features::run),
     step("c-face", 150, |_| c_face::run()),
+    step("misuse", 60, |_| misuse::check()),
     step("plugin", 60, |_| plugin::run()),
     step("models", 40, |_| models()),
     step("docs", 30, |_| docs()),

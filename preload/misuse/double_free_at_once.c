@@ -1,0 +1,11 @@
+// Double free: at once.
+// sizes: 24 100 1000 20480 100000 8388608
+#include "misuse.h"
+
+static void misuse(size_t size)
+{
+    byte *block = allocate(size);
+    free(block);
+    free(block);
+    survived();
+}

@@ -1,0 +1,13 @@
+// Overflow by {n} bytes, into a freed block.
+// sizes: 24 100 1000 20480 100000 8388608
+// n: 1 8 32 4096
+// A fault is wanted.
+#include "misuse.h"
+
+static void misuse(size_t size)
+{
+    struct pair pair = neighbours(size);
+    free(forget(pair.high));
+    memset(end_of(pair.low), 'A', n);
+    survived();
+}

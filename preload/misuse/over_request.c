@@ -1,0 +1,11 @@
+// Overflow by 1 byte behind the requested size.
+// sizes: 24 100 1000 20480 100000 8388608
+// A fault is wanted.
+#include "misuse.h"
+
+static void misuse(size_t size)
+{
+    struct pair pair = neighbours(size);
+    pair.low[size] = 'A';
+    survived();
+}

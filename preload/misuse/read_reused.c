@@ -1,0 +1,19 @@
+// Read of a freed block, which was handed out again.
+// sizes: 24 100 1000 20480 100000 8388608
+// A fault is wanted.
+#include "misuse.h"
+
+static void misuse(size_t size)
+{
+    byte *block = allocate(size), *again;
+    free(block);
+    for (size_t i = 0; (again = allocate(size)) != block; i++)
+        if (i == many(size))
+            impossible();
+    watch(again, size);
+    volatile byte *stale = block;
+    byte first = stale[0];
+    survived();
+    if (first == again[0])
+        harm("another's content is read");
+}
