@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_job_for_every_variant_with_the_features_that_select_it() {
         let jobs = jobs(&tree());
-        assert_eq!(jobs.len(), 37);
+        assert_eq!(jobs.len(), 38);
         for job in &jobs {
             let part = planned(&["--ledger", "--shard", &job["shard"]], &[]);
             let ids = part.iter().map(|cell| cell.id.as_str()).unique().collect_vec();
