@@ -18,6 +18,7 @@ use std::process::{Command, Stdio};
 const BENCHMARKS: &str = "docs/benchmarks.md";
 const MEASUREMENTS: &str = "docs/measurements.md";
 const C_FACE: &str = "docs/c-face.md";
+const HOT_PATHS: &str = "docs/hot-paths.md";
 const README: &str = "README.md";
 
 /// The command, as the markers name it.
@@ -59,7 +60,12 @@ fn quote() -> Result<()> {
 fn quotes() -> Result<[readme::Quote; 2]> {
     let tree = workspace::variants()?;
     let page = |name| fs_err::read_to_string(root().join(name));
-    readme::quotes(&tree.default_variant().id, &page(BENCHMARKS)?, &page(C_FACE)?)
+    readme::quotes(
+        &tree.default_variant().id,
+        &page(BENCHMARKS)?,
+        &page(C_FACE)?,
+        &page(HOT_PATHS)?,
+    )
 }
 
 /// Adds to the parts as it goes on, so that a failure loses none of those before it.

@@ -37,9 +37,15 @@ const MEAN: [&str; 2] = ["geometric mean", ""];
 /// A part's name in its markers, and its text.
 pub(super) type Quote = (&'static str, String);
 
-/// The parts of README: of `docs/benchmarks.md`, and of `docs/c-face.md`, which has the real programs.
-pub(super) fn quotes(default: &str, benchmarks: &str, c_face: &str) -> Result<[Quote; 2]> {
-    let (peers, instructions) = (table(benchmarks, "workload")?, table(benchmarks, "`")?);
+/// The parts of README: of `docs/benchmarks.md`, of `docs/c-face.md`, which has the real programs, and of
+/// `docs/hot-paths.md`.
+pub(super) fn quotes(
+    default: &str,
+    benchmarks: &str,
+    c_face: &str,
+    hot_paths: &str,
+) -> Result<[Quote; 2]> {
+    let (peers, hits) = (table(benchmarks, "workload")?, table(hot_paths, "variant")?);
     let programs = table(c_face, "allocator")?;
     let passport = benchmarks.lines().find(|line| line.starts_with("commit "));
     let passport = passport.context("docs/benchmarks.md names no commit")?;
@@ -69,7 +75,7 @@ pub(super) fn quotes(default: &str, benchmarks: &str, c_face: &str) -> Result<[Q
         ),
         format!(
             "**A hit**: `malloc` of `libhakmem.so` takes {} instructions (`cargo ci test instructions`).",
-            instructions.cell(&["`malloc` of `libhakmem.so`, on a hit"], "instructions")?
+            hits.cell(&[&format!("{default}, libhakmem.so"), "malloc"], "instructions")?
         ),
     ];
     let bullets = bullets.map(|bullet| format!("- {bullet}")).join("\n");
