@@ -251,7 +251,7 @@ impl<V: Tabled> Addressed for Central<V> {
     fn usable_size(block: *mut u8) -> Option<usize> {
         match find::<V>(block.addr()) {
             Found::Block(class) => {
-                check_in_use::<V>(block);
+                check_in_use::<V>(block, class);
                 Some(V::CLASSES.block_bytes(class))
             }
             Found::Span(slices) => Some(slices * SLICE_BYTES),

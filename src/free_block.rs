@@ -3,17 +3,18 @@
 //! FB1  The owner of a [`FreeBlock`] is the block's only owner: no program, slab, list or batch has it.
 //! FB2  A block has at least 8 bytes, and is aligned to 8.
 //!
-//! With `links = "sealed"` the second 8 bytes of a node hold its *seal*: the sum of its address and its link. A pop
+//! With `links = "sealed"` the second 8 bytes of a node hold its *seal*: the sum of twice its address and its link. A pop
 //! compares it before the link is followed, and clears it. So it notices a program that wrote to a free block, and a
 //! block that is in lists twice: the first pop cleared its seal.
 //!
-//! FB3  A node whose seal is right is in a list, and its link is the one that was written last.
+//! FB3  A node in a list has the seal of its link, unless a program wrote to it.
 //!
 //! A function that takes or returns a `FreeBlock` therefore needs no `unsafe`. Only [`FreeBlock::new`] demands a proof.
 //! It is called where a program gives a block up, and where a slab hands one out.
 
+use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::variant::{Links, Variant};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 /// A free block of a size class. It can be moved, but not copied (FB1).
 #[repr(transparent)]
@@ -106,19 +107,23 @@ unsafe fn is_sealed(node: NonNull<Link>, next: *mut Link) -> bool {
     unsafe { seal_at(node).read() == seal(node, next) }
 }
 
-/// True if a block is in a list, as far as its seal tells.
+/// True if a block may be in a list, as far as its seal tells. It may be in use, and other threads may write to it.
 ///
 /// # Safety
-/// A block of a class starts there, to which no other thread writes.
+/// A block of a class starts there.
 pub(crate) unsafe fn is_listed<V: Variant>(block: NonNull<u8>) -> bool {
-    let node = block.cast::<Link>();
     if V::LINKS == Links::Bare {
         return false;
     }
-    // SAFETY: the caller's condition; a block has 16 bytes where links are sealed.
-    let next = unsafe { next_of(node) };
+    let words = block.cast::<u64>().as_ptr();
+    // SAFETY: the block has 16 bytes where links are sealed, and is aligned to 8 (FB2).
+    let link = unsafe { AtomicU64::from_ptr(words) };
     // SAFETY: as above.
-    unsafe { is_sealed(node, next) }
+    let seal_word = unsafe { AtomicU64::from_ptr(words.wrapping_add(1)) };
+    // ORDERING: relaxed; the words are compared, and lead nowhere.
+    let next = ptr::without_provenance_mut(link.load(Ordering::Relaxed) as usize);
+    // ORDERING: relaxed, as above.
+    seal_word.load(Ordering::Relaxed) == seal(block.cast(), next)
 }
 
 /// The node that follows a node.

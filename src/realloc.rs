@@ -11,7 +11,7 @@ use crate::check;
 use crate::large::{grown_slices, is_huge, place, slices_of, span_slices, tick};
 use crate::sys::system;
 use crate::thread_cache::Cached;
-use crate::thread_cache::lend::lender_in;
+use crate::thread_cache::lend::keeps;
 use crate::thread_cache::tables::Tabled;
 use crate::variant::{Growth, Large};
 use core::alloc::Layout;
@@ -165,10 +165,12 @@ unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: boo
 /// # Safety
 /// This variant or another allocator handed `block` out, and the caller owns it; `new` is above 0.
 pub(crate) unsafe fn realloc_at<V: Tabled>(block: *mut u8, new: usize) -> Option<*mut u8> {
+    let mut old_class = None;
     let old = match find::<V>(block.addr()) {
         Found::Foreign => return None,
         Found::Block(class) => {
-            check_in_use::<V>(block);
+            check_in_use::<V>(block, class);
+            old_class = Some(class);
             layout_of::<V>(class)
         }
         Found::Span(slices) => span_layout(slices),
@@ -178,10 +180,9 @@ pub(crate) unsafe fn realloc_at<V: Tabled>(block: *mut u8, new: usize) -> Option
         }
     };
     let Ok(wanted) = Layout::from_size_align(new, 16) else { return Some(ptr::null_mut()) };
-    let is_old = |class| layout_of::<V>(class) == old;
-    let in_place = V::class_of(wanted).is_some_and(|class| {
-        is_old(class) || lender_in::<V>(V::cache(), class).is_some_and(is_old)
-    });
+    let in_place = V::class_of(wanted)
+        .zip(old_class)
+        .is_some_and(|(class, old_class)| class == old_class || keeps::<V>(class, old_class));
     if in_place {
         return Some(block);
     }

@@ -17,6 +17,9 @@ use crate::variant::{Foreign, Inside};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
+/// Blocks of a list among which a freed block is looked for.
+const LOOKS: u32 = 4096;
+
 /// The kind of block that starts at an address.
 pub(crate) enum Found {
     /// A block of a class.
@@ -141,11 +144,17 @@ fn check_start<V: Tabled>(class: ClassIdx, address: usize) {
     }
 }
 
-/// Ends the process if a block of a class is in a list.
-pub(crate) fn check_in_use<V: Tabled>(block: *mut u8) {
+/// Ends the process if a block of this class is in the thread's list.
+///
+/// A block in use may hold any numbers, and so a seal. So the list is asked, too.
+pub(crate) fn check_in_use<V: Tabled>(block: *mut u8, class: ClassIdx) {
     let Some(start) = NonNull::new(block) else { return };
+    let cache = V::cache();
     // SAFETY: the caller found that a block of a class starts there, so its slab is mapped.
-    if unsafe { is_listed::<V>(start) } {
+    if unsafe { is_listed::<V>(start) }
+        && cache.state.get() == State::Open
+        && cache.list(class).has(block.addr(), LOOKS)
+    {
         fatal("use of a freed block:", block.addr());
     }
 }

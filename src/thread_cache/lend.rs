@@ -3,7 +3,7 @@
 //!
 //! | a class of a thread | the tables lead its sizes to | a slow path finds | becomes |
 //! |---|---|---|---|
-//! | borrows | the lender's list | that it would have borrowed more than a page, or that its own list has a block | has its own |
+//! | borrows | the lender's list | that it would have borrowed more than a page, that its own list has a block, or that the lender has fetched [`LENT_BYTES`] | has its own |
 //! | has its own | its own list | – | – |
 //!
 //! A slab of its own would cost the class a page at least. The lender's blocks are the next power of two, so they are
@@ -16,10 +16,12 @@
 //! Never: touches a block, or makes a class borrow again.
 
 use super::tables::Tables;
-use super::{CacheOf, Cached, refill};
+use super::{CacheOf, Cached, State, refill};
 use crate::base::{ClassIdx, PAGE_BYTES};
 use crate::variant::{Lending, Variant};
 
+/// Bytes of blocks that a lender fetches before it stops to lend.
+const LENT_BYTES: usize = 16 << 10;
 /// Bytes of the largest blocks that are lent. A page holds few larger ones.
 const MOST_BYTES: usize = 1024;
 
@@ -47,19 +49,74 @@ pub(super) const fn has_own(own_classes: u64, class: ClassIdx) -> bool {
 pub(super) fn serving<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> ClassIdx {
     let Some(lender) = lender_in::<V>(cache, class) else { return class };
     let blocks = if cache.list(lender).len() > 0 { 1 } else { refill::wanted::<V>(cache, lender) };
+    counted::<V>(cache, class, lender, blocks)
+}
+
+/// The class that serves a request of a class which borrows so many blocks of the lender. It counts them.
+fn counted<V: Cached>(
+    cache: &'static CacheOf<V>,
+    class: ClassIdx,
+    lender: ClassIdx,
+    blocks: u32,
+) -> ClassIdx {
     let borrowed = &cache.list_limits(class).borrowed;
     let bytes = borrowed.get() as usize + blocks as usize * V::CLASSES.block_bytes(lender);
     if bytes <= PAGE_BYTES && cache.list(class).len() == 0 {
         borrowed.set(bytes as u32);
         return lender;
     }
+    give_own::<V>(cache, 1 << class.index());
+    class
+}
+
+/// Counts a refill of so many blocks of a class. Once a lender has fetched [`LENT_BYTES`], nothing borrows from it any
+/// more: a program that uses the lender itself would lend without an end, since borrowers find its list filled.
+pub(super) fn count_refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, blocks: u32) {
+    let borrowers = borrowers::<V>(class) & !cache.own_classes.get();
+    if borrowers == 0 {
+        return;
+    }
+    let fetched = &cache.list_limits(class).borrowed;
+    let bytes = fetched.get() as usize + blocks as usize * V::CLASSES.block_bytes(class);
+    fetched.set(bytes as u32);
+    if bytes > LENT_BYTES {
+        give_own::<V>(cache, borrowers);
+    }
+}
+
+/// True if a block of the lender may stay with a request of a class, as `realloc` shortens it. It counts the block.
+#[allow(dead_code, reason = "a build without a face lends nothing")]
+pub(crate) fn keeps<V: Cached>(class: ClassIdx, lender: ClassIdx) -> bool {
+    let cache = V::cache();
+    // A placeholder is shared, so nothing is counted there.
+    cache.state.get() == State::Open
+        && lender_in::<V>(cache, class) == Some(lender)
+        && counted::<V>(cache, class, lender, 1) == lender
+}
+
+/// The classes that borrow from a class, as bits.
+fn borrowers<V: Cached>(lending: ClassIdx) -> u64 {
+    if !V::COUNTED || V::LENDING != Lending::Page {
+        return 0;
+    }
+    ClassIdx::all(lending.index())
+        .filter(|class| lender::<V>(*class) == Some(lending))
+        .fold(0, |bits, class| bits | 1 << class.index())
+}
+
+/// Gives classes blocks of their own, from now on.
+fn give_own<V: Cached>(cache: &'static CacheOf<V>, classes: u64) {
     // With the lock, since another thread may be shutting the lists.
     V::pool().with_made(|| {
-        let own_classes = cache.own_classes.get() | 1 << class.index();
+        let own_classes = cache.own_classes.get() | classes;
         cache.own_classes.set(own_classes);
-        if !cache.is_shut() {
-            cache.tables.set_class::<V>(class, own_classes);
+        if cache.is_shut() {
+            return;
+        }
+        for class in ClassIdx::all(V::CLASSES.count()) {
+            if has_own(classes, class) {
+                cache.tables.set_class::<V>(class, own_classes);
+            }
         }
     });
-    class
 }

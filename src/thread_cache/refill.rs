@@ -83,6 +83,7 @@ fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<Free
         let want = wanted::<V>(cache, class);
         list_limits.refill.set(want);
         limits::raise::<V>(cache, class, want);
+        lend::count_refill::<V>(cache, class, want);
         let mut fetched = Batch::new();
         central::take::<V>(cache.list_id::<V>(class), want, &mut fetched);
         list.fill::<V>(&mut fetched);

@@ -3,7 +3,7 @@
 //! ```text
 //!            free a span │            ▲ allocate as many slices
 //!              ┌─────────▼────────────┴───────────┐
-//!              │ 1 slice: up to 16 spans, … 8     │   an eighth of the heap in all, `span_kib` at most
+//!              │ 1 slice: up to 16 spans, … 8     │   its share of an eighth of the heap, `span_kib` at most
 //!              └─────────┬────────────────────────┘
 //!                 give   ▼   the next span has no room; no span of the length was taken for a turn of
 //!                 page heap  `drain_idle`; memory is exhausted; the thread ends
@@ -19,7 +19,7 @@
 //! Never: locks, except to give spans back.
 
 use super::{CacheOf, Cached, ThreadCache};
-use crate::base::SLICE_BYTES;
+use crate::base::{SLICE_BYTES, quotient};
 use crate::page_map::Kind;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -29,7 +29,7 @@ const LONGEST: usize = 8;
 /// Spans of one length.
 const EACH: usize = 16;
 
-/// A thread may keep one byte in so many of the heap.
+/// All threads together may keep one byte in so many of the heap.
 const PART: usize = 8;
 /// Bytes that a thread may keep of a small heap.
 const LEAST: usize = 128 << 10;
@@ -149,7 +149,8 @@ pub(crate) fn goes_on<T>(cache: &ThreadCache<T>) -> bool {
 pub(super) fn renew<V: Cached>(cache: &CacheOf<V>) {
     let spans = &cache.spans;
     let kept: usize = (1..=LONGEST).map(|slices| slices * len(spans, slices)).sum();
-    let part = (V::page_heap().bytes_in_use() / PART).max(LEAST);
+    let threads = V::page_heap().users.threads();
+    let part = quotient(V::page_heap().bytes_in_use(), PART * threads).max(LEAST);
     let most = part.min(V::SPAN_KIB * 1024) / SLICE_BYTES;
     spans.room.set(most.saturating_sub(kept) as u32);
     spans.left.set(SERVES);

@@ -60,7 +60,7 @@ pub(crate) struct AddressTables {
     closed: [FreeList; CLASSLESS],
 }
 
-// SAFETY: only the owner thread writes to `leaves`. `small` is atomic. `closed` holds closed lists: threads write only
+// SAFETY: only the owner thread writes to `leaves`. `small` and `medium` are atomic, and `inverse` never changes. `closed` holds closed lists: threads write only
 // to their counts, by `count_up` or atomically (W3).
 unsafe impl Sync for AddressTables {}
 

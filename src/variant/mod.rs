@@ -174,10 +174,13 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
 /// C programs free by address, and more of them misuse an allocator, so all checks are on. They need blocks of 16 bytes.
 #[allow(dead_code, reason = "a build without a face stamps none")]
 pub(crate) const fn by_address(knobs: Knobs) -> Knobs {
-    let checks = matches!(knobs.backend, Backend::Central);
+    let is_central = matches!(knobs.backend, Backend::Central);
+    let checks = is_central && !matches!(knobs.size_classes, Table::Report);
     Knobs {
         // A shared library has no room in its thread-local storage for the lists themselves.
         thread_slot: Slot::Pointer,
+        // A block that was lent is not of its layout's class.
+        free_by: if is_central { FreeBy::Lookup } else { knobs.free_by },
         links: if checks { Links::Sealed } else { knobs.links },
         freed: if checks { Freed::Newest } else { knobs.freed },
         inside: if checks { Inside::Checked } else { knobs.inside },
@@ -196,7 +199,7 @@ pub(crate) const fn check<V: Variant>() {
         assert!(V::SUPERSLAB_LG == SEGMENT_LG, "`superslab_lg`: the central backend's are 2 MiB");
         assert!(matches!(V::REGISTRY, Registry::Map), "`registry`: the central backend's is a map");
         assert!(V::SOFT_CAP.is_none(), "`soft_cap`: the central backend serves its classes alone");
-        let has_small = matches!(V::SIZE_CLASSES, Table::Report) && !V::BY_ADDRESS;
+        let has_small = matches!(V::SIZE_CLASSES, Table::Report);
         assert!(
             !has_small || matches!(V::LINKS, Links::Bare),
             "`links`: a seal needs blocks of 16 bytes"
