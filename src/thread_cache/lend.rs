@@ -71,7 +71,11 @@ fn counted<V: Cached>(
 
 /// Counts a refill of so many blocks of a class. Once a lender has fetched [`LENT_BYTES`], nothing borrows from it any
 /// more: a program that uses the lender itself would lend without an end, since borrowers find its list filled.
+#[inline]
 pub(super) fn count_refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx, blocks: u32) {
+    if !V::COUNTED {
+        return;
+    }
     let borrowers = borrowers::<V>(class) & !cache.own_classes.get();
     if borrowers == 0 {
         return;
@@ -96,7 +100,7 @@ pub(crate) fn keeps<V: Cached>(class: ClassIdx, lender: ClassIdx) -> bool {
 
 /// The classes that borrow from a class, as bits.
 fn borrowers<V: Cached>(lending: ClassIdx) -> u64 {
-    if !V::COUNTED || V::LENDING != Lending::Page {
+    if V::LENDING != Lending::Page {
         return 0;
     }
     ClassIdx::all(lending.index())

@@ -148,6 +148,10 @@ pub(crate) fn goes_on<T>(cache: &ThreadCache<T>) -> bool {
 /// Lets the cache serve operations, after the thread looked at the clock. The cache is open.
 pub(super) fn renew<V: Cached>(cache: &CacheOf<V>) {
     let spans = &cache.spans;
+    // Nothing was served since the last time, as in most threads.
+    if spans.left.get() == SERVES {
+        return;
+    }
     let kept: usize = (1..=LONGEST).map(|slices| slices * len(spans, slices)).sum();
     let threads = V::page_heap().users.threads();
     let part = quotient(V::page_heap().bytes_in_use(), PART * threads).max(LEAST);
