@@ -211,7 +211,7 @@ impl<V: Tabled> Addressed for Central<V> {
             return unsafe { free_cold::<V>(block) };
         }
         if V::INSIDE == Inside::Checked && !cache.tables.is_start(block.addr(), place) {
-            // SAFETY: as above.
+            // SAFETY: the caller's condition; the push was counted above.
             return unsafe { free_cold::<V>(block) };
         }
         // SAFETY: the page map's byte is a place.
@@ -223,7 +223,7 @@ impl<V: Tabled> Addressed for Central<V> {
         // (FB1).
         let free = unsafe { FreeBlock::new(start) };
         if list.has_newest::<V>(block.addr()) {
-            // SAFETY: as above.
+            // SAFETY: the caller's condition; the push was counted above.
             return unsafe { free_cold::<V>(block) };
         }
         list.push_counted::<V>(free);

@@ -75,11 +75,11 @@ impl FreeBlock {
         // SAFETY: the link was written, and the caller owns the node, so no other code writes it (caller's conditions).
         let next = unsafe { node.as_ref() }.next;
         if V::LINKS == Links::Sealed {
-            // SAFETY: as above.
+            // SAFETY: the caller owns the node (caller's condition), which has 16 bytes where links are sealed.
             if unsafe { !is_sealed(node, next) } {
                 return None;
             }
-            // SAFETY: as above; a block has 16 bytes where links are sealed.
+            // SAFETY: the caller owns the node, and the seal lies in its 16 bytes.
             unsafe { seal_at(node).write(0) };
         }
         Some((Self(node), next))
@@ -118,11 +118,11 @@ pub(crate) unsafe fn is_listed<V: Variant>(block: NonNull<u8>) -> bool {
     let words = block.cast::<u64>().as_ptr();
     // SAFETY: the block has 16 bytes where links are sealed, and is aligned to 8 (FB2).
     let link = unsafe { AtomicU64::from_ptr(words) };
-    // SAFETY: as above.
+    // SAFETY: the second 8 of these 16 bytes.
     let seal_word = unsafe { AtomicU64::from_ptr(words.wrapping_add(1)) };
     // ORDERING: relaxed; the words are compared, and lead nowhere.
     let next = ptr::without_provenance_mut(link.load(Ordering::Relaxed) as usize);
-    // ORDERING: relaxed, as above.
+    // ORDERING: relaxed; the word is compared, and leads nowhere.
     seal_word.load(Ordering::Relaxed) == seal(block.cast(), next)
 }
 

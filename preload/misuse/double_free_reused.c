@@ -4,12 +4,9 @@
 
 static void misuse(size_t size)
 {
-    byte *block = allocate(size), *again;
+    byte *block = allocate(size);
     free(block);
-    for (size_t i = 0; (again = allocate(size)) != block; i++)
-        if (i == many(size))
-            impossible();
-    watch(again, size);
+    hand_out_again(block, size);
     free(block);
     survived();
 }

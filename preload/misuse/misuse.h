@@ -161,6 +161,16 @@ static inline size_t many(size_t size)
     return size > 1 << 20 ? 4 : size > 32 << 10 ? 16 : 64 + (256 << 10) / (size + 8);
 }
 
+// Allocates until a freed block is handed out again, and makes that a bystander.
+static inline byte *hand_out_again(const byte *freed, size_t size)
+{
+    byte *again;
+    for (size_t i = 0; (again = allocate(size)) != freed; i++)
+        if (i == many(size))
+            impossible();
+    return watch(again, size);
+}
+
 // Allocates, fills, checks and frees many blocks, as a program does that goes on.
 static inline void work(size_t size)
 {
