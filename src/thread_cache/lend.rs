@@ -17,8 +17,9 @@
 
 use super::tables::Tables;
 use super::{CacheOf, Cached, State, refill};
-use crate::base::{ClassIdx, PAGE_BYTES};
+use crate::base::{ClassIdx, MAX_CLASSES, PAGE_BYTES};
 use crate::variant::{Lending, Variant};
+use core::marker::PhantomData;
 
 /// Bytes of blocks that a lender fetches before it stops to lend.
 const LENT_BYTES: usize = 16 << 10;
@@ -76,7 +77,7 @@ pub(super) fn count_refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassId
     if !V::COUNTED {
         return;
     }
-    let borrowers = borrowers::<V>(class) & !cache.own_classes.get();
+    let borrowers = Borrowers::<V>::OF[class.index()] & !cache.own_classes.get();
     if borrowers == 0 {
         return;
     }
@@ -98,14 +99,22 @@ pub(crate) fn keeps<V: Cached>(class: ClassIdx, lender: ClassIdx) -> bool {
         && counted::<V>(cache, class, lender, 1) == lender
 }
 
-/// The classes that borrow from a class, as bits.
-fn borrowers<V: Cached>(lending: ClassIdx) -> u64 {
-    if V::LENDING != Lending::Page {
-        return 0;
-    }
-    ClassIdx::all(lending.index())
-        .filter(|class| lender::<V>(*class) == Some(lending))
-        .fold(0, |bits, class| bits | 1 << class.index())
+/// A variant's borrowers, computed at compile time: every refill asks for them.
+struct Borrowers<V>(PhantomData<V>);
+
+impl<V: Variant> Borrowers<V> {
+    /// For each class, the classes that borrow from it, as bits.
+    const OF: [u64; MAX_CLASSES] = {
+        let mut of = [0; MAX_CLASSES];
+        let mut class = 0;
+        while class < V::CLASSES.count() {
+            if let Some(lender) = lender::<V>(ClassIdx::new(class)) {
+                of[lender.index()] |= 1 << class;
+            }
+            class += 1;
+        }
+        of
+    };
 }
 
 /// Gives classes blocks of their own, from now on.
