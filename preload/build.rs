@@ -1,7 +1,16 @@
 //! Passes linker arguments to `libhakmem.so`, and tells its code whether tail calls become jumps.
 
-/// The forms of C++'s operator new that others go through.
-const FORMS: [&str; 4] = ["_Znwm", "_Znam", "_ZnwmSt11align_val_t", "_ZnamSt11align_val_t"];
+/// The forms of C++'s operators that others go through.
+const FORMS: [&str; 8] = [
+    "_Znwm",
+    "_Znam",
+    "_ZnwmSt11align_val_t",
+    "_ZnamSt11align_val_t",
+    "_ZdlPv",
+    "_ZdaPv",
+    "_ZdlPvSt11align_val_t",
+    "_ZdaPvSt11align_val_t",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -82,14 +82,18 @@ use crate::thread_cache::refill::{refill_cold, refill_zeroed_cold};
 use crate::thread_cache::tables::{COUNTS, Tabled};
 use crate::thread_cache::{Cached, shut};
 use crate::variant::{FreeBy, Inside, Large};
-use crate::{check, realloc};
-use by_address::{free_cold, zeroed_cold};
+use crate::{check, guarded, realloc};
+use by_address::{free_cold, free_tailed, quick_tailed, tailed_or_empty, zeroed_cold};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
 impl<V: Cached> Backend for Central<V> {
     #[inline]
     unsafe fn alloc(layout: Layout) -> *mut u8 {
+        if V::HAS_TAILS {
+            // SAFETY: the caller's condition.
+            return unsafe { guarded::alloc::<V>(layout, false) };
+        }
         let Some(offset) = V::list_of(layout) else {
             // SAFETY: the caller's condition.
             return unsafe { large::<V>(layout.size(), layout.align()) };
@@ -99,6 +103,10 @@ impl<V: Cached> Backend for Central<V> {
 
     #[inline]
     unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
+        if V::HAS_TAILS {
+            // SAFETY: the caller's condition.
+            return unsafe { guarded::alloc::<V>(layout, true) };
+        }
         let Some(offset) = V::list_of(layout) else {
             // SAFETY: the caller's condition.
             return unsafe { large_zeroed::<V>(layout.size(), layout.align()) };
@@ -117,6 +125,16 @@ impl<V: Cached> Backend for Central<V> {
 
     #[inline]
     unsafe fn free(block: *mut u8, layout: Layout) {
+        if V::HAS_TAILS {
+            // SAFETY: a live block is not null.
+            let start = unsafe { NonNull::new_unchecked(block) };
+            // SAFETY: the caller's condition.
+            if unsafe { !guarded::free::<V>(start, Some(layout)) } {
+                // SAFETY: the caller's condition; no tail guards the block, so it is huge.
+                unsafe { free_untailed::<V>(block, layout) };
+            }
+            return;
+        }
         let Some(offset) = list_for_free::<V>(block, || V::list_of(layout)) else {
             // SAFETY: the caller's condition.
             return unsafe { free_classless::<V>(block, layout) };
@@ -144,6 +162,9 @@ impl<V: Tabled> Addressed for Central<V> {
 
     #[inline(always)]
     fn quick(size: usize) -> *mut u8 {
+        if V::HAS_TAILS {
+            return quick_tailed::<V>(size);
+        }
         match V::cache().small_place(size) {
             // SAFETY: the tables hold only places that the page map has.
             Some(place) => unsafe { pop_at::<V>(place) },
@@ -152,6 +173,9 @@ impl<V: Tabled> Addressed for Central<V> {
     }
 
     fn malloc(size: usize) -> *mut u8 {
+        if V::HAS_TAILS {
+            return tailed_or_empty::<V>(size, 16, false);
+        }
         if let Some(block) = listed::<V>(size).or_else(|| take_span::<V>(size)) {
             return block.as_ptr();
         }
@@ -169,6 +193,9 @@ impl<V: Tabled> Addressed for Central<V> {
     }
 
     fn aligned(size: usize, align: usize) -> *mut u8 {
+        if V::HAS_TAILS {
+            return tailed_or_empty::<V>(size, align.max(16), false);
+        }
         let Ok(layout) = Layout::from_size_align(size.max(1), align.max(16)) else {
             return ptr::null_mut();
         };
@@ -181,6 +208,9 @@ impl<V: Tabled> Addressed for Central<V> {
     }
 
     fn zeroed(size: usize) -> *mut u8 {
+        if V::HAS_TAILS {
+            return tailed_or_empty::<V>(size, 16, true);
+        }
         if let Some(place) = V::cache().place_for(size)
             // SAFETY: the tables hold only places that the page map has.
             && let Some(block) = unsafe { V::cache().list_at(place) }.pop::<V>()
@@ -196,6 +226,10 @@ impl<V: Tabled> Addressed for Central<V> {
 
     #[inline(always)]
     unsafe fn free_at(block: *mut u8) {
+        if V::HAS_TAILS {
+            // SAFETY: the caller's condition.
+            return unsafe { free_tailed::<V>(block) };
+        }
         let cache = V::cache();
         // SAFETY: the address of a block, or 0, is below 2^47.
         let place = unsafe { cache.tables.leaves.place(block.addr()) };
@@ -234,7 +268,24 @@ impl<V: Tabled> Addressed for Central<V> {
         unsafe { realloc::realloc_at::<V>(block, new) }
     }
 
+    #[inline(always)]
+    fn has_place(block: *mut u8, size: usize) -> bool {
+        if V::HAS_TAILS {
+            return false;
+        }
+        let tables = &V::cache().tables;
+        // SAFETY: the address of a block is below 2^47.
+        let place = unsafe { tables.leaves.place(block.addr()) };
+        V::cache().small_place(size) == Some(place)
+    }
+
     fn serves(block: *mut u8, size: usize, align: usize) -> bool {
+        if V::HAS_TAILS
+            && let Some(start) = NonNull::new(block)
+            && let Some(has) = guarded::size_of::<V>(start)
+        {
+            return has == size && block.addr().is_multiple_of(align);
+        }
         let (size, align) = (size.max(1), align.max(16));
         match find::<V>(block.addr()) {
             Found::Block(class) => V::CLASS_TABLE
@@ -249,6 +300,12 @@ impl<V: Tabled> Addressed for Central<V> {
     }
 
     fn usable_size(block: *mut u8) -> Option<usize> {
+        if V::HAS_TAILS
+            && let Some(start) = NonNull::new(block)
+            && let Some(size) = guarded::size_of::<V>(start)
+        {
+            return Some(size);
+        }
         match find::<V>(block.addr()) {
             Found::Block(class) => {
                 check_in_use::<V>(block, class);
@@ -272,7 +329,7 @@ pub(crate) fn pop_or_refill<V: Cached>(offset: ListOffset) -> *mut u8 {
 
 /// A block from the thread's list at this offset. `None` if the list has none, or is shut.
 #[inline(always)]
-fn pop<V: Cached>(offset: ListOffset) -> Option<*mut u8> {
+pub(crate) fn pop<V: Cached>(offset: ListOffset) -> Option<*mut u8> {
     let cache = V::cache();
     // Only where tables lead to the lists are shut lists still open.
     if V::COUNTED && cache.is_shut() {
@@ -347,6 +404,22 @@ fn list_for_free<V: Shared>(
         FreeBy::Lookup => lookup::<V>().class(block.addr()).map(ListOffset::of),
         FreeBy::Layout => of_layout(),
     }
+}
+
+/// Gives back a block without a tail, in a variant whose other blocks have one.
+///
+/// # Safety
+/// `block` is live, and this variant allocated it with `layout`.
+#[cold]
+#[inline(never)]
+unsafe fn free_untailed<V: Cached>(block: *mut u8, layout: Layout) {
+    let is_huge = V::LARGE != Large::Fenced || V::page_map().has(block.addr(), Kind::Huge);
+    if !is_huge || guarded::has_tail::<V>(layout) {
+        no_block(block);
+    }
+    let layout = guarded::untailed::<V>(layout);
+    // SAFETY: the caller's condition; `guarded::alloc` had the block with that layout.
+    unsafe { large_free::<V>(block, layout.size(), layout.align()) };
 }
 
 /// Ends the process: no block of a class starts there.

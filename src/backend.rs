@@ -121,6 +121,13 @@ pub(crate) trait Addressed: Backend {
         None
     }
 
+    /// True if a block is surely of the class that serves a size. The block was handed out by this variant or another
+    /// allocator.
+    #[inline(always)]
+    fn has_place(_block: *mut u8, _size: usize) -> bool {
+        false
+    }
+
     /// False if a block was allocated for a request that needs another class, span or mapping.
     fn serves(_block: *mut u8, _size: usize, _align: usize) -> bool {
         true

@@ -123,6 +123,8 @@ pub(crate) struct SliceIdx(u8);
 impl SliceIdx {
     /// Slice 0, which holds the segment's header.
     pub(crate) const FIRST: Self = Self(0);
+    /// The last slice of a segment.
+    pub(crate) const LAST: Self = Self(MAX_SLICES as u8 - 1);
 
     /// The slice that bit `index` of a mask stands for.
     #[inline(always)]

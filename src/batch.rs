@@ -9,6 +9,7 @@
 
 use crate::base::BATCH_MOST;
 use crate::free_block::{FreeBlock, Link};
+use crate::sys::secret::Random;
 use crate::variant::Variant;
 use core::mem::MaybeUninit;
 
@@ -80,6 +81,13 @@ impl Batch {
             from += count;
         }
         self.len = kept;
+    }
+
+    /// Puts the blocks in a random order: each order is as likely (Fisher and Yates).
+    pub(crate) fn shuffle(&mut self, random: &Random) {
+        for last in (1..self.len.min(BATCH_MOST)).rev() {
+            self.blocks.swap(last, random.below(last + 1) % BATCH_MOST);
+        }
     }
 
     /// Empties the batch into a chain of nodes that ends in `below`, and returns the first block's node.

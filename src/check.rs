@@ -4,7 +4,7 @@ use crate::base::{ClassIdx, MAX_SLICES, SliceIdx, slices_in};
 use crate::central::{self, ListId};
 use crate::free_list::FreeList;
 use crate::page_map::Kind;
-use crate::slab::{ALL_SLICES, Segment};
+use crate::slab::{Segment, usable_slices};
 use crate::stats::{Audit, Unsound};
 use crate::sys::fatal::fatal;
 use crate::thread_cache::{CacheOf, Cached, State, flush, shut};
@@ -72,7 +72,7 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
             return Err(Unsound::because("X2, dirty slices are free"));
         }
         sum.unused += taken.count_ones() as usize;
-        for slice in slices_in(ALL_SLICES & !segment.free.get()) {
+        for slice in slices_in(usable_slices::<V>() & !segment.free.get()) {
             let span = usize::from(segment.span[slice.index()].get());
             if span > 0 {
                 let slices = crate::base::bit_range(slice.index(), slice.index() + span);
@@ -86,7 +86,7 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
         if !says_what_is_there::<V>(segment) {
             return Err(Unsound::because("A1 or A2, the page map"));
         }
-        for slice in slices_in(ALL_SLICES & !taken) {
+        for slice in slices_in(usable_slices::<V>() & !taken) {
             let slab = segment.slab(slice);
             if slab.capacity() == 0 || !slab.is_sound::<V>() {
                 return Err(Unsound::because("Y1-Y4, a slab's blocks"));
@@ -144,7 +144,7 @@ fn says_what_is_there<V: Cached>(segment: &'static Segment) -> bool {
     (0..MAX_SLICES).map(SliceIdx::new).all(|slice| {
         let span = usize::from(segment.span[slice.index()].get());
         let expected = match () {
-            () if slice == SliceIdx::FIRST => Kind::Header,
+            () if usable_slices::<V>() & slice.bit() == 0 => Kind::Header,
             () if rest_of_span > 0 => Kind::Body,
             () if span > 0 => Kind::Span,
             () if segment.free.get() & slice.bit() != 0 => Kind::Free,

@@ -5,7 +5,8 @@
 //!
 //! With `links = "sealed"` the second 8 bytes of a node hold its *seal*: the sum of twice its address and its link. A pop
 //! compares it before the link is followed, and clears it. So it notices a program that wrote to a free block, and a
-//! block that is in lists twice: the first pop cleared its seal.
+//! block that is in lists twice: the first pop cleared its seal. With `links = "keyed"` the seal depends on the process's
+//! secret, too, so that an attacker cannot make one.
 //!
 //! FB3  A node in a list has the seal of its link, unless a program wrote to it.
 //!
@@ -13,6 +14,7 @@
 //! It is called where a program gives a block up, and where a slab hands one out.
 
 use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::secret::{SPREAD, secret};
 use crate::variant::{Links, Variant};
 use core::ptr::{self, NonNull};
 
@@ -57,9 +59,9 @@ impl FreeBlock {
     /// Writes the block's link and returns its node. The list that holds the node owns the block from now on.
     #[inline(always)]
     pub(crate) fn into_node<V: Variant>(self, next: *mut Link) -> *mut Link {
-        if V::LINKS == Links::Sealed {
+        if V::LINKS != Links::Bare {
             // SAFETY: this value is the block's only owner (FB1), and the block has 16 bytes where links are sealed.
-            unsafe { seal_at(self.0).write(seal(self.0, next)) };
+            unsafe { seal_at(self.0).write(seal::<V>(self.0, next)) };
         }
         // SAFETY: this value is the block's only owner (FB1), and the block has 8 bytes, aligned to 8 (FB2).
         unsafe { self.0.write(Link { next }) };
@@ -74,9 +76,9 @@ impl FreeBlock {
     pub(crate) unsafe fn from_node<V: Variant>(node: NonNull<Link>) -> Option<(Self, *mut Link)> {
         // SAFETY: the link was written, and the caller owns the node, so no other code writes it (caller's conditions).
         let next = unsafe { node.as_ref() }.next;
-        if V::LINKS == Links::Sealed {
+        if V::LINKS != Links::Bare {
             // SAFETY: the caller owns the node (caller's condition), which has 16 bytes where links are sealed.
-            if unsafe { !is_sealed(node, next) } {
+            if unsafe { !is_sealed::<V>(node, next) } {
                 return None;
             }
             // SAFETY: the caller owns the node, and the seal lies in its 16 bytes.
@@ -93,8 +95,9 @@ const fn seal_at(node: NonNull<Link>) -> *mut u64 {
 }
 
 #[inline(always)]
-fn seal(node: NonNull<Link>, next: *mut Link) -> u64 {
-    (next.addr() as u64).wrapping_add(2 * node.addr().get() as u64)
+fn seal<V: Variant>(node: NonNull<Link>, next: *mut Link) -> u64 {
+    let sum = (next.addr() as u64).wrapping_add(2 * node.addr().get() as u64);
+    if V::LINKS == Links::Keyed { (sum ^ secret()).wrapping_mul(SPREAD) } else { sum }
 }
 
 /// True if a node has the seal for this link.
@@ -102,9 +105,9 @@ fn seal(node: NonNull<Link>, next: *mut Link) -> u64 {
 /// # Safety
 /// The node has 16 bytes, and no other thread writes them.
 #[inline(always)]
-unsafe fn is_sealed(node: NonNull<Link>, next: *mut Link) -> bool {
+unsafe fn is_sealed<V: Variant>(node: NonNull<Link>, next: *mut Link) -> bool {
     // SAFETY: the caller's condition.
-    unsafe { seal_at(node).read() == seal(node, next) }
+    unsafe { seal_at(node).read() == seal::<V>(node, next) }
 }
 
 /// True if a block may be in a list, as far as its seal tells. It may be in use, and other threads may write to it.
@@ -123,7 +126,7 @@ pub(crate) unsafe fn is_listed<V: Variant>(block: NonNull<u8>) -> bool {
     // ORDERING: relaxed; the words are compared, and lead nowhere.
     let next = ptr::without_provenance_mut(link.load(Ordering::Relaxed) as usize);
     // ORDERING: relaxed; the word is compared, and leads nowhere.
-    seal_word.load(Ordering::Relaxed) == seal(block.cast(), next)
+    seal_word.load(Ordering::Relaxed) == seal::<V>(block.cast(), next)
 }
 
 /// The node that follows a node.

@@ -20,25 +20,35 @@ use crate::sys::{pages, system};
 use crate::thread_cache::drain::drain_idle;
 use crate::thread_cache::lifecycle::open;
 use crate::thread_cache::{Cached, State, fill, flush, shut, spans};
-use crate::variant::{Fresh, Growth, Large, Zeroing};
+use crate::variant::{Fresh, Growth, Large, Variant, Zeroing};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
 /// Bytes of the largest span, unless it has grown.
 const SPAN_MOST: usize = 512 << 10;
+/// Where huge blocks lie between fences, the largest span has these bytes.
+const FENCED_FROM: usize = 128 << 10;
 /// The largest alignment of a span. A larger one has no place in a segment, whose first slice is its header.
 const ALIGN_MOST: usize = SEGMENT_BYTES / 2;
 /// Bytes that a span can grow to: all slices but the header's.
 const GROWN_MOST: usize = (MAX_SLICES - 1) * SLICE_BYTES;
 
+/// Bytes of the largest span of a variant, unless it has grown.
+pub(crate) const fn span_most<V: Variant>() -> usize {
+    match V::LARGE {
+        Large::Fenced => FENCED_FROM,
+        Large::Own | Large::System => SPAN_MOST,
+    }
+}
+
 /// Slices of a span for a layout; `None` if the layout gets a huge block.
-pub(crate) const fn span_slices(layout: Layout) -> Option<usize> {
-    slices_within(layout, SPAN_MOST)
+pub(crate) const fn span_slices<V: Variant>(layout: Layout) -> Option<usize> {
+    slices_within(layout, span_most::<V>())
 }
 
 /// Slices of a live block's span; `None` if the block is huge.
 pub(crate) fn slices_of<V: Cached>(block: *mut u8, layout: Layout) -> Option<usize> {
-    span_slices(layout).or_else(|| {
+    span_slices::<V>(layout).or_else(|| {
         let slices = grown_slices::<V>(layout)?;
         lookup::<V>().has(block.addr(), Kind::Span).then_some(slices)
     })
@@ -47,7 +57,7 @@ pub(crate) fn slices_of<V: Cached>(block: *mut u8, layout: Layout) -> Option<usi
 /// Slices of a span that has grown to a layout; `None` if no span can.
 pub(crate) fn grown_slices<V: Cached>(layout: Layout) -> Option<usize> {
     match V::GROWTH {
-        Growth::Tight => span_slices(layout),
+        Growth::Tight => span_slices::<V>(layout),
         Growth::Roomy => slices_within(layout, GROWN_MOST),
     }
 }
@@ -75,7 +85,8 @@ pub(crate) unsafe fn large<V: Cached>(size: usize, align: usize) -> *mut u8 {
             let alloc = || unsafe { system::alloc(V::BY_ADDRESS, layout) };
             after_purge::<V>(layout, alloc)
         }
-        Large::Own => place::<V>(layout, Growth::Tight),
+        // Fenced blocks are no spans, so they do not come here.
+        Large::Own | Large::Fenced => place::<V>(layout, Growth::Tight),
     }
 }
 
@@ -147,7 +158,7 @@ struct Found {
 /// A free span that the thread has, for a size above the classes. It is aligned to a slice.
 #[inline(always)]
 pub(crate) fn take_span<V: Cached>(size: usize) -> Option<NonNull<u8>> {
-    let is_span = size > V::CLASS_TABLE.reach() && size <= SPAN_MOST;
+    let is_span = size > V::CLASS_TABLE.reach() && size <= span_most::<V>();
     is_span.then(|| spans::take::<V>(size.div_ceil(SLICE_BYTES))).flatten()
 }
 
@@ -160,7 +171,7 @@ fn try_thread<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
     if layout.align() > SLICE_BYTES || growth != Growth::Tight {
         return None;
     }
-    let slices = span_slices(layout)?;
+    let slices = span_slices::<V>(layout)?;
     let start = spans::take::<V>(slices)?;
     Some(Found { start, zero: false, slices: Some(slices) })
 }
@@ -177,10 +188,12 @@ fn allocate_cold<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
     let instead = || {
         let keeps = V::GROWTH == Growth::Roomy && V::page_heap().tuning.keeps_mappings();
         // Slice 0 is the header, so the first aligned slice is number `align`.
-        let fits = |slices: &usize| V::BY_ADDRESS && keeps && align + slices <= MAX_SLICES;
+        let fits = |slices: &usize| {
+            V::BY_ADDRESS && !V::HAS_TAILS && keeps && align + slices <= MAX_SLICES
+        };
         slices_within(layout, GROWN_MOST).filter(fits)
     };
-    let slices = span_slices(layout).or_else(instead);
+    let slices = span_slices::<V>(layout).or_else(instead);
     let allocate = || {
         let (start, zero) = match slices {
             Some(count) => V::page_heap().claim_span::<V>(count, align, growth)?,
@@ -290,8 +303,8 @@ pub(crate) unsafe fn give_huge<V: Cached>(start: NonNull<u8>, layout: Layout) {
 }
 
 /// True if a block of this many bytes is huge at any alignment.
-pub(crate) const fn is_huge(bytes: usize) -> bool {
-    bytes > SPAN_MOST
+pub(crate) const fn is_huge<V: Variant>(bytes: usize) -> bool {
+    bytes > span_most::<V>()
 }
 
 /// Looks at the clock from time to time, so that purges go on in a program that uses only large blocks. True if it did.

@@ -25,13 +25,14 @@
 //! | 0 | `base` | sizes, indices that are in range by construction, bit arithmetic |
 //! | 1 | `sys` | the OS and the processor: pages, locks, thread slots, thread exit, fatal errors, the system's malloc |
 //! | 2 | `variant` | the knobs and the size classes |
-//! | 3 | `free_list`, `free_block`, `batch`, `linked` | a thread's list of free blocks; a free block; batches; lists of slabs |
+//! | 3 | `free_list`, `free_block`, `batch`, `linked`, `tail` | a thread's list of free blocks; a free block; batches; lists of slabs; a block's tail |
 //! | | `stats`, `backend` | event counters, audit results; the operations of a backend |
 //! | 4 | `page_map` | the map from an address to the kind of its slice |
 //! | 5 | `slab`; beside it `report` | segments, slices, slabs; the founding report's whole allocator |
 //! | 6 | `central` | the state that threads share: central lists, transfer caches, page heap, huge blocks, purges |
 //! | 7 | `thread_cache` | a thread's lists: refill, drain, the thread's first operation and its end, forks |
 //! | 8 | `alloc`, `realloc`, `large` | the hot paths of both faces; a block's change of size; spans and huge blocks |
+//! | | `guarded` | the paths of blocks with tails |
 //! | | `check`, `manage` | the audit; purges that a program asks for, figures, start and release |
 //! | 9 | `face` | `GlobalAlloc`, the C face, the statics of each variant |
 //!
@@ -75,6 +76,7 @@ mod check;
 mod face;
 mod free_block;
 mod free_list;
+mod guarded;
 mod large;
 mod linked;
 mod manage;
@@ -84,6 +86,7 @@ mod report;
 mod slab;
 mod stats;
 mod sys;
+mod tail;
 mod thread_cache;
 mod variant;
 

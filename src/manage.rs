@@ -89,7 +89,7 @@ impl<V: Cached> Managed for Central<V> {
     }
 
     fn keep_mappings() -> bool {
-        let keeps = V::KEEP_MIB > 0;
+        let keeps = V::KEEP_MIB > 0 && V::LARGE != Large::Fenced;
         if keeps {
             V::page_heap().tuning.keep_mappings();
         }
@@ -97,7 +97,7 @@ impl<V: Cached> Managed for Central<V> {
     }
 
     fn fill_with(byte: u8) -> bool {
-        let fills = V::LARGE == Large::Own;
+        let fills = V::LARGE == Large::Own && !V::HAS_TAILS;
         if fills {
             fill::fill_with::<V>(byte);
         }
@@ -133,6 +133,9 @@ impl<V: Cached> Managed for Central<V> {
 
     /// It leaves out huge blocks in use, of which the backend has no record.
     unsafe fn release() {
+        if V::LARGE == Large::Fenced {
+            central::fenced::let_go_all::<V>();
+        }
         // SAFETY: by the caller's condition no code refers to a block, or will ask for one.
         unsafe { V::page_heap().release() };
         // SAFETY: by the caller's condition no thread will look an address up, or note one.

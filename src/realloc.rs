@@ -7,13 +7,14 @@ use crate::alloc::{
 use crate::backend::{Addressed, Backend, Central};
 use crate::base::ListOffset;
 use crate::central::{Moved, huge_resize};
-use crate::check;
-use crate::large::{grown_slices, is_huge, place, slices_of, span_slices, tick};
+use crate::large::{grown_slices, is_huge, place, slices_of, span_most, span_slices, tick};
+use crate::sys::fatal::fatal;
 use crate::sys::system;
 use crate::thread_cache::Cached;
 use crate::thread_cache::lend::keeps;
 use crate::thread_cache::tables::Tabled;
 use crate::variant::{Growth, Large};
+use crate::{check, guarded};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
@@ -29,6 +30,16 @@ pub(crate) unsafe fn realloc<V: Cached>(
     new_size: usize,
 ) -> *mut u8 {
     let (size, align) = (layout.size(), layout.align());
+    if V::HAS_TAILS {
+        // SAFETY: a live block is not null.
+        let start = unsafe { NonNull::new_unchecked(block) };
+        // SAFETY: the caller's conditions.
+        if let Some(moved) = unsafe { guarded::realloc::<V>(start, Some(layout), new_size) } {
+            return moved;
+        }
+        // SAFETY: the caller's conditions; the block has no tail.
+        return unsafe { realloc_untailed::<V>(block, layout, new_size) };
+    }
     // SAFETY: the caller's condition on `new_size` is that of an unchecked layout.
     let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, align) };
     let (Some(old), Some(new)) = (V::list_of(layout), V::list_of(new_layout)) else {
@@ -41,6 +52,25 @@ pub(crate) unsafe fn realloc<V: Cached>(
     }
     // SAFETY: the caller's conditions; the lists are those of the layouts.
     unsafe { change_class::<V>(block, size.min(new_size), old, new) }
+}
+
+/// Changes the size of a huge block, in a variant whose smaller blocks have tails.
+///
+/// # Safety
+/// The conditions of [`realloc`].
+#[cold]
+#[inline(never)]
+unsafe fn realloc_untailed<V: Cached>(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+    if guarded::has_tail::<V>(layout) {
+        fatal("no block of this allocator:", block.addr());
+    }
+    let (old, align) = (guarded::untailed::<V>(layout), layout.align());
+    let new = Layout::from_size_align(new_size, align);
+    let stays_huge = new.is_ok_and(|new| !guarded::has_tail::<V>(new));
+    let size = if stays_huge { new_size.max(span_most::<V>() + 1) } else { new_size };
+    // SAFETY: the caller's conditions. The block has the pages of `old`, and `size` fits a layout like `new_size`: it is
+    // not above that, or not above the least of a huge block.
+    unsafe { realloc_large::<V>(block, old.size(), align, size) }
 }
 
 /// Moves a block of a class to another class. Null, and the old block intact, when memory is exhausted.
@@ -87,7 +117,7 @@ unsafe fn realloc_large<V: Cached>(
     if let Some(class) = old_class {
         check::freed::<V>(V::cache(), class, block.addr());
     }
-    let ours = old_class.is_some() || V::LARGE == Large::Own;
+    let ours = old_class.is_some() || V::LARGE != Large::System;
     if !ours && new_class.is_none() {
         // SAFETY: here the system's malloc serves every block above the classes; the rest is the caller's condition.
         return unsafe { system::realloc(V::BY_ADDRESS, block, layout, new_size) };
@@ -115,7 +145,7 @@ unsafe fn resize<V: Cached>(
 ) -> Option<NonNull<u8>> {
     tick::<V>(true);
     let slices = slices_of::<V>(start.as_ptr(), layout);
-    let new_slices = if slices.is_some() { grown_slices::<V>(new) } else { span_slices(new) };
+    let new_slices = if slices.is_some() { grown_slices::<V>(new) } else { span_slices::<V>(new) };
     match (slices, new_slices) {
         (Some(old_slices), Some(new_slices)) if old_slices == new_slices => Some(start),
         (Some(old_slices), Some(new_slices)) => {
@@ -165,6 +195,13 @@ unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: boo
 /// # Safety
 /// This variant or another allocator handed `block` out, and the caller owns it; `new` is above 0.
 pub(crate) unsafe fn realloc_at<V: Tabled>(block: *mut u8, new: usize) -> Option<*mut u8> {
+    if V::HAS_TAILS
+        && let Some(start) = NonNull::new(block)
+        // SAFETY: the caller's conditions.
+        && let Some(moved) = unsafe { guarded::realloc::<V>(start, None, new) }
+    {
+        return Some(moved);
+    }
     let mut old_class = None;
     let old = match find::<V>(block.addr()) {
         Found::Foreign => return None,
@@ -200,7 +237,7 @@ pub(crate) unsafe fn realloc_at<V: Tabled>(block: *mut u8, new: usize) -> Option
 unsafe fn realloc_huge<V: Tabled>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
     let layout = huge_layout(bytes);
     tick::<V>(true);
-    if is_huge(new)
+    if is_huge::<V>(new)
         && let Some(start) = NonNull::new(block)
         // SAFETY: the caller's condition; the mapping has that layout.
         && let Moved::To(start) = unsafe { huge_resize::<V>(start, layout, new) }

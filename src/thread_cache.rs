@@ -35,6 +35,7 @@ pub(crate) mod lend;
 pub(crate) mod lifecycle;
 mod limits;
 pub(crate) mod outbox;
+pub(crate) mod quarantine;
 pub(crate) mod refill;
 pub(crate) mod shut;
 pub(crate) mod spans;
@@ -46,6 +47,7 @@ use crate::central::{self, ListId, Shared};
 use crate::free_list::FreeList;
 use crate::sys::atomic::{AtomicBool, Ordering};
 use crate::sys::pages;
+use crate::sys::secret::Random;
 use crate::sys::thread::ExitHook;
 use crate::variant::Slot;
 use core::cell::Cell;
@@ -53,6 +55,7 @@ use core::mem::{MaybeUninit, offset_of};
 use core::ptr;
 use lifecycle::{CachePool, CloseCache};
 use outbox::Outbox;
+use quarantine::Quarantine;
 use spans::Spans;
 use tables::Tables;
 
@@ -104,6 +107,10 @@ pub(crate) struct ThreadCache<T> {
     next_idle: Cell<*const Self>,
     /// Link in the stack of all caches that were mapped. [pool's lock]
     next_made: Cell<*const Self>,
+    /// What places blocks at random; unused unless the variant does.
+    pub(crate) random: Random,
+    /// Freed blocks that wait; null until the first does.
+    quarantine: Cell<*mut Quarantine>,
     // Last, in a page that most threads never need.
     /// Free spans.
     spans: Spans,
@@ -180,6 +187,8 @@ impl<T> ThreadCache<T> {
             arena: Cell::new(ArenaIdx::FIRST),
             next_idle: Cell::new(ptr::null()),
             next_made: Cell::new(ptr::null()),
+            random: Random::new(),
+            quarantine: Cell::new(ptr::null_mut()),
         }
     }
 
@@ -273,6 +282,9 @@ impl ListLimits {
 
 /// Sends home what the cache has apart from its lists.
 pub(crate) fn flush<V: Cached>(cache: &CacheOf<V>) {
+    if V::QUARANTINE > 0 {
+        quarantine::flush::<V>(cache);
+    }
     outbox::flush::<V>(cache);
     spans::flush::<V>(cache);
 }

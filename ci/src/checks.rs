@@ -21,7 +21,7 @@ const CHECKS: [&str; 26] = [
     "zeroed.c",
     "lent.c",
     "mappings.c",
-    "huge.c",
+    HUGE,
     "tuned.c",
     "watched.c",
     "stress.c",
@@ -60,6 +60,9 @@ const FORKS: &str = "forks.c";
 const OPENS: &str = "opened.c";
 /// The program that takes all memory in one size, frees it, and asks for other sizes.
 const EXHAUSTS: &str = "exhausted.c";
+/// The program that grows and replaces large blocks, and its argument for a variant that never keeps their pages.
+const HUGE: &str = "huge.c";
+const FENCED: &str = "fenced";
 /// The program that frees much and goes on with little, and the variants whose memory goes back meanwhile. Their
 /// parents give back less of it, or nothing.
 const IDLES: &str = "idle.c";
@@ -75,8 +78,9 @@ const BEYOND: [(&str, &str); 3] =
     [("superslab-cap-none", EXHAUSTS), ("superslab-cap-none", ENDS), ("uncapped", EXHAUSTS)];
 /// The program that uses blocks of the C library's own.
 const FOREIGN: &str = "foreign.c";
-/// The variant that ends the program at such a block, and the start of its only line.
+/// The variants that end the program at such a block, and the start of their only line.
 pub(crate) const REFUSING: &str = "foreign-fatal";
+pub(crate) const GUARD: &str = "guard";
 const REFUSES: &str = "hakmem: fatal: no block of this allocator: 0x";
 
 /// Forks among busy threads: of the default variant, and of others.
@@ -117,16 +121,18 @@ impl Checks {
                 return None;
             }
             let returns = variant.is_some_and(|id| RETURNING.contains(&id));
+            let refuses = matches!(variant, Some(REFUSING | GUARD));
             let end = match check.name {
                 STARTS if variant.is_some_and(|id| id != "apex") => return None,
                 // It frees by the library a block that it got before it opened the library.
-                OPENS if variant == Some(REFUSING) => return None,
-                FOREIGN if variant == Some(REFUSING) => End::Refused,
+                OPENS if refuses => return None,
+                FOREIGN if refuses => End::Refused,
                 _ => End::Ok,
             };
             let word = match check.name {
                 FORKS => Some(forks.to_string()),
                 IDLES if returns => Some(RETURNS.to_owned()),
+                HUGE if variant == Some(GUARD) => Some(FENCED.to_owned()),
                 _ => None,
             };
             let failure = check.run(library, word, &end).err()?;

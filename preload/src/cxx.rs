@@ -293,14 +293,51 @@ operator_delete! {
 }
 
 through! {
-    _ZdlPvm: _ZdlPv;
     _ZdlPvRKSt9nothrow_t: _ZdlPv;
     _ZdaPv: _ZdlPv;
-    _ZdaPvm: _ZdaPv;
     _ZdaPvRKSt9nothrow_t: _ZdaPv;
-    _ZdlPvmSt11align_val_t: _ZdlPvSt11align_val_t;
     _ZdlPvSt11align_val_tRKSt9nothrow_t: _ZdlPvSt11align_val_t;
     _ZdaPvSt11align_val_t: _ZdlPvSt11align_val_t;
-    _ZdaPvmSt11align_val_t: _ZdaPvSt11align_val_t;
     _ZdaPvSt11align_val_tRKSt9nothrow_t: _ZdaPvSt11align_val_t;
+}
+
+/// Stamps a sized operator delete. It ends the process if another class, span or mapping would serve such a request, and
+/// goes on to a form without the size.
+///
+/// A program's own operators may hand out addresses inside of our blocks, so it looks only where both are ours.
+macro_rules! operator_delete_sized {
+    ($(
+        $symbol:ident($($align:ident)?), at $least:expr, through $form:ident, with $new:ident and $delete:ident;
+    )*) => { $(
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $symbol(block: *mut c_void, size: usize, $($align: usize)?) {
+            #[cold]
+            #[inline(never)]
+            extern "C" fn check(block: *mut c_void, size: usize, align: usize) {
+                if !(is_replaced!($new) || is_replaced!($delete)) {
+                    Preload::check_size(block.cast(), size, align);
+                }
+            }
+
+            if !Preload::has_size(block.cast(), size, $least) {
+                check(block, size, $least);
+            }
+            let form = bound!($form);
+            // SAFETY: the loader found an operator of this name, and so of this type.
+            let form = unsafe {
+                transmute::<*const c_void, unsafe extern "C" fn(*mut c_void, usize)>(form)
+            };
+            // SAFETY: the caller's condition. A form that takes no alignment ignores the second argument.
+            unsafe { form(block, $least) }
+        }
+    )* };
+}
+
+operator_delete_sized! {
+    _ZdlPvm(), at 16, through _ZdlPv, with _Znwm and _ZdlPv;
+    _ZdaPvm(), at 16, through _ZdaPv, with _Znam and _ZdaPv;
+    _ZdlPvmSt11align_val_t(align), at align, through _ZdlPvSt11align_val_t,
+        with _ZnwmSt11align_val_t and _ZdlPvSt11align_val_t;
+    _ZdaPvmSt11align_val_t(align), at align, through _ZdaPvSt11align_val_t,
+        with _ZnamSt11align_val_t and _ZdaPvSt11align_val_t;
 }

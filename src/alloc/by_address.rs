@@ -3,17 +3,18 @@
 use super::{free_of_class, lookup};
 use crate::backend::{Backend, Central};
 use crate::base::{ClassIdx, PAGE_BYTES, SLICE_BYTES};
-use crate::check;
 use crate::free_block::{FreeBlock, is_listed};
 use crate::large::{give_huge, give_span};
 use crate::page_map::Kind;
 use crate::slab::Segment;
 use crate::sys::fatal::fatal;
 use crate::sys::rtld_next;
+use crate::tail::TAIL_BYTES;
 use crate::thread_cache::State;
 use crate::thread_cache::drain::overflow_cold;
-use crate::thread_cache::tables::Tabled;
-use crate::variant::{Foreign, Inside};
+use crate::thread_cache::tables::{SMALL, Tabled};
+use crate::variant::{Empty, Foreign, Inside};
+use crate::{central, check, guarded};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
@@ -98,6 +99,71 @@ pub(crate) unsafe fn free_found<V: Tabled>(block: *mut u8) {
     }
 }
 
+/// A block with a tail from the thread's list; null if the list has none, or for 0 bytes.
+#[inline(always)]
+pub(super) fn quick_tailed<V: Tabled>(size: usize) -> *mut u8 {
+    let cache = V::cache();
+    // The one below 0 is beyond the tables, too.
+    if size.wrapping_sub(1) >= SMALL - TAIL_BYTES - 1 {
+        return ptr::null_mut();
+    }
+    let Some(place) = cache.small_place(size + TAIL_BYTES) else { return ptr::null_mut() };
+    let Some(class) = Kind::class_at(place) else { return ptr::null_mut() };
+    // SAFETY: the tables hold only places that the page map has.
+    let Some(block) = unsafe { cache.list_at(place) }.pop::<V>() else { return ptr::null_mut() };
+    // SAFETY: a block of the class, which the list gave to this function alone. The class serves the size with a tail.
+    unsafe { guarded::prepare::<V>(block.into_start(), class, size, false) }
+}
+
+/// A block with a tail, or an address for 0 bytes where these have no access; null when memory is exhausted.
+pub(super) fn tailed_or_empty<V: Tabled>(size: usize, align: usize, zeroed: bool) -> *mut u8 {
+    if size == 0 && align <= 16 && V::EMPTY == Empty::Unreadable {
+        // If all such addresses are in use, a block serves.
+        if let Some(address) = central::empty::alloc::<V>() {
+            return address.as_ptr();
+        }
+    }
+    // A block of 0 bytes has a tail alone.
+    match Layout::from_size_align(size, align) {
+        // SAFETY: the tail makes the size of what is asked for greater than 0.
+        Ok(layout) => unsafe { guarded::alloc::<V>(layout, zeroed) },
+        Err(_) => ptr::null_mut(),
+    }
+}
+
+/// Frees a block in a variant with tails.
+///
+/// # Safety
+/// The conditions of `Addressed::free_at`.
+#[inline(always)]
+pub(super) unsafe fn free_tailed<V: Tabled>(block: *mut u8) {
+    // SAFETY: the address of a block, or 0, is below 2^47.
+    let place = unsafe { V::cache().tables.leaves.place(block.addr()) };
+    // SAFETY: the caller's condition.
+    if unsafe { !guarded::free_at_place::<V>(block, place) } {
+        // SAFETY: the caller's condition.
+        unsafe { free_tailed_cold::<V>(block) };
+    }
+}
+
+/// Frees a block that is none of a class in a leaf that the thread knows, or is not in use.
+///
+/// # Safety
+/// The conditions of `Addressed::free_at`.
+#[cold]
+#[inline(never)]
+unsafe fn free_tailed_cold<V: Tabled>(block: *mut u8) {
+    let Some(start) = NonNull::new(block) else { return };
+    if V::page_map().class(block.addr()).is_some() {
+        learn::<V>(block.addr());
+    }
+    // SAFETY: the caller's condition.
+    if unsafe { !guarded::free::<V>(start, None) } {
+        // SAFETY: the caller's condition.
+        unsafe { free_found::<V>(block) };
+    }
+}
+
 /// Copies the address of an address's leaf into the thread's cache, if the thread has a cache.
 fn learn<V: Tabled>(address: usize) {
     let cache = V::cache();
@@ -130,7 +196,13 @@ pub(crate) fn find<V: Tabled>(address: usize) -> Found {
             return foreign::<V>(address);
         }
         Kind::Foreign => return foreign::<V>(address),
-        Kind::Free | Kind::Header | Kind::Span | Kind::Body | Kind::SuperSlab => {}
+        Kind::Free
+        | Kind::Header
+        | Kind::Span
+        | Kind::Body
+        | Kind::SuperSlab
+        | Kind::Empty
+        | Kind::Fenced => {}
     }
     fatal("free of what is no block:", address);
 }

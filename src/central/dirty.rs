@@ -96,7 +96,7 @@ impl PageHeap {
             self.dirty_segments.remove(segment);
             self.dirty_segments.push_last(segment);
         }
-        if !segment.is_decommitted() || segment.pinned.get() {
+        if !segment.is_decommitted::<V>() || segment.pinned.get() {
             return;
         }
         match self.spare.get() {

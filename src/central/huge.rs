@@ -15,6 +15,7 @@
 use super::Shared;
 use super::assembly::{Filling, Place};
 use crate::base::{PAGE_BYTES, SLICE_BYTES, round_up};
+use crate::page_map::Kind;
 use crate::variant::{Growth, Reclaim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -46,7 +47,7 @@ pub(crate) fn mapping_bytes<V: Shared>(size: usize) -> usize {
         Growth::Roomy => ((1 << (size | 1).ilog2()) / ROOMS).clamp(PAGE_BYTES, ROOM_MOST),
     };
     let bytes = round_up(size, unit);
-    if V::BY_ADDRESS { bytes.max(SLICE_BYTES) } else { bytes }
+    if V::RECORDS_HUGE { bytes.max(SLICE_BYTES) } else { bytes }
 }
 
 /// Dirty bytes that the map cache may always hold.
@@ -60,7 +61,7 @@ pub(crate) fn huge_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool
     let page_heap = V::page_heap();
     let mut place = page_heap.place::<V>(bytes, layout.align().max(PAGE_BYTES))?;
     fill::<V>(&mut place)?;
-    if V::BY_ADDRESS && !V::huge_blocks().add(V::page_map(), place.pointer(), bytes) {
+    if V::RECORDS_HUGE && !V::huge_blocks().add(V::page_map(), place.pointer(), bytes, Kind::Huge) {
         page_heap.give_up_place(&place);
         return None;
     }
@@ -90,7 +91,7 @@ fn change_live<V: Shared>(old: usize, new: usize) {
 /// The block came from [`huge_alloc`] or [`huge_resize`] with this layout, and nothing refers to it.
 pub(crate) unsafe fn huge_free<V: Shared>(start: NonNull<u8>, layout: Layout) {
     let bytes = mapping_bytes::<V>(layout.size());
-    if V::BY_ADDRESS {
+    if V::RECORDS_HUGE {
         V::huge_blocks().remove(V::page_map(), start, bytes);
     }
     // SAFETY: the caller's condition.
@@ -161,18 +162,18 @@ unsafe fn grow_elsewhere<V: Shared>(
     let (mut place, parts) = page_heap.other_place::<V>(from, (old, new), align.max(PAGE_BYTES))?;
     let at = place.pointer();
     fill::<V>(&mut place)?;
-    if V::BY_ADDRESS && !V::huge_blocks().reserve(V::page_map(), at) {
+    if V::RECORDS_HUGE && !V::huge_blocks().reserve(V::page_map(), at) {
         page_heap.give_up_place(&place);
         return None;
     }
-    if V::BY_ADDRESS {
+    if V::RECORDS_HUGE {
         V::huge_blocks().remove(V::page_map(), start, old);
     }
     // SAFETY: the caller's condition. The place has more bytes, and its first `old` ones were clean and stayed so.
     let has_moved = unsafe { page_heap.move_block(&place, parts) };
-    if V::BY_ADDRESS {
+    if V::RECORDS_HUGE {
         let (now_at, bytes) = if has_moved { (at, new) } else { (start, old) };
-        V::huge_blocks().add(V::page_map(), now_at, bytes);
+        V::huge_blocks().add(V::page_map(), now_at, bytes, Kind::Huge);
     }
     if !has_moved {
         return None;
@@ -183,7 +184,7 @@ unsafe fn grow_elsewhere<V: Shared>(
 
 /// Notes that a block changed its length where it is.
 fn record<V: Shared>(start: NonNull<u8>, old: usize, new: usize) {
-    if V::BY_ADDRESS {
+    if V::RECORDS_HUGE {
         V::huge_blocks().change_length(start, old, new);
     }
 }

@@ -1,22 +1,23 @@
-//! Records of huge blocks: the length of a block's pages, by the block's address. Callers that free by address alone
+//! Records of huge blocks: the length of a block, by the block's address. Callers that free by address alone
 //! need it.
 //!
 //! ```text
 //!  63    47 46          34 33          16 15      12 11    0
 //!  ┌───────┬──────────────┬──────────────┬──────────┬───────┐     a word per slice of the address space:
-//!  │   0   │ root: leaf   │ leaf: word   │ page     │   0   │     its length, and its page
+//!  │   0   │ root: leaf   │ leaf: word   │ page     │   0   │     the block's length and 1, and its page below that
 //!  └───────┴──────────────┴──────────────┴──────────┴───────┘
 //! ```
 //!
-//! RC1  Each recorded block has at least the size of a slice, so no two begin in one slice.
-//! RC2  A word is not 0 exactly while a block that begins in its slice is in use; the page map says `Huge` then.
+//! RC1  The pages of each recorded block have at least the size of a slice, so no two begin in one slice.
+//! RC2  A word is not 0 exactly while a block that begins in its slice is in use. The page map says `Huge` or `Fenced`
+//!      then.
 //!
 //! A thread writes the records with the lock held, and reads them without. A reader has the address of a block in use.
 //! It got this address through a chain of synchronisation, which begins after the record was written.
 //!
 //! Never: maps or unmaps the block itself.
 
-use crate::base::{PAGE_BYTES, PAGE_LG, SLICE_LG};
+use crate::base::{PAGE_LG, SLICE_LG};
 use crate::page_map::{Kind, LeafPlace, PageMap};
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sys::fatal::fatal;
@@ -30,8 +31,9 @@ const LEAF_LG: u32 = 18;
 const LEAF_WORDS: usize = 1 << LEAF_LG;
 const ROOT_WORDS: usize = 1 << (ADDRESS_BITS - SLICE_LG - LEAF_LG);
 const LEAF_BYTES: usize = LEAF_WORDS * size_of::<u64>();
-/// Pages of a slice. The low bits of a word hold the number of one.
-const PAGES: u64 = 1 << (SLICE_LG - PAGE_LG);
+/// The low bits of a word hold the number of a page in its slice.
+const PAGE_BITS: u32 = SLICE_LG - PAGE_LG;
+const PAGES: u64 = 1 << PAGE_BITS;
 
 /// The records of one variant.
 pub(crate) struct HugeBlocks {
@@ -55,13 +57,13 @@ impl HugeBlocks {
         }
     }
 
-    /// Records a block. Returns false if memory is exhausted, or if the address is beyond the records.
-    pub(super) fn add(&self, map: &PageMap, start: NonNull<u8>, bytes: usize) -> bool {
+    /// Records a block of a kind: huge, or between fences. Returns false if memory is exhausted, or if the address is beyond the records.
+    pub(super) fn add(&self, map: &PageMap, start: NonNull<u8>, bytes: usize, kind: Kind) -> bool {
         self.lock.with(|| {
             let address = start.addr().get();
-            let added = map.cover(address) && self.set(address, bytes);
+            let added = map.cover(address) && self.set(address, Some(bytes));
             if added {
-                map.note(address, Kind::Huge);
+                map.note(address, kind);
                 self.count.set(self.count.get() + 1);
                 self.bytes.set(self.bytes.get() + bytes);
             }
@@ -77,7 +79,7 @@ impl HugeBlocks {
                 fatal("double free:", start.addr().get());
             }
             map.note(start.addr().get(), Kind::Foreign);
-            self.set(start.addr().get(), 0);
+            self.set(start.addr().get(), None);
             self.count.set(self.count.get() - 1);
             self.bytes.set(self.bytes.get() - bytes);
         });
@@ -87,7 +89,7 @@ impl HugeBlocks {
     pub(super) fn change_length(&self, start: NonNull<u8>, old: usize, new: usize) {
         self.lock.with(|| {
             // The leaf is there, so this does not fail.
-            self.set(start.addr().get(), new);
+            self.set(start.addr().get(), Some(new));
             self.bytes.set(self.bytes.get() - old + new);
         });
     }
@@ -113,14 +115,15 @@ impl HugeBlocks {
         Some(fresh)
     }
 
-    fn set(&self, address: usize, bytes: usize) -> bool {
+    fn set(&self, address: usize, bytes: Option<usize>) -> bool {
         let number = address >> SLICE_LG;
         let Some(leaf) = self.leaf(address) else { return false };
         let word = leaf.wrapping_add(number % LEAF_WORDS);
         // SAFETY: the address is inside a leaf of that many words, which is never unmapped.
         let word = unsafe { &*word };
         let page = (address >> PAGE_LG) as u64 % PAGES;
-        let recorded = if bytes == 0 { 0 } else { bytes as u64 | page };
+        // One more than the length, so that no record is 0.
+        let recorded = bytes.map_or(0, |bytes| (bytes as u64 + 1) << PAGE_BITS | page);
         // ORDERING: relaxed; a reader of this word got the block's address by a synchronisation that follows this
         // store.
         word.store(recorded, Ordering::Relaxed);
@@ -135,9 +138,9 @@ impl HugeBlocks {
         let leaf = unsafe { leaf.cast::<[AtomicU64; LEAF_WORDS]>().as_ref() }?;
         // ORDERING: relaxed; the reader got the block's address by a synchronisation that follows the store in `set`.
         let word = leaf[number % LEAF_WORDS].load(Ordering::Relaxed);
-        let (bytes, page) = (word & !(PAGES - 1), word % PAGES);
+        let (above, page) = (word >> PAGE_BITS, word % PAGES);
         let begins = number << SLICE_LG | (page as usize) << PAGE_LG;
-        (word != 0 && begins == address).then_some(bytes as usize)
+        above.checked_sub(1).filter(|_| begins == address).map(|bytes| bytes as usize)
     }
 
     /// Recorded blocks, and bytes of their pages. With the lock held.
@@ -153,7 +156,7 @@ fn fresh_leaf() -> Option<*mut AtomicU64> {
     Some(fresh.cast().as_ptr())
 }
 
-const _: () = assert!(PAGES as usize <= PAGE_BYTES, "a page's number fits below a length");
+const _: () = assert!(ADDRESS_BITS + PAGE_BITS <= u64::BITS, "a length fits above a page's number");
 
 #[cfg(test)]
 mod tests {
@@ -167,7 +170,7 @@ mod tests {
     fn found_where_it_begins_and_nowhere_else() {
         let (blocks, map) = (HugeBlocks::new(), PageMap::new());
         let start = 0x7f12_3456_7000;
-        assert!(blocks.add(&map, at(start), 0x20_0000));
+        assert!(blocks.add(&map, at(start), 0x20_0000, Kind::Huge));
         assert_eq!(blocks.bytes_at(start), Some(0x20_0000));
         for other in [start + 16, start - 0x1000, start + 0x1000, start + 0x10_0000, 0, 1 << 50] {
             assert_eq!(blocks.bytes_at(other), None);
@@ -175,7 +178,7 @@ mod tests {
         let to = 0x5512_0000_0000;
         assert!(blocks.reserve(&map, at(to)) && !blocks.reserve(&map, at(1 << 52)));
         blocks.remove(&map, at(start), 0x20_0000);
-        assert!(blocks.add(&map, at(to), 0x30_0000));
+        assert!(blocks.add(&map, at(to), 0x30_0000, Kind::Huge));
         assert_eq!((blocks.bytes_at(start), blocks.bytes_at(to)), (None, Some(0x30_0000)));
         assert_eq!((map.kind(start), map.kind(to)), (Kind::Foreign, Kind::Huge));
         blocks.change_length(at(to), 0x30_0000, 0x40_0000);
@@ -183,6 +186,6 @@ mod tests {
         blocks.remove(&map, at(to), 0x40_0000);
         assert_eq!((blocks.bytes_at(to), blocks.sum()), (None, (0, 0)));
         assert_eq!(map.kind(to), Kind::Foreign);
-        assert!(!blocks.add(&map, at(1 << 52), 0x1_0000));
+        assert!(!blocks.add(&map, at(1 << 52), 0x1_0000, Kind::Huge));
     }
 }

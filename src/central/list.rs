@@ -25,7 +25,7 @@ use crate::slab::{BINNED, PURGEABLE, Slab};
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
-use crate::variant::Variant;
+use crate::variant::{Variant, Wipe};
 use core::cell::Cell;
 use core::ptr;
 
@@ -132,6 +132,10 @@ impl CentralList {
         let slab = segment.slab(slice);
         slab.set_up::<V>(class, clean);
         slab.home.set(id.arena);
+        if V::WIPE == Wipe::Checked && !clean {
+            // SAFETY: the slice was just claimed, so only this function refers to its bytes.
+            unsafe { slab.page(0).write_bytes(0, SLICE_BYTES) };
+        }
         self.set_free(self.free() + slab.capacity() as usize);
         if !clean {
             // A purge gives back the pages that the slab never uses, too.

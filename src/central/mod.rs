@@ -18,7 +18,7 @@
 //!     thread cache, the blocks that a thread has put aside, its outbox, a parked list, or the program's hands.
 //! N2  A slab is in the bin of its fullness, in its class's central list, exactly while it has blocks.
 //! N3  A thread takes locks in this order: the cache pool, the round of purging, the parked lists, the central lists by
-//!     arena and then by class, the transfer caches, the page heap, the huge blocks. A thread holds more than one lock
+//!     arena and then by class, the transfer caches, the page heap, the huge blocks, the fenced ones. A thread holds more than one lock
 //!     only to purge, to get or give a slice, to count all memory in use, and around a fork. A thread that holds a
 //!     central list's lock, and reclaims slices or takes over a slab of another arena, tries the locks of other lists
 //!     but never waits for one.
@@ -30,8 +30,10 @@ mod assembly;
 mod background;
 mod bins;
 mod dirty;
+pub(crate) mod empty;
 mod exchange;
 mod extents;
+pub(crate) mod fenced;
 mod figures;
 mod huge;
 mod huge_blocks;
@@ -55,7 +57,9 @@ mod usage;
 
 pub(crate) use arena::{Arena, join, leave, used};
 pub(crate) use background::{ask, start_if_wanted, stop};
+pub(crate) use empty::EmptyBlocks;
 pub(crate) use exchange::{give, give_some, take, take_one, with_slab};
+pub(crate) use fenced::Fenced;
 pub(crate) use huge::{HOPELESS, Moved, huge_alloc, huge_free, huge_resize, mapping_bytes};
 pub(crate) use huge_blocks::HugeBlocks;
 pub(crate) use list::{CentralList, ListId, list_id};
@@ -69,7 +73,7 @@ pub(crate) use usage::usage;
 use crate::base::{ArenaIdx, ClassIdx};
 use crate::page_map::PageMap;
 use crate::stats::Counters;
-use crate::variant::Variant;
+use crate::variant::{Large, Variant};
 
 /// A variant together with the state that its threads share.
 pub(crate) trait Shared: Variant {
@@ -85,6 +89,10 @@ pub(crate) trait Shared: Variant {
     fn page_map() -> &'static PageMap;
     /// The records of huge blocks, for callers that free by address alone.
     fn huge_blocks() -> &'static HugeBlocks;
+    /// The addresses of freed huge blocks between fences.
+    fn fenced() -> &'static Fenced;
+    /// The blocks of 0 bytes.
+    fn empty_blocks() -> &'static EmptyBlocks;
     /// The event counters that all threads share. No hot path counts here.
     fn counters() -> &'static Counters;
 
@@ -122,14 +130,20 @@ pub(crate) extern "C" fn lock_all<V: Shared>() {
         V::transfer(class).lock.lock();
     }
     V::page_heap().lock.lock();
-    if V::BY_ADDRESS {
+    if V::RECORDS_HUGE {
         V::huge_blocks().lock.lock();
+    }
+    if V::LARGE == Large::Fenced {
+        V::fenced().lock.lock();
     }
 }
 
 /// Gives up every lock, after a fork, in the parent and in the child.
 pub(crate) extern "C" fn unlock_all<V: Shared>() {
-    if V::BY_ADDRESS {
+    if V::LARGE == Large::Fenced {
+        V::fenced().lock.unlock();
+    }
+    if V::RECORDS_HUGE {
         V::huge_blocks().lock.unlock();
     }
     V::page_heap().lock.unlock();

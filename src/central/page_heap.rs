@@ -40,7 +40,7 @@ use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
-use crate::variant::{Growth, Huge, Reclaim};
+use crate::variant::{Growth, Headers, Huge, Reclaim};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -213,7 +213,9 @@ impl PageHeap {
         let mut asked = None;
         let claimed = self.lock.with(|| {
             claim_free().or_else(|| {
-                if V::HUGE == Huge::Auto && span == 0 {
+                // Fences split a huge page.
+                let is_open = V::HEADERS == Headers::Open;
+                if V::HUGE == Huge::Auto && is_open && span == 0 {
                     asked = self.huge_pages.begin(self.in_use());
                 }
                 if asked.is_none() { grow() } else { None }

@@ -34,11 +34,12 @@ use super::background::start_if_due;
 use super::list::has_arenas;
 use super::round::{Budget, MOST, PER_MS, Round, Stage, Terms};
 use super::tidy::{tidy_class, tidy_slices};
-use super::{ListId, Shared, used};
+use super::{ListId, Shared, fenced, used};
 use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES, PAGE_BYTES, quotient};
 use crate::stats::Event;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock;
+use crate::variant::Large;
 use core::cell::Cell;
 
 /// Rounds in the time of `purge_ms`.
@@ -142,6 +143,9 @@ pub(super) fn rest<V: Shared>() {
 
 /// Gives back all unused memory at once.
 pub(crate) fn purge_all<V: Shared>() {
+    if V::LARGE == Large::Fenced {
+        fenced::let_go_all::<V>();
+    }
     let round = &V::page_heap().round;
     round.lock.with(|| {
         // Without a look at the clock, which may be the program's own and allocate. With no delay the time decides

@@ -14,9 +14,10 @@ use super::ranges::State;
 use super::{PageHeap, Shared};
 use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, slices_in};
 use crate::page_map::Kind;
-use crate::slab::{ALL_SLICES, Segment};
+use crate::slab::{Segment, usable_slices};
 use crate::stats::Event;
 use crate::sys::pages;
+use crate::variant::Headers;
 use core::ptr::NonNull;
 
 impl PageHeap {
@@ -54,11 +55,11 @@ impl PageHeap {
     ) -> Option<&'static Segment> {
         // SAFETY: the caller's condition.
         let segment = unsafe { self.add::<V>(pages) }?;
-        for slice in slices_in(ALL_SLICES) {
+        for slice in slices_in(usable_slices::<V>()) {
             segment.freed_at[slice.index()].set(self.now());
         }
-        self.change_dirty(segment, || segment.dirty.set(ALL_SLICES));
-        self.dirty_slices.set(self.dirty_slices.get() + ALL_SLICES.count_ones());
+        self.change_dirty(segment, || segment.dirty.set(usable_slices::<V>()));
+        self.dirty_slices.set(self.dirty_slices.get() + usable_slices::<V>().count_ones());
         Some(segment)
     }
 
@@ -71,7 +72,7 @@ impl PageHeap {
     unsafe fn add<V: Shared>(&self, pages: NonNull<u8>) -> Option<&'static Segment> {
         // SAFETY: the caller's condition. `unmap` takes the segment out of the page map and all lists before it unmaps
         // the pages, so they stay mapped while a thread can find them.
-        let segment = unsafe { Segment::create(pages) };
+        let segment = unsafe { Segment::create::<V>(pages) };
         if !V::page_map().cover(segment.address()) {
             // SAFETY: the segment's own pages. It is in no list and not in the page map, so no thread refers to it.
             unsafe { self.let_go(pages) };
@@ -80,9 +81,12 @@ impl PageHeap {
         V::counters().count(Event::AcquireGrow);
         V::page_map().note(segment.address(), Kind::Header);
         V::page_map().note_slices(segment.address() + SLICE_BYTES, MAX_SLICES - 1, Kind::Free);
+        if V::HEADERS == Headers::Fenced {
+            V::page_map().note(segment.slice_start(SliceIdx::LAST).addr().get(), Kind::Header);
+        }
         self.all.push(segment);
         self.segments.set(self.segments.get() + 1);
-        self.free_slices.set(self.free_slices.get() + ALL_SLICES.count_ones());
+        self.free_slices.set(self.free_slices.get() + usable_slices::<V>().count_ones());
         self.available.push(segment);
         Some(segment)
     }
@@ -94,12 +98,12 @@ impl PageHeap {
 
     /// Unmaps a segment without memory, all of whose slices are free. With the lock held.
     pub(super) fn unmap<V: Shared>(&self, segment: &'static Segment) {
-        debug_assert!(segment.is_decommitted());
+        debug_assert!(segment.is_decommitted::<V>());
         V::page_map().note_slices(segment.address(), MAX_SLICES, Kind::Foreign);
         self.available.remove(segment);
         self.all.remove(segment);
         self.segments.set(self.segments.get() - 1);
-        self.free_slices.set(self.free_slices.get() - ALL_SLICES.count_ones());
+        self.free_slices.set(self.free_slices.get() - usable_slices::<V>().count_ones());
         // The pages that the program has locked go with the mapping.
         self.dirty_slices.set(self.dirty_slices.get() - segment.dirty.get().count_ones());
         // SAFETY: no block of the segment is out, the segment is in no list, and no lookup finds it (X4).

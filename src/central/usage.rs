@@ -31,7 +31,7 @@ pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
         free_blocks += idle;
         blocks = blocks.saturating_sub(idle * V::CLASSES.block_bytes(class));
     }
-    let (large_blocks, large) = if V::BY_ADDRESS { V::huge_blocks().sum() } else { (0, 0) };
+    let (large_blocks, large) = if V::RECORDS_HUGE { V::huge_blocks().sum() } else { (0, 0) };
     let usage = Usage {
         mapped: superslabs * SEGMENT_BYTES + V::page_heap().map_cache.bytes() + large,
         in_use: blocks + large,

@@ -50,6 +50,16 @@ pub trait ByAddress: Copy + 'static {
     /// The conditions of [`free`](Self::free).
     unsafe fn free_sized(block: *mut u8, size: usize, align: usize);
 
+    /// True if the block is null, or surely has a size for which this and no other class serves. The hot path of a check:
+    /// if it is false, call [`check_size`](Self::check_size).
+    ///
+    /// The caller owns the block, and this variant or the next allocator handed it out.
+    fn has_size(block: *mut u8, size: usize, align: usize) -> bool;
+
+    /// Ends the process if another class, span or mapping would serve a request of this size and alignment; 16 counts as
+    /// the least alignment. A block of another allocator is not looked at.
+    fn check_size(block: *mut u8, size: usize, align: usize);
+
     /// Gives unused memory back to the kernel, if it may be more than 128 KiB. If the next allocator serves a part, it
     /// trims, too. True if anything went back, other than pages of slabs in use.
     fn trim() -> bool;
@@ -115,10 +125,19 @@ impl<V: Variant<Backend: Addressed>> ByAddress for V {
         V::Backend::usable_size(block).unwrap_or_else(|| unsafe { rtld_next::usable_size(block) })
     }
 
-    unsafe fn free_sized(block: *mut u8, size: usize, align: usize) {
+    #[inline(always)]
+    fn has_size(block: *mut u8, size: usize, align: usize) -> bool {
+        block.is_null() || align <= 16 && V::Backend::has_place(block, size)
+    }
+
+    fn check_size(block: *mut u8, size: usize, align: usize) {
         if !block.is_null() && !V::Backend::serves(block, size, align) {
             fatal("free with another size or alignment:", block.addr());
         }
+    }
+
+    unsafe fn free_sized(block: *mut u8, size: usize, align: usize) {
+        Self::check_size(block, size, align);
         // SAFETY: the caller's condition.
         unsafe { Self::free(block) };
     }

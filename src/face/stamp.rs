@@ -7,7 +7,7 @@ use super::observe::Observe;
 use super::unload::prepare_at_start;
 use crate::backend::{Backend, Choice, Choose, Of};
 use crate::base::{ClassIdx, MAX_CLASSES};
-use crate::central::{Arena, HugeBlocks, PageHeap, Parked, Shared, Transfer};
+use crate::central::{Arena, EmptyBlocks, Fenced, HugeBlocks, PageHeap, Parked, Shared, Transfer};
 use crate::page_map::PageMap;
 use crate::report::heap::{GiveUpHeap, Heap, Heaps};
 use crate::report::pool::Pool;
@@ -106,6 +106,8 @@ macro_rules! stamp_type {
                     page_heap: PageHeap = PageHeap::new();
                     page_map: PageMap = PageMap::new();
                     huge_blocks: HugeBlocks = HugeBlocks::new();
+                    fenced: Fenced = Fenced::new();
+                    empty_blocks: EmptyBlocks = EmptyBlocks::new();
                     counters: Counters = Counters::new();
                 }
                 #[inline(always)]

@@ -16,7 +16,9 @@
 //! | 8 | `Body` | another slice of a span |
 //! | 10 | `Huge` | the start of a huge block, at some page |
 //! | 12 | `SuperSlab` | a part of a SuperSlab, whose own metadata tells the rest |
-//! | 14, 16, … | `Class` | a slab of a class |
+//! | 14 | `Empty` | addresses without access, for blocks of 0 bytes |
+//! | 16 | `Fenced` | the start of a huge block between fences, at some page |
+//! | 18, 20, … | `Class` | a slab of a class |
 //!
 //! The byte is called a *place*: it is also the offset of a list. A thread that frees by address has its lists in this
 //! order, 16 bytes each, and a processor scales an index by at most 8. The kinds without a class have lists there that
@@ -25,8 +27,8 @@
 //! A leaf covers 512 GiB. It takes 8 MiB of addresses, and little of it has memory.
 //!
 //! A1  A slice's byte says `Class` from before the first block of the slab is handed out until after the last block
-//!     has come home. It says `Span`, `Huge` or `SuperSlab` as long as such a block is out.
-//! A2  From the mapping of a segment to its unmapping, none of its slices is `Foreign` or `Huge`.
+//!     has come home. It says `Span`, `Huge`, `Fenced` or `SuperSlab` as long as such a block is out.
+//! A2  From the mapping of a segment to its unmapping, none of its slices is `Foreign`, `Huge` or `Fenced`.
 //! A3  A leaf stays mapped until the variant is released, so a thread may keep its address. The bytes of a part without
 //!     a leaf read as 0.
 //!
@@ -87,12 +89,16 @@ pub(crate) enum Kind {
     Huge,
     /// A slice of a SuperSlab.
     SuperSlab,
+    /// Addresses for blocks of 0 bytes.
+    Empty,
+    /// The slice in which a huge block between fences starts.
+    Fenced,
     /// A slab of this class.
     Class(ClassIdx),
 }
 
 /// The number of kinds without a class. Their places come first.
-pub(crate) const CLASSLESS: usize = 7;
+pub(crate) const CLASSLESS: usize = 9;
 
 const _: () = assert!(2 * (CLASSLESS + MAX_CLASSES - 1) <= u8::MAX as usize, "a place is a byte");
 
@@ -107,6 +113,8 @@ impl Kind {
             Self::Body => 4,
             Self::Huge => 5,
             Self::SuperSlab => 6,
+            Self::Empty => 7,
+            Self::Fenced => 8,
             Self::Class(class) => CLASSLESS + class.index(),
         };
         2 * number as u8
@@ -122,8 +130,17 @@ impl Kind {
             4 => Self::Body,
             5 => Self::Huge,
             6 => Self::SuperSlab,
+            7 => Self::Empty,
+            8 => Self::Fenced,
             number => Self::Class(ClassIdx::new((number - CLASSLESS) % MAX_CLASSES)),
         }
+    }
+
+    /// The class whose list is at a place, if one is.
+    #[inline(always)]
+    pub(crate) fn class_at(place: usize) -> Option<ClassIdx> {
+        let number = (place / 2).checked_sub(CLASSLESS)?;
+        Some(ClassIdx::new(number % MAX_CLASSES))
     }
 
     /// The class of the slab, if the slice is one.
@@ -193,15 +210,13 @@ impl PageMap {
     /// The class of the slab at an address; `None` if there is no slab.
     #[inline(always)]
     pub(crate) fn class(&self, address: usize) -> Option<ClassIdx> {
-        let number = (self.place(address) / 2).checked_sub(CLASSLESS)?;
-        Some(ClassIdx::new(number % MAX_CLASSES))
+        Kind::class_at(self.place(address))
     }
 
     /// True if an address lies in a segment or a SuperSlab.
     #[inline(always)]
     pub(crate) fn is_ours(&self, address: usize) -> bool {
-        let place = self.place(address);
-        place != usize::from(Kind::Foreign.place()) && place != usize::from(Kind::Huge.place())
+        !matches!(self.kind(address), Kind::Foreign | Kind::Huge | Kind::Empty | Kind::Fenced)
     }
 
     /// True if the slice at an address is of this kind.

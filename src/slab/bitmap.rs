@@ -206,7 +206,7 @@ impl Slab {
     fn carve<V: Variant>(&self, batch: &mut Batch, start: NonNull<u8>, bytes: usize, count: usize) {
         let first = usize::from(self.bump.get());
         let stride = match V::SPREAD {
-            Spread::Adjacent => 1,
+            Spread::Adjacent | Spread::Random => 1,
             // As many as the blocks that share a cache line.
             Spread::Apart => quotient(CACHE_LINE, bytes).max(1).min(count.max(1)),
         };

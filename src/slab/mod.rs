@@ -27,4 +27,4 @@ mod home;
 mod segment;
 
 pub(crate) use bitmap::{BINNED, PURGEABLE, Slab};
-pub(crate) use segment::{ALL, ALL_SLICES, AVAILABLE, DIRTY, Run, Segment, Wanted};
+pub(crate) use segment::{ALL, AVAILABLE, DIRTY, Run, Segment, Wanted, usable_slices};

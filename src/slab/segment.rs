@@ -1,14 +1,25 @@
 //! A segment: its header, with a mask of its free slices.
 
 use super::bitmap::{FAR, Slab};
-use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SLICE_LG, SliceIdx, bit_range};
+use crate::base::{
+    MAX_SLICES, PAGE_BYTES, SEGMENT_BYTES, SLICE_BYTES, SLICE_LG, SliceIdx, bit_range, round_up,
+};
 use crate::linked::{Linked, Links};
-use crate::variant::Growth;
+use crate::sys::fences;
+use crate::variant::{Growth, Headers, Variant};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-/// The mask of all slices that can be claimed: all but the header.
-pub(crate) const ALL_SLICES: u32 = bit_range(1, MAX_SLICES);
+/// The mask of all slices but the header.
+const BUT_THE_HEADER: u32 = bit_range(1, MAX_SLICES);
+
+/// The mask of the slices of a segment that can be claimed: all but the header, and the last one where it is a fence.
+pub(crate) const fn usable_slices<V: Variant>() -> u32 {
+    match V::HEADERS {
+        Headers::Open => BUT_THE_HEADER,
+        Headers::Fenced => BUT_THE_HEADER & !SliceIdx::LAST.bit(),
+    }
+}
 
 /// The header of a segment. In a fresh segment all bytes are zero but those of `free`.
 #[repr(C, align(64))]
@@ -73,14 +84,32 @@ impl Segment {
     /// # Safety
     /// `pages` are [`SEGMENT_BYTES`] bytes, aligned to their size, and those of `Self` are zero. No other thread knows
     /// of them, and they stay mapped while a thread can find them.
-    pub(crate) unsafe fn create(pages: NonNull<u8>) -> &'static Self {
+    pub(crate) unsafe fn create<V: Variant>(pages: NonNull<u8>) -> &'static Self {
         // From now on everything in the segment is reached by address.
         let segment = ptr::with_exposed_provenance::<Self>(pages.expose_provenance().get());
         // SAFETY: zero bytes are a valid segment (numbers, atomics, `None`s), aligned and large enough, by the
         // caller's condition.
         let segment = unsafe { &*segment };
-        segment.free.set(ALL_SLICES);
+        segment.free.set(usable_slices::<V>());
+        if V::HEADERS == Headers::Fenced {
+            segment.fence();
+        }
         segment
+    }
+
+    /// Takes the access to the pages behind the header and to the last slice, so that no write past a block's end gets to
+    /// the header of this segment or of the next one. If the kernel refuses, at its limit of mappings, they stay open.
+    fn fence(&self) {
+        const HEADER: usize = round_up(size_of::<Segment>(), PAGE_BYTES);
+        let fences =
+            [(self.slice_start(SliceIdx::FIRST), HEADER), (self.slice_start(SliceIdx::LAST), 0)];
+        for (slice, from) in fences {
+            // SAFETY: inside the slice.
+            let first = unsafe { slice.add(from) };
+            // SAFETY: whole pages of the segment behind the header's own, or of a slice that no mask offers. Nothing
+            // refers to them.
+            let _ = unsafe { fences::fence(first, SLICE_BYTES - from) };
+        }
     }
 
     /// The segment that an address lies in.
@@ -125,8 +154,8 @@ impl Segment {
     }
 
     /// True if all slices are free, and none has memory that the kernel would take.
-    pub(crate) fn is_decommitted(&self) -> bool {
-        self.free.get() == ALL_SLICES && self.purgeable_slices() == 0
+    pub(crate) fn is_decommitted<V: Variant>(&self) -> bool {
+        self.free.get() == usable_slices::<V>() && self.purgeable_slices() == 0
     }
 
     /// The best run of free slices for a request, if there is one.
@@ -218,8 +247,8 @@ mod tests {
         assert_eq!(find(0b1110_0110, 2), Some(1));
         assert_eq!(find(0b1110_0110, 3), Some(5));
         assert_eq!(find(0b1110_0110, 4), None);
-        assert_eq!((find(u32::MAX, 32), find(ALL_SLICES, 31)), (Some(0), Some(1)));
-        assert_eq!((find(ALL_SLICES, 32), find(0, 1)), (None, None));
+        assert_eq!((find(u32::MAX, 32), find(BUT_THE_HEADER, 31)), (Some(0), Some(1)));
+        assert_eq!((find(BUT_THE_HEADER, 32), find(0, 1)), (None, None));
     }
 
     #[test]
@@ -228,8 +257,8 @@ mod tests {
             let wanted = Wanted { count, align, growth: Growth::Tight };
             best_run(free, 0, wanted).map(|run| run.slice().index())
         };
-        assert_eq!((find(ALL_SLICES, 1, 2), find(ALL_SLICES, 8, 16)), (Some(2), Some(16)));
-        assert_eq!((find(ALL_SLICES, 1, 32), find(0b1110, 2, 4)), (None, None));
+        assert_eq!((find(BUT_THE_HEADER, 1, 2), find(BUT_THE_HEADER, 8, 16)), (Some(2), Some(16)));
+        assert_eq!((find(BUT_THE_HEADER, 1, 32), find(0b1110, 2, 4)), (None, None));
         assert_eq!(find(0b1111_0110, 3, 4), Some(4));
     }
 

@@ -15,11 +15,13 @@ cfg_if::cfg_if! {
         pub(crate) mod clock;
         pub(crate) mod cpus;
         pub(crate) mod errno;
+        pub(crate) mod fences;
         pub(crate) mod fork;
         pub(crate) mod futex;
         pub(crate) mod kernel;
         pub(crate) mod moves;
         pub(crate) mod pages;
+        pub(crate) mod secret;
         pub(crate) mod thread;
         pub(crate) mod unload;
         mod weak;

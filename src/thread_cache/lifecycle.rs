@@ -5,14 +5,14 @@
 
 use super::drain::drain_list;
 use super::tables::Tables;
-use super::{CacheOf, Cached, State, ThreadCache, fill, flush, limits, shut};
+use super::{CacheOf, Cached, State, ThreadCache, fill, flush, limits, quarantine, shut};
 use crate::base::{ArenaIdx, ClassIdx};
 use crate::central::{self, lock_all, unlock_all};
 use crate::sys::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
 use crate::sys::thread::{self, AtExit};
-use crate::sys::{errno, fork, pages};
-use crate::variant::Slot;
+use crate::sys::{errno, fork, pages, secret};
+use crate::variant::{Links, Slot};
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
@@ -176,6 +176,9 @@ fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
         Slot::Pointer => V::pool().take::<V>()?,
     };
     V::set_cache(cache);
+    if V::LINKS == Links::Keyed || V::HAS_TAILS {
+        secret::choose();
+    }
     cache.asks.set(false);
     cache.arena.set(V::pool().with_made(central::join::<V>));
     for class in ClassIdx::all(V::CLASSES.count()) {
@@ -213,6 +216,9 @@ pub(super) fn close<V: Cached>(cache: &'static CacheOf<V>) {
     central::tick::<V>(&cache.asks);
     shut::open::<V>(cache);
     flush::<V>(cache);
+    if V::QUARANTINE > 0 {
+        quarantine::close::<V>(cache);
+    }
     V::parked().park::<V>(&cache.lists);
     for class in ClassIdx::all(V::CLASSES.count()) {
         drain_list::<V>(cache, class);

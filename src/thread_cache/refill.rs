@@ -7,7 +7,7 @@ use crate::base::{ClassIdx, ListOffset, quotient};
 use crate::batch::Batch;
 use crate::central;
 use crate::free_block::FreeBlock;
-use crate::variant::Bound;
+use crate::variant::{Bound, Spread};
 use core::ptr;
 
 /// Bytes that a list's first refill asks for.
@@ -86,6 +86,9 @@ fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<Free
         lend::count_refill::<V>(cache, class, want);
         let mut fetched = Batch::new();
         central::take::<V>(cache.list_id::<V>(class), want, &mut fetched);
+        if V::SPREAD == Spread::Random {
+            fetched.shuffle(&cache.random);
+        }
         list.fill::<V>(&mut fetched);
         list_limits.newest_seen.set(0);
         drain_idle::<V>(cache, class);

@@ -74,6 +74,9 @@ knobs! {
         System = "system",
         /// Spans of slices, and whole pages for larger ones.
         Own = "own",
+        /// Spans of slices to 128 KiB. Larger blocks get pages of their own between pages without access, and the
+        /// addresses of freed ones stay without access for a while.
+        Fenced = "fenced",
     };
     /// MiB of freed large blocks that are kept for reuse; half as much as is in use, if that is more.
     keep_mib: usize, Central, (0..=4096);
@@ -170,6 +173,8 @@ knobs! {
         Adjacent = "adjacent",
         /// Neighbours in a cache line not one after the other.
         Apart = "apart",
+        /// In a random order.
+        Random = "random",
     };
     /// The place of a large block.
     growth: Growth, Central, {
@@ -185,6 +190,38 @@ knobs! {
         Bare = "bare",
         /// A seal in the block's second word. A pop compares it before it follows the link.
         Sealed = "sealed",
+        /// A seal that depends on a secret, too.
+        Keyed = "keyed",
+    };
+    /// What lies behind a block in its last 8 bytes.
+    tail: Tail, Central, {
+        /// What the program puts there.
+        None = "none",
+        /// The block's size and state, sealed with a secret. A free and a change of size check it.
+        Checked = "checked",
+    };
+    /// What becomes of the content of a freed block of a class.
+    wipe: Wipe, Central, {
+        /// It stays.
+        None = "none",
+        /// It is made zero, and is compared with zero when the block is handed out again. Needs `tail = "checked"`.
+        Checked = "checked",
+    };
+    /// Freed blocks of a thread that wait, until later frees push them out at random. Needs `tail = "checked"`.
+    quarantine: usize, Central, (0..=1024);
+    /// What the unused pages around a segment's metadata are. Fences need `large = "fenced"`.
+    headers: Headers, Central, {
+        /// Accessible.
+        Open = "open",
+        /// Without access.
+        Fenced = "fenced",
+    };
+    /// What a request for 0 bytes gets, in the C face.
+    empty: Empty, Central, {
+        /// A block of the smallest class.
+        Least = "least",
+        /// An address without access. Needs `tail = "checked"`.
+        Unreadable = "unreadable",
     };
     /// What a free compares a small block with.
     freed: Freed, Central, {

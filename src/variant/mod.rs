@@ -125,6 +125,10 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
     /// allocator. It is no knob, since the stamp of the face sets it.
     const BY_ADDRESS: bool = false;
 
+    /// True if huge blocks are recorded, by their address.
+    const RECORDS_HUGE: bool = Self::BY_ADDRESS || matches!(Self::LARGE, Large::Fenced);
+    /// True if each block has a tail, but those of the system's malloc and huge ones.
+    const HAS_TAILS: bool = matches!(Self::TAIL, Tail::Checked);
     /// True if the thread caches have tables: a free finds the block's list by the address.
     const COUNTED: bool = Self::BY_ADDRESS && matches!(Self::BACKEND, Backend::Central);
     /// The block sizes.
@@ -175,15 +179,23 @@ pub(crate) trait Variant: Chosen + Copy + Send + Sync + 'static {
 #[allow(dead_code, reason = "a build without a face stamps none")]
 pub(crate) const fn by_address(knobs: Knobs) -> Knobs {
     let is_central = matches!(knobs.backend, Backend::Central);
+    let has_tails = matches!(knobs.tail, Tail::Checked);
     let checks = is_central && !matches!(knobs.size_classes, Table::Report);
     Knobs {
         // A shared library has no room in its thread-local storage for the lists themselves.
         thread_slot: Slot::Pointer,
         // A block that was lent is not of its layout's class.
         free_by: if is_central { FreeBy::Lookup } else { knobs.free_by },
-        links: if checks { Links::Sealed } else { knobs.links },
-        freed: if checks { Freed::Newest } else { knobs.freed },
-        inside: if checks { Inside::Checked } else { knobs.inside },
+        links: if checks && matches!(knobs.links, Links::Bare) {
+            Links::Sealed
+        } else {
+            knobs.links
+        },
+        // A block's tail lies at the end of a block of its layout's class.
+        lending: if has_tails { Lending::None } else { knobs.lending },
+        // A tail tells all that these checks find.
+        freed: if checks && !has_tails { Freed::Newest } else { knobs.freed },
+        inside: if checks && !has_tails { Inside::Checked } else { knobs.inside },
         ..knobs
     }
 }
@@ -204,9 +216,20 @@ pub(crate) const fn check<V: Variant>() {
             !has_small || matches!(V::LINKS, Links::Bare),
             "`links`: a seal needs blocks of 16 bytes"
         );
+        let has_tails = matches!(V::TAIL, Tail::Checked);
+        assert!(!has_tails || !has_small, "`tail`: a tail needs blocks of 16 bytes");
+        let relies = V::QUARANTINE > 0
+            || matches!(V::WIPE, Wipe::Checked)
+            || matches!(V::LARGE, Large::Fenced)
+            || matches!(V::EMPTY, Empty::Unreadable);
+        assert!(!relies || has_tails, "`tail`: the other checks of freed blocks need it");
+        assert!(
+            matches!(V::HEADERS, Headers::Open) || matches!(V::LARGE, Large::Fenced),
+            "`headers`: addresses that return to the map cache must have access"
+        );
         let is_fatal = matches!(V::FOREIGN, Foreign::Fatal);
         assert!(
-            !is_fatal || matches!(V::LARGE, Large::Own),
+            !is_fatal || !matches!(V::LARGE, Large::System),
             "`foreign`: large blocks of the system's malloc are foreign"
         );
         assert!(

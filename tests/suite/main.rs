@@ -2,6 +2,7 @@
 
 mod by_address;
 mod exhaustion;
+mod guarded;
 mod lookup;
 mod misuse;
 mod recycling;
@@ -19,6 +20,8 @@ fn as_child() {
     let words: Vec<&str> = case.split(' ').collect();
     match words[..] {
         ["exhaustion", id, spare] => exhaustion::run_dry(testbed::bed(id), spare),
+        #[cfg(feature = "all-variants")]
+        ["guarded", id, program, size] => guarded::run(testbed::bed(id), program, size),
         ["misuse", id, program] => misuse::run(testbed::bed(id), program),
         #[cfg(all(feature = "stats", feature = "all-variants"))]
         ["recycling", case] => recycling::run(case),

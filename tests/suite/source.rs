@@ -8,12 +8,12 @@ const LAYERS: &[&[&str]] = &[
     &["base"],
     &["sys"],
     &["variant"],
-    &["free_block", "free_list", "batch", "linked", "stats", "backend"],
+    &["free_block", "free_list", "batch", "linked", "tail", "stats", "backend"],
     &["page_map"],
     &["slab", WING],
     &["central"],
     &["thread_cache"],
-    &["alloc", "realloc", "large", "check", "manage"],
+    &["alloc", "realloc", "large", "guarded", "check", "manage"],
     &[ROOF],
 ];
 /// The module that only the roof may import from. It imports nothing from its own layer.

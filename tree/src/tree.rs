@@ -233,19 +233,24 @@ fn check_together(id: &str, knobs: &BTreeMap<&'static str, Value>) -> Result<(),
     Ok(())
 }
 
-/// Conditions of the central backend: a knob and its value, and the knob and value that they need.
-const NEEDS: &[(&str, &str, &str, &str)] = &[
-    ("backend", "central", "superslab_lg", "21"),
-    ("backend", "central", "recycle", "freelist"),
-    ("backend", "central", "registry", "map"),
-    ("backend", "central", "soft_cap", "none"),
-    ("growth", "roomy", "large", "own"),
+/// Conditions of the central backend: a knob and its value, and the other knob with the values that they need.
+const NEEDS: &[(&str, &str, &str, &[&str])] = &[
+    ("backend", "central", "superslab_lg", &["21"]),
+    ("backend", "central", "recycle", &["freelist"]),
+    ("backend", "central", "registry", &["map"]),
+    ("backend", "central", "soft_cap", &["none"]),
+    ("growth", "roomy", "large", &["own", "fenced"]),
+    ("wipe", "checked", "tail", &["checked"]),
+    ("large", "fenced", "tail", &["checked"]),
+    ("empty", "unreadable", "tail", &["checked"]),
+    ("headers", "fenced", "large", &["fenced"]),
 ];
 
 fn check_central(id: &str, knobs: &BTreeMap<&'static str, Value>) -> Result<(), String> {
     let is = |key: &str, value: &str| knobs.get(key).is_some_and(|v| v.to_string() == value);
     for (key, value, other, needed) in NEEDS {
-        if is(key, value) && !is(other, needed) {
+        if is(key, value) && !needed.iter().any(|needed| is(other, needed)) {
+            let needed = needed.join(" or ");
             return Err(format!(
                 "variants/{id}.toml: [set] `{key}` = {value} needs `{other}` = {needed}; allowed: only together"
             ));

@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0x4c0cfe5ee1d8e640;
+    0x5c091a2398764344;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -31,8 +31,16 @@ table! {
         ..APEX
     };
 
+    BlockTails BLOCK_TAILS {
+        id: "block-tails", parent: Some("apex"), rank: 3, twin: None, default: false,
+        doc: "Variant `block-tails`: `apex` with `tail = checked`.\n\nWhat does it cost to keep each block's size and state behind it, and to check them? A free in error then ends the program, and so does a byte written past a block's end.",
+    } = Knobs {
+        tail: Tail::Checked,
+        ..APEX
+    };
+
     ForeignFatal FOREIGN_FATAL {
-        id: "foreign-fatal", parent: Some("apex"), rank: 3, twin: None, default: false,
+        id: "foreign-fatal", parent: Some("apex"), rank: 4, twin: None, default: false,
         doc: "Variant `foreign-fatal`: `apex` with `foreign = fatal`.\n\nWhat does it cost to end a program that frees what no allocator of ours handed out? The check runs only after every lookup has failed.",
     } = Knobs {
         foreign: Foreign::Fatal,
@@ -40,7 +48,7 @@ table! {
     };
 
     NewestFrees NEWEST_FREES {
-        id: "newest-frees", parent: Some("apex"), rank: 4, twin: None, default: false,
+        id: "newest-frees", parent: Some("apex"), rank: 5, twin: None, default: false,
         doc: "Variant `newest-frees`: `apex` with `freed = newest`.\n\nWhat does it cost to compare each freed block with the newest two of its list, so that a second free is noticed at once?",
     } = Knobs {
         freed: Freed::Newest,
@@ -48,15 +56,79 @@ table! {
     };
 
     SealedLinks SEALED_LINKS {
-        id: "sealed-links", parent: Some("apex"), rank: 5, twin: None, default: false,
+        id: "sealed-links", parent: Some("apex"), rank: 6, twin: None, default: false,
         doc: "Variant `sealed-links`: `apex` with `links = sealed`.\n\nWhat does it cost to seal the links of free blocks, and to compare the seal before a link is followed?",
     } = Knobs {
         links: Links::Sealed,
         ..APEX
     };
 
+    WipedBlocks WIPED_BLOCKS {
+        id: "wiped-blocks", parent: Some("block-tails"), rank: 7, twin: None, default: false,
+        doc: "Variant `wiped-blocks`: `block-tails` with `wipe = checked`.\n\nWhat does it cost to wipe each freed block, and to compare it with zero before it is handed out again?",
+    } = Knobs {
+        wipe: Wipe::Checked,
+        ..BLOCK_TAILS
+    };
+
+    Quarantine QUARANTINE {
+        id: "quarantine", parent: Some("wiped-blocks"), rank: 8, twin: None, default: false,
+        doc: "Variant `quarantine`: `wiped-blocks` with `quarantine = 256`.\n\nWhat does it cost to keep freed blocks back, until later frees push them out at random?",
+    } = Knobs {
+        quarantine: 256,
+        ..WIPED_BLOCKS
+    };
+
+    RandomOrder RANDOM_ORDER {
+        id: "random-order", parent: Some("quarantine"), rank: 9, twin: None, default: false,
+        doc: "Variant `random-order`: `quarantine` with `spread = random`.\n\nWhat does it cost to hand out the blocks of a refill in a random order?",
+    } = Knobs {
+        spread: Spread::Random,
+        ..QUARANTINE
+    };
+
+    KeyedLinks KEYED_LINKS {
+        id: "keyed-links", parent: Some("random-order"), rank: 10, twin: None, default: false,
+        doc: "Variant `keyed-links`: `random-order` with `links = keyed`.\n\nWhat does it cost to seal the links in free blocks with a secret?",
+    } = Knobs {
+        links: Links::Keyed,
+        ..RANDOM_ORDER
+    };
+
+    FencedLarge FENCED_LARGE {
+        id: "fenced-large", parent: Some("keyed-links"), rank: 11, twin: None, default: false,
+        doc: "Variant `fenced-large`: `keyed-links` with `large = fenced`.\n\nWhat does it cost to place each large block between pages without access?",
+    } = Knobs {
+        large: Large::Fenced,
+        ..KEYED_LINKS
+    };
+
+    FencedHeaders FENCED_HEADERS {
+        id: "fenced-headers", parent: Some("fenced-large"), rank: 12, twin: None, default: false,
+        doc: "Variant `fenced-headers`: `fenced-large` with `headers = fenced`.\n\nWhat does it cost to place each segment's metadata between pages without access?",
+    } = Knobs {
+        headers: Headers::Fenced,
+        ..FENCED_LARGE
+    };
+
+    UnreadableEmpty UNREADABLE_EMPTY {
+        id: "unreadable-empty", parent: Some("fenced-headers"), rank: 13, twin: None, default: false,
+        doc: "Variant `unreadable-empty`: `fenced-headers` with `empty = unreadable`.\n\nWhat does it cost to answer requests for 0 bytes with addresses without access? Only the C face gets such requests.",
+    } = Knobs {
+        empty: Empty::Unreadable,
+        ..FENCED_HEADERS
+    };
+
+    Guard GUARD {
+        id: "guard", parent: Some("unreadable-empty"), rank: 14, twin: None, default: false,
+        doc: "Variant `guard`: `unreadable-empty` with `foreign = fatal`.\n\nWhat does it cost to end a program that frees what no allocator of ours handed out? With all of its parents' checks this is the hardened variant.",
+    } = Knobs {
+        foreign: Foreign::Fatal,
+        ..UNREADABLE_EMPTY
+    };
+
     Legacy LEGACY {
-        id: "legacy", parent: None, rank: 6, twin: None, default: false,
+        id: "legacy", parent: None, rank: 15, twin: None, default: false,
         doc: "Variant `legacy`: a root of the tree.\n\nWhat does the system's malloc cost on its own?",
     } = Knobs {
         backend: Backend::System,
@@ -64,7 +136,7 @@ table! {
     };
 
     Superslab SUPERSLAB {
-        id: "superslab", parent: None, rank: 7, twin: Some("superslab-hash"), default: false,
+        id: "superslab", parent: None, rank: 16, twin: Some("superslab-hash"), default: false,
         doc: "Variant `superslab`: a root of the tree.\n\nWhat does the report's SuperSlab backend cost as it stands?",
     } = Knobs {
         backend: Backend::SuperSlab,
@@ -80,7 +152,7 @@ table! {
     };
 
     OptionA OPTION_A {
-        id: "option-a", parent: Some("superslab"), rank: 8, twin: Some("option-a-hash"), default: false,
+        id: "option-a", parent: Some("superslab"), rank: 17, twin: Some("option-a-hash"), default: false,
         doc: "Variant `option-a`: `superslab` with `recycle = freelist`.\n\nDoes recycling EMPTY slabs keep the pool from falling back to the system?",
     } = Knobs {
         recycle: Recycle::Freelist,
@@ -88,7 +160,7 @@ table! {
     };
 
     SuperslabHash SUPERSLAB_HASH {
-        id: "superslab-hash", parent: Some("superslab"), rank: 9, twin: None, default: false,
+        id: "superslab-hash", parent: Some("superslab"), rank: 18, twin: None, default: false,
         doc: "Variant `superslab-hash`: `superslab` with `registry = hash`.\n\nWhat does a hash table with a thread-local hint save over the linear registry?",
     } = Knobs {
         registry: Registry::Hash,
@@ -96,7 +168,7 @@ table! {
     };
 
     OptionAHash OPTION_A_HASH {
-        id: "option-a-hash", parent: Some("option-a"), rank: 10, twin: None, default: false,
+        id: "option-a-hash", parent: Some("option-a"), rank: 19, twin: None, default: false,
         doc: "Variant `option-a-hash`: `option-a` with `registry = hash`.\n\nWhat does a hash table with a thread-local hint save over the linear registry?",
     } = Knobs {
         registry: Registry::Hash,
@@ -104,7 +176,7 @@ table! {
     };
 
     OptionAb OPTION_AB {
-        id: "option-ab", parent: Some("option-a"), rank: 11, twin: Some("option-ab-hash"), default: false,
+        id: "option-ab", parent: Some("option-a"), rank: 20, twin: Some("option-ab-hash"), default: false,
         doc: "Variant `option-ab`: `option-a` with `superslab_lg = 21`.\n\nDo SuperSlabs of 2 MiB lift the limit that two of 512 KiB put on a class?",
     } = Knobs {
         superslab_lg: 21,
@@ -112,7 +184,7 @@ table! {
     };
 
     OptionAd OPTION_AD {
-        id: "option-ad", parent: Some("option-a"), rank: 12, twin: Some("option-ad-hash"), default: false,
+        id: "option-ad", parent: Some("option-a"), rank: 21, twin: Some("option-ad-hash"), default: false,
         doc: "Variant `option-ad`: `option-a` with `empty_scan_limit = 64`.\n\nDoes a longer look for EMPTY slabs in stage 0.5 pay?",
     } = Knobs {
         empty_scan_limit: 64,
@@ -120,7 +192,7 @@ table! {
     };
 
     OptionAbHash OPTION_AB_HASH {
-        id: "option-ab-hash", parent: Some("option-ab"), rank: 13, twin: None, default: false,
+        id: "option-ab-hash", parent: Some("option-ab"), rank: 22, twin: None, default: false,
         doc: "Variant `option-ab-hash`: `option-ab` with `registry = hash`.\n\nWhat does a hash table with a thread-local hint save over the linear registry?",
     } = Knobs {
         registry: Registry::Hash,
@@ -128,7 +200,7 @@ table! {
     };
 
     OptionAbd OPTION_ABD {
-        id: "option-abd", parent: Some("option-ab"), rank: 14, twin: Some("option-abd-hash"), default: false,
+        id: "option-abd", parent: Some("option-ab"), rank: 23, twin: Some("option-abd-hash"), default: false,
         doc: "Variant `option-abd`: `option-ab` with `empty_scan_limit = 64`.\n\nDoes a longer look for EMPTY slabs pay with SuperSlabs of 2 MiB?",
     } = Knobs {
         empty_scan_limit: 64,
@@ -136,7 +208,7 @@ table! {
     };
 
     OptionAdHash OPTION_AD_HASH {
-        id: "option-ad-hash", parent: Some("option-ad"), rank: 15, twin: None, default: false,
+        id: "option-ad-hash", parent: Some("option-ad"), rank: 24, twin: None, default: false,
         doc: "Variant `option-ad-hash`: `option-ad` with `registry = hash`.\n\nWhat does a hash table with a thread-local hint save over the linear registry?",
     } = Knobs {
         registry: Registry::Hash,
@@ -144,7 +216,7 @@ table! {
     };
 
     OptionAbdHash OPTION_ABD_HASH {
-        id: "option-abd-hash", parent: Some("option-abd"), rank: 16, twin: None, default: false,
+        id: "option-abd-hash", parent: Some("option-abd"), rank: 25, twin: None, default: false,
         doc: "Variant `option-abd-hash`: `option-abd` with `registry = hash`.\n\nWhat does a hash table with a thread-local hint save over the linear registry?",
     } = Knobs {
         registry: Registry::Hash,
@@ -152,7 +224,7 @@ table! {
     };
 
     AddressMap ADDRESS_MAP {
-        id: "address-map", parent: Some("option-abd-hash"), rank: 17, twin: None, default: false,
+        id: "address-map", parent: Some("option-abd-hash"), rank: 26, twin: None, default: false,
         doc: "Variant `address-map`: `option-abd-hash` with `registry = map`.\n\nWhat does a map from address to SuperSlab save over the hash table?",
     } = Knobs {
         registry: Registry::Map,
@@ -160,7 +232,7 @@ table! {
     };
 
     Uncapped UNCAPPED {
-        id: "uncapped", parent: Some("address-map"), rank: 18, twin: None, default: false,
+        id: "uncapped", parent: Some("address-map"), rank: 27, twin: None, default: false,
         doc: "Variant `uncapped`: `address-map` with `soft_cap = none`.\n\nWhat is left of the fallbacks when the cap on SuperSlabs goes?",
     } = Knobs {
         soft_cap: None,
@@ -168,7 +240,7 @@ table! {
     };
 
     CentralLists CENTRAL_LISTS {
-        id: "central-lists", parent: Some("uncapped"), rank: 19, twin: None, default: false,
+        id: "central-lists", parent: Some("uncapped"), rank: 28, twin: None, default: false,
         doc: "Variant `central-lists`: `uncapped` with `backend = central`.\n\nDoes it pay to find slabs with free blocks again, in central lists that no thread owns?",
     } = Knobs {
         backend: Backend::Central,
@@ -176,7 +248,7 @@ table! {
     };
 
     FineClasses FINE_CLASSES {
-        id: "fine-classes", parent: Some("central-lists"), rank: 20, twin: None, default: false,
+        id: "fine-classes", parent: Some("central-lists"), rank: 29, twin: None, default: false,
         doc: "Variant `fine-classes`: `central-lists` with `size_classes = eighths`.\n\nDo fine size classes save memory, and what do they cost?",
     } = Knobs {
         size_classes: Table::Eighths,
@@ -184,7 +256,7 @@ table! {
     };
 
     OwnLarge OWN_LARGE {
-        id: "own-large", parent: Some("fine-classes"), rank: 21, twin: None, default: false,
+        id: "own-large", parent: Some("fine-classes"), rank: 30, twin: None, default: false,
         doc: "Variant `own-large`: `fine-classes` with `large = own`.\n\nWhat do spans and mappings of our own save over the system's malloc for large blocks?",
     } = Knobs {
         large: Large::Own,
@@ -192,7 +264,7 @@ table! {
     };
 
     KeptMappings KEPT_MAPPINGS {
-        id: "kept-mappings", parent: Some("own-large"), rank: 22, twin: None, default: false,
+        id: "kept-mappings", parent: Some("own-large"), rank: 31, twin: None, default: false,
         doc: "Variant `kept-mappings`: `own-large` with `keep_mib = 64`.\n\nDoes keeping freed mappings for a while save their page faults?",
     } = Knobs {
         keep_mib: 64,
@@ -200,7 +272,7 @@ table! {
     };
 
     FreeByLayout FREE_BY_LAYOUT {
-        id: "free-by-layout", parent: Some("kept-mappings"), rank: 23, twin: None, default: false,
+        id: "free-by-layout", parent: Some("kept-mappings"), rank: 32, twin: None, default: false,
         doc: "Variant `free-by-layout`: `kept-mappings` with `free_by = layout`.\n\nWhat does it save to free by the layout alone, without a lookup?",
     } = Knobs {
         free_by: FreeBy::Layout,
@@ -208,7 +280,7 @@ table! {
     };
 
     ByteBound BYTE_BOUND {
-        id: "byte-bound", parent: Some("free-by-layout"), rank: 24, twin: None, default: false,
+        id: "byte-bound", parent: Some("free-by-layout"), rank: 33, twin: None, default: false,
         doc: "Variant `byte-bound`: `free-by-layout` with `list_bound = bytes`.\n\nDoes a bound in bytes that follows demand save memory, and what does it cost?",
     } = Knobs {
         list_bound: Bound::Bytes,
@@ -216,7 +288,7 @@ table! {
     };
 
     TransferCache TRANSFER_CACHE {
-        id: "transfer-cache", parent: Some("byte-bound"), rank: 25, twin: None, default: false,
+        id: "transfer-cache", parent: Some("byte-bound"), rank: 34, twin: None, default: false,
         doc: "Variant `transfer-cache`: `byte-bound` with `transfer_kib = 64`.\n\nDo threads that exchange batches get by with fewer atomics?",
     } = Knobs {
         transfer_kib: 64,
@@ -224,7 +296,7 @@ table! {
     };
 
     FullestFirst FULLEST_FIRST {
-        id: "fullest-first", parent: Some("transfer-cache"), rank: 26, twin: None, default: false,
+        id: "fullest-first", parent: Some("transfer-cache"), rank: 35, twin: None, default: false,
         doc: "Variant `fullest-first`: `transfer-cache` with `partial = fullest`.\n\nDoes taking from the fullest slabs first save memory?",
     } = Knobs {
         partial: Partial::Fullest,
@@ -232,7 +304,7 @@ table! {
     };
 
     FreshZero FRESH_ZERO {
-        id: "fresh-zero", parent: Some("fullest-first"), rank: 27, twin: None, default: false,
+        id: "fresh-zero", parent: Some("fullest-first"), rank: 36, twin: None, default: false,
         doc: "Variant `fresh-zero`: `fullest-first` with `fresh = known`.\n\nWhat does it save to know which memory is still zero?",
     } = Knobs {
         fresh: Fresh::Known,
@@ -240,7 +312,7 @@ table! {
     };
 
     PurgeSlots PURGE_SLOTS {
-        id: "purge-slots", parent: Some("fresh-zero"), rank: 28, twin: None, default: false,
+        id: "purge-slots", parent: Some("fresh-zero"), rank: 37, twin: None, default: false,
         doc: "Variant `purge-slots`: `fresh-zero` with `purge_ms = 500`.\n\nWhat does it cost to give unused memory back after a while, and what does it save?",
     } = Knobs {
         purge_ms: Some(500),
@@ -248,7 +320,7 @@ table! {
     };
 
     PurgePages PURGE_PAGES {
-        id: "purge-pages", parent: Some("purge-slots"), rank: 29, twin: None, default: false,
+        id: "purge-pages", parent: Some("purge-slots"), rank: 38, twin: None, default: false,
         doc: "Variant `purge-pages`: `purge-slots` with `purge_unit = pages`.\n\nWhat do free pages inside slabs in part-use give back?",
     } = Knobs {
         purge_unit: Unit::Pages,
@@ -256,7 +328,7 @@ table! {
     };
 
     SpreadLines SPREAD_LINES {
-        id: "spread-lines", parent: Some("purge-pages"), rank: 30, twin: None, default: false,
+        id: "spread-lines", parent: Some("purge-pages"), rank: 39, twin: None, default: false,
         doc: "Variant `spread-lines`: `purge-pages` with `spread = apart`.\n\nDoes handing out the blocks of a cache line apart save threads from sharing one?",
     } = Knobs {
         spread: Spread::Apart,
@@ -264,7 +336,7 @@ table! {
     };
 
     RoomToGrow ROOM_TO_GROW {
-        id: "room-to-grow", parent: Some("spread-lines"), rank: 31, twin: None, default: false,
+        id: "room-to-grow", parent: Some("spread-lines"), rank: 40, twin: None, default: false,
         doc: "Variant `room-to-grow`: `spread-lines` with `growth = roomy`.\n\nDo large blocks that grow, put where there is room ahead, grow where they are?",
     } = Knobs {
         growth: Growth::Roomy,
@@ -272,7 +344,7 @@ table! {
     };
 
     ParkedLists PARKED_LISTS {
-        id: "parked-lists", parent: Some("room-to-grow"), rank: 32, twin: None, default: false,
+        id: "parked-lists", parent: Some("room-to-grow"), rank: 41, twin: None, default: false,
         doc: "Variant `parked-lists`: `room-to-grow` with `thread_exit = park`.\n\nWhat does a short-lived thread save that starts with the lists of one that ended?",
     } = Knobs {
         thread_exit: ThreadExit::Park,
@@ -280,7 +352,7 @@ table! {
     };
 
     ReclaimFirst RECLAIM_FIRST {
-        id: "reclaim-first", parent: Some("parked-lists"), rank: 33, twin: None, default: false,
+        id: "reclaim-first", parent: Some("parked-lists"), rank: 42, twin: None, default: false,
         doc: "Variant `reclaim-first`: `parked-lists` with `reclaim = first`.\n\nWhat does it save to have what waits go back before more memory is mapped, and not by the clock alone?",
     } = Knobs {
         reclaim: Reclaim::First,
@@ -288,7 +360,7 @@ table! {
     };
 
     FinerClasses FINER_CLASSES {
-        id: "finer-classes", parent: Some("reclaim-first"), rank: 34, twin: None, default: false,
+        id: "finer-classes", parent: Some("reclaim-first"), rank: 43, twin: None, default: false,
         doc: "Variant `finer-classes`: `reclaim-first` with `size_classes = finer`.\n\nWhat do eight size classes per doubling save from 2 KiB to 8 KiB too?",
     } = Knobs {
         size_classes: Table::Finer,
@@ -296,7 +368,7 @@ table! {
     };
 
     ZeroDirty ZERO_DIRTY {
-        id: "zero-dirty", parent: Some("finer-classes"), rank: 35, twin: None, default: false,
+        id: "zero-dirty", parent: Some("finer-classes"), rank: 44, twin: None, default: false,
         doc: "Variant `zero-dirty`: `finer-classes` with `zeroing = dirty`.\n\nWhat does it save to write zeros only to those pages of a used mapping that hold something else?",
     } = Knobs {
         zeroing: Zeroing::Dirty,
@@ -304,7 +376,7 @@ table! {
     };
 
     Arenas ARENAS {
-        id: "arenas", parent: Some("zero-dirty"), rank: 36, twin: None, default: false,
+        id: "arenas", parent: Some("zero-dirty"), rank: 45, twin: None, default: false,
         doc: "Variant `arenas`: `zero-dirty` with `arenas = 64`.\n\nIs a thread better off with slabs that others seldom touch than with the densest ones?",
     } = Knobs {
         arenas: 64,
@@ -312,7 +384,7 @@ table! {
     };
 
     MovedPages MOVED_PAGES {
-        id: "moved-pages", parent: Some("arenas"), rank: 37, twin: None, default: false,
+        id: "moved-pages", parent: Some("arenas"), rank: 46, twin: None, default: false,
         doc: "Variant `moved-pages`: `arenas` with `join = moved`.\n\nDoes moving kept pages to where a large block lies save the page faults of a kept rest that is in pieces?",
     } = Knobs {
         join: Join::Moved,
@@ -320,7 +392,7 @@ table! {
     };
 
     HeapShare HEAP_SHARE {
-        id: "heap-share", parent: Some("moved-pages"), rank: 38, twin: None, default: false,
+        id: "heap-share", parent: Some("moved-pages"), rank: 47, twin: None, default: false,
         doc: "Variant `heap-share`: `moved-pages` with `list_bound = share`.\n\nWhat does it save to let a thread keep more, where the heap is large?",
     } = Knobs {
         list_bound: Bound::Share,
@@ -328,7 +400,7 @@ table! {
     };
 
     SpanCache SPAN_CACHE {
-        id: "span-cache", parent: Some("heap-share"), rank: 39, twin: None, default: false,
+        id: "span-cache", parent: Some("heap-share"), rank: 48, twin: None, default: false,
         doc: "Variant `span-cache`: `heap-share` with `span_kib = 4096`.\n\nWhat does it save to let a thread keep a few free spans?",
     } = Knobs {
         span_kib: 4096,
@@ -336,7 +408,7 @@ table! {
     };
 
     HugePages HUGE_PAGES {
-        id: "huge-pages", parent: Some("span-cache"), rank: 40, twin: None, default: false,
+        id: "huge-pages", parent: Some("span-cache"), rank: 49, twin: None, default: false,
         doc: "Variant `huge-pages`: `span-cache` with `huge = auto`.\n\nWhat does it save to have the kernel back each fresh segment of a large heap at once, by a huge page if it has one?",
     } = Knobs {
         huge: Huge::Auto,
@@ -344,7 +416,7 @@ table! {
     };
 
     LentBlocks LENT_BLOCKS {
-        id: "lent-blocks", parent: Some("huge-pages"), rank: 41, twin: None, default: false,
+        id: "lent-blocks", parent: Some("huge-pages"), rank: 50, twin: None, default: false,
         doc: "Variant `lent-blocks`: `huge-pages` with `lending = page`.\n\nWhat does it save, in the C face, to give a class that a thread hardly uses blocks of the next power of two, and no slab of its own?",
     } = Knobs {
         lending: Lending::Page,
@@ -352,7 +424,7 @@ table! {
     };
 
     Apex APEX {
-        id: "apex", parent: Some("lent-blocks"), rank: 42, twin: None, default: true,
+        id: "apex", parent: Some("lent-blocks"), rank: 51, twin: None, default: true,
         doc: "Variant `apex`: `lent-blocks` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
     } = Knobs {
         thread_slot: Slot::Inline,

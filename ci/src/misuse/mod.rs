@@ -33,8 +33,9 @@ struct Column {
 }
 
 /// The columns of the table.
-const COLUMNS: [Column; 2] = [
+const COLUMNS: [Column; 3] = [
     Column { name: "apex", variant: Some("apex") },
+    Column { name: "guard", variant: Some("guard") },
     Column { name: "the C library's malloc", variant: None },
 ];
 

@@ -1,7 +1,7 @@
 //! The step `c-face`: runs programs in C and C++ that check `libhakmem.so`, and real programs, under the library.
 
 use crate::bench::result::CONTROL;
-use crate::checks::{Checks, FEW_FORKS, MANY_FORKS, REFUSING, output, text};
+use crate::checks::{Checks, FEW_FORKS, GUARD, MANY_FORKS, REFUSING, output, text};
 use crate::preload::{self, HITS, OPERATOR_HITS};
 use crate::programs;
 use crate::workspace::{self, Profile, cargo, must_succeed};
@@ -11,10 +11,10 @@ use std::path::Path;
 use std::process::Command;
 
 /// One variant for each way to build the library: the control, the report's backend that walks its SuperSlabs and the one
-/// with a map, and those of the central backend whose large blocks and treatment of foreign blocks differ. `cargo ci
-/// programs` has all.
-const VARIANTS: [&str; 6] =
-    [CONTROL, "superslab", "address-map", "central-lists", "own-large", REFUSING];
+/// with a map, those of the central backend whose large blocks and treatment of foreign blocks differ, and the hardened
+/// one. `cargo ci programs` has all.
+const VARIANTS: [&str; 7] =
+    [CONTROL, "superslab", "address-map", "central-lists", "own-large", REFUSING, GUARD];
 
 pub(super) fn run() -> Result<()> {
     let checks = Checks::build()?;

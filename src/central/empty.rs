@@ -1,0 +1,146 @@
+//! Blocks of 0 bytes: addresses without access, 16 bytes apart, and a bit for each that tells if it is in use.
+//!
+//! The C library's rules let a program ask for 0 bytes. What it gets must be an address of its own, which it may free but
+//! not use. An access ends the program with SIGSEGV. The idea is phkmalloc's and OpenBSD's.
+//!
+//! EM1  A bit is set exactly while its address is in use.
+//!
+//! Never: gives an address access.
+
+use super::Shared;
+use crate::base::SLICE_BYTES;
+use crate::page_map::Kind;
+use crate::sys::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::sys::fatal::fatal;
+use crate::sys::fences;
+use core::ptr::{self, NonNull};
+
+/// Bytes between two addresses.
+const STEP: usize = 16;
+/// Slices without access.
+const SLICES: usize = 16;
+const BYTES: usize = SLICES * SLICE_BYTES;
+const WORDS: usize = BYTES / STEP / 64;
+
+/// The blocks of 0 bytes of a variant.
+pub(crate) struct EmptyBlocks {
+    /// The first address; null before there is any. [shared], [const] once set
+    first: AtomicPtr<u8>,
+    /// The word that the last search ended with. [shared]
+    hint: AtomicUsize,
+    /// A bit for each address (EM1). [shared]
+    used: [AtomicU64; WORDS],
+}
+
+impl EmptyBlocks {
+    pub(crate) const fn new() -> Self {
+        Self {
+            first: AtomicPtr::new(ptr::null_mut()),
+            hint: AtomicUsize::new(0),
+            used: [const { AtomicU64::new(0) }; WORDS],
+        }
+    }
+
+    /// The first address. The range is mapped and noted if it is not yet. `None` when memory is exhausted.
+    fn range<V: Shared>(&self) -> Option<NonNull<u8>> {
+        // ORDERING: relaxed; the memory there is never accessed, and the page map's bytes reach other threads with the
+        // addresses that programs pass on.
+        if let Some(first) = NonNull::new(self.first.load(Ordering::Relaxed)) {
+            return Some(first);
+        }
+        let fresh = fences::map_shut_aligned(BYTES, SLICE_BYTES)?;
+        let map = V::page_map();
+        // One range may lie in two parts of the page map.
+        let last = fresh.addr().get() + BYTES - 1;
+        let covered = map.cover(fresh.addr().get()) && map.cover(last);
+        // ORDERING: relaxed, as above.
+        let placed = covered
+            && self
+                .first
+                .compare_exchange(
+                    ptr::null_mut(),
+                    fresh.as_ptr(),
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
+                .is_ok();
+        if placed {
+            for slice in 0..SLICES {
+                map.note(fresh.addr().get() + slice * SLICE_BYTES, Kind::Empty);
+            }
+            return Some(fresh);
+        }
+        // SAFETY: mapped above, and no other code knows of it.
+        unsafe { fences::unmap_shut(fresh, BYTES) };
+        // ORDERING: relaxed, as above.
+        NonNull::new(self.first.load(Ordering::Relaxed))
+    }
+
+    /// Takes an address. `None` if all are in use, or memory is exhausted.
+    fn take<V: Shared>(&self) -> Option<NonNull<u8>> {
+        let first = self.range::<V>()?;
+        // ORDERING: relaxed; it is where a search begins.
+        let hint = self.hint.load(Ordering::Relaxed);
+        for at in (0..WORDS).map(|word| (hint + word) % WORDS) {
+            let word = self.used.get(at)?;
+            // ORDERING: relaxed; the exchange below decides.
+            let mut bits = word.load(Ordering::Relaxed);
+            while bits != u64::MAX {
+                let bit = bits.trailing_ones() as usize;
+                // ORDERING: relaxed; there is no memory behind the address that a thread could read.
+                match word.compare_exchange(
+                    bits,
+                    bits | 1 << bit,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                ) {
+                    Ok(_) => {
+                        // ORDERING: relaxed, as for the load.
+                        self.hint.store(at, Ordering::Relaxed);
+                        return NonNull::new(first.as_ptr().wrapping_add((64 * at + bit) * STEP));
+                    }
+                    Err(now) => bits = now,
+                }
+            }
+        }
+        None
+    }
+
+    /// Changes the bit of an address to unused. False if it was not in use.
+    fn give(&self, address: usize) -> bool {
+        // ORDERING: relaxed; the caller got the address after the range was placed.
+        let offset = address.wrapping_sub(self.first.load(Ordering::Relaxed).addr());
+        let (number, bit) = (offset / STEP, 1 << (offset / STEP % 64));
+        let Some(word) = self.used.get(number / 64) else { return false };
+        // ORDERING: relaxed; the bit publishes nothing (EM1).
+        offset.is_multiple_of(STEP) && word.fetch_and(!bit, Ordering::Relaxed) & bit != 0
+    }
+
+    /// True if an address is in use.
+    fn has(&self, address: usize) -> bool {
+        // ORDERING: relaxed, as in `give`.
+        let offset = address.wrapping_sub(self.first.load(Ordering::Relaxed).addr());
+        let Some(word) = self.used.get(offset / STEP / 64) else { return false };
+        // ORDERING: relaxed; a caller that owns the address changed the bit itself, or got it from the thread that did.
+        offset.is_multiple_of(STEP) && word.load(Ordering::Relaxed) >> (offset / STEP % 64) & 1 == 1
+    }
+}
+
+/// An address for 0 bytes. `None` if all are in use, or memory is exhausted.
+pub(crate) fn alloc<V: Shared>() -> Option<NonNull<u8>> {
+    V::empty_blocks().take::<V>()
+}
+
+/// Frees an address for 0 bytes. One that is not in use ends the process.
+pub(crate) fn free<V: Shared>(address: usize) {
+    if !V::empty_blocks().give(address) {
+        fatal("double free:", address);
+    }
+}
+
+/// Ends the process if an address for 0 bytes is not in use.
+pub(crate) fn check<V: Shared>(address: usize) {
+    if !V::empty_blocks().has(address) {
+        fatal("use of a freed block:", address);
+    }
+}

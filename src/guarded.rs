@@ -1,0 +1,347 @@
+//! The paths of both faces for variants whose blocks have tails: `alloc.rs` and `realloc.rs` call them first.
+//!
+//! | a request for | gets | a free checks |
+//! |---|---|---|
+//! | 0 bytes, with `empty = "unreadable"` | an address without access | that it is in use |
+//! | up to 32 KiB, tail included | a block of a class | start, tail, slack, size |
+//! | up to a span, tail included | a span | start, tail, slack, size |
+//! | more, with `large = "fenced"`, as long as there are few such | pages between pages without access | start, slack, size |
+//! | more | what it gets without tails | what it checks without tails |
+//!
+//! ```text
+//! alloc                                        free
+//! ├ alloc.rs     pop_or_refill   a block       ├ page_map      kind          what is there
+//! ├ tail.rs      is_blank        no late write ├ tail.rs       told          in use, and not overflown
+//! └ tail.rs      set_in_use      its tail      ├ tail.rs       wipe, set_freed
+//!                                              ├ quarantine.rs exchange      another block leaves
+//!                                              └ alloc.rs      free_of_class that one goes to its list
+//! ```
+//!
+//! Every block is found by its address, in both faces. In `GlobalAlloc` the layout must be the block's, to the byte.
+//!
+//! Never: trusts a layout, or follows a link.
+
+mod large;
+
+pub(crate) use large::{has_tail, untailed};
+
+use crate::alloc::{free_of_class, pop};
+use crate::base::{ClassIdx, ListOffset, SLICE_BYTES};
+use crate::central::{self, fenced};
+use crate::free_block::FreeBlock;
+use crate::large::{give_span, span_slices, tick};
+use crate::page_map::Kind;
+use crate::slab::Segment;
+use crate::sys::fatal::fatal;
+use crate::sys::secret;
+use crate::tail::{TAIL_BYTES, Tailed, Told};
+use crate::thread_cache::refill::refill_cold;
+use crate::thread_cache::tables::Tabled;
+use crate::thread_cache::{CacheOf, Cached, quarantine};
+use crate::variant::{Large, Wipe};
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
+use large::alloc_large;
+
+/// What starts at an address, as far as tails and fences guard it.
+#[derive(Clone, Copy)]
+enum Guarded {
+    /// A block of a class.
+    Block(ClassIdx, Tailed),
+    /// A span of so many slices.
+    Span(usize, Tailed),
+    /// A huge block between fences, with its bytes.
+    Huge(usize),
+    /// An address without access, for 0 bytes.
+    Empty,
+}
+
+/// A block for a layout, or null when memory is exhausted; all zero if `zeroed`.
+///
+/// # Safety
+/// The size is above 0.
+pub(crate) unsafe fn alloc<V: Cached>(layout: Layout, zeroed: bool) -> *mut u8 {
+    let (size, align) = (layout.size(), layout.align());
+    let Ok(tailed) = Layout::from_size_align(size + TAIL_BYTES, align) else {
+        return ptr::null_mut();
+    };
+    let Some(offset) = V::list_of(tailed) else {
+        // SAFETY: the caller's condition.
+        return unsafe { alloc_large::<V>(layout, tailed, zeroed) };
+    };
+    let Some(start) = NonNull::new(pop_or_refill_keyed::<V>(offset)) else {
+        return ptr::null_mut();
+    };
+    // SAFETY: a block of the class, which the list gave to this function alone.
+    unsafe { prepare::<V>(start, offset.class(), size, zeroed) }
+}
+
+/// A block of the list at this offset; null when memory is exhausted.
+#[inline(always)]
+fn pop_or_refill_keyed<V: Cached>(offset: ListOffset) -> *mut u8 {
+    match pop::<V>(offset) {
+        Some(block) => block,
+        None => refill_keyed_cold::<V>(offset),
+    }
+}
+
+/// As [`refill_cold`]. A thread without a cache has not chosen the secret yet (TL3).
+#[cold]
+#[inline(never)]
+fn refill_keyed_cold<V: Cached>(offset: ListOffset) -> *mut u8 {
+    secret::choose();
+    refill_cold::<V>(offset.class())
+}
+
+/// Prepares a block of a class for a program that asked for `size` bytes; all zero if `zeroed`.
+///
+/// # Safety
+/// The block is the caller's alone, and has room for the size and a tail. If blocks are wiped, it was.
+#[inline(always)]
+pub(crate) unsafe fn prepare<V: Cached>(
+    start: NonNull<u8>,
+    class: ClassIdx,
+    size: usize,
+    zeroed: bool,
+) -> *mut u8 {
+    // SAFETY: a block of the class, whose sizes are multiples of 16 here, and which is the caller's alone.
+    let block = unsafe { Tailed::new(start, V::CLASSES.block_bytes(class)) };
+    if V::WIPE == Wipe::Checked {
+        check_blank(start, block);
+    } else if zeroed {
+        block.wipe(0, size);
+    }
+    block.set_in_use(size);
+    start.as_ptr()
+}
+
+/// Ends the process if a free block was written to since it was wiped. Then makes it zero, but for its tail.
+#[inline(always)]
+fn check_blank(start: NonNull<u8>, block: Tailed) {
+    if !block.is_blank() {
+        written_to_cold(start);
+    }
+    block.blank_words();
+}
+
+#[cold]
+#[inline(never)]
+fn written_to_cold(start: NonNull<u8>) -> ! {
+    fatal("a freed block was written to:", start.addr().get())
+}
+
+/// Gives a block back. False, and nothing done, for a block that neither tails nor fences guard: the caller knows it,
+/// or it is another allocator's.
+///
+/// # Safety
+/// `block` is not null, and the caller's to give up; `told` is its layout, if the caller has one. (Misuse is noticed as
+/// far as the table above says.)
+pub(crate) unsafe fn free<V: Cached>(block: NonNull<u8>, told: Option<Layout>) -> bool {
+    let address = block.addr().get();
+    let Some(found) = find::<V>(block) else { return false };
+    let size = size_of_found(block, found, told);
+    match found {
+        Guarded::Block(class, tailed) => give::<V>(V::cache(), block, class, tailed),
+        Guarded::Span(slices, tailed) => {
+            if V::WIPE == Wipe::Checked {
+                tailed.wipe(0, size);
+            }
+            tailed.set_freed();
+            // SAFETY: a span of so many slices, which the caller gave up.
+            unsafe { give_span::<V>(block, slices) };
+        }
+        Guarded::Huge(bytes) => {
+            // SAFETY: a huge block between fences, which the caller gave up.
+            unsafe { fenced::free::<V>(block, bytes) };
+            tick::<V>(!V::BY_ADDRESS);
+            central::start_if_wanted::<V>();
+        }
+        Guarded::Empty => central::empty::free::<V>(address),
+    }
+    true
+}
+
+/// Frees a block of a class whose tail says that it is in use.
+#[inline(always)]
+fn give<V: Cached>(cache: &CacheOf<V>, start: NonNull<u8>, class: ClassIdx, tailed: Tailed) {
+    if V::WIPE == Wipe::Checked {
+        tailed.wipe_all();
+    } else {
+        tailed.set_freed();
+    }
+    // SAFETY: a block of the class starts there. The caller gave it up, and its tail said so far that it was in use, so
+    // no list or slab has it (FB1).
+    let block = unsafe { FreeBlock::new(start) };
+    if let Some((block, class)) = quarantine::exchange::<V>(cache, block, class) {
+        release::<V>(block, class);
+    }
+}
+
+/// Frees a block by its address, if it is of the class at a place and in use; else returns false. The page map has that
+/// place for the address.
+///
+/// # Safety
+/// The block is the caller's to give up.
+#[inline(always)]
+pub(crate) unsafe fn free_at_place<V: Tabled>(block: *mut u8, place: usize) -> bool {
+    let cache = V::cache();
+    let Some(class) = Kind::class_at(place) else { return false };
+    if !cache.tables.is_start(block.addr(), place) {
+        return false;
+    }
+    // SAFETY: the slice is a slab's, and slice 0 of the address space is none.
+    let start = unsafe { NonNull::new_unchecked(block) };
+    // SAFETY: a block of the class starts there, in a slab, which is mapped. If a program breaks the rules and it is not
+    // in use, other code may write there. The tail is read then, and mostly ends the process.
+    let tailed = unsafe { Tailed::new(start, V::CLASSES.block_bytes(class)) };
+    let in_use = matches!(tailed.told(), Told::InUse(_));
+    if in_use {
+        give::<V>(cache, start, class, tailed);
+    }
+    in_use
+}
+
+/// Gives a block to its list that has left the quarantine, or went past it.
+#[inline(always)]
+fn release<V: Cached>(block: FreeBlock, class: ClassIdx) {
+    let start = block.into_start();
+    // SAFETY: a block of the class, which only this function has.
+    let tailed = unsafe { Tailed::new(start, V::CLASSES.block_bytes(class)) };
+    if V::WIPE == Wipe::Checked && !tailed.has_blank_words() {
+        written_to_cold(start);
+    }
+    // SAFETY: a free block of the class, which only this function has (FB1).
+    unsafe { free_of_class::<V>(start.as_ptr(), class) };
+}
+
+/// Changes a block's size to `new`, which is above 0, at an alignment. Null, and the old block intact, when memory is
+/// exhausted. `None`, and nothing done, for a block that neither tails nor fences guard.
+///
+/// # Safety
+/// `block` is not null, in use, and the caller's; `told` is its layout, if the caller has one.
+pub(crate) unsafe fn realloc<V: Cached>(
+    block: NonNull<u8>,
+    told: Option<Layout>,
+    new: usize,
+) -> Option<*mut u8> {
+    let found = find::<V>(block)?;
+    let old = size_of_found(block, found, told);
+    let align = told.map_or(16, |layout| layout.align());
+    let Ok(layout) = Layout::from_size_align(new, align) else { return Some(ptr::null_mut()) };
+    let Ok(tailed) = Layout::from_size_align(new + TAIL_BYTES, align) else {
+        return Some(ptr::null_mut());
+    };
+    let in_place = match found {
+        Guarded::Block(class, _) => V::class_of(tailed) == Some(class),
+        Guarded::Span(slices, _) => {
+            V::class_of(tailed).is_none() && span_slices::<V>(tailed) == Some(slices)
+        }
+        Guarded::Huge(_) | Guarded::Empty => false,
+    };
+    if let Guarded::Huge(bytes) = found
+        && span_slices::<V>(tailed).is_none()
+        // SAFETY: a huge block between fences that is in use, and the caller's.
+        && let Some(moved) = unsafe { fenced::resize::<V>(block, bytes, layout) }
+    {
+        return Some(moved.as_ptr());
+    }
+    if let Guarded::Block(_, tailed) | Guarded::Span(_, tailed) = found
+        && in_place
+    {
+        tailed.wipe(new.min(old), old);
+        tailed.set_in_use(new);
+        return Some(block.as_ptr());
+    }
+    // SAFETY: the new size is above 0.
+    let moved = unsafe { alloc::<V>(layout, false) };
+    if !moved.is_null() {
+        // SAFETY: both blocks have that many bytes, and a new block overlaps none in use.
+        unsafe { moved.copy_from_nonoverlapping(block.as_ptr(), old.min(new)) };
+        // SAFETY: the caller gave the old block up, and its content has been copied.
+        unsafe { free::<V>(block, told) };
+    }
+    Some(moved)
+}
+
+/// The size that a block was allocated with; `None` for a block that neither tails nor fences guard.
+pub(crate) fn size_of<V: Cached>(block: NonNull<u8>) -> Option<usize> {
+    find::<V>(block).map(|found| size_of_found(block, found, None))
+}
+
+/// What starts at an address. `None` for what neither tails nor fences guard.
+///
+/// An address in this variant's memory at which nothing starts is misuse, and ends the process.
+#[inline]
+fn find<V: Cached>(block: NonNull<u8>) -> Option<Guarded> {
+    let address = block.addr().get();
+    let tailed = |bytes| {
+        // SAFETY: a block of so many bytes starts there, in memory that is mapped. If a program breaks the rules and it
+        // is not in use, other code may write there. The tail is read then, and mostly ends the process.
+        unsafe { Tailed::new(block, bytes) }
+    };
+    match V::page_map().kind(address) {
+        Kind::Class(class) => {
+            let (offset, bytes) = (address % SLICE_BYTES, V::CLASSES.block_bytes(class));
+            if V::CLASSES.index_at(class, offset) * bytes != offset || offset + bytes > SLICE_BYTES
+            {
+                fatal("free of an address inside a block:", address);
+            }
+            return Some(Guarded::Block(class, tailed(bytes)));
+        }
+        Kind::Span if address.is_multiple_of(SLICE_BYTES) => {
+            // SAFETY: a span lies in a segment, which is mapped while the span is out.
+            let segment = unsafe { Segment::containing(address) };
+            let slices = usize::from(segment.span[Segment::slice_at(address).index()].get());
+            if slices > 0 {
+                return Some(Guarded::Span(slices, tailed(slices * SLICE_BYTES)));
+            }
+        }
+        Kind::Fenced => {
+            if let Some(bytes) = V::huge_blocks().bytes_at(address) {
+                return Some(Guarded::Huge(bytes));
+            }
+        }
+        Kind::Empty => {
+            central::empty::check::<V>(address);
+            return Some(Guarded::Empty);
+        }
+        Kind::Foreign if V::LARGE == Large::Fenced => {
+            fenced::check_freed::<V>(address);
+            return None;
+        }
+        Kind::Foreign | Kind::Huge => return None,
+        Kind::Free | Kind::Header | Kind::Span | Kind::Body | Kind::SuperSlab => {}
+    }
+    fatal("free of what is no block:", address)
+}
+
+/// The size of a block in use. A block that is not, or was written past its end, or has another layout than it is said
+/// to have, ends the process.
+#[inline]
+fn size_of_found(block: NonNull<u8>, found: Guarded, told: Option<Layout>) -> usize {
+    let size = match found {
+        Guarded::Block(_, tailed) | Guarded::Span(_, tailed) => match tailed.told() {
+            Told::InUse(size) => size,
+            wrong => misused_cold(block, wrong),
+        },
+        Guarded::Huge(bytes) => bytes,
+        Guarded::Empty => 0,
+    };
+    if let Some(layout) = told
+        && (layout.size() != size || !block.addr().get().is_multiple_of(layout.align()))
+    {
+        fatal("free with another size or alignment:", block.addr().get());
+    }
+    size
+}
+
+#[cold]
+#[inline(never)]
+fn misused_cold(block: NonNull<u8>, wrong: Told) -> ! {
+    let what = match wrong {
+        Told::Freed => "double free, or use of a freed block:",
+        Told::Overflown => "a block was written past its end:",
+        Told::InUse(_) | Told::Unknown => "a block is not in use, or was written past its end:",
+    };
+    fatal(what, block.addr().get())
+}
