@@ -16,7 +16,8 @@
 //! | 8 | `Body` | another slice of a span |
 //! | 10 | `Huge` | the start of a huge block, at some page |
 //! | 12 | `SuperSlab` | a part of a SuperSlab, whose own metadata tells the rest |
-//! | 14, 16, … | `Class` | a slab of a class |
+//! | 14 | `Sampled` | a part of the pool of sampled blocks |
+//! | 16, 18, … | `Class` | a slab of a class |
 //!
 //! The byte is called a *place*: it is also the offset of a list. A thread that frees by address has its lists in this
 //! order, 16 bytes each, and a processor scales an index by at most 8. The kinds without a class have lists there that
@@ -25,7 +26,7 @@
 //! A leaf covers 512 GiB. It takes 8 MiB of addresses, and little of it has memory.
 //!
 //! A1  A slice's byte says `Class` from before the first block of the slab is handed out until after the last block
-//!     has come home. It says `Span`, `Huge` or `SuperSlab` as long as such a block is out.
+//!     has come home. It says `Span`, `Huge`, `SuperSlab` or `Sampled` as long as such a block is out.
 //! A2  From the mapping of a segment to its unmapping, none of its slices is `Foreign` or `Huge`.
 //! A3  A leaf stays mapped until the variant is released, so a thread may keep its address. The bytes of a part without
 //!     a leaf read as 0.
@@ -87,12 +88,14 @@ pub(crate) enum Kind {
     Huge,
     /// A slice of a SuperSlab.
     SuperSlab,
+    /// A slice of the pool of sampled blocks.
+    Sampled,
     /// A slab of this class.
     Class(ClassIdx),
 }
 
 /// The number of kinds without a class. Their places come first.
-pub(crate) const CLASSLESS: usize = 7;
+pub(crate) const CLASSLESS: usize = 8;
 
 const _: () = assert!(2 * (CLASSLESS + MAX_CLASSES - 1) <= u8::MAX as usize, "a place is a byte");
 
@@ -107,6 +110,7 @@ impl Kind {
             Self::Body => 4,
             Self::Huge => 5,
             Self::SuperSlab => 6,
+            Self::Sampled => 7,
             Self::Class(class) => CLASSLESS + class.index(),
         };
         2 * number as u8
@@ -122,6 +126,7 @@ impl Kind {
             4 => Self::Body,
             5 => Self::Huge,
             6 => Self::SuperSlab,
+            7 => Self::Sampled,
             number => Self::Class(ClassIdx::new((number - CLASSLESS) % MAX_CLASSES)),
         }
     }
@@ -197,7 +202,7 @@ impl PageMap {
         Some(ClassIdx::new(number % MAX_CLASSES))
     }
 
-    /// True if an address lies in a segment or a SuperSlab.
+    /// True if an address lies in a segment, a SuperSlab, or the pool of sampled blocks.
     #[inline(always)]
     pub(crate) fn is_ours(&self, address: usize) -> bool {
         let place = self.place(address);
