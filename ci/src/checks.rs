@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Their file names.
-const CHECKS: [&str; 26] = [
+const CHECKS: [&str; 27] = [
     STARTS,
     "first.c",
     "screen.c",
@@ -31,6 +31,7 @@ const CHECKS: [&str; 26] = [
     ENDS,
     FORKS,
     "interrupted.c",
+    SAMPLES,
     OPENS,
     EXHAUSTS,
     FOREIGN,
@@ -66,6 +67,12 @@ const IDLES: &str = "idle.c";
 const RETURNING: [&str; 2] = ["apex", REFUSING];
 /// Its argument under these variants.
 const RETURNS: &str = "returns";
+/// The program that misuses sampled blocks, and the beginnings of the variants that sample none: those before the
+/// central backend.
+const SAMPLES: &str = "sampled.c";
+const SAMPLELESS: [&str; 5] = ["legacy", "superslab", "option-", "address-map", "uncapped"];
+/// Its argument under the others.
+const SAMPLING: &str = "samples";
 /// The program whose threads end and leave blocks that other threads may take.
 const ENDS: &str = "ends.c";
 /// Variants, and the programs that they cannot pass. Without a cap the report's backend keeps every SuperSlab, and leaves
@@ -116,6 +123,8 @@ impl Checks {
             if variant.is_some_and(|id| BEYOND.contains(&(id, check.name))) {
                 return None;
             }
+            let samples =
+                variant.is_some_and(|id| !SAMPLELESS.iter().any(|start| id.starts_with(start)));
             let returns = variant.is_some_and(|id| RETURNING.contains(&id));
             let end = match check.name {
                 STARTS if variant.is_some_and(|id| id != "apex") => return None,
@@ -127,6 +136,7 @@ impl Checks {
             let word = match check.name {
                 FORKS => Some(forks.to_string()),
                 IDLES if returns => Some(RETURNS.to_owned()),
+                SAMPLES if samples => Some(SAMPLING.to_owned()),
                 _ => None,
             };
             let failure = check.run(library, word, &end).err()?;
