@@ -250,10 +250,11 @@ impl<V: Tabled> Addressed for Central<V> {
                 V::CLASS_TABLE.at(size, align).is_none() && size.div_ceil(SLICE_BYTES) == slices
             }
             Found::Huge(bytes) => V::CLASS_TABLE.at(size, align).is_none() && size <= bytes,
-            // A refill samples a block of the class's size.
-            Found::Sampled(bytes) => {
+            Found::Sampled(bytes, alignment) => {
                 let class = V::CLASS_TABLE.at(size, align);
-                size == bytes || class.is_some_and(|class| V::CLASSES.block_bytes(class) == bytes)
+                // A refill samples a block of the class's size.
+                class.is_some_and(|class| V::CLASSES.block_bytes(class) == bytes)
+                    || size == bytes && class == V::CLASS_TABLE.at(bytes, alignment)
             }
             Found::Foreign => true,
         }
@@ -266,7 +267,7 @@ impl<V: Tabled> Addressed for Central<V> {
                 Some(V::CLASSES.block_bytes(class))
             }
             Found::Span(slices) => Some(slices * SLICE_BYTES),
-            Found::Huge(bytes) | Found::Sampled(bytes) => Some(bytes),
+            Found::Huge(bytes) | Found::Sampled(bytes, _) => Some(bytes),
             Found::Foreign => None,
         }
     }

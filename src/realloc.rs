@@ -181,7 +181,7 @@ pub(crate) unsafe fn realloc_at<V: Tabled>(block: *mut u8, new: usize) -> Option
             // SAFETY: the caller's condition.
             return Some(unsafe { realloc_huge::<V>(block, bytes, new) });
         }
-        Found::Sampled(bytes) => {
+        Found::Sampled(bytes, _) => {
             // SAFETY: the caller's condition; the block has that many bytes.
             return Some(unsafe { move_by_copy::<V>(block, bytes, new) });
         }

@@ -28,8 +28,8 @@ pub(crate) enum Found {
     Span(usize),
     /// A huge block, with the bytes of its mapping.
     Huge(usize),
-    /// A sampled block in use, with the bytes that were asked for.
-    Sampled(usize),
+    /// A sampled block in use, with the size and the alignment that were asked for.
+    Sampled(usize, usize),
     /// No block of this variant.
     Foreign,
 }
@@ -95,7 +95,7 @@ pub(crate) unsafe fn free_found<V: Tabled>(block: *mut u8) {
     match find::<V>(block.addr()) {
         // SAFETY: no block of this variant, so the next allocator's; the rest is the caller's condition.
         Found::Foreign => unsafe { rtld_next::free(block) },
-        Found::Sampled(_) => V::page_heap().sampled.free(block.addr()),
+        Found::Sampled(..) => V::page_heap().sampled.free(block.addr()),
         Found::Block(class) => {
             learn::<V>(block.addr());
             check::freed::<V>(V::cache(), class, block.addr());
@@ -141,7 +141,10 @@ pub(crate) fn find<V: Tabled>(address: usize) -> Found {
             return foreign::<V>(address);
         }
         Kind::Foreign => return foreign::<V>(address),
-        Kind::Sampled => return Found::Sampled(V::page_heap().sampled.layout(address).0),
+        Kind::Sampled => {
+            let (bytes, align) = V::page_heap().sampled.layout(address);
+            return Found::Sampled(bytes, align);
+        }
         Kind::Free | Kind::Header | Kind::Span | Kind::Body | Kind::SuperSlab => {}
     }
     fatal("free of what is no block:", address);

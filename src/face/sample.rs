@@ -13,7 +13,7 @@ use crate::backend::{Managed, Of};
 ///
 /// Counted are the blocks that threads fetch from the memory that they share, not those that a thread frees and uses
 /// again. With 5000 the price is far below 1 % of a program's time. With 1 every such block is sampled, which is for
-/// tests.
+/// tests. Each block then lies at the end of its pages, and not at one of both ends by chance.
 ///
 /// The first call with another number than 0 reserves 12 MiB of addresses, and installs a handler of SIGSEGV. The handler
 /// passes faults elsewhere on to the handler that was there before. A handler that the program installs later gets all

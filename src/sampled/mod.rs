@@ -2,7 +2,7 @@
 //! reaches. So an access past its end, or after it was freed, is a fault, which a report explains.
 //!
 //! ```text
-//!        closed │ open                │ closed          at the end, or else at the beginning, at random
+//!        closed │ open                │ closed          at the end, or else at the beginning, by chance
 //!  ─────────────┼─────────────────────┼──────────────
 //!               │ pattern │ block     │                 the pattern shows, when the block is freed, that bytes beside
 //!  ─────────────┼─────────────────────┼──────────────   the block were written
@@ -49,8 +49,9 @@ use trace::{Code, Trace};
 
 /// Pages that are open at a time, at most: 640 KiB.
 const OPEN_MOST: usize = 160;
-/// The content of the bytes of an open page that are beside its block.
-const PATTERN: u8 = 0xE5;
+/// The content of the bytes of an open page that are beside its block. Its low bits are 0, which are flags where another
+/// allocator takes them for its header.
+const PATTERN: u8 = 0xE8;
 /// The order of a slot that has a block, or is lost.
 const TAKEN: u64 = u64::MAX;
 
@@ -177,9 +178,9 @@ impl Sampled {
         unsafe { pool.as_ref() }
     }
 
-    /// A block with pages of its own, all zero. `None` if it is too large, or too many are in use.
-    pub(crate) fn allocate(&self, size: usize, align: usize, random: u64) -> Option<NonNull<u8>> {
-        self.lock.with(|| self.pool()?.allocate(size.max(1), align, random))
+    /// A block with pages of its own, all zero; it lies at their end, or else at their beginning. `None` if it is too large, or too many are in use.
+    pub(crate) fn allocate(&self, size: usize, align: usize, at_end: bool) -> Option<NonNull<u8>> {
+        self.lock.with(|| self.pool()?.allocate(size.max(1), align, at_end))
     }
 
     /// Takes a block back, and closes its pages. A misuse ends the process with a report.
@@ -340,7 +341,7 @@ impl Pool {
         (NonNull::new(start).unwrap_or(NonNull::dangling()), to - from)
     }
 
-    fn allocate(&self, size: usize, align: usize, random: u64) -> Option<NonNull<u8>> {
+    fn allocate(&self, size: usize, align: usize, at_end: bool) -> Option<NonNull<u8>> {
         // Never used slots come first, then the one that was emptied first.
         let order = |slot: &usize| self.order.get(*slot).map_or(TAKEN, Cell::get);
         let number = slots::that_fit(size, align).min_by_key(order)?;
@@ -348,7 +349,7 @@ impl Pool {
             return None;
         }
         let (slot, order) = (self.slots.get(number)?, self.order.get(number)?);
-        let start = self.start.get() + slots::place(number, size, align, random >> 63 == 0);
+        let start = self.start.get() + slots::place(number, size, align, at_end);
         let (from, to) = slots::pages(start, size);
         if self.open.get() + (to - from) / PAGE_BYTES > OPEN_MOST {
             return None;

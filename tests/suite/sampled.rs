@@ -45,12 +45,6 @@ fn sampled(bed: &Bed, size: usize) -> *mut u8 {
     alloc(bed, size)
 }
 
-/// A sampled block at an address of a kind that every other one has, by chance.
-fn sampled_where(bed: &Bed, size: usize, suits: impl Fn(usize) -> bool) -> *mut u8 {
-    let mut blocks = std::iter::repeat_with(|| sampled(bed, size)).take(40);
-    blocks.find(|block| suits(block.addr())).expect("one of so many")
-}
-
 /// Frees a block, and has it brought home.
 fn bring_home(bed: &Bed, block: *mut u8, size: usize) {
     free(bed, block, size);
@@ -63,22 +57,22 @@ fn expect(what: &str, place: *mut u8) {
 }
 
 fn overflow(bed: &Bed, size: usize) {
-    let block = sampled_where(bed, size, |start| (start + size).is_multiple_of(4096));
-    expect("buffer overflow", block.wrapping_add(size));
-    write(block.wrapping_add(size));
+    let end = sampled(bed, size).wrapping_add(size);
+    expect("buffer overflow", end);
+    write(end);
 }
 
-fn underflow(bed: &Bed, size: usize) {
-    let block = sampled_where(bed, size, |start| start.is_multiple_of(4096));
-    expect("buffer underflow", block.wrapping_sub(1));
-    write(block.wrapping_sub(1));
+fn underflow(bed: &Bed) {
+    let before = sampled(bed, 4096).wrapping_sub(1);
+    expect("buffer underflow", before);
+    write(before);
 }
 
-/// Bytes beside the block, in its own page: the block's way home finds them.
-fn overflow_found(bed: &Bed) {
-    let block = sampled_where(bed, SMALL, |start| start.is_multiple_of(4096));
-    expect("buffer overflow", block.wrapping_add(SMALL));
-    write(block.wrapping_add(SMALL));
+/// A byte beside the block, in its own page: the block's way home finds it.
+fn underflow_found(bed: &Bed) {
+    let block = sampled(bed, SMALL);
+    expect("buffer underflow", block.wrapping_sub(2));
+    write(block.wrapping_sub(2));
     bring_home(bed, block, SMALL);
 }
 
@@ -223,8 +217,8 @@ pub(crate) fn run(bed: &'static Bed, program: &str) {
     match program {
         "overflow" => overflow(bed, SMALL),
         "overflow_large" => overflow(bed, 25 * 4096),
-        "underflow" => underflow(bed, SMALL),
-        "overflow_found" => overflow_found(bed),
+        "underflow" => underflow(bed),
+        "underflow_found" => underflow_found(bed),
         "use_after_free" => use_after_free(bed, SMALL),
         "use_after_free_large" => use_after_free(bed, LARGE),
         "double_free" => double_free(bed, SMALL),
@@ -283,7 +277,7 @@ fn misuse_is_reported(bed: &'static Bed) {
     }
     let late = if frees_to_a_list(bed) { libc::SIGSEGV } else { libc::SIGABRT };
     assert_reported(bed, "double_free", late);
-    for program in ["overflow_found", "free_inside"] {
+    for program in ["underflow_found", "free_inside"] {
         assert_reported(bed, program, libc::SIGABRT);
     }
     if has_large {
