@@ -19,14 +19,15 @@ pub(crate) const fn next(state: u64) -> u64 {
 /// A gap of `mean` blocks on average, of a random number; at least 1.
 pub(crate) fn gap(mean: u32, random: u64) -> u32 {
     let blocks = (u64::from(mean.max(1)) - 1) * exponential((random >> 32) as u32 | 1);
-    let whole = (blocks + (1 << (POINT - 1))) >> POINT;
+    // Rounded by chance, so that short gaps keep their mean.
+    let whole = (blocks + (random & ((1 << POINT) - 1))) >> POINT;
     u32::try_from(whole + 1).unwrap_or(u32::MAX)
 }
 
 /// The negative natural logarithm of a number divided by 2^32, which is above 0.
 const fn exponential(number: u32) -> u64 {
     let logarithm = (u32::BITS as u64) << POINT;
-    (logarithm - log2(number)) * LN_2 >> POINT
+    ((logarithm - log2(number)) * LN_2) >> POINT
 }
 
 /// The binary logarithm of a number above 0.
@@ -37,7 +38,7 @@ const fn log2(number: u32) -> u64 {
     let mut rest = (number as u64) << shift;
     let mut bit = 0;
     while bit < POINT {
-        rest = rest * rest >> 31;
+        rest = (rest * rest) >> 31;
         logarithm <<= 1;
         if rest >> 32 != 0 {
             rest >>= 1;

@@ -4,7 +4,7 @@
 //! number of the stack's newest part that is an address of code. A report leaves out those without a call in front. What
 //! remains of functions that have returned may be among the rest.
 //!
-//! T1  A look at the stack reads only pages that the kernel says are readable, below the thread's control block, which
+//! ST1  A look at the stack reads only pages that the kernel says are readable, below the thread's control block, which
 //!     lies at the end of a thread's stack.
 //!
 //! Never: allocates, faults, or reads code.
@@ -106,23 +106,21 @@ pub(super) fn at(code: &Code, instruction: usize, stack: usize) -> Trace {
     if let Some(first) = trace.0.first_mut() {
         *first = instruction;
     }
-    from(code, stack, trace, 1)
+    if is_readable(stack) { from(code, stack, trace, 1) } else { trace }
 }
 
-/// Adds the addresses of code on the stack to a trace that has `count`.
+/// Adds the addresses of code on the stack to a trace that has `count`. The stack pointer lies in a readable page.
 fn from(code: &Code, stack: usize, mut trace: Trace, mut count: usize) -> Trace {
     const WORD: usize = size_of::<usize>();
     let mut at = stack.next_multiple_of(WORD);
     let control = thread::handle();
     let end = at + DEPTH;
     let end = if control > at { end.min(control) } else { end };
-    let mut is_first = true;
     while at + WORD <= end && count < MOST {
-        if (is_first || at.is_multiple_of(PAGE_BYTES)) && !is_readable(at) {
+        if at.is_multiple_of(PAGE_BYTES) && !is_readable(at) {
             break;
         }
-        is_first = false;
-        // SAFETY: the word lies in a page that is readable, on this thread's own stack (T1).
+        // SAFETY: the word lies in a page that is readable, on this thread's own stack (ST1).
         let word = unsafe { ptr::with_exposed_provenance::<usize>(at).read_volatile() };
         if code.has(word)
             && let Some(place) = trace.0.get_mut(count)

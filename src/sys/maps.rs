@@ -129,7 +129,7 @@ mod tests {
         let mut space = Space { read: [0; READ], name: [0; NAME] };
         let here = the_program_itself_is_listed as fn() as usize;
         let program = std::env::current_exe().expect("a path");
-        let (mut count, mut last, mut found) = (0, 0, None);
+        let (mut count, mut last, mut found) = (0_usize, 0, None);
         assert!(each(&mut space, |mapping| {
             assert!(mapping.start >= last && mapping.end > mapping.start);
             (count, last) = (count + 1, mapping.end);

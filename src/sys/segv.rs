@@ -69,7 +69,7 @@ fn install_anyhow(answer: Answer) -> bool {
         return false;
     };
     // SAFETY: only the thread that made the state `BUSY` comes here, and the handler is not installed yet.
-    unsafe { (*CHAIN.0.get()).write((before, answer)) };
+    unsafe { CHAIN.0.get().write(MaybeUninit::new((before, answer))) };
     let mut ours = before;
     ours.sa_sigaction = handle as extern "C" fn(_, _, _) as usize;
     // An alternate stack, if the thread has one: its own may be the reason for the fault.
@@ -84,7 +84,7 @@ fn install_anyhow(answer: Answer) -> bool {
 pub(crate) fn remove() {
     // ORDERING: acquire, paired with the release in `install_anyhow`.
     if STATE.load(Ordering::Acquire) == INSTALLED && is_ours() {
-        set(before());
+        set(&chain().0);
         // ORDERING: relaxed; the object is being unloaded, and no other thread runs its code.
         STATE.store(NONE, Ordering::Relaxed);
     }
@@ -111,10 +111,12 @@ fn set(action: &libc::sigaction) -> bool {
     unsafe { libc::sigaction(libc::SIGSEGV, action, ptr::null_mut()) == 0 }
 }
 
-/// The action before ours. The handler is, or was, installed.
-fn before() -> &'static libc::sigaction {
-    // SAFETY: written before the handler was installed, and not changed since.
-    &unsafe { (*CHAIN.0.get()).assume_init_ref() }.0
+/// The action before ours, and our answer. The handler is, or was, installed.
+fn chain() -> &'static (libc::sigaction, Answer) {
+    // SAFETY: no code writes to it any more, since the handler was installed.
+    let chain = unsafe { &*CHAIN.0.get() };
+    // SAFETY: written before the handler was installed.
+    unsafe { chain.assume_init_ref() }
 }
 
 /// Makes the default action the process's, so that the fault ends it when it comes again.
@@ -128,8 +130,7 @@ extern "C" fn handle(signal: c_int, about: *mut libc::siginfo_t, context: *mut c
         // SAFETY: the kernel hands over what it says of the signal.
         let number = unsafe { (*about).si_code };
         let is_fault = number == NOT_MAPPED || number == NO_ACCESS;
-        // SAFETY: written before the handler was installed, and not changed since.
-        let answer = unsafe { (*CHAIN.0.get()).assume_init_ref() }.1;
+        let answer = chain().1;
         // SAFETY: the kernel's arguments.
         if is_fault && answer(unsafe { read(about, context) }) {
             return set_default();
@@ -144,8 +145,10 @@ extern "C" fn handle(signal: c_int, about: *mut libc::siginfo_t, context: *mut c
 unsafe fn read(about: *const libc::siginfo_t, context: *const c_void) -> Fault {
     // SAFETY: the caller's condition: the third argument of a handler with SA_SIGINFO is of this type.
     let registers = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
-    // SAFETY: the caller's condition; the signal is of a fault, which has an address.
-    let address = unsafe { (*about).si_addr() }.addr();
+    // SAFETY: the caller's condition.
+    let about = unsafe { &*about };
+    // SAFETY: the signal is of a fault, which has an address.
+    let address = unsafe { about.si_addr() }.addr();
     Fault {
         address,
         is_write: registers[libc::REG_ERR as usize] & WRITES != 0,
@@ -158,7 +161,7 @@ unsafe fn read(about: *const libc::siginfo_t, context: *const c_void) -> Fault {
 /// The arguments are those of a handler of SIGSEGV.
 unsafe fn pass_on(signal: c_int, about: *mut libc::siginfo_t, context: *mut c_void) {
     type Full = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
-    let before = before();
+    let before = &chain().0;
     // SAFETY: the caller's condition. A process that sends a signal gives it a number that is not positive.
     let is_sent = unsafe { (*about).si_code } <= 0;
     match before.sa_sigaction {

@@ -121,8 +121,10 @@ fn other_thread(bed: &'static Bed) {
 static FAULTS: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn note_fault(_: libc::c_int, about: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: the kernel's word on the signal, which is of a fault.
-    let address = unsafe { (*about).si_addr() }.addr();
+    // SAFETY: the kernel hands over its word on the signal.
+    let about = unsafe { &*about };
+    // SAFETY: the signal is of a fault.
+    let address = unsafe { about.si_addr() }.addr();
     assert_eq!(FAULTS.fetch_add(1, Ordering::Relaxed), 0);
     println!("handled {address:#x}");
     // SAFETY: whole pages that the test mapped, at the fault's address.
