@@ -210,7 +210,9 @@ fn allocate_cold<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
 fn sample_large<V: Cached>(layout: Layout) -> Option<NonNull<u8>> {
     // A free takes a block of any other layout for a huge one.
     span_slices(layout)?;
-    let block = sample::exact::<V>(layout.size(), layout.align());
+    // A program without layouts wants 16, whatever its old block had.
+    let align = if V::BY_ADDRESS { layout.align().max(16) } else { layout.align() };
+    let block = sample::exact::<V>(layout.size(), align);
     if V::cache().state.get() == State::Sampling && block.is_none() {
         sample::count::<V>(V::cache(), 1);
     }

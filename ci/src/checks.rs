@@ -73,6 +73,9 @@ const SAMPLES: &str = "sampled.c";
 const SAMPLELESS: [&str; 5] = ["legacy", "superslab", "option-", "address-map", "uncapped"];
 /// Its argument under the others.
 const SAMPLING: &str = "samples";
+/// The programs that run once more under the default variant, with a part of their blocks sampled.
+const RERUN: [&str; 6] = ["edges.c", "aligned.c", "zeroed.c", "stress.c", ENDS, FORKS];
+const SAMPLE: (&str, &str) = ("HAKMEM_SAMPLE", "3");
 /// The program whose threads end and leave blocks that other threads may take.
 const ENDS: &str = "ends.c";
 /// Variants, and the programs that they cannot pass. Without a cap the report's backend keeps every SuperSlab, and leaves
@@ -139,7 +142,11 @@ impl Checks {
                 SAMPLES if samples => Some(SAMPLING.to_owned()),
                 _ => None,
             };
-            let failure = check.run(library, word, &end).err()?;
+            let mut failure = check.run(library, word.clone(), &end, None).err();
+            if variant == Some("apex") && RERUN.contains(&check.name) && failure.is_none() {
+                failure = check.run(library, word, &end, Some(SAMPLE)).err();
+            }
+            let failure = failure?;
             Some(format!("under {}: {failure:#}", variant.unwrap_or("the system's malloc")))
         };
         self.0.iter().filter_map(run).collect()
@@ -154,9 +161,15 @@ impl Checks {
 }
 
 impl Check {
-    fn run(&self, library: Option<&Path>, word: Option<String>, end: &End) -> Result<()> {
+    fn run(
+        &self,
+        library: Option<&Path>,
+        word: Option<String>,
+        end: &End,
+        setting: Option<(&str, &str)>,
+    ) -> Result<()> {
         let mut command = Command::new(&self.program);
-        command.args(word);
+        command.args(word).envs(setting);
         if self.name == OPENS {
             command.args(library);
         } else if let Some(library) = library {

@@ -283,7 +283,7 @@ static void *operate(void *seed)
             for (size_t n = 0; what < 6 && n < size; n++)
                 CHECK(at[n] == 0);
         }
-        CHECK(at != NULL);
+        CHECK(at != NULL && (uintptr_t)at % 16 == 0);
         for (size_t n = 0; n < kept; n++)
             CHECK(at[n] == blocks[place].mark);
         blocks[place].at = at;

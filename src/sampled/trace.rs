@@ -64,7 +64,7 @@ impl Code {
     /// Looks at the mappings.
     pub(super) fn read(&self, space: &mut Space) {
         let mut count = 0;
-        maps::each(space, |mapping| {
+        let is_read = maps::each(space, |mapping| {
             if mapping.is_code {
                 let Some(place) = self.ranges.get(count) else { return false };
                 place.set((mapping.start, mapping.end));
@@ -72,7 +72,9 @@ impl Code {
             }
             true
         });
-        self.count.set(count);
+        if is_read {
+            self.count.set(count);
+        }
     }
 
     /// True if code lies at an address, as far as is known.

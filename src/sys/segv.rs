@@ -73,7 +73,8 @@ fn install_anyhow(answer: Answer) -> bool {
     let mut ours = before;
     ours.sa_sigaction = handle as extern "C" fn(_, _, _) as usize;
     // An alternate stack, if the thread has one: its own may be the reason for the fault.
-    ours.sa_flags = before.sa_flags & libc::SA_RESTART | libc::SA_SIGINFO | libc::SA_ONSTACK;
+    let kept = before.sa_flags & (libc::SA_RESTART | libc::SA_NODEFER);
+    ours.sa_flags = kept | libc::SA_SIGINFO | libc::SA_ONSTACK;
     let is_set = set(&ours);
     // ORDERING: release, paired with the acquire above.
     STATE.store(if is_set { INSTALLED } else { NONE }, Ordering::Release);

@@ -64,8 +64,6 @@ fn sample_or_refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> O
     let bytes = V::CLASSES.block_bytes(class);
     // A block of a class is aligned to the largest power of two that divides its size.
     if let Some(start) = sample::due::<V>(cache, bytes, 1 << bytes.trailing_zeros()) {
-        shut::maintain::<V>(cache);
-        drain_idle::<V>(cache, class);
         // SAFETY: a block with the size and the alignment of the class, which no other code has (FB1, FB2).
         return Some(unsafe { FreeBlock::new(start) });
     }

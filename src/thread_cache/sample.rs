@@ -11,8 +11,10 @@
 //!
 //! Never: is asked on a hit.
 
+use super::drain::drain_idle;
 use super::lifecycle::open;
-use super::{CacheOf, Cached, State};
+use super::{CacheOf, Cached, State, shut};
+use crate::base::ClassIdx;
 use crate::sampled::{gap, next};
 use crate::sys::{clock, thread};
 use core::ptr::{self, NonNull};
@@ -53,7 +55,11 @@ pub(crate) fn count<V: Cached>(cache: &CacheOf<V>, blocks: u32) {
 /// A sampled block, if the gap is over and the pool has room. The thread is `Sampling`, or has just opened its cache.
 #[cold]
 #[inline(never)]
-pub(crate) fn due<V: Cached>(cache: &CacheOf<V>, size: usize, align: usize) -> Option<NonNull<u8>> {
+pub(crate) fn due<V: Cached>(
+    cache: &'static CacheOf<V>,
+    size: usize,
+    align: usize,
+) -> Option<NonNull<u8>> {
     follow::<V>(cache);
     if cache.state.get() != State::Sampling || cache.until_sample.get() > 0 {
         return None;
@@ -62,7 +68,11 @@ pub(crate) fn due<V: Cached>(cache: &CacheOf<V>, size: usize, align: usize) -> O
     // Where all blocks are sampled, chance has no say: the program can be run again with the same result.
     let is_all = V::page_heap().sampled.mean() == 1;
     let at_end = is_all || cache.random.get() >> 63 == 0;
-    V::page_heap().sampled.allocate(size, align, at_end)
+    let block = V::page_heap().sampled.allocate(size, align, at_end)?;
+    // In place of the refill, which would have done so.
+    shut::maintain::<V>(cache);
+    drain_idle::<V>(cache, ClassIdx::new(0));
+    Some(block)
 }
 
 /// A sampled block for a request that its own size and alignment are known of, if it is time for one.
@@ -74,7 +84,11 @@ pub(crate) fn exact<V: Cached>(size: usize, align: usize) -> Option<NonNull<u8>>
 
 #[cold]
 #[inline(never)]
-fn exact_cold<V: Cached>(cache: &CacheOf<V>, size: usize, align: usize) -> Option<NonNull<u8>> {
+fn exact_cold<V: Cached>(
+    cache: &'static CacheOf<V>,
+    size: usize,
+    align: usize,
+) -> Option<NonNull<u8>> {
     let cache = match cache.state.get() {
         State::Uninit if V::page_heap().sampled.mean() != 0 => open::<V>()?,
         State::Sampling => cache,
