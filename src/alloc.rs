@@ -80,7 +80,7 @@ use crate::thread_cache::drain::overflow_cold;
 use crate::thread_cache::lend::lender;
 use crate::thread_cache::refill::{refill_cold, refill_zeroed_cold};
 use crate::thread_cache::tables::{COUNTS, Tabled};
-use crate::thread_cache::{Cached, shut};
+use crate::thread_cache::{Cached, sample, shut};
 use crate::variant::{FreeBy, Inside, Large};
 use crate::{check, guarded, realloc};
 use by_address::{free_cold, free_tailed, quick_tailed, tailed_or_empty, zeroed_cold};
@@ -188,6 +188,9 @@ impl<V: Tabled> Addressed for Central<V> {
             return block.into_start().as_ptr();
         }
         let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
+        if let Some(block) = sample::exact::<V>(layout.size(), layout.align()) {
+            return block.as_ptr();
+        }
         // SAFETY: the size is above 0.
         unsafe { Self::alloc(layout) }
     }
@@ -201,6 +204,9 @@ impl<V: Tabled> Addressed for Central<V> {
         };
         // The class of the padded size is aligned (C5).
         if let Some(block) = listed::<V>(layout.pad_to_align().size()) {
+            return block.as_ptr();
+        }
+        if let Some(block) = sample::exact::<V>(layout.size(), layout.align()) {
             return block.as_ptr();
         }
         // SAFETY: the size is above 0.
@@ -295,6 +301,12 @@ impl<V: Tabled> Addressed for Central<V> {
                 V::CLASS_TABLE.at(size, align).is_none() && size.div_ceil(SLICE_BYTES) == slices
             }
             Found::Huge(bytes) => V::CLASS_TABLE.at(size, align).is_none() && size <= bytes,
+            Found::Sampled(bytes, alignment) => {
+                let class = V::CLASS_TABLE.at(size, align);
+                // A refill samples a block of the class's size.
+                class.is_some_and(|class| V::CLASSES.block_bytes(class) == bytes)
+                    || size == bytes && class == V::CLASS_TABLE.at(bytes, alignment)
+            }
             Found::Foreign => true,
         }
     }
@@ -312,7 +324,7 @@ impl<V: Tabled> Addressed for Central<V> {
                 Some(V::CLASSES.block_bytes(class))
             }
             Found::Span(slices) => Some(slices * SLICE_BYTES),
-            Found::Huge(bytes) => Some(bytes),
+            Found::Huge(bytes) | Found::Sampled(bytes, _) => Some(bytes),
             Found::Foreign => None,
         }
     }
@@ -389,7 +401,9 @@ unsafe fn free_to_list<V: Cached>(block: *mut u8, offset: ListOffset) {
 /// `block` is live, and this variant allocated it with such a layout.
 #[inline(always)]
 pub(crate) unsafe fn free_small<V: Cached>(block: *mut u8, offset: ListOffset) {
-    let Some(offset) = list_for_free::<V>(block, || Some(offset)) else { no_block(block) };
+    let Some(offset) = list_for_free::<V>(block, || Some(offset)) else {
+        return free_sampled::<V>(block);
+    };
     // SAFETY: the caller's condition; the list is that of the block's class.
     unsafe { free_to_list::<V>(block, offset) };
 }
@@ -415,16 +429,21 @@ fn list_for_free<V: Shared>(
 unsafe fn free_untailed<V: Cached>(block: *mut u8, layout: Layout) {
     let is_huge = V::LARGE != Large::Fenced || V::page_map().has(block.addr(), Kind::Huge);
     if !is_huge || guarded::has_tail::<V>(layout) {
-        no_block(block);
+        fatal("free of what is no block:", block.addr());
     }
     let layout = guarded::untailed::<V>(layout);
     // SAFETY: the caller's condition; `guarded::alloc` had the block with that layout.
     unsafe { large_free::<V>(block, layout.size(), layout.align()) };
 }
 
-/// Ends the process: no block of a class starts there.
-fn no_block(block: *mut u8) -> ! {
-    fatal("free of what is no block:", block.addr())
+/// Gives a sampled block back, after a lookup that found no block of a class. Any other address ends the process.
+#[cold]
+#[inline(never)]
+fn free_sampled<V: Shared>(block: *mut u8) {
+    if !V::page_heap().sampled.has(block.addr()) {
+        fatal("free of what is no block:", block.addr());
+    }
+    V::page_heap().sampled.free(block.addr());
 }
 
 /// Gives back a block for which no class was found.
@@ -434,7 +453,7 @@ fn no_block(block: *mut u8) -> ! {
 #[inline]
 unsafe fn free_classless<V: Cached>(block: *mut u8, layout: Layout) {
     if V::FREE_BY == FreeBy::Lookup && V::class_of(layout).is_some() {
-        no_block(block);
+        return free_sampled::<V>(block);
     }
     // SAFETY: the caller's condition.
     unsafe { large_free::<V>(block, layout.size(), layout.align()) };

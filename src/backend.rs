@@ -189,6 +189,11 @@ pub(crate) trait Managed {
         false
     }
 
+    /// Samples one block in so many, on average; 0 samples none. False if the backend cannot, or has no room for it.
+    fn sample(mean: u32) -> bool {
+        mean == 0
+    }
+
     /// Lets this many bytes lie idle before a timed purge gives any back. False if the variant has no timed purges.
     fn keep_idle(_bytes: usize) -> bool {
         false

@@ -7,7 +7,7 @@ use crate::page_map::Kind;
 use crate::slab::{Segment, usable_slices};
 use crate::stats::{Audit, Unsound};
 use crate::sys::fatal::fatal;
-use crate::thread_cache::{CacheOf, Cached, State, flush, shut};
+use crate::thread_cache::{CacheOf, Cached, flush, shut};
 use crate::variant::least_limit;
 
 /// Blocks of a list that a debug build compares with a freed block, to find a double free.
@@ -27,6 +27,13 @@ fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if !V::page_map().is_ours(address) {
         fatal("free of a block that is not in use:", address);
     }
+    if V::page_map().has(address, Kind::Sampled) {
+        // Its own free tells best what is wrong.
+        if !V::page_heap().sampled.is_live(address) {
+            V::page_heap().sampled.free(address);
+        }
+        return freed_twice::<V>(cache, class, address);
+    }
     // SAFETY: an address of this variant lies in a segment, which is mapped.
     let slab = unsafe { Segment::containing(address) }.slab(Segment::slice_at(address));
     // Under the lock, since other threads take blocks from the slab and bring them home.
@@ -40,10 +47,15 @@ fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if let Some(what) = what {
         fatal(what, address);
     }
+    freed_twice::<V>(cache, class, address);
+}
+
+/// Ends the process if a block that is freed is in one of the thread's lists.
+fn freed_twice<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if cache.outbox.has(address) || cache.list_limits(class).aside.has(address, LOOKS) {
         fatal("double free:", address);
     }
-    let is_open = cache.state.get() == State::Open;
+    let is_open = cache.is_open();
     if is_open
         && !cache.is_shut()
         && cache.list(class).has(address, LOOKS.max(least_limit::<V>(class)))
@@ -58,7 +70,7 @@ fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
 /// No other thread touches this variant's heap.
 pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     let cache = V::cache();
-    if cache.state.get() == State::Open {
+    if cache.is_open() {
         shut::open::<V>(cache);
         flush::<V>(cache);
     }
@@ -128,10 +140,11 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
         if !is_sound::<V>(class, cache.list(class)) {
             return Err(Unsound::because("W1 or W2, a thread's list"));
         }
-        if cache.state.get() == State::Open {
+        if cache.is_open() {
             sum.listed += cache.list(class).len() as usize;
         }
     }
+    sum.used += V::page_heap().sampled.in_use().0;
     if sum.used < sum.listed + sum.waiting {
         return Err(Unsound::because("N1, more blocks are on their way home than have left"));
     }
@@ -160,6 +173,9 @@ fn says_what_is_there<V: Cached>(segment: &'static Segment) -> bool {
 /// True if all blocks of a list are of its class, and are out of their slabs.
 fn is_sound<V: Cached>(class: ClassIdx, list: &FreeList) -> bool {
     list.is_sound(|address| {
+        if V::page_map().has(address, Kind::Sampled) {
+            return V::page_heap().sampled.is_live(address);
+        }
         V::page_map().class(address) == Some(class) && {
             // SAFETY: a slab lies in a segment, which is mapped.
             let segment = unsafe { Segment::containing(address) };

@@ -54,6 +54,8 @@ enum Guarded {
     Huge(usize),
     /// An address without access, for 0 bytes.
     Empty,
+    /// A sampled block, which has the size of a class.
+    Sampled(Tailed),
 }
 
 /// A block for a layout, or null when memory is exhausted; all zero if `zeroed`.
@@ -157,6 +159,7 @@ pub(crate) unsafe fn free<V: Cached>(block: NonNull<u8>, told: Option<Layout>) -
             central::start_if_wanted::<V>();
         }
         Guarded::Empty => central::empty::free::<V>(address),
+        Guarded::Sampled(_) => V::page_heap().sampled.free(address),
     }
     true
 }
@@ -236,7 +239,7 @@ pub(crate) unsafe fn realloc<V: Cached>(
         Guarded::Span(slices, _) => {
             V::class_of(tailed).is_none() && span_slices::<V>(tailed) == Some(slices)
         }
-        Guarded::Huge(_) | Guarded::Empty => false,
+        Guarded::Huge(_) | Guarded::Empty | Guarded::Sampled(_) => false,
     };
     if let Guarded::Huge(bytes) = found
         && span_slices::<V>(tailed).is_none()
@@ -305,6 +308,10 @@ fn find<V: Cached>(block: NonNull<u8>) -> Option<Guarded> {
             central::empty::check::<V>(address);
             return Some(Guarded::Empty);
         }
+        Kind::Sampled => {
+            let (bytes, _) = V::page_heap().sampled.layout(address);
+            return Some(Guarded::Sampled(tailed(bytes)));
+        }
         Kind::Foreign if V::LARGE == Large::Fenced => {
             fenced::check_freed::<V>(address);
             return None;
@@ -320,10 +327,12 @@ fn find<V: Cached>(block: NonNull<u8>) -> Option<Guarded> {
 #[inline]
 fn size_of_found(block: NonNull<u8>, found: Guarded, told: Option<Layout>) -> usize {
     let size = match found {
-        Guarded::Block(_, tailed) | Guarded::Span(_, tailed) => match tailed.told() {
-            Told::InUse(size) => size,
-            wrong => misused_cold(block, wrong),
-        },
+        Guarded::Block(_, tailed) | Guarded::Span(_, tailed) | Guarded::Sampled(tailed) => {
+            match tailed.told() {
+                Told::InUse(size) => size,
+                wrong => misused_cold(block, wrong),
+            }
+        }
         Guarded::Huge(bytes) => bytes,
         Guarded::Empty => 0,
     };

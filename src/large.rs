@@ -19,7 +19,7 @@ use crate::sys::fatal::fatal;
 use crate::sys::{pages, system};
 use crate::thread_cache::drain::drain_idle;
 use crate::thread_cache::lifecycle::open;
-use crate::thread_cache::{Cached, State, fill, flush, shut, spans};
+use crate::thread_cache::{Cached, State, fill, flush, sample, shut, spans};
 use crate::variant::{Fresh, Growth, Large, Variant, Zeroing};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -111,7 +111,8 @@ pub(crate) unsafe fn large_zeroed<V: Cached>(size: usize, align: usize) -> *mut 
     }
     let Some(found) = allocate::<V>(layout, Growth::Tight) else { return ptr::null_mut() };
     let Found { start, zero, slices } = found;
-    if zero && V::FRESH == Fresh::Known {
+    // What lies behind a sampled block must stay.
+    if zero && (V::FRESH == Fresh::Known || V::page_heap().sampled.has(start.addr().get())) {
         return start.as_ptr();
     }
     let (asked, whole) = match slices {
@@ -184,6 +185,10 @@ fn allocate_cold<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
     {
         return Some(found);
     }
+    if let Some(start) = sample_large::<V>(layout) {
+        // The caller need not know more of a block whose bytes are zero.
+        return Some(Found { start, zero: true, slices: None });
+    }
     let align = quotient(layout.align(), SLICE_BYTES).max(1);
     let instead = || {
         let keeps = V::GROWTH == Growth::Roomy && V::page_heap().tuning.keeps_mappings();
@@ -206,12 +211,29 @@ fn allocate_cold<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
         if layout.size() >= HOPELESS {
             return None;
         }
-        if V::cache().state.get() == State::Open {
+        if V::cache().is_open() {
             flush::<V>(V::cache());
         }
         central::purge_all::<V>();
         allocate()
     })
+}
+
+/// A sampled block, if it is time for one. A large block counts as one block.
+fn sample_large<V: Cached>(layout: Layout) -> Option<NonNull<u8>> {
+    // A tail is found by the slices of its span.
+    if V::HAS_TAILS {
+        return None;
+    }
+    // A free takes a block of any other layout for a huge one.
+    span_slices::<V>(layout)?;
+    // A program without layouts wants 16, whatever its old block had.
+    let align = if V::BY_ADDRESS { layout.align().max(16) } else { layout.align() };
+    let block = sample::exact::<V>(layout.size(), align);
+    if V::cache().state.get() == State::Sampling && block.is_none() {
+        sample::count::<V>(V::cache(), 1);
+    }
+    block
 }
 
 /// Gives a block above the classes back.
@@ -230,8 +252,9 @@ pub(crate) unsafe fn large_free<V: Cached>(block: *mut u8, size: usize, align: u
     let start = unsafe { NonNull::new_unchecked(block) };
     let slices = slices_of::<V>(block, layout);
     if let Some(slices) = slices {
-        // SAFETY: a live span lies in a segment, which is mapped.
-        unsafe { check_span::<V>(start, slices) };
+        if !is_span::<V>(start, slices) {
+            return V::page_heap().sampled.free(start.addr().get());
+        }
         // SAFETY: a live span, by the caller's condition, which also gives it up.
         if unsafe { spans::put::<V>(start, slices) } {
             return;
@@ -276,18 +299,21 @@ pub(crate) unsafe fn give_span<V: Cached>(start: NonNull<u8>, slices: usize) {
     }
 }
 
-/// Ends the process unless a span of so many slices starts there.
-///
-/// # Safety
-/// `start` lies in a segment that is mapped.
-unsafe fn check_span<V: Cached>(start: NonNull<u8>, slices: usize) {
+/// True if a span of so many slices starts there, and false if the address is in the pool of sampled blocks. Any other
+/// address ends the process.
+fn is_span<V: Cached>(start: NonNull<u8>, slices: usize) -> bool {
     let address = start.addr().get();
-    // SAFETY: the caller's condition.
-    let segment = unsafe { Segment::containing(address) };
-    let noted = usize::from(segment.span[Segment::slice_at(address).index()].get());
-    if !V::page_map().has(address, Kind::Span) || noted != slices {
+    if V::page_map().has(address, Kind::Span) {
+        // SAFETY: a span lies in a segment, which is mapped.
+        let segment = unsafe { Segment::containing(address) };
+        if usize::from(segment.span[Segment::slice_at(address).index()].get()) == slices {
+            return true;
+        }
+    }
+    if !V::page_heap().sampled.has(address) {
         fatal("double free, or free with a layout of another size:", address);
     }
+    false
 }
 
 /// Gives a huge block back.
@@ -313,7 +339,7 @@ pub(crate) const fn is_huge<V: Variant>(bytes: usize) -> bool {
 pub(crate) fn tick<V: Cached>(may_open: bool) -> bool {
     let cache = V::cache();
     let open = match cache.state.get() {
-        State::Open => Some(cache),
+        State::Open | State::Sampling => Some(cache),
         State::Uninit if may_open => open::<V>(),
         State::Uninit | State::Dead => None,
     };

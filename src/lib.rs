@@ -29,6 +29,7 @@
 //! | | `stats`, `backend` | event counters, audit results; the operations of a backend |
 //! | 4 | `page_map` | the map from an address to the kind of its slice |
 //! | 5 | `slab`; beside it `report` | segments, slices, slabs; the founding report's whole allocator |
+//! | | `sampled` | sampled blocks, each between pages that no access reaches |
 //! | 6 | `central` | the state that threads share: central lists, transfer caches, page heap, huge blocks, purges |
 //! | 7 | `thread_cache` | a thread's lists: refill, drain, the thread's first operation and its end, forks |
 //! | 8 | `alloc`, `realloc`, `large` | the hot paths of both faces; a block's change of size; spans and huge blocks |
@@ -83,6 +84,7 @@ mod manage;
 mod page_map;
 mod realloc;
 mod report;
+mod sampled;
 mod slab;
 mod stats;
 mod sys;

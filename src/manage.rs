@@ -6,7 +6,7 @@ use crate::base::ClassIdx;
 use crate::stats::{Audit, Events, Unsound, Usage};
 use crate::thread_cache::drain::drain_list;
 use crate::thread_cache::lifecycle::prepare_for_forks;
-use crate::thread_cache::{Cached, State, fill, flush, shut};
+use crate::thread_cache::{Cached, fill, flush, sample, shut};
 use crate::variant::Large;
 use crate::{central, check};
 use core::ptr;
@@ -51,7 +51,7 @@ impl<V: Cached> Managed for Central<V> {
     fn purge() {
         prepare_for_forks::<V>();
         let cache = V::cache();
-        if cache.state.get() == State::Open {
+        if cache.is_open() {
             shut::open::<V>(cache);
             flush::<V>(cache);
             for class in ClassIdx::all(V::CLASSES.count()) {
@@ -63,7 +63,7 @@ impl<V: Cached> Managed for Central<V> {
 
     fn trim() -> bool {
         prepare_for_forks::<V>();
-        if V::cache().state.get() == State::Open {
+        if V::cache().is_open() {
             shut::open::<V>(V::cache());
             flush::<V>(V::cache());
         }
@@ -78,6 +78,15 @@ impl<V: Cached> Managed for Central<V> {
 
     fn background() -> bool {
         central::ask::<V>()
+    }
+
+    fn sample(mean: u32) -> bool {
+        prepare_for_forks::<V>();
+        let is_switched = V::page_heap().sampled.switch(mean, V::page_map());
+        if V::cache().is_open() {
+            sample::follow::<V>(V::cache());
+        }
+        is_switched
     }
 
     fn keep_idle(bytes: usize) -> bool {
@@ -111,7 +120,7 @@ impl<V: Cached> Managed for Central<V> {
 
     fn usage() -> Usage {
         let cache = V::cache();
-        let is_open = cache.state.get() == State::Open;
+        let is_open = cache.is_open();
         if is_open {
             shut::open::<V>(cache);
             flush::<V>(cache);
@@ -153,8 +162,5 @@ fn listed_bytes<V: Cached>() -> usize {
         let blocks = cache.list(class).len();
         blocks as usize * central::at_stake::<V>(class)
     };
-    match cache.state.get() {
-        State::Open => ClassIdx::all(V::CLASSES.count()).map(of_class).sum(),
-        State::Uninit | State::Dead => 0,
-    }
+    if cache.is_open() { ClassIdx::all(V::CLASSES.count()).map(of_class).sum() } else { 0 }
 }

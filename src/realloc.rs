@@ -144,6 +144,9 @@ unsafe fn resize<V: Cached>(
     new: Layout,
 ) -> Option<NonNull<u8>> {
     tick::<V>(true);
+    if V::page_heap().sampled.has(start.addr().get()) {
+        return None;
+    }
     let slices = slices_of::<V>(start.as_ptr(), layout);
     let new_slices = if slices.is_some() { grown_slices::<V>(new) } else { span_slices::<V>(new) };
     match (slices, new_slices) {
@@ -215,6 +218,10 @@ pub(crate) unsafe fn realloc_at<V: Tabled>(block: *mut u8, new: usize) -> Option
             // SAFETY: the caller's condition.
             return Some(unsafe { realloc_huge::<V>(block, bytes, new) });
         }
+        Found::Sampled(bytes, _) => {
+            // SAFETY: the caller's condition; the block has that many bytes.
+            return Some(unsafe { move_by_copy::<V>(block, bytes, new) });
+        }
     };
     let Ok(wanted) = Layout::from_size_align(new, 16) else { return Some(ptr::null_mut()) };
     let in_place = V::class_of(wanted)
@@ -244,6 +251,15 @@ unsafe fn realloc_huge<V: Tabled>(block: *mut u8, bytes: usize, new: usize) -> *
     {
         return start.as_ptr();
     }
+    // SAFETY: the caller's condition; the block has that many bytes.
+    unsafe { move_by_copy::<V>(block, bytes, new) }
+}
+
+/// Moves a block of `bytes` to a new block. Null, and the old block intact, when memory is exhausted.
+///
+/// # Safety
+/// The conditions of [`realloc_at`].
+unsafe fn move_by_copy<V: Tabled>(block: *mut u8, bytes: usize, new: usize) -> *mut u8 {
     let moved = Central::<V>::malloc(new);
     if !moved.is_null() {
         // SAFETY: both blocks hold the smaller size, and a new block overlaps no live one.

@@ -18,6 +18,9 @@
 //! | `Uninit` | closed | that event, but the system cannot report the thread's end | `Dead` |
 //! | `Uninit` | closed | that event, but memory is exhausted | `Uninit` |
 //! | `Open` | open, or shut (`shut`) | the thread ends (pthread key) | `Dead`; its blocks are parked or drained |
+//! | `Open` | open, or shut | it learns that blocks are sampled (`sample`) | `Sampling` |
+//! | `Sampling` | open, or shut | it learns that none is | `Open` |
+//! | `Sampling` | open, or shut | the thread ends | `Dead`, as from `Open` |
 //! | `Dead` | closed | any | `Dead`; blocks go singly from and to the central lists |
 //!
 //! With `thread_slot = "pointer"` the slot of a dead thread points to a placeholder, which is `Dead`. The cache itself
@@ -37,6 +40,7 @@ mod limits;
 pub(crate) mod outbox;
 pub(crate) mod quarantine;
 pub(crate) mod refill;
+pub(crate) mod sample;
 pub(crate) mod shut;
 pub(crate) mod spans;
 #[allow(dead_code, reason = "a build without a face has no tables")]
@@ -64,8 +68,10 @@ use tables::Tables;
 #[repr(u8)]
 pub(crate) enum State {
     Uninit = 0,
-    Open,
-    Dead,
+    Open = 1,
+    Dead = 2,
+    /// Open, and some refills give a sampled block.
+    Sampling = 3,
 }
 
 /// One thread's lists, and the state of its slow paths. [owner], unless a field says otherwise.
@@ -103,12 +109,16 @@ pub(crate) struct ThreadCache<T> {
     idle_turn: Cell<u8>,
     /// The arena whose central lists the thread uses.
     arena: Cell<ArenaIdx>,
+    /// Blocks that the thread fetches until the next sample.
+    until_sample: Cell<u32>,
+    /// The state of the thread's random numbers.
+    random: Cell<u64>,
     /// Link in the stack of caches that wait for a thread. [pool's lock]
     next_idle: Cell<*const Self>,
     /// Link in the stack of all caches that were mapped. [pool's lock]
     next_made: Cell<*const Self>,
     /// What places blocks at random; unused unless the variant does.
-    pub(crate) random: Random,
+    pub(crate) placing: Random,
     /// Freed blocks that wait; null until the first does.
     quarantine: Cell<*mut Quarantine>,
     // Last, in a page that most threads never need.
@@ -185,9 +195,11 @@ impl<T> ThreadCache<T> {
             outbox: Outbox::new(),
             spans: Spans::new(),
             arena: Cell::new(ArenaIdx::FIRST),
+            until_sample: Cell::new(0),
+            random: Cell::new(0),
             next_idle: Cell::new(ptr::null()),
             next_made: Cell::new(ptr::null()),
-            random: Random::new(),
+            placing: Random::new(),
             quarantine: Cell::new(ptr::null_mut()),
         }
     }
@@ -247,6 +259,12 @@ impl<T> ThreadCache<T> {
 
     pub(crate) fn list_limits(&self, class: ClassIdx) -> &ListLimits {
         &self.list_limits[class.index()]
+    }
+
+    /// True if the thread has a cache. It is one test: the open states have the lowest bit.
+    #[inline(always)]
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.get() as u8 & State::Open as u8 != 0
     }
 
     /// True while the lists are shut (Z3).

@@ -1,11 +1,17 @@
-//! The settings in the environment: `HAKMEM_BACKGROUND`, a thread that gives memory back, and `HAKMEM_STATS`, a summary
-//! when the process ends.
+//! The settings in the environment: `HAKMEM_BACKGROUND`, a thread that gives memory back, `HAKMEM_SAMPLE`, blocks between
+//! guard pages, and `HAKMEM_STATS`, a summary when the process ends.
 //!
 //! | `HAKMEM_BACKGROUND` | |
 //! |---|---|
 //! | unset, empty, `0` | no such thread |
 //! | `1` | the thread of `hakmem::background` |
 //! | anything else | no such thread; one line at the start names the value |
+//!
+//! | `HAKMEM_SAMPLE` | |
+//! |---|---|
+//! | unset, empty, `0` | no block is sampled |
+//! | a number up to 1000000000 | one block in so many is sampled, as by `hakmem::sample` |
+//! | anything else | none; one line at the start names the value |
 //!
 //! | `HAKMEM_STATS` | at the end |
 //! |---|---|
@@ -25,6 +31,10 @@ use hakmem::ByAddress;
 /// The names of the settings, up to their values.
 const STATS: &[u8] = b"HAKMEM_STATS=";
 const BACKGROUND: &[u8] = b"HAKMEM_BACKGROUND=";
+const SAMPLE: &[u8] = b"HAKMEM_SAMPLE=";
+
+/// The largest value of `HAKMEM_SAMPLE`.
+const SAMPLE_MOST: u32 = 1_000_000_000;
 
 /// Bytes of the longest name of a file, with its 0.
 const MOST: usize = 4096;
@@ -113,6 +123,10 @@ unsafe extern "C" fn at_start(
         }
         Some(other) => ignored("hakmem: HAKMEM_BACKGROUND=", other, " is ignored; allowed: 0, 1"),
     }
+    // SAFETY: the environment is as the loader hands it over, by the caller's condition.
+    if let Some(value) = unsafe { value(environment, SAMPLE) } {
+        sample(value);
+    }
     let Some(value) = stats else { return };
     let to = match value {
         b"" | b"0" => return,
@@ -132,6 +146,29 @@ unsafe extern "C" fn at_start(
     };
     // SAFETY: before `main` there is one thread, this one.
     unsafe { WANTED.0.get().write(to) };
+}
+
+/// Switches samples on, or says why not.
+fn sample(value: &[u8]) {
+    let name = "hakmem: HAKMEM_SAMPLE=";
+    match number(value) {
+        Some(mean) if Preload::sample(mean) => {}
+        Some(_) => ignored(
+            name,
+            value,
+            " is ignored: this variant samples no blocks, or memory is exhausted",
+        ),
+        None => ignored(name, value, " is ignored; allowed: a number from 0 to 1000000000"),
+    }
+}
+
+/// The number that decimal digits name; nothing names 0. `None` for anything else, and above [`SAMPLE_MOST`].
+fn number(digits: &[u8]) -> Option<u32> {
+    let add = |number: u32, digit: &u8| {
+        let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit).filter(|number| *number <= SAMPLE_MOST)
+    };
+    digits.iter().try_fold(0, add)
 }
 
 /// Says in one line that a value has no meaning.

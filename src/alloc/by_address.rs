@@ -10,8 +10,8 @@ use crate::slab::Segment;
 use crate::sys::fatal::fatal;
 use crate::sys::rtld_next;
 use crate::tail::TAIL_BYTES;
-use crate::thread_cache::State;
 use crate::thread_cache::drain::overflow_cold;
+use crate::thread_cache::sample;
 use crate::thread_cache::tables::{SMALL, Tabled};
 use crate::variant::{Empty, Foreign, Inside};
 use crate::{central, check, guarded};
@@ -29,6 +29,8 @@ pub(crate) enum Found {
     Span(usize),
     /// A huge block, with the bytes of its mapping.
     Huge(usize),
+    /// A sampled block in use, with the size and the alignment that were asked for.
+    Sampled(usize, usize),
     /// No block of this variant.
     Foreign,
 }
@@ -37,6 +39,10 @@ pub(crate) enum Found {
 #[inline(never)]
 pub(super) fn zeroed_cold<V: Tabled>(size: usize) -> *mut u8 {
     let Ok(layout) = Layout::from_size_align(size.max(1), 16) else { return ptr::null_mut() };
+    // A sampled block is zero.
+    if let Some(block) = sample::exact::<V>(layout.size(), layout.align()) {
+        return block.as_ptr();
+    }
     if V::class_of(layout).is_none() {
         // SAFETY: the size is above 0.
         return unsafe { Central::<V>::alloc_zeroed(layout) };
@@ -83,9 +89,14 @@ pub(super) unsafe fn free_cold<V: Tabled>(block: *mut u8) {
 /// The conditions of `Addressed::free_at`.
 pub(crate) unsafe fn free_found<V: Tabled>(block: *mut u8) {
     let Some(start) = NonNull::new(block) else { return };
+    // Not found first: a second free is more than the use of a freed block.
+    if V::page_map().has(block.addr(), Kind::Sampled) {
+        return V::page_heap().sampled.free(block.addr());
+    }
     match find::<V>(block.addr()) {
         // SAFETY: no block of this variant, so the next allocator's; the rest is the caller's condition.
         Found::Foreign => unsafe { rtld_next::free(block) },
+        Found::Sampled(..) => V::page_heap().sampled.free(block.addr()),
         Found::Block(class) => {
             learn::<V>(block.addr());
             check::freed::<V>(V::cache(), class, block.addr());
@@ -167,7 +178,7 @@ unsafe fn free_tailed_cold<V: Tabled>(block: *mut u8) {
 /// Copies the address of an address's leaf into the thread's cache, if the thread has a cache.
 fn learn<V: Tabled>(address: usize) {
     let cache = V::cache();
-    if cache.state.get() == State::Open {
+    if cache.is_open() {
         cache.tables.leaves.learn(V::page_map(), address);
     }
 }
@@ -196,6 +207,10 @@ pub(crate) fn find<V: Tabled>(address: usize) -> Found {
             return foreign::<V>(address);
         }
         Kind::Foreign => return foreign::<V>(address),
+        Kind::Sampled => {
+            let (bytes, align) = V::page_heap().sampled.layout(address);
+            return Found::Sampled(bytes, align);
+        }
         Kind::Free
         | Kind::Header
         | Kind::Span
@@ -224,7 +239,7 @@ pub(crate) fn check_in_use<V: Tabled>(block: *mut u8, class: ClassIdx) {
     let cache = V::cache();
     // SAFETY: the caller found that a block of a class starts there, so its slab is mapped.
     if unsafe { is_listed::<V>(start) }
-        && cache.state.get() == State::Open
+        && cache.is_open()
         && cache.list(class).has(block.addr(), LOOKS)
     {
         fatal("use of a freed block:", block.addr());

@@ -18,8 +18,13 @@ use crate::free_block::FreeBlock;
 use crate::free_list::FreeList;
 use crate::slab::{Segment, Slab};
 use crate::stats::Event;
-use crate::variant::Variant;
+use crate::variant::{FreeBy, Variant};
 use core::hint::black_box;
+
+/// True if a list may have sampled blocks: a free by the layout alone adds them.
+fn takes_sampled<V: Shared>() -> bool {
+    V::FREE_BY == FreeBy::Layout && V::page_heap().sampled.is_used()
+}
 
 /// Takes one block, for a thread without a cache.
 pub(crate) fn take_one<V: Shared>(id: ListId) -> Option<FreeBlock> {
@@ -51,6 +56,9 @@ pub(crate) fn take<V: Shared>(id: ListId, want: u32, batch: &mut Batch) {
 /// Takes back all blocks of a batch. They go home to their slabs, or wait in the transfer cache, as the drawing says.
 /// Returns how many runs of blocks of one slab went home.
 pub(crate) fn give<V: Shared>(id: ListId, batch: &mut Batch) -> u32 {
+    if takes_sampled::<V>() {
+        V::page_heap().sampled.bring_home(batch);
+    }
     V::counters().count(Event::ListDrain);
     V::counters().count(Event::Atomic);
     let list = V::central(id.arena, id.class);

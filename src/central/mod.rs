@@ -18,7 +18,8 @@
 //!     thread cache, the blocks that a thread has put aside, its outbox, a parked list, or the program's hands.
 //! N2  A slab is in the bin of its fullness, in its class's central list, exactly while it has blocks.
 //! N3  A thread takes locks in this order: the cache pool, the round of purging, the parked lists, the central lists by
-//!     arena and then by class, the transfer caches, the page heap, the huge blocks, the fenced ones. A thread holds more than one lock
+//!     arena and then by class, the transfer caches, the page heap, the huge blocks, the fenced ones, the sampled ones. A
+//!     thread holds more than one lock
 //!     only to purge, to get or give a slice, to count all memory in use, and around a fork. A thread that holds a
 //!     central list's lock, and reclaims slices or takes over a slab of another arena, tries the locks of other lists
 //!     but never waits for one.
@@ -136,10 +137,12 @@ pub(crate) extern "C" fn lock_all<V: Shared>() {
     if V::LARGE == Large::Fenced {
         V::fenced().lock.lock();
     }
+    V::page_heap().sampled.lock();
 }
 
 /// Gives up every lock, after a fork, in the parent and in the child.
 pub(crate) extern "C" fn unlock_all<V: Shared>() {
+    V::page_heap().sampled.unlock();
     if V::LARGE == Large::Fenced {
         V::fenced().lock.unlock();
     }

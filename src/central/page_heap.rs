@@ -35,6 +35,7 @@ use super::tuning::Tuning;
 use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, bit_range, slices_in};
 use crate::linked::LinkedList;
 use crate::page_map::Kind;
+use crate::sampled::Sampled;
 use crate::slab::{ALL, AVAILABLE, DIRTY, Run, Segment, Slab, Wanted};
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -99,6 +100,8 @@ pub(crate) struct PageHeap {
     pub(super) round: Round,
     /// The settings that the program has changed.
     pub(crate) tuning: Tuning,
+    /// Sampled blocks, which have pages of their own.
+    pub(crate) sampled: Sampled,
     /// The background thread, if there is one.
     pub(crate) background: Background,
 }
@@ -131,6 +134,7 @@ impl PageHeap {
             huge_pages: HugePages::new(),
             round: Round::new(),
             tuning: Tuning::new(),
+            sampled: Sampled::new(),
             background: Background::new(),
         }
     }

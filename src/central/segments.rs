@@ -135,6 +135,8 @@ impl PageHeap {
     /// # Safety
     /// No code refers to a block of the variant, or will ask for one.
     pub(crate) unsafe fn release(&self) {
+        // SAFETY: no code refers to a block, or will ask for one, by the caller's condition.
+        unsafe { self.sampled.release() };
         self.lock.with(|| {
             for segment in self.all() {
                 // SAFETY: no code refers to the segment's blocks, by the caller's condition. The iterator has already

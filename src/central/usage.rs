@@ -32,9 +32,10 @@ pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
         blocks = blocks.saturating_sub(idle * V::CLASSES.block_bytes(class));
     }
     let (large_blocks, large) = if V::RECORDS_HUGE { V::huge_blocks().sum() } else { (0, 0) };
+    let (_, sampled, open) = V::page_heap().sampled.in_use();
     let usage = Usage {
-        mapped: superslabs * SEGMENT_BYTES + V::page_heap().map_cache.bytes() + large,
-        in_use: blocks + large,
+        mapped: superslabs * SEGMENT_BYTES + V::page_heap().map_cache.bytes() + large + open,
+        in_use: blocks + large + sampled,
         large_blocks,
         large,
         free_blocks: free_blocks + V::page_heap().map_cache.extents(),

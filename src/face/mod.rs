@@ -3,6 +3,7 @@
 mod background;
 mod by_address;
 mod observe;
+mod sample;
 mod stamp;
 mod system;
 mod unload;
@@ -11,4 +12,5 @@ pub use crate::stats::{Acquisitions, Audit, Events, PerClass, Unsound, Usage};
 pub use background::background;
 pub use by_address::ByAddress;
 pub use observe::Observe;
+pub use sample::sample;
 pub use stamp::*;

@@ -8,8 +8,8 @@ use core::alloc::GlobalAlloc;
 
 /// What every variant tells about itself.
 ///
-/// Only [`map_superslabs`](Self::map_superslabs), [`purge`](Self::purge) and [`set_clock`](Self::set_clock) change the
-/// allocator's state.
+/// Only [`map_superslabs`](Self::map_superslabs), [`purge`](Self::purge), [`sample`](Self::sample) and
+/// [`set_clock`](Self::set_clock) change the allocator's state.
 ///
 /// ```
 /// use hakmem::Observe;
@@ -55,6 +55,10 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     /// Unused are free slices, cached mappings, and pages of slabs that no block touches. It does nothing if the
     /// variant keeps its memory for good, as the founding report's variants do.
     fn purge();
+
+    /// Samples one block in so many, on average, in all threads; 0 samples none. False if the variant cannot, or memory
+    /// is exhausted; see [`sample`](crate::sample).
+    fn sample(mean: u32) -> bool;
 
     /// Stops the clock of all variants at this millisecond, until it is set again. Timed purges then depend on this
     /// clock alone, so that event counts are reproducible.
@@ -126,5 +130,9 @@ impl<V: Variant<Backend: Managed> + GlobalAlloc + Default> Observe for V {
 
     fn purge() {
         V::Backend::purge();
+    }
+
+    fn sample(mean: u32) -> bool {
+        V::Backend::sample(mean)
     }
 }

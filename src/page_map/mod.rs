@@ -18,7 +18,8 @@
 //! | 12 | `SuperSlab` | a part of a SuperSlab, whose own metadata tells the rest |
 //! | 14 | `Empty` | addresses without access, for blocks of 0 bytes |
 //! | 16 | `Fenced` | the start of a huge block between fences, at some page |
-//! | 18, 20, … | `Class` | a slab of a class |
+//! | 18 | `Sampled` | a part of the pool of sampled blocks |
+//! | 20, 22, … | `Class` | a slab of a class |
 //!
 //! The byte is called a *place*: it is also the offset of a list. A thread that frees by address has its lists in this
 //! order, 16 bytes each, and a processor scales an index by at most 8. The kinds without a class have lists there that
@@ -27,7 +28,7 @@
 //! A leaf covers 512 GiB. It takes 8 MiB of addresses, and little of it has memory.
 //!
 //! A1  A slice's byte says `Class` from before the first block of the slab is handed out until after the last block
-//!     has come home. It says `Span`, `Huge`, `Fenced` or `SuperSlab` as long as such a block is out.
+//!     has come home. It says `Span`, `Huge`, `Fenced`, `SuperSlab` or `Sampled` as long as such a block is out.
 //! A2  From the mapping of a segment to its unmapping, none of its slices is `Foreign`, `Huge` or `Fenced`.
 //! A3  A leaf stays mapped until the variant is released, so a thread may keep its address. The bytes of a part without
 //!     a leaf read as 0.
@@ -93,12 +94,14 @@ pub(crate) enum Kind {
     Empty,
     /// The slice in which a huge block between fences starts.
     Fenced,
+    /// A slice of the pool of sampled blocks.
+    Sampled,
     /// A slab of this class.
     Class(ClassIdx),
 }
 
 /// The number of kinds without a class. Their places come first.
-pub(crate) const CLASSLESS: usize = 9;
+pub(crate) const CLASSLESS: usize = 10;
 
 const _: () = assert!(2 * (CLASSLESS + MAX_CLASSES - 1) <= u8::MAX as usize, "a place is a byte");
 
@@ -115,6 +118,7 @@ impl Kind {
             Self::SuperSlab => 6,
             Self::Empty => 7,
             Self::Fenced => 8,
+            Self::Sampled => 9,
             Self::Class(class) => CLASSLESS + class.index(),
         };
         2 * number as u8
@@ -132,6 +136,7 @@ impl Kind {
             6 => Self::SuperSlab,
             7 => Self::Empty,
             8 => Self::Fenced,
+            9 => Self::Sampled,
             number => Self::Class(ClassIdx::new((number - CLASSLESS) % MAX_CLASSES)),
         }
     }
@@ -213,7 +218,7 @@ impl PageMap {
         Kind::class_at(self.place(address))
     }
 
-    /// True if an address lies in a segment or a SuperSlab.
+    /// True if an address lies in a segment, a SuperSlab, or the pool of sampled blocks.
     #[inline(always)]
     pub(crate) fn is_ours(&self, address: usize) -> bool {
         !matches!(self.kind(address), Kind::Foreign | Kind::Huge | Kind::Empty | Kind::Fenced)

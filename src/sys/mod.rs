@@ -19,9 +19,12 @@ cfg_if::cfg_if! {
         pub(crate) mod fork;
         pub(crate) mod futex;
         pub(crate) mod kernel;
+        pub(crate) mod maps;
         pub(crate) mod moves;
         pub(crate) mod pages;
+        pub(crate) mod reserved;
         pub(crate) mod secret;
+        pub(crate) mod segv;
         pub(crate) mod thread;
         pub(crate) mod unload;
         mod weak;

@@ -2,7 +2,7 @@
 
 use super::lifecycle::open;
 use super::outbox::Sent;
-use super::{CacheOf, Cached, State, fill, limits, outbox, shut, spans};
+use super::{CacheOf, Cached, State, fill, limits, outbox, sample, shut, spans};
 use crate::base::ClassIdx;
 use crate::batch::Batch;
 use crate::central;
@@ -27,7 +27,7 @@ pub(crate) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
     if list.has_room() {
         fatal("double free:", block.address());
     }
-    if cache.state.get() == State::Open && !cache.lies_aside::<V>() {
+    if cache.is_open() && !cache.lies_aside::<V>() {
         return overflow::<V>(cache, class, block);
     }
     if shut::takes_at_once::<V>(cache) {
@@ -36,7 +36,7 @@ pub(crate) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
     if cache.state.get() == State::Uninit && V::pool().frees_enough::<V>() {
         cache = open::<V>().unwrap_or(cache);
     }
-    if cache.state.get() != State::Open {
+    if !cache.is_open() {
         let mut batch = Batch::new();
         batch.push(fill::wiped::<V>(block, class));
         central::give::<V>(cache.list_id::<V>(class), &mut batch);
@@ -100,6 +100,7 @@ pub(crate) fn drain_idle<V: Cached>(cache: &'static CacheOf<V>, active: ClassIdx
     cache.idle_turn.set(turn as u8 + 1);
     if turn == 0 {
         spans::drain_idle::<V>(cache);
+        sample::follow::<V>(cache);
     }
     let class = ClassIdx::new(turn);
     let list_limits = cache.list_limits(class);

@@ -5,8 +5,8 @@
 //!
 //! Never: on a hot path.
 
+use super::Cached;
 use super::lifecycle::{close, prepare_for_forks};
-use super::{Cached, State};
 use crate::base::ClassIdx;
 use crate::free_block::FreeBlock;
 use core::ptr::NonNull;
@@ -18,7 +18,7 @@ pub(crate) fn fill_with<V: Cached>(byte: u8) {
     V::page_heap().tuning.fill_with(byte);
     prepare_for_forks::<V>();
     let cache = V::cache();
-    if byte != 0 && cache.state.get() == State::Open {
+    if byte != 0 && cache.is_open() {
         V::hook().forget();
         close::<V>(cache);
     }

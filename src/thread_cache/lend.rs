@@ -16,7 +16,7 @@
 //! Never: touches a block, or makes a class borrow again.
 
 use super::tables::Tables;
-use super::{CacheOf, Cached, State, refill};
+use super::{CacheOf, Cached, refill};
 use crate::base::{ClassIdx, MAX_CLASSES, PAGE_BYTES};
 use crate::variant::{Lending, Variant};
 use core::marker::PhantomData;
@@ -94,7 +94,7 @@ pub(super) fn count_refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassId
 pub(crate) fn keeps<V: Cached>(class: ClassIdx, lender: ClassIdx) -> bool {
     let cache = V::cache();
     // A placeholder is shared, so nothing is counted there.
-    cache.state.get() == State::Open
+    cache.is_open()
         && lender_in::<V>(cache, class) == Some(lender)
         && counted::<V>(cache, class, lender, 1) == lender
 }

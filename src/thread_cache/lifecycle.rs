@@ -5,7 +5,7 @@
 
 use super::drain::drain_list;
 use super::tables::Tables;
-use super::{CacheOf, Cached, State, ThreadCache, fill, flush, limits, quarantine, shut};
+use super::{CacheOf, Cached, State, ThreadCache, fill, flush, limits, quarantine, sample, shut};
 use crate::base::{ArenaIdx, ClassIdx};
 use crate::central::{self, lock_all, unlock_all};
 use crate::sys::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -165,7 +165,7 @@ fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
     prepare_for_forks::<V>();
     // The registration may have allocated, and so opened the cache.
     let cache = V::cache();
-    if cache.state.get() == State::Open {
+    if cache.is_open() {
         return Some(cache);
     }
     if fill::fills::<V>() {
@@ -189,6 +189,7 @@ fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
     cache.granted_classes.set(0);
     // Before the hook is armed, since that may allocate with this very variant.
     cache.state.set(State::Open);
+    sample::follow::<V>(cache);
     if V::hook().arm(cache) {
         if V::page_heap().background.note_opened() {
             central::start_if_wanted::<V>();

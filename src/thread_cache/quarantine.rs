@@ -12,7 +12,7 @@
 //!
 //! Never: locks, or keeps blocks of a thread without a cache.
 
-use super::{CacheOf, Cached, State};
+use super::{CacheOf, Cached};
 use crate::base::ClassIdx;
 use crate::free_block::FreeBlock;
 use crate::sys::pages;
@@ -81,7 +81,7 @@ pub(crate) fn exchange<V: Cached>(
         true => (&quarantine.small[..], V::QUARANTINE),
         false => (&quarantine.larger[..], V::QUARANTINE / LARGER),
     };
-    let Some(slot) = slots.get(cache.random.below(count.max(1))) else {
+    let Some(slot) = slots.get(cache.placing.below(count.max(1))) else {
         return Some((block, class));
     };
     let leaves = slot.replace(Slot::of(block, class));
@@ -93,7 +93,7 @@ pub(crate) fn exchange<V: Cached>(
 #[cold]
 #[inline(never)]
 fn map_cold<V: Cached>(cache: &CacheOf<V>) {
-    if cache.state.get() == State::Open
+    if cache.is_open()
         && let Some(pages) = pages::map(size_of::<Quarantine>())
     {
         cache.quarantine.set(pages.cast().as_ptr());

@@ -2,7 +2,7 @@
 
 use super::drain::drain_idle;
 use super::lifecycle::open;
-use super::{CacheOf, Cached, State, lend, limits, shut};
+use super::{CacheOf, Cached, State, lend, limits, sample, shut};
 use crate::base::{ClassIdx, ListOffset, quotient};
 use crate::batch::Batch;
 use crate::central;
@@ -20,8 +20,9 @@ pub(crate) fn refill_cold<V: Cached>(class: ClassIdx) -> *mut u8 {
     let cache = V::cache();
     let block = match cache.state.get() {
         State::Open => refill::<V>(cache, lend::serving::<V>(cache, class)),
+        State::Sampling => sample_or_refill::<V>(cache, class),
         State::Uninit => match open::<V>() {
-            Some(cache) => refill::<V>(cache, lend::serving::<V>(cache, class)),
+            Some(cache) => sample_or_refill::<V>(cache, class),
             None => take_one::<V>(class),
         },
         State::Dead => take_one::<V>(class),
@@ -53,6 +54,23 @@ pub(crate) unsafe fn refill_zeroed_cold<V: Cached>(bytes: usize, offset: ListOff
 fn take_one<V: Cached>(class: ClassIdx) -> Option<FreeBlock> {
     central::tick_alone::<V>();
     central::take_one::<V>(V::cache().list_id::<V>(class))
+}
+
+/// A sampled block if it is time for one, or else one from the list, which is filled. The refill's blocks count towards
+/// the next sample.
+#[cold]
+#[inline(never)]
+fn sample_or_refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<FreeBlock> {
+    let bytes = V::CLASSES.block_bytes(class);
+    // A block of a class is aligned to the largest power of two that divides its size.
+    if let Some(start) = sample::due::<V>(cache, bytes, 1 << bytes.trailing_zeros()) {
+        // SAFETY: a block with the size and the alignment of the class, which no other code has (FB1, FB2).
+        return Some(unsafe { FreeBlock::new(start) });
+    }
+    let serving = lend::serving::<V>(cache, class);
+    let block = refill::<V>(cache, serving);
+    sample::count::<V>(cache, cache.list(serving).len() + 1);
+    block
 }
 
 fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<FreeBlock> {
@@ -87,7 +105,7 @@ fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<Free
         let mut fetched = Batch::new();
         central::take::<V>(cache.list_id::<V>(class), want, &mut fetched);
         if V::SPREAD == Spread::Random {
-            fetched.shuffle(&cache.random);
+            fetched.shuffle(&cache.placing);
         }
         list.fill::<V>(&mut fetched);
         list_limits.newest_seen.set(0);

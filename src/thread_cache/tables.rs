@@ -22,7 +22,7 @@ use core::mem::offset_of;
 use core::ptr;
 
 /// `small` has the places of all sizes below this. It is above 1024, and keeps the lists aligned to cache lines.
-pub(crate) const SMALL: usize = 1035;
+pub(crate) const SMALL: usize = 1079;
 /// Sizes that share a place in `medium`.
 const STEP: usize = 128;
 /// `medium` has the places of all sizes below this that `small` does not have.

@@ -8,6 +8,7 @@ mod misuse;
 mod recycling;
 mod refused_mappings;
 mod returning;
+mod sampled;
 mod shadow_map;
 mod source;
 mod testbed;
@@ -26,6 +27,7 @@ fn as_child() {
         #[cfg(all(feature = "stats", feature = "all-variants"))]
         ["recycling", case] => recycling::run(case),
         ["refused_mappings", until, after] => refused_mappings::run(until, after),
+        ["sampled", id, program] => sampled::run(testbed::bed(id), program),
         ["returning", id, name] => returning::run(testbed::bed(id), name),
         ["threads", id, "race"] => threads::race_for_the_first_superslabs(testbed::bed(id)),
         ["threads", "apex", "parked"] => threads::lists_of_an_ended_thread_serve_the_next(),

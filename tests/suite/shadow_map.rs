@@ -92,6 +92,12 @@ fn assert_content(block: *const u8, size: usize, pattern: u8) {
     assert!(bytes.iter().all(|&byte| byte == pattern), "content of {size} bytes");
 }
 
+/// The random operations, with one block in so many sampled.
+pub(crate) fn operate_with_samples(bed: &'static Bed, mean: u32) {
+    assert!((bed.sample)(mean), "{}", bed.id);
+    random_operations(bed);
+}
+
 fn play(bed: &Bed, ops: &[Op]) {
     let (allocator, mut shadow) = (bed.allocator, Shadow::default());
     for op in ops {

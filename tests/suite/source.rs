@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["variant"],
     &["free_block", "free_list", "batch", "linked", "tail", "stats", "backend"],
     &["page_map"],
-    &["slab", WING],
+    &["slab", "sampled", WING],
     &["central"],
     &["thread_cache"],
     &["alloc", "realloc", "large", "guarded", "check", "manage"],

@@ -17,6 +17,7 @@ pub(crate) struct Bed {
     /// Size classes; 0 for the system's malloc.
     pub(crate) classes: usize,
     pub(crate) purge: fn(),
+    pub(crate) sample: fn(u32) -> bool,
     pub(crate) superslabs: fn() -> u32,
     pub(crate) map_superslabs: fn(u32) -> u32,
     pub(crate) visit_superslabs: fn(&mut dyn FnMut(*const u8)),
@@ -40,6 +41,7 @@ impl Bed {
             allocator,
             classes: V::CLASSES,
             purge: V::purge,
+            sample: V::sample,
             superslabs: V::superslabs,
             map_superslabs: V::map_superslabs,
             visit_superslabs: |visit| V::visit_superslabs(visit),

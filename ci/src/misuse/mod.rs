@@ -30,13 +30,20 @@ struct Column {
     name: &'static str,
     /// The variant whose `libhakmem.so` is loaded; none for the C library's malloc.
     variant: Option<&'static str>,
+    /// A setting in the programs' environment.
+    setting: Option<(&'static str, &'static str)>,
 }
 
 /// The columns of the table.
-const COLUMNS: [Column; 3] = [
-    Column { name: "apex", variant: Some("apex") },
-    Column { name: "guard", variant: Some("guard") },
-    Column { name: "the C library's malloc", variant: None },
+const COLUMNS: [Column; 4] = [
+    Column { name: "apex", variant: Some("apex"), setting: None },
+    Column {
+        name: "apex, each block sampled",
+        variant: Some("apex"),
+        setting: Some(("HAKMEM_SAMPLE", "1")),
+    },
+    Column { name: "guard", variant: Some("guard"), setting: None },
+    Column { name: "the C library's malloc", variant: None, setting: None },
 ];
 
 /// A column with its library, built.
@@ -45,6 +52,7 @@ struct Library {
     file: Option<PathBuf>,
     /// The same library under another name, so that a process can have both.
     copy: Option<PathBuf>,
+    setting: Option<(&'static str, &'static str)>,
 }
 
 /// A case's outcomes under the libraries, in the order of the columns.
@@ -106,14 +114,15 @@ fn steady(rounds: u32, once: impl Fn() -> Result<Outcome>) -> Result<(Outcome, b
 }
 
 fn library(column: &Column) -> Result<Library> {
-    let Some(variant) = column.variant else {
-        return Ok(Library { name: column.name, file: None, copy: None });
+    let &Column { name, variant, setting } = column;
+    let Some(variant) = variant else {
+        return Ok(Library { name, file: None, copy: None, setting });
     };
     let file = preload::library(variant)?;
     let Some(folder) = file.parent() else { bail!("{} has no folder", file.display()) };
     let copy = folder.join("libhakmem-copy.so");
     fs_err::copy(&file, &copy)?;
-    Ok(Library { name: column.name, file: Some(file), copy: Some(copy) })
+    Ok(Library { name, file: Some(file), copy: Some(copy), setting })
 }
 
 /// The version of the C library, whose malloc has a column.

@@ -53,10 +53,11 @@ pub(super) fn of(
 ) -> Result<Outcome> {
     let mut command = Command::new(&program.file);
     command.args([case.size, case.number].map(|number| number.to_string()));
-    // No setting of an allocator may change the result.
+    // No other setting of an allocator may change the result.
     command.env_clear();
     command.envs(library.file.as_ref().map(|file| ("LD_PRELOAD", file)));
     command.envs(library.copy.as_ref().map(|file| ("COPY", file)));
+    command.envs(library.setting);
     let alone = || {
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: the call reads the limit, which outlives it.
@@ -97,6 +98,14 @@ fn judge(
             (Some(message), _) => Outcome::Detected { at_once, by: By::Library(message) },
             (None, true) if !is_harmed => Outcome::Detected { at_once, by: By::CLibrary },
             _ => undefined(dies, None),
+        },
+        // A report of a fault in a sampled block.
+        (Some(libc::SIGSEGV), _) if message(errors).is_some() => match message(errors) {
+            then if is_harmed => undefined("", then),
+            message => {
+                let by = By::Library(message.unwrap_or_default());
+                Outcome::Detected { at_once, by }
+            }
         },
         (Some(libc::SIGSEGV | libc::SIGBUS), _) if at_once && wants_fault && !is_harmed => {
             Outcome::Detected { at_once, by: By::Fault }
@@ -165,6 +174,20 @@ mod tests {
         assert_eq!(judged(FAULT, "", "", true), detected);
         assert_eq!(judged(FAULT, "", "", false), undefined("dies at once", None));
         assert_eq!(judged(FAULT, OVER, "", true), undefined("dies later", None));
+    }
+
+    #[test]
+    fn a_report_of_a_fault_is_a_detection() {
+        let line = "hakmem: fatal: use after free: 0x7f00\n  a read\n";
+        let detected = |at_once| {
+            let by = By::Library("use after free:".to_owned());
+            Outcome::Detected { at_once, by }
+        };
+        assert_eq!(judged(FAULT, "", line, true), detected(true));
+        assert_eq!(judged(FAULT, OVER, line, false), detected(false));
+        let harmed = format!("{OVER}harm: two owners\n");
+        let then = undefined("two owners", Some("use after free:"));
+        assert_eq!(judged(FAULT, &harmed, line, false), then);
     }
 
     #[test]

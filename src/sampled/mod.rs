@@ -1,0 +1,475 @@
+//! Beside the slabs: sampled blocks. One block in some thousands gets pages of its own, between pages that no access
+//! reaches. So an access past its end, or after it was freed, is a fault, which a report explains.
+//!
+//! ```text
+//!        closed │ open                │ closed          at the end, or else at the beginning, by chance
+//!  ─────────────┼─────────────────────┼──────────────
+//!               │ pattern │ block     │                 the pattern shows, when the block is freed, that bytes beside
+//!  ─────────────┼─────────────────────┼──────────────   the block were written
+//! ```
+//!
+//! | file | |
+//! |---|---|
+//! | `mod.rs` | a variant's pool: blocks come and go |
+//! | `slots.rs` | the addresses of the pool, and what is known of each slot |
+//! | `gap.rs` | the blocks between two samples |
+//! | `trace.rs` | stack traces |
+//! | `report.rs` | what is said of a misuse |
+//!
+//! The pool is made when sampling is switched on. A freed block's pages stay closed until all other free slots of its
+//! kind were used since.
+//!
+//! SP1  The pages of a slot's block are open exactly while the slot is `Live` or `Lost`; no other page of the pool is.
+//! SP2  Each slice of the pool is `Sampled` in the page map, from before its first block until the variant is released.
+//! SP3  The open pages of live slots are at most [`OPEN_MOST`].
+//!
+//! Source: Serebryany et al., "GWP-ASan: Sampling-Based Detection of Memory-Safety Bugs in Production", 2023.
+//! Never: is asked on a hit.
+
+mod gap;
+mod report;
+mod slots;
+mod trace;
+
+pub(crate) use gap::{gap, next};
+
+use crate::base::PAGE_BYTES;
+use crate::batch::Batch;
+use crate::page_map::{Kind, PageMap};
+use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use crate::sys::lock::Lock;
+use crate::sys::maps::Space;
+use crate::sys::segv::{self, Fault};
+use crate::sys::{pages, reserved, thread};
+use core::cell::{Cell, UnsafeCell};
+use core::ptr::{self, NonNull};
+use report::{Access, Misuse};
+use slots::{BYTES, Deed, Holds, SLICES, SLOTS, Slot};
+use trace::{Code, Trace};
+
+/// Pages that are open at a time, at most: 640 KiB.
+const OPEN_MOST: usize = 160;
+/// The content of the bytes of an open page that are beside its block. Its low bits are 0, which are flags where another
+/// allocator takes them for its header.
+const PATTERN: u8 = 0xE8;
+/// The order of a slot that has a block, or is lost.
+const TAKEN: u64 = u64::MAX;
+
+/// The sampled blocks of one variant. All bytes zero is a pool that was never used.
+pub(crate) struct Sampled {
+    /// Guards the pool's content.
+    lock: Lock,
+    /// Blocks from one sample to the next, on average; 0 while no block is sampled. [shared]
+    mean: AtomicU32,
+    /// The first address of the pool; 0 before its first use. [shared]
+    start: AtomicUsize,
+    /// The pool; null before its first use. [shared]
+    pool: AtomicPtr<Pool>,
+    /// Link in the list of all pools in use. [shared]
+    next: AtomicPtr<Self>,
+}
+
+/// The pools in use, of all variants: the handler of a fault looks for its address there. [shared]
+static POOLS: AtomicPtr<Sampled> = AtomicPtr::new(ptr::null_mut());
+
+/// What is known of a pool's slots. It lies in pages of its own, and all bytes zero is an empty one. [lock]
+struct Pool {
+    start: Cell<usize>,
+    /// Blocks in use.
+    live: Cell<usize>,
+    /// Bytes of the blocks in use.
+    bytes: Cell<usize>,
+    /// Pages of the blocks in use (SP3).
+    open: Cell<usize>,
+    /// Frees so far.
+    frees: Cell<u64>,
+    /// For each slot, the number of the free that emptied it: 0 for a slot never used, or [`TAKEN`].
+    order: [Cell<u64>; SLOTS],
+    slots: [Slot; SLOTS],
+    code: Code,
+    space: UnsafeCell<Space>,
+}
+
+impl Sampled {
+    pub(crate) const fn new() -> Self {
+        Self {
+            lock: Lock::over(AtomicU32::new(0)),
+            mean: AtomicU32::new(0),
+            start: AtomicUsize::new(0),
+            pool: AtomicPtr::new(ptr::null_mut()),
+            next: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// Blocks from one sample to the next, on average; 0 while no block is sampled.
+    pub(crate) fn mean(&self) -> u32 {
+        // ORDERING: relaxed; a setting. A thread that samples a block looks for the pool under the lock.
+        self.mean.load(Ordering::Relaxed)
+    }
+
+    /// True if blocks were ever sampled: some may still be out.
+    #[inline]
+    pub(crate) fn is_used(&self) -> bool {
+        self.start() != 0
+    }
+
+    #[inline]
+    fn start(&self) -> usize {
+        // ORDERING: relaxed; a thread that has a sampled block got it through a chain of synchronisation that starts
+        // after the store in `set_up`. The number is compared with addresses, and leads nowhere.
+        self.start.load(Ordering::Relaxed)
+    }
+
+    /// True if an address lies in the pool.
+    #[inline]
+    pub(crate) fn has(&self, address: usize) -> bool {
+        self.is_used() && address.wrapping_sub(self.start()) < BYTES
+    }
+
+    /// Samples one block in so many from now on; 0 samples none. False if that is impossible: memory is exhausted, or the
+    /// kernel refuses the handler of faults.
+    pub(crate) fn switch(&'static self, mean: u32, map: &PageMap) -> bool {
+        let is_ready = mean == 0
+            || segv::install(answer) && self.lock.with(|| self.is_used() || self.set_up(map));
+        if is_ready {
+            // ORDERING: relaxed, as in `mean`.
+            self.mean.store(mean, Ordering::Relaxed);
+        }
+        is_ready
+    }
+
+    /// Makes the pool. With the lock held.
+    fn set_up(&'static self, map: &PageMap) -> bool {
+        let Some(addresses) = reserved::reserve(BYTES, slots::ALIGN) else { return false };
+        let start = addresses.expose_provenance().get();
+        let pool = if map.cover(start) { pages::map(size_of::<Pool>()) } else { None };
+        let Some(pool) = pool.map(NonNull::cast::<Pool>) else {
+            // SAFETY: reserved above, and no other code knows of it.
+            unsafe { pages::unmap(addresses, BYTES) };
+            return false;
+        };
+        // SAFETY: fresh pages, large enough, aligned to a page. All bytes zero is an empty pool.
+        unsafe { pool.as_ref() }.start.set(start);
+        map.note_slices(start, SLICES + 1, Kind::Sampled);
+        // ORDERING: release, paired with the acquire in `pool`: what is written above comes before any use of the pool.
+        self.pool.store(pool.as_ptr(), Ordering::Release);
+        // ORDERING: relaxed, as in `start`.
+        self.start.store(start, Ordering::Relaxed);
+        let own = ptr::from_ref(self).cast_mut();
+        // ORDERING: relaxed; the exchange below publishes the list's first pool, and so its link.
+        let mut first = POOLS.load(Ordering::Relaxed);
+        loop {
+            // ORDERING: relaxed; as above.
+            self.next.store(first, Ordering::Relaxed);
+            // ORDERING: release, paired with the acquire in `all`.
+            match POOLS.compare_exchange(first, own, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(other) => first = other,
+            }
+        }
+    }
+
+    /// The pool, once blocks were sampled.
+    fn pool(&self) -> Option<&Pool> {
+        // ORDERING: acquire, paired with the release in `set_up`.
+        let pool = self.pool.load(Ordering::Acquire);
+        // SAFETY: null, or what `set_up` mapped, which stays until the variant is released. Its fields are cells, which
+        // are touched with the lock held.
+        unsafe { pool.as_ref() }
+    }
+
+    /// A block with pages of its own, all zero; it lies at their end, or else at their beginning. `None` if it is too large, or too many are in use.
+    pub(crate) fn allocate(&self, size: usize, align: usize, at_end: bool) -> Option<NonNull<u8>> {
+        self.lock.with(|| self.pool()?.allocate(size.max(1), align, at_end))
+    }
+
+    /// Takes a block back, and closes its pages. A misuse ends the process with a report.
+    pub(crate) fn free(&self, address: usize) {
+        let ended = self.lock.with(|| {
+            let pool = self.pool()?;
+            let misuse = pool.free(address)?;
+            report::of(pool, &misuse);
+            Some(())
+        });
+        if ended.is_some() {
+            std::process::abort();
+        }
+    }
+
+    /// Size and alignment of a block in use, as asked for. Any other address ends the process with a report.
+    pub(crate) fn layout(&self, address: usize) -> (usize, usize) {
+        let layout = self.lock.with(|| {
+            let pool = self.pool()?;
+            match pool.live(address) {
+                Ok(slot) => Some((slot.size.get(), slot.align.get())),
+                Err(what) => {
+                    let what = if what == report::DOUBLE { report::LATE } else { what };
+                    let trace = pool.here();
+                    let access = Access::Use;
+                    report::of(pool, &Misuse { what, address, access, trace, slot: None });
+                    None
+                }
+            }
+        });
+        layout.unwrap_or_else(|| std::process::abort())
+    }
+
+    /// True if a block in use starts at an address.
+    pub(crate) fn is_live(&self, address: usize) -> bool {
+        self.lock.with(|| self.pool().is_some_and(|pool| pool.live(address).is_ok()))
+    }
+
+    /// The blocks in use, their bytes, and the bytes of their pages. With the lock held, or when no other thread is at
+    /// work.
+    pub(crate) fn in_use(&self) -> (usize, usize, usize) {
+        let of = |pool: &Pool| (pool.live.get(), pool.bytes.get(), pool.open.get() * PAGE_BYTES);
+        self.pool().map_or((0, 0, 0), of)
+    }
+
+    /// Takes the sampled blocks out of a batch that goes home.
+    pub(crate) fn bring_home(&self, batch: &mut Batch) {
+        let is_sampled = |address| usize::from(self.has(address));
+        batch.offer_runs(is_sampled, |blocks| {
+            let is_sampled = blocks.first().is_some_and(|block| self.has(block.address()));
+            if is_sampled {
+                blocks.iter().for_each(|block| self.free(block.address()));
+            }
+            is_sampled
+        });
+    }
+
+    /// Takes the lock, before a fork.
+    pub(crate) fn lock(&self) {
+        self.lock.lock();
+    }
+
+    /// Gives the lock up, after a fork.
+    pub(crate) fn unlock(&self) {
+        self.lock.unlock();
+    }
+
+    /// Unmaps the pool.
+    ///
+    /// # Safety
+    /// No code refers to a block of the variant, or will ask for one. No other thread runs code of the object.
+    pub(crate) unsafe fn release(&self) {
+        let Some(pool) = self.pool() else { return };
+        let own = ptr::from_ref(self).cast_mut();
+        let mut link = &POOLS;
+        // ORDERING: acquire, paired with the release in `set_up`: the pool's own link.
+        while let Some(other) = NonNull::new(link.load(Ordering::Acquire)) {
+            // SAFETY: pools in the list are statics of this object.
+            let other = unsafe { other.as_ref() };
+            if ptr::eq(other, own) {
+                // ORDERING: relaxed; no other thread runs code of the object, by the caller's condition.
+                link.store(self.next.load(Ordering::Relaxed), Ordering::Relaxed);
+                break;
+            }
+            link = &other.next;
+        }
+        // ORDERING: relaxed; no other thread runs code of the object, by the caller's condition.
+        if POOLS.load(Ordering::Relaxed).is_null() {
+            segv::remove();
+        }
+        if let Some(addresses) = NonNull::new(ptr::with_exposed_provenance_mut(pool.start.get())) {
+            // SAFETY: `set_up` reserved them, and no code refers to a block, by the caller's condition.
+            unsafe { pages::unmap(addresses, BYTES) };
+        }
+        // SAFETY: `set_up` mapped it, and no code uses it from now on.
+        unsafe { pages::unmap(NonNull::from(pool).cast(), size_of::<Pool>()) };
+    }
+}
+
+/// Answers for a fault: true if it was in a pool. The report is written then.
+fn answer(fault: Fault) -> bool {
+    // ORDERING: acquire, paired with the release in `set_up`.
+    let mut pool = POOLS.load(Ordering::Acquire);
+    // SAFETY: null, or a static of this object.
+    while let Some(sampled) = unsafe { pool.as_ref() } {
+        if sampled.has(fault.address) {
+            sampled.explain(fault);
+            return true;
+        }
+        // ORDERING: acquire, paired with the release in `set_up`.
+        pool = sampled.next.load(Ordering::Acquire);
+    }
+    false
+}
+
+/// Times that the handler of a fault tries to get the lock. The thread that faulted may itself hold it.
+const TRIES: u32 = 1000;
+
+impl Sampled {
+    /// Writes the report of a fault in the pool.
+    fn explain(&self, fault: Fault) {
+        let has_lock = (0..TRIES).any(|_| {
+            let has_lock = self.lock.try_lock();
+            if !has_lock {
+                thread::give_way();
+            }
+            has_lock
+        });
+        if let Some(pool) = self.pool() {
+            report::of(pool, &pool.misuse_by(fault));
+        }
+        if has_lock {
+            self.lock.unlock();
+        }
+    }
+}
+
+impl Pool {
+    fn slot_at(&self, address: usize) -> Option<(usize, &Slot)> {
+        let slot = slots::at(address.checked_sub(self.start.get())?);
+        Some((slot, self.slots.get(slot)?))
+    }
+
+    /// The trace of the calling thread, which holds the lock.
+    fn here(&self) -> Trace {
+        // SAFETY: the lock is held, and no other code refers to it.
+        self.code.refresh(unsafe { &mut *self.space.get() });
+        trace::here(&self.code)
+    }
+
+    fn deed(&self) -> Deed {
+        Deed { thread: thread::id(), trace: self.here() }
+    }
+
+    fn pages(&self, slot: &Slot) -> (NonNull<u8>, usize) {
+        let (from, to) = slot.pages();
+        let start = ptr::with_exposed_provenance_mut(from);
+        (NonNull::new(start).unwrap_or(NonNull::dangling()), to - from)
+    }
+
+    fn allocate(&self, size: usize, align: usize, at_end: bool) -> Option<NonNull<u8>> {
+        // Never used slots come first, then the one that was emptied first.
+        let order = |slot: &usize| self.order.get(*slot).map_or(TAKEN, Cell::get);
+        let number = slots::that_fit(size, align).min_by_key(order)?;
+        if order(&number) == TAKEN {
+            return None;
+        }
+        let (slot, order) = (self.slots.get(number)?, self.order.get(number)?);
+        let start = self.start.get() + slots::place(number, size, align, at_end);
+        let (from, to) = slots::pages(start, size);
+        if self.open.get() + (to - from) / PAGE_BYTES > OPEN_MOST {
+            return None;
+        }
+        // What another block left behind goes with it, since the pages may be others.
+        let was_dirty = slot.is_dirty.get();
+        let first = NonNull::new(ptr::with_exposed_provenance_mut::<u8>(from))?;
+        // SAFETY: pages of a free slot of the pool, to which nothing refers (SP1).
+        if unsafe { !reserved::open(first, to - from) } {
+            return None;
+        }
+        if was_dirty {
+            // SAFETY: opened above.
+            unsafe { first.write_bytes(0, to - from) };
+        }
+        // SAFETY: opened above; the bytes in front of the block.
+        unsafe { first.write_bytes(PATTERN, start - from) };
+        let block = NonNull::new(ptr::with_exposed_provenance_mut::<u8>(start))?;
+        // SAFETY: the block's end is in the same pages, or their end.
+        let end = unsafe { block.add(size) };
+        // SAFETY: opened above; the bytes behind the block.
+        unsafe { end.write_bytes(PATTERN, to - (start + size)) };
+        slot.start.set(start);
+        slot.size.set(size);
+        slot.align.set(align);
+        slot.allocated.set(self.deed());
+        slot.freed.set(Deed { thread: 0, trace: Trace::NONE });
+        slot.holds.set(Holds::Live);
+        order.set(TAKEN);
+        self.live.set(self.live.get() + 1);
+        self.bytes.set(self.bytes.get() + size);
+        self.open.set(self.open.get() + (to - from) / PAGE_BYTES);
+        Some(block)
+    }
+
+    /// The slot of the block in use that starts at an address, or what is wrong with freeing it.
+    fn live(&self, address: usize) -> Result<&Slot, &'static str> {
+        let Some((_, slot)) = self.slot_at(address) else { return Err(report::NO_BLOCK) };
+        match slot.holds.get() {
+            Holds::Live if slot.start.get() == address => Ok(slot),
+            Holds::Live => Err(report::INSIDE),
+            Holds::Freed | Holds::Lost => Err(report::DOUBLE),
+            Holds::Unused => Err(report::NO_BLOCK),
+        }
+    }
+
+    /// Takes a block back; the misuse, if it is one.
+    fn free(&self, address: usize) -> Option<Misuse> {
+        let deed = self.deed();
+        let misuse = |what, address, access| {
+            Some(Misuse { what, address, access, trace: deed.trace, slot: None })
+        };
+        let slot = match self.live(address) {
+            Ok(slot) => slot,
+            Err(what) => return misuse(what, address, Access::Free),
+        };
+        if let Some((what, address)) = self.written_beside(slot) {
+            return misuse(what, address, Access::Found);
+        }
+        let (first, bytes) = self.pages(slot);
+        // SAFETY: the pages of a block that the program gave up (SP1).
+        let is_closed = unsafe { reserved::close(first, bytes) };
+        // SAFETY: as above; no code needs the content.
+        slot.is_dirty.set(unsafe { !pages::purge(first, bytes) });
+        slot.freed.set(deed);
+        self.frees.set(self.frees.get() + 1);
+        slot.holds.set(if is_closed { Holds::Freed } else { Holds::Lost });
+        if is_closed
+            && let Some((number, _)) = self.slot_at(address)
+            && let Some(order) = self.order.get(number)
+        {
+            order.set(self.frees.get());
+        }
+        self.live.set(self.live.get() - 1);
+        self.bytes.set(self.bytes.get() - slot.size.get());
+        self.open.set(self.open.get() - bytes / PAGE_BYTES);
+        None
+    }
+
+    /// The byte nearest to a live block that was written beside it, if there is one.
+    fn written_beside(&self, slot: &Slot) -> Option<(&'static str, usize)> {
+        let (from, to) = slot.pages();
+        let is_written = |address: &usize| {
+            let byte = ptr::with_exposed_provenance::<u8>(*address);
+            // SAFETY: a byte of the live block's pages, which are open (SP1), and outside the block.
+            unsafe { byte.read_volatile() != PATTERN }
+        };
+        let over = (slot.end()..to).find(is_written).map(|address| (report::OVER, address));
+        over.or_else(|| {
+            let address = (from..slot.start.get()).rev().find(is_written)?;
+            Some((report::UNDER, address))
+        })
+    }
+
+    /// The misuse that a fault in the pool shows.
+    fn misuse_by(&self, fault: Fault) -> Misuse {
+        let Fault { address, is_write, code, stack } = fault;
+        // SAFETY: the lock is held, or its holder is this thread, which is not in the middle of a look.
+        self.code.read(unsafe { &mut *self.space.get() });
+        let trace = trace::at(&self.code, code, stack);
+        let access = if is_write { Access::Write } else { Access::Read };
+        // The page between two blocks belongs to the nearer one.
+        let here = slots::at(address - self.start.get());
+        let near = here.saturating_sub(1)..(here + 2).min(SLOTS);
+        let known = near.filter_map(|number| Some((number, self.slots.get(number)?)));
+        let known = known.filter(|(_, slot)| slot.holds.get() != Holds::Unused);
+        let inside = |slot: &Slot| {
+            let (from, to) = slot.pages();
+            (from..to).contains(&address) && slot.holds.get() == Holds::Freed
+        };
+        let distance = |slot: &Slot| if inside(slot) { 0 } else { slot.distance(address) + 1 };
+        let rank = |slot: &Slot| (distance(slot), slot.holds.get() != Holds::Live);
+        let Some((number, slot)) = known.min_by_key(|(_, slot)| rank(slot)) else {
+            return Misuse { what: report::NO_BLOCK, address, access, trace, slot: None };
+        };
+        let what = match slot.holds.get() {
+            Holds::Freed | Holds::Lost | Holds::Unused => report::LATE,
+            Holds::Live if address < slot.start.get() => report::UNDER,
+            Holds::Live => report::OVER,
+        };
+        Misuse { what, address, access, trace, slot: Some(number) }
+    }
+}
