@@ -2,6 +2,7 @@
 
 mod by_address;
 mod exhaustion;
+mod kernel;
 mod lookup;
 mod misuse;
 mod recycling;
@@ -22,7 +23,10 @@ fn as_child() {
         ["misuse", id, program] => misuse::run(testbed::bed(id), program),
         #[cfg(all(feature = "stats", feature = "all-variants"))]
         ["recycling", case] => recycling::run(case),
-        ["refused_mappings", until, after] => refused_mappings::run(until, after),
+        #[cfg(feature = "preload")]
+        ["refused_mappings", "c-face"] => refused_mappings::run(&by_address::CALLED),
+        ["refused_mappings", id] => refused_mappings::run(testbed::bed(id)),
+        ["in_background", case] => refused_mappings::run_in_background(case),
         ["returning", id, name] => returning::run(testbed::bed(id), name),
         ["threads", id, "race"] => threads::race_for_the_first_superslabs(testbed::bed(id)),
         ["threads", "apex", "parked"] => threads::lists_of_an_ended_thread_serve_the_next(),

@@ -35,8 +35,16 @@ pub(crate) fn set_clock(ms: u64) {
 
 impl Bed {
     pub(crate) const fn of<V: Observe>(allocator: &'static V) -> Self {
+        Self::through::<V>(V::ID, allocator)
+    }
+
+    /// A variant whose blocks come and go by other calls.
+    pub(crate) const fn through<V: Observe>(
+        id: &'static str,
+        allocator: &'static (dyn GlobalAlloc + Sync),
+    ) -> Self {
         Self {
-            id: V::ID,
+            id,
             allocator,
             classes: V::CLASSES,
             purge: V::purge,
