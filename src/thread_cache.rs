@@ -36,6 +36,7 @@ pub(crate) mod lifecycle;
 mod limits;
 pub(crate) mod outbox;
 pub(crate) mod refill;
+pub(crate) mod short;
 pub(crate) mod shut;
 pub(crate) mod spans;
 #[allow(dead_code, reason = "a build without a face has no tables")]
@@ -82,6 +83,8 @@ pub(crate) struct ThreadCache<T> {
     is_shut: AtomicBool,
     /// True while the thread looks at the clock.
     asks: Cell<bool>,
+    /// True while the thread is in the program's limit handler.
+    in_handler: Cell<bool>,
     /// Blocks freed to shut lists since the thread last looked at the clock.
     frees: Cell<u32>,
     /// The time-stamp counter at the last look at the clock.
@@ -167,6 +170,7 @@ impl<T> ThreadCache<T> {
             state: Cell::new(state),
             is_shut: AtomicBool::new(false),
             asks: Cell::new(false),
+            in_handler: Cell::new(false),
             frees: Cell::new(0),
             looked_at: Cell::new(0),
             until_ticks: Cell::new(0),

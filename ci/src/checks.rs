@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Their file names.
-const CHECKS: [&str; 26] = [
+const CHECKS: [&str; 27] = [
     STARTS,
     "first.c",
     "screen.c",
@@ -24,6 +24,7 @@ const CHECKS: [&str; 26] = [
     "huge.c",
     "tuned.c",
     "watched.c",
+    "limit.c",
     "stress.c",
     "herd.c",
     IDLES,

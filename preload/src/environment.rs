@@ -1,11 +1,17 @@
-//! The settings in the environment: `HAKMEM_BACKGROUND`, a thread that gives memory back, and `HAKMEM_STATS`, a summary
-//! when the process ends.
+//! The settings in the environment: `HAKMEM_BACKGROUND`, a thread that gives memory back; `HAKMEM_LIMIT`, a soft limit of
+//! memory; and `HAKMEM_STATS`, a summary when the process ends.
 //!
 //! | `HAKMEM_BACKGROUND` | |
 //! |---|---|
 //! | unset, empty, `0` | no such thread |
 //! | `1` | the thread of `hakmem::background` |
 //! | anything else | no such thread; one line at the start names the value |
+//!
+//! | `HAKMEM_LIMIT` | |
+//! |---|---|
+//! | unset, empty, `0` | no limit |
+//! | a number, also with `K`, `M`, `G` or `T` behind it | the limit of `hakmem::set_limit`, in bytes, KiB, MiB, GiB or TiB |
+//! | anything else | no limit; one line at the start names the value |
 //!
 //! | `HAKMEM_STATS` | at the end |
 //! |---|---|
@@ -16,15 +22,16 @@
 //!
 //! It uses the library's own lists of functions for start and end, since `atexit` may allocate.
 
-use crate::{Preload, text, watch};
+use crate::{Preload, amount, text, watch};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
 use core::mem::MaybeUninit;
-use hakmem::ByAddress;
+use hakmem::{ByAddress, Observe};
 
 /// The names of the settings, up to their values.
 const STATS: &[u8] = b"HAKMEM_STATS=";
 const BACKGROUND: &[u8] = b"HAKMEM_BACKGROUND=";
+const LIMIT: &[u8] = b"HAKMEM_LIMIT=";
 
 /// Bytes of the longest name of a file, with its 0.
 const MOST: usize = 4096;
@@ -105,6 +112,8 @@ unsafe extern "C" fn at_start(
     let stats = unsafe { value(environment, STATS) };
     // SAFETY: the environment is as the loader hands it over, by the caller's condition.
     let background = unsafe { value(environment, BACKGROUND) };
+    // SAFETY: the environment is as the loader hands it over, by the caller's condition.
+    set_limit(unsafe { value(environment, LIMIT) });
     match background {
         None | Some(b"" | b"0") => {}
         // The thread itself starts later, in a place where it may.
@@ -132,6 +141,23 @@ unsafe extern "C" fn at_start(
     };
     // SAFETY: before `main` there is one thread, this one.
     unsafe { WANTED.0.get().write(to) };
+}
+
+/// Sets the limit, if there is to be one.
+fn set_limit(limit: Option<&[u8]>) {
+    let Some(value) = limit.filter(|value| !value.is_empty()) else { return };
+    match amount::bytes(value) {
+        Some(0) => {}
+        Some(bytes) if Preload::set_limit(bytes) => {}
+        Some(_) => {
+            ignored("hakmem: HAKMEM_LIMIT=", value, " is ignored; this library has no limit")
+        }
+        None => {
+            let allowed =
+                " is ignored; allowed: a number of bytes, or one with K, M, G or T behind it";
+            ignored("hakmem: HAKMEM_LIMIT=", value, allowed);
+        }
+    }
 }
 
 /// Says in one line that a value has no meaning.

@@ -37,6 +37,7 @@ mod huge;
 mod huge_blocks;
 mod huge_pages;
 mod keep;
+mod limit;
 mod list;
 mod low_water;
 mod map_cache;

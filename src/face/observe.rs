@@ -1,6 +1,6 @@
 //! A look inside a variant, for benchmarks and tests.
 
-use crate::backend::Managed;
+use crate::backend::{LimitHandler, Managed};
 use crate::stats::{Audit, Events, Unsound};
 use crate::sys::{clock, futex};
 use crate::variant::{STATS, Variant};
@@ -8,8 +8,8 @@ use core::alloc::GlobalAlloc;
 
 /// What every variant tells about itself.
 ///
-/// Only [`map_superslabs`](Self::map_superslabs), [`purge`](Self::purge) and [`set_clock`](Self::set_clock) change the
-/// allocator's state.
+/// Only [`map_superslabs`](Self::map_superslabs), [`purge`](Self::purge), [`set_clock`](Self::set_clock) and the limit
+/// change the allocator's state.
 ///
 /// ```
 /// use hakmem::Observe;
@@ -55,6 +55,15 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     /// Unused are free slices, cached mappings, and pages of slabs that no block touches. It does nothing if the
     /// variant keeps its memory for good, as the founding report's variants do.
     fn purge();
+
+    /// Limits this variant's memory, as [`set_limit`](crate::set_limit) does for the selected one.
+    fn set_limit(bytes: usize) -> bool;
+
+    /// Sets this variant's limit handler, as [`set_limit_handler`](crate::set_limit_handler) does for the selected one.
+    fn set_limit_handler(handler: Option<LimitHandler>) -> bool;
+
+    /// The bytes that a limit limits: what the variant has from the kernel, without what a purge has given back.
+    fn counted() -> usize;
 
     /// Stops the clock of all variants at this millisecond, until it is set again. Timed purges then depend on this
     /// clock alone, so that event counts are reproducible.
@@ -118,6 +127,18 @@ impl<V: Variant<Backend: Managed> + GlobalAlloc + Default> Observe for V {
     unsafe fn audit() -> Result<Audit, Unsound> {
         // SAFETY: the caller's condition.
         unsafe { V::Backend::audit() }
+    }
+
+    fn set_limit(bytes: usize) -> bool {
+        V::Backend::set_limit(bytes)
+    }
+
+    fn set_limit_handler(handler: Option<LimitHandler>) -> bool {
+        V::Backend::set_limit_handler(handler)
+    }
+
+    fn counted() -> usize {
+        V::Backend::counted()
     }
 
     fn set_clock(ms: u64) {

@@ -177,6 +177,7 @@ fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
     };
     V::set_cache(cache);
     cache.asks.set(false);
+    cache.in_handler.set(false);
     cache.arena.set(V::pool().with_made(central::join::<V>));
     for class in ClassIdx::all(V::CLASSES.count()) {
         cache.list(class).open(limits::first::<V>(class));

@@ -3,6 +3,7 @@
 mod by_address;
 mod exhaustion;
 mod kernel;
+mod limit;
 mod lookup;
 mod misuse;
 mod recycling;
@@ -25,6 +26,7 @@ fn as_child() {
         ["recycling", case] => recycling::run(case),
         #[cfg(feature = "preload")]
         ["refused_mappings", "c-face"] => refused_mappings::run(&by_address::CALLED),
+        ["limit", "handler"] => limit::the_handler_makes_room_by_itself(),
         ["refused_mappings", id] => refused_mappings::run(testbed::bed(id)),
         ["in_background", case] => refused_mappings::run_in_background(case),
         ["returning", id, name] => returning::run(testbed::bed(id), name),

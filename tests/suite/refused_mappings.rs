@@ -44,7 +44,7 @@ impl Held {
     fn fill(self) {
         for at in Self::places(self.layout.size()) {
             // SAFETY: inside the block.
-            unsafe { self.block.add(at).write(self.byte(at)) };
+            unsafe { self.block.wrapping_add(at).write(self.byte(at)) };
         }
     }
 
@@ -52,7 +52,7 @@ impl Held {
     fn check(self, size: usize) {
         for at in (0..size).step_by(STEP) {
             // SAFETY: inside the block, and written by `fill`.
-            let byte = unsafe { self.block.add(at).read() };
+            let byte = unsafe { self.block.wrapping_add(at).read() };
             assert_eq!(byte, self.byte(at), "byte {at} of {:?}", self.layout);
         }
     }
@@ -107,9 +107,12 @@ impl Room {
 /// A block, filled; counts it as a null if there is none.
 fn take(bed: &Bed, held: &mut Vec<Held>, layout: Layout, zeroed: bool) -> u32 {
     let seed = held.len() as u8 | 1;
-    // SAFETY: no size is 0.
-    let block = unsafe {
-        if zeroed { bed.allocator.alloc_zeroed(layout) } else { bed.allocator.alloc(layout) }
+    let block = if zeroed {
+        // SAFETY: no size is 0.
+        unsafe { bed.allocator.alloc_zeroed(layout) }
+    } else {
+        // SAFETY: no size is 0.
+        unsafe { bed.allocator.alloc(layout) }
     };
     if block.is_null() {
         return 1;
@@ -117,7 +120,7 @@ fn take(bed: &Bed, held: &mut Vec<Held>, layout: Layout, zeroed: bool) -> u32 {
     assert!(block.addr().is_multiple_of(layout.align()), "{layout:?}");
     for at in Held::places(layout.size()).filter(|_| zeroed) {
         // SAFETY: inside the block, all of which is zero.
-        assert_eq!(unsafe { block.add(at).read() }, 0, "{layout:?} is not zero");
+        assert_eq!(unsafe { block.wrapping_add(at).read() }, 0, "{layout:?} is not zero");
     }
     let new = Held { block, layout, seed };
     new.fill();

@@ -23,6 +23,8 @@ pub(crate) struct Bed {
     pub(crate) lookup: fn(*const u8) -> bool,
     pub(crate) owns: fn(*const u8) -> bool,
     pub(crate) events: fn() -> Option<Events>,
+    pub(crate) set_limit: fn(usize) -> bool,
+    pub(crate) counted: fn() -> usize,
     audit: unsafe fn() -> Result<Audit, Unsound>,
     /// Held while a test of this variant runs; variants share no state.
     lock: Mutex<()>,
@@ -54,6 +56,8 @@ impl Bed {
             lookup: V::lookup,
             owns: V::owns,
             events: V::events,
+            set_limit: V::set_limit,
+            counted: V::counted,
             audit: V::audit,
             lock: Mutex::new(()),
         }
