@@ -198,6 +198,12 @@ pub(crate) trait Managed {
         false
     }
 
+    /// Checks what the threads share every so many milliseconds; 0 stops it. A broken invariant then ends the process.
+    /// False if the backend looks at no clock.
+    fn audit_every(_ms: u64) -> bool {
+        false
+    }
+
     /// Limits the memory to so many bytes; 0 for no limit. False if the backend has no limit.
     fn set_limit(_bytes: usize) -> bool {
         false

@@ -88,6 +88,14 @@ impl<V: Cached> Managed for Central<V> {
         keeps
     }
 
+    fn audit_every(ms: u64) -> bool {
+        let looks = V::PURGE_MS.is_some();
+        if looks {
+            V::page_heap().audits.set_every(ms);
+        }
+        looks
+    }
+
     fn set_limit(bytes: usize) -> bool {
         V::page_heap().limit.set_most(bytes);
         true

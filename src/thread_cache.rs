@@ -33,7 +33,7 @@ pub(crate) mod drain;
 pub(crate) mod fill;
 pub(crate) mod lend;
 pub(crate) mod lifecycle;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod outbox;
 pub(crate) mod refill;
 pub(crate) mod short;
@@ -253,7 +253,7 @@ impl<T> ThreadCache<T> {
     }
 
     /// True if the thread's blocks lie aside (Z3).
-    fn lies_aside<V: Cached>(&self) -> bool {
+    pub(crate) fn lies_aside<V: Cached>(&self) -> bool {
         !V::COUNTED && self.is_shut()
     }
 

@@ -1,5 +1,5 @@
 //! The settings in the environment: `HAKMEM_BACKGROUND`, a thread that gives memory back; `HAKMEM_LIMIT`, a soft limit of
-//! memory; and `HAKMEM_STATS`, a summary when the process ends.
+//! memory; `HAKMEM_AUDIT`, checks of the heap from time to time; and `HAKMEM_STATS`, a summary when the process ends.
 //!
 //! | `HAKMEM_BACKGROUND` | |
 //! |---|---|
@@ -12,6 +12,12 @@
 //! | unset, empty, `0` | no limit |
 //! | a number, also with `K`, `M`, `G` or `T` behind it | the limit of `hakmem::set_limit`, in bytes, KiB, MiB, GiB or TiB |
 //! | anything else | no limit; one line at the start names the value |
+//!
+//! | `HAKMEM_AUDIT` | |
+//! |---|---|
+//! | unset, empty, `0` | no checks |
+//! | a number, also with `s` or `ms` behind it | checks every so many seconds or milliseconds; a broken heap ends the process |
+//! | anything else | no checks; one line at the start names the value |
 //!
 //! | `HAKMEM_STATS` | at the end |
 //! |---|---|
@@ -32,6 +38,7 @@ use hakmem::{ByAddress, Observe};
 const STATS: &[u8] = b"HAKMEM_STATS=";
 const BACKGROUND: &[u8] = b"HAKMEM_BACKGROUND=";
 const LIMIT: &[u8] = b"HAKMEM_LIMIT=";
+const AUDIT: &[u8] = b"HAKMEM_AUDIT=";
 
 /// Bytes of the longest name of a file, with its 0.
 const MOST: usize = 4096;
@@ -114,6 +121,8 @@ unsafe extern "C" fn at_start(
     let background = unsafe { value(environment, BACKGROUND) };
     // SAFETY: the environment is as the loader hands it over, by the caller's condition.
     set_limit(unsafe { value(environment, LIMIT) });
+    // SAFETY: the environment is as the loader hands it over, by the caller's condition.
+    set_audit(unsafe { value(environment, AUDIT) });
     match background {
         None | Some(b"" | b"0") => {}
         // The thread itself starts later, in a place where it may.
@@ -156,6 +165,23 @@ fn set_limit(limit: Option<&[u8]>) {
             let allowed =
                 " is ignored; allowed: a number of bytes, or one with K, M, G or T behind it";
             ignored("hakmem: HAKMEM_LIMIT=", value, allowed);
+        }
+    }
+}
+
+/// Sets the time from one audit to the next, if there are to be any.
+fn set_audit(audit: Option<&[u8]>) {
+    let Some(value) = audit.filter(|value| !value.is_empty()) else { return };
+    match amount::milliseconds(value) {
+        Some(0) => {}
+        Some(ms) if Preload::audit_every(ms as u64) => {}
+        Some(_) => {
+            ignored("hakmem: HAKMEM_AUDIT=", value, " is ignored; this library has no audits")
+        }
+        None => {
+            let allowed =
+                " is ignored; allowed: a number of seconds, or one with s or ms behind it";
+            ignored("hakmem: HAKMEM_AUDIT=", value, allowed);
         }
     }
 }

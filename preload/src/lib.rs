@@ -8,7 +8,7 @@
 //! | `options` | `mallopt` |
 //! | `watch` | questions about the heap: `malloc_usable_size`, mallinfo2, … |
 //! | `unwind` | none: keeps the linker from adding a library that is not needed |
-//! | `environment` | the settings `HAKMEM_BACKGROUND`, `HAKMEM_LIMIT` and `HAKMEM_STATS` |
+//! | `environment` | the settings `HAKMEM_AUDIT`, `HAKMEM_BACKGROUND`, `HAKMEM_LIMIT` and `HAKMEM_STATS` |
 //! | `amount` | none: reads a number with a unit |
 //!
 //! Where C, POSIX and others differ, these functions do as glibc's do. Never: locks or allocates in its initialisation.

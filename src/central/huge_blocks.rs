@@ -16,8 +16,9 @@
 //!
 //! Never: maps or unmaps the block itself.
 
-use crate::base::{PAGE_BYTES, PAGE_LG, SLICE_LG};
+use crate::base::{PAGE_BYTES, PAGE_LG, SLICE_BYTES, SLICE_LG};
 use crate::page_map::{Kind, LeafPlace, PageMap};
+use crate::stats::{Unsound, ensure};
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
@@ -138,6 +139,35 @@ impl HugeBlocks {
         let (bytes, page) = (word & !(PAGES - 1), word % PAGES);
         let begins = number << SLICE_LG | (page as usize) << PAGE_LG;
         (word != 0 && begins == address).then_some(bytes as usize)
+    }
+
+    /// An error unless the records are those of the page map, and are counted (RC1, RC2). Calls `visit` with each block.
+    /// With the lock held, for audits.
+    pub(super) fn check(
+        &self,
+        map: &PageMap,
+        mut visit: impl FnMut(usize, usize) -> Result<(), Unsound>,
+    ) -> Result<(), Unsound> {
+        let (mut count, mut sum) = (0, 0);
+        for (index, entry) in self.root.iter().enumerate() {
+            // SAFETY: null, or a leaf of words that threads only touch atomically, which is never unmapped.
+            let leaf = unsafe { entry.get().cast::<[AtomicU64; LEAF_WORDS]>().as_ref() };
+            for (number, word) in leaf.into_iter().flatten().enumerate() {
+                // ORDERING: relaxed; the caller holds the lock under which the words are written.
+                let word = word.load(Ordering::Relaxed);
+                if word == 0 {
+                    continue;
+                }
+                let slice = (index << LEAF_LG | number) << SLICE_LG;
+                let (bytes, page) = ((word & !(PAGES - 1)) as usize, (word % PAGES) as usize);
+                let address = slice | page << PAGE_LG;
+                ensure(bytes >= SLICE_BYTES, "RC1, a huge block's length", address)?;
+                ensure(map.has(address, Kind::Huge), "RC2, a huge block in the page map", address)?;
+                visit(address, bytes)?;
+                (count, sum) = (count + 1, sum + bytes);
+            }
+        }
+        ensure((count, sum) == self.sum(), "RC2, huge blocks are counted", 0)
     }
 
     /// Recorded blocks, and bytes of their pages. With the lock held.

@@ -84,6 +84,11 @@ impl Limit {
         self.away.set(self.away.get().saturating_sub(bytes));
     }
 
+    /// True if no pages are on their way. For audits.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.away.get() == 0
+    }
+
     /// Forgets what other threads had under way, in a child after a fork.
     pub(super) fn forget(&self) {
         self.away.set(0);

@@ -27,6 +27,7 @@
 
 mod arena;
 mod assembly;
+mod audit;
 mod background;
 mod bins;
 mod dirty;
@@ -55,6 +56,7 @@ mod tuning;
 mod usage;
 
 pub(crate) use arena::{Arena, join, leave, used};
+pub(crate) use audit::check_shared;
 pub(crate) use background::{ask, start_if_wanted, stop};
 pub(crate) use exchange::{give, give_some, take, take_one, with_slab};
 pub(crate) use huge::{HOPELESS, Moved, huge_alloc, huge_free, huge_resize, mapping_bytes};

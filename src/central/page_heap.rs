@@ -13,6 +13,7 @@
 //! | `page_heap.rs` | slices and spans |
 //! | `segments.rs` | segments mapped and unmapped |
 //! | `dirty.rs` | dirty segments, in the order in which purges visit them |
+//! | `audit.rs` | whether all that is true |
 //! | `figures.rs` | how much memory is in use, and idle |
 //! | `limit.rs` | how much memory there may be |
 //! | `pending.rs` | the flags that say that much memory waits to be purged |
@@ -26,6 +27,7 @@
 
 use super::Shared;
 use super::arena::Users;
+use super::audit::Audits;
 use super::background::Background;
 use super::huge_pages::{self, HugePages};
 use super::limit::Limit;
@@ -105,6 +107,8 @@ pub(crate) struct PageHeap {
     pub(crate) background: Background,
     /// The soft limit.
     pub(crate) limit: Limit,
+    /// The audits of a live program.
+    pub(crate) audits: Audits,
 }
 
 // SAFETY: the lock, the atomics and the parts that are `Sync` by themselves may be shared. The thread that holds the
@@ -137,6 +141,7 @@ impl PageHeap {
             tuning: Tuning::new(),
             background: Background::new(),
             limit: Limit::new(),
+            audits: Audits::new(),
         }
     }
 

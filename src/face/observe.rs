@@ -56,6 +56,12 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     /// variant keeps its memory for good, as the founding report's variants do.
     fn purge();
 
+    /// Checks what the threads share every so many milliseconds, while they go on; 0 stops it. A broken invariant ends the
+    /// process with one line. False, and nothing happens, if the variant looks at no clock, as the founding report's.
+    ///
+    /// It takes each lock in turn, so other threads may wait meanwhile.
+    fn audit_every(ms: u64) -> bool;
+
     /// Limits this variant's memory, as [`set_limit`](crate::set_limit) does for the selected one.
     fn set_limit(bytes: usize) -> bool;
 
@@ -127,6 +133,10 @@ impl<V: Variant<Backend: Managed> + GlobalAlloc + Default> Observe for V {
     unsafe fn audit() -> Result<Audit, Unsound> {
         // SAFETY: the caller's condition.
         unsafe { V::Backend::audit() }
+    }
+
+    fn audit_every(ms: u64) -> bool {
+        V::Backend::audit_every(ms)
     }
 
     fn set_limit(bytes: usize) -> bool {

@@ -177,6 +177,9 @@ fn run(steps: Vec<Step>) {
     let mut held: Vec<Held> = Vec::new();
     for (n, step) in steps.into_iter().enumerate() {
         let seed = n as u8;
+        if n % 8 == 7 {
+            BED.audit();
+        }
         match step {
             Step::Malloc(size) => held.push(malloc(size, seed)),
             Step::Zeroed(size) => {
