@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 const LIMIT: usize = 12 << 20;
 /// More blocks than the limit has room for.
 const MOST: usize = 1 << 20;
-const SIZES: [usize; 6] = [32, 700, 5000, 30_000, 120_000, 1 << 20];
+const SIZES: [usize; 6] = [32, 2000, 5000, 30_000, 120_000, 1 << 20];
 
 /// Blocks, and the variant that has them.
 struct Taken {
