@@ -11,7 +11,8 @@
 //! The audit of a program that stands still goes further (`check.rs`): it knows that nothing is under way.
 //!
 //! A live program is audited on request, every so many milliseconds: by the thread that sees the clock move, or by the
-//! background thread. One thread audits at a time. A broken invariant ends the process.
+//! background thread. One thread audits at a time, and audits take a tenth of the time at most. A broken invariant ends
+//! the process.
 //!
 //! Never: touches what a thread owns, or follows a link before it knows that the link leads to what it should.
 
@@ -24,7 +25,13 @@ use crate::page_map::Kind;
 use crate::slab::{ALL_SLICES, Segment};
 use crate::stats::{Unsound, ensure};
 use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::clock;
 use core::ptr;
+
+/// Milliseconds after which an audit counts as lost: a child of a fork does not have the thread that made it.
+const LOST_MS: u64 = 60_000;
+/// The time between two audits, at least, in times of one.
+const PAUSE: u64 = 9;
 
 /// When audits of a live program are due.
 pub(crate) struct Audits {
@@ -45,19 +52,22 @@ impl Audits {
     }
 
     /// True if an audit is due now. The caller makes it then, and no other thread does.
-    fn is_due(&self, every: u64, now: u64) -> bool {
+    fn is_due(&self, now: u64) -> bool {
         // ORDERING: relaxed; it decides whose turn it is, and publishes nothing.
         let due = self.due.load(Ordering::Relaxed);
+        let meanwhile = now.saturating_add(LOST_MS);
         now >= due
             && self
                 .due
-                .compare_exchange(
-                    due,
-                    now.saturating_add(every),
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                )
+                .compare_exchange(due, meanwhile, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
+    }
+
+    /// Notes that an audit that began at `from` has ended at `to`.
+    fn end(&self, every: u64, from: u64, to: u64) {
+        let pause = every.max(PAUSE.saturating_mul(to.saturating_sub(from)));
+        // ORDERING: relaxed; it decides whose turn it is, and publishes nothing.
+        self.due.store(to.saturating_add(pause), Ordering::Relaxed);
     }
 }
 
@@ -74,11 +84,14 @@ pub(super) fn audit_if_due<V: Shared>(now: u64) {
 #[cold]
 #[inline(never)]
 fn audit_cold<V: Shared>(every: u64, now: u64) {
-    if V::page_heap().audits.is_due(every, now)
-        && let Err(unsound) = check_shared::<V>(false)
-    {
+    let audits = &V::page_heap().audits;
+    if !audits.is_due(now) {
+        return;
+    }
+    if let Err(unsound) = check_shared::<V>(false) {
         unsound.end();
     }
+    audits.end(every, now, clock::now_ms());
 }
 
 /// An error unless what the threads share is sound. It takes each lock in turn. If the program `rests`, no thread is in

@@ -58,7 +58,7 @@ fn section(run: &Run) -> Markup {
     }
 }
 
-fn line(run: &Run, name: &str, colour: &str, of: fn(&Sample) -> f64) -> Value {
+fn line(run: &Run, name: &str, colour: &str, of: impl Fn(&Sample) -> f64) -> Value {
     let marks: Vec<Mark> =
         run.samples.iter().map(|sample| Mark::at(sample.seconds, of(sample))).collect();
     json!({
