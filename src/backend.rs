@@ -139,6 +139,12 @@ pub(crate) trait Addressed: Backend {
     }
 }
 
+/// A function of the program that may free memory: see [`set_limit_handler`](crate::set_limit_handler).
+///
+/// It gets the bytes of the request that found no memory, and returns true if the request is to be tried again. A panic
+/// in it ends the process, as in any `extern "C"` function.
+pub type LimitHandler = extern "C" fn(usize) -> bool;
+
 /// What is asked of a backend as a whole. The default bodies suit a backend that keeps no memory.
 pub(crate) trait Managed {
     /// Number of size classes.
@@ -202,6 +208,27 @@ pub(crate) trait Managed {
     /// Keeps the mappings of all freed large blocks for reuse. False if the variant keeps none.
     fn keep_mappings() -> bool {
         false
+    }
+
+    /// Checks what the threads share every so many milliseconds; 0 stops it. A broken invariant then ends the process.
+    /// False if the backend looks at no clock.
+    fn audit_every(_ms: u64) -> bool {
+        false
+    }
+
+    /// Limits the memory to so many bytes; 0 for no limit. False if the backend has no limit.
+    fn set_limit(_bytes: usize) -> bool {
+        false
+    }
+
+    /// Sets the function that is called when there is no memory. False if the backend calls none.
+    fn set_limit_handler(_handler: Option<LimitHandler>) -> bool {
+        false
+    }
+
+    /// The bytes that the limit limits.
+    fn counted() -> usize {
+        0
     }
 
     /// Fills freed blocks with a byte; 0 stops it. False if the variant cannot fill blocks.

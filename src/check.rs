@@ -1,14 +1,15 @@
 //! Checks: of the whole heap, for tests; of each freed block, in builds with debug assertions.
 
-use crate::base::{ClassIdx, MAX_SLICES, SliceIdx, slices_in};
+use crate::base::{ClassIdx, bit_range, slices_in};
 use crate::central::{self, ListId};
-use crate::free_list::FreeList;
 use crate::page_map::Kind;
-use crate::slab::{Segment, usable_slices};
-use crate::stats::{Audit, Unsound};
+use crate::slab::{Segment, Slab, usable_slices};
+use crate::stats::{Audit, Unsound, ensure};
 use crate::sys::fatal::fatal;
-use crate::thread_cache::{CacheOf, Cached, flush, shut};
+use crate::sys::pages;
+use crate::thread_cache::{CacheOf, Cached, flush, limits, shut, spans};
 use crate::variant::least_limit;
+use core::{ptr, slice};
 
 /// Blocks of a list that a debug build compares with a freed block, to find a double free.
 const LOOKS: u32 = 256;
@@ -64,48 +65,34 @@ fn freed_twice<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     }
 }
 
-/// Checks every slab, this thread's lists, and the parked ones.
+/// Checks what the threads share, every slab, and this thread's cache.
 ///
 /// # Safety
 /// No other thread touches this variant's heap.
 pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     let cache = V::cache();
+    check_cache::<V>(cache)?;
     if cache.is_open() {
         shut::open::<V>(cache);
         flush::<V>(cache);
     }
+    central::check_shared::<V>(true)?;
     let mut sum = Audit::default();
-    if !V::page_heap().sums_up() {
-        return Err(Unsound::because("V2 or V3, slices and segments are counted"));
-    }
+    let mut purgeable = 0;
     for segment in V::page_heap().all() {
         let mut taken = segment.free.get();
-        if segment.dirty.get() & !taken != 0 {
-            return Err(Unsound::because("X2, dirty slices are free"));
-        }
         sum.unused += taken.count_ones() as usize;
         for slice in slices_in(usable_slices::<V>() & !segment.free.get()) {
             let span = usize::from(segment.span[slice.index()].get());
             if span > 0 {
-                let slices = crate::base::bit_range(slice.index(), slice.index() + span);
-                if taken & slices != 0 {
-                    return Err(Unsound::because("X1, a slice is in one place"));
-                }
-                taken |= slices;
+                taken |= bit_range(slice.index(), slice.index() + span);
                 sum.spans += 1;
             }
         }
-        if !says_what_is_there::<V>(segment) {
-            return Err(Unsound::because("A1 or A2, the page map"));
-        }
         for slice in slices_in(usable_slices::<V>() & !taken) {
             let slab = segment.slab(slice);
-            if slab.capacity() == 0 || !slab.is_sound::<V>() {
-                return Err(Unsound::because("Y1-Y4, a slab's blocks"));
-            }
-            if (slab.bin.get() > 0) != slab.has_blocks() {
-                return Err(Unsound::because("N2, a slab is listed while it has blocks"));
-            }
+            check_slab::<V>(slab)?;
+            purgeable += u32::from(!slab.is_purged());
             match slab.used() {
                 0 => sum.empty += 1,
                 used => {
@@ -115,72 +102,108 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
             }
         }
     }
-    for (class, list) in V::parked().lists::<V>() {
-        if !is_sound::<V>(class, list) {
-            return Err(Unsound::because("Q2, a parked list"));
-        }
-        sum.waiting += list.len() as usize;
-    }
-    for class in ClassIdx::all(V::CLASSES.count()) {
-        sum.waiting += V::transfer(class).len() as usize;
-    }
     for arena in central::used::<V>() {
         for class in ClassIdx::all(V::CLASSES.count()) {
-            let list = V::central(arena, class);
-            let id = ListId { arena, class };
-            if !list.counts_purgeable::<V>(id) {
-                return Err(Unsound::because("what is to be purged is not looked for"));
-            }
-            if !list.sums_up() || !list.is_home::<V>(arena) {
-                return Err(Unsound::because("N4 to N6, slabs are counted"));
-            }
+            let (list, id) = (V::central(arena, class), ListId { arena, class });
+            let at = ptr::from_ref(list).addr();
+            ensure(list.counts_purgeable::<V>(id), "what is to be purged is not looked for", at)?;
+            purgeable -= list.purgeable_count().min(purgeable);
         }
     }
+    ensure(purgeable == 0, "N6, a slab to be purged is in no list", 0)?;
     for class in ClassIdx::all(V::CLASSES.count()) {
-        if !is_sound::<V>(class, cache.list(class)) {
-            return Err(Unsound::because("W1 or W2, a thread's list"));
-        }
+        sum.waiting += V::transfer(class).len() as usize;
         if cache.is_open() {
             sum.listed += cache.list(class).len() as usize;
         }
     }
+    sum.waiting += V::parked().lists::<V>().map(|(_, list)| list.len() as usize).sum::<usize>();
     sum.used += V::page_heap().sampled.in_use().0;
-    if sum.used < sum.listed + sum.waiting {
-        return Err(Unsound::because("N1, more blocks are on their way home than have left"));
-    }
+    check_places::<V>(cache, sum.listed + sum.waiting)?;
+    ensure(sum.used >= sum.listed + sum.waiting, "N1, more blocks wait than have left", 0)?;
     Ok(sum)
 }
 
-/// True if the page map has the right kind for each slice of a segment.
-fn says_what_is_there<V: Cached>(segment: &'static Segment) -> bool {
-    let mut rest_of_span = 0;
-    (0..MAX_SLICES).map(SliceIdx::new).all(|slice| {
-        let span = usize::from(segment.span[slice.index()].get());
-        let expected = match () {
-            () if usable_slices::<V>() & slice.bit() == 0 => Kind::Header,
-            () if rest_of_span > 0 => Kind::Body,
-            () if span > 0 => Kind::Span,
-            () if segment.free.get() & slice.bit() != 0 => Kind::Free,
-            () => Kind::Class(segment.slab(slice).class()),
-        };
-        rest_of_span = if span > 0 { span - 1 } else { rest_of_span.saturating_sub(1) };
-        let kind = V::page_map().kind(segment.slice_start(slice).addr().get());
-        // A span that waits in some thread's span cache counts as free there.
-        kind == expected || V::SPAN_KIB > 0 && expected == Kind::Span && kind == Kind::Free
-    })
+/// An error unless a slab is sound, whether it is in a bin or not.
+fn check_slab<V: Cached>(slab: &'static Slab) -> Result<(), Unsound> {
+    let at = slab.page(0).addr().get();
+    ensure(slab.capacity() > 0, "X1, a slice that is nothing", at)?;
+    ensure(slab.is_sound::<V>(), "Y1-Y4, a slab's blocks", at)?;
+    ensure(
+        (slab.bin.get() > 0) == slab.has_blocks(),
+        "N2, a slab is listed while it has blocks",
+        at,
+    )?;
+    let is_noted = V::page_map().class(at) == Some(slab.class());
+    ensure(is_noted, "A1, a slab in the page map", at)?;
+    // With one arena a slab keeps its home.
+    let has_home =
+        slab.home.get().is_some_and(|home| central::used::<V>().any(|arena| arena == home));
+    ensure(has_home == (V::ARENAS == 1 || slab.has_blocks()), "HM1, a slab's home", at)
 }
 
-/// True if all blocks of a list are of its class, and are out of their slabs.
-fn is_sound<V: Cached>(class: ClassIdx, list: &FreeList) -> bool {
-    list.is_sound(|address| {
-        if V::page_map().has(address, Kind::Sampled) {
-            return V::page_heap().sampled.is_live(address);
+/// An error unless this thread's cache is sound as it is, shut or not.
+fn check_cache<V: Cached>(cache: &CacheOf<V>) -> Result<(), Unsound> {
+    let is_open = cache.is_open();
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        let (list, aside) = (cache.list(class), &cache.list_limits(class).aside);
+        let at = ptr::from_ref(list).addr();
+        let is_mine = |address| is_out::<V>(class, address);
+        ensure(list.is_sound(is_mine), "W1, W2 or Z1, a thread's list", at)?;
+        ensure(aside.is_sound(is_mine), "W1, blocks that lie aside", at)?;
+        let is_closed = !is_open || cache.lies_aside::<V>();
+        ensure(is_closed == list.is_closed(), "Z1 or Z3, a list is open or closed", at)?;
+        ensure(aside.len() == 0 || cache.lies_aside::<V>(), "Z3, blocks lie aside", at)?;
+    }
+    if !is_open {
+        return Ok(());
+    }
+    cache.outbox.check(|class, address| is_out::<V>(class, address))?;
+    spans::check::<V>(cache)?;
+    limits::check::<V>(cache)
+}
+
+/// True if a block of a class starts at an address, and is out of its slab.
+fn is_out<V: Cached>(class: ClassIdx, address: usize) -> bool {
+    if V::page_map().has(address, Kind::Sampled) {
+        return V::page_heap().sampled.is_live(address);
+    }
+    V::page_map().class(address) == Some(class) && {
+        // SAFETY: a slab lies in a segment, which is mapped.
+        let segment = unsafe { Segment::containing(address) };
+        let slab = segment.slab(Segment::slice_at(address));
+        slab.capacity() > 0 && slab.class() == class && slab.has_out::<V>(address)
+    }
+}
+
+/// An error unless each of so many blocks that wait is out of its slab, and in one place (N1).
+fn check_places<V: Cached>(cache: &CacheOf<V>, count: usize) -> Result<(), Unsound> {
+    let bytes = (count * size_of::<usize>()).max(1);
+    // Without memory for a table, this check is left out.
+    let Some(table) = pages::map(bytes) else { return Ok(()) };
+    // SAFETY: mapped above, zeroed, and no other code knows of it; it has room for `count` numbers.
+    let places = unsafe { slice::from_raw_parts_mut(table.cast::<usize>().as_ptr(), count) };
+    let mut rest = places.iter_mut();
+    let mut note = |class, address| {
+        if let Some(place) = rest.next() {
+            *place = address;
         }
-        V::page_map().class(address) == Some(class) && {
-            // SAFETY: a slab lies in a segment, which is mapped.
-            let segment = unsafe { Segment::containing(address) };
-            let slab = segment.slab(Segment::slice_at(address));
-            slab.capacity() > 0 && slab.class() == class && slab.has_out::<V>(address)
+        is_out::<V>(class, address)
+    };
+    let mut all_out = true;
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        all_out &= V::transfer(class).waiting().all(|address| note(class, address));
+        if cache.is_open() {
+            all_out &= cache.list(class).is_sound(|address| note(class, address));
         }
-    })
+    }
+    for (class, list) in V::parked().lists::<V>() {
+        all_out &= list.is_sound(|address| note(class, address));
+    }
+    places.sort_unstable();
+    let twice = places.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+    // SAFETY: mapped above, and used no more.
+    unsafe { pages::unmap(table, bytes) };
+    ensure(all_out, "N1, TC1 or Q2, a block that waits is at home", 0)?;
+    ensure(twice.is_none(), "N1, a block waits in two places", twice.unwrap_or(0))
 }

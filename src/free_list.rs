@@ -70,7 +70,7 @@ impl FreeList {
         self.excess.set(CLOSED);
     }
 
-    fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.excess.get() >= CLOSED
     }
 

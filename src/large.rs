@@ -12,14 +12,15 @@ use crate::alloc::{lookup, span_layout};
 use crate::base::{
     ClassIdx, MAX_SLICES, PAGE_BYTES, SEGMENT_BYTES, SLICE_BYTES, quotient, round_up,
 };
-use crate::central::{self, HOPELESS, huge_alloc, huge_free, mapping_bytes};
+use crate::central::{self, huge_alloc, huge_free, mapping_bytes};
 use crate::page_map::Kind;
 use crate::slab::Segment;
 use crate::sys::fatal::fatal;
 use crate::sys::{pages, system};
 use crate::thread_cache::drain::drain_idle;
 use crate::thread_cache::lifecycle::open;
-use crate::thread_cache::{Cached, State, fill, flush, sample, shut, spans};
+use crate::thread_cache::short::again_cold;
+use crate::thread_cache::{Cached, State, fill, sample, shut, spans};
 use crate::variant::{Fresh, Growth, Large, Variant, Zeroing};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -140,11 +141,11 @@ pub(crate) unsafe fn large_zeroed<V: Cached>(size: usize, align: usize) -> *mut 
 /// A block of the system's malloc. If it has no memory, this purges the variant's unused memory and tries again.
 fn after_purge<V: Cached>(layout: Layout, alloc: impl Fn() -> *mut u8) -> *mut u8 {
     let block = alloc();
-    if !block.is_null() || layout.size() >= HOPELESS {
+    if !block.is_null() {
         return block;
     }
-    central::purge_all::<V>();
-    alloc()
+    let again = || NonNull::new(alloc());
+    again_cold::<V, _>(layout.size(), again).map_or(ptr::null_mut(), NonNull::as_ptr)
 }
 
 /// A large block that was just allocated.
@@ -206,17 +207,8 @@ fn allocate_cold<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
         };
         Some(Found { start, zero, slices })
     };
-    // If the kernel has no more memory, the variant's unused memory may be enough. No purge helps a hopeless size.
-    allocate().or_else(|| {
-        if layout.size() >= HOPELESS {
-            return None;
-        }
-        if V::cache().is_open() {
-            flush::<V>(V::cache());
-        }
-        central::purge_all::<V>();
-        allocate()
-    })
+    // If the kernel has no more memory, the variant's unused memory may be enough.
+    allocate().or_else(|| again_cold::<V, _>(layout.size(), allocate))
 }
 
 /// A sampled block, if it is time for one. A large block counts as one block.

@@ -7,6 +7,7 @@
 //! Never: allocates.
 
 use core::cell::Cell;
+use core::ptr;
 
 /// A thing's neighbours in a list. All bytes are zero if it is in no list, or alone in one.
 pub(crate) struct Links<T: 'static> {
@@ -70,6 +71,23 @@ impl<T: Linked<LIST>, const LIST: u8> LinkedList<T, LIST> {
         }
     }
 
+    /// True if the links lead from the first to the last, and back (O1). It asks `is_thing` of each address before it reads
+    /// there, so a link that was written over leads nowhere. For audits.
+    pub(crate) fn is_linked(&self, is_thing: impl Fn(usize) -> bool) -> bool {
+        let address = |thing: Option<&'static T>| thing.map(|thing| ptr::from_ref(thing).addr());
+        let (mut at, mut before) = (self.first.get(), None);
+        while let Some(thing) = at {
+            if !is_thing(ptr::from_ref(thing).addr())
+                || address(thing.links().previous.get()) != address(before)
+            {
+                return false;
+            }
+            before = at;
+            at = thing.links().next.get();
+        }
+        address(before) == address(self.last.get())
+    }
+
     /// The things, from first to last. The caller may remove the thing that the iterator returned last.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'static T> {
         let mut at = self.first.get();
@@ -109,7 +127,12 @@ mod tests {
             let found: Vec<_> = list.iter().map(core::ptr::from_ref).collect();
             found == expected.iter().map(|&n| core::ptr::from_ref(things[n])).collect::<Vec<_>>()
         };
-        assert!(is(&[3, 2, 1, 0]));
+        assert!(is(&[3, 2, 1, 0]) && list.is_linked(|_| true));
+        let not_1 = |address| address != core::ptr::from_ref(things[1]).addr();
+        assert!(!list.is_linked(not_1), "it asks before it reads");
+        things[1].links.previous.set(Some(things[0]));
+        assert!(!list.is_linked(|_| true), "a link leads astray");
+        things[1].links.previous.set(Some(things[2]));
         list.remove(things[2]);
         list.remove(things[0]);
         assert!(is(&[3, 1]));

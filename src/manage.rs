@@ -1,11 +1,11 @@
 //! What is asked of the central backend as a whole: figures, purges, its start and its end.
 
 use crate::alloc::lookup;
-use crate::backend::{Central, Managed};
+use crate::backend::{Central, LimitHandler, Managed};
 use crate::base::ClassIdx;
 use crate::stats::{Audit, Events, Unsound, Usage};
-use crate::thread_cache::drain::drain_list;
 use crate::thread_cache::lifecycle::prepare_for_forks;
+use crate::thread_cache::short::give_all_back;
 use crate::thread_cache::{Cached, fill, flush, sample, shut};
 use crate::variant::Large;
 use crate::{central, check};
@@ -50,15 +50,7 @@ impl<V: Cached> Managed for Central<V> {
 
     fn purge() {
         prepare_for_forks::<V>();
-        let cache = V::cache();
-        if cache.is_open() {
-            shut::open::<V>(cache);
-            flush::<V>(cache);
-            for class in ClassIdx::all(V::CLASSES.count()) {
-                drain_list::<V>(cache, class);
-            }
-        }
-        central::purge_all::<V>();
+        give_all_back::<V>();
     }
 
     fn trim() -> bool {
@@ -103,6 +95,28 @@ impl<V: Cached> Managed for Central<V> {
             V::page_heap().tuning.keep_mappings();
         }
         keeps
+    }
+
+    fn audit_every(ms: u64) -> bool {
+        let looks = V::PURGE_MS.is_some();
+        if looks {
+            V::page_heap().audits.set_every(ms);
+        }
+        looks
+    }
+
+    fn set_limit(bytes: usize) -> bool {
+        V::page_heap().limit.set_most(bytes);
+        true
+    }
+
+    fn set_limit_handler(handler: Option<LimitHandler>) -> bool {
+        V::page_heap().limit.set_handler(handler);
+        true
+    }
+
+    fn counted() -> usize {
+        V::page_heap().lock.with(|| V::page_heap().counted())
     }
 
     fn fill_with(byte: u8) -> bool {

@@ -131,7 +131,7 @@ unsafe fn realloc_large<V: Cached>(
         }
     }
     // SAFETY: the caller's conditions.
-    unsafe { copy::<V>(block, layout, new_layout, ours) }
+    unsafe { copy::<V>(block, layout, new_layout) }
 }
 
 /// Resizes a large block without a copy; `None` if that is impossible.
@@ -168,8 +168,8 @@ unsafe fn resize<V: Cached>(
 /// Allocates a new block, copies the content, and frees the old block.
 ///
 /// # Safety
-/// The conditions of [`realloc`]. `ours` is false exactly if the block is the system's.
-unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: bool) -> *mut u8 {
+/// The conditions of [`realloc`].
+unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout) -> *mut u8 {
     let grows = new.size() > layout.size() && V::class_of(new).is_none();
     let moved = if V::GROWTH == Growth::Roomy && grows {
         place::<V>(new, Growth::Roomy)
@@ -178,11 +178,7 @@ unsafe fn copy<V: Cached>(block: *mut u8, layout: Layout, new: Layout, ours: boo
         unsafe { Central::<V>::alloc(new) }
     };
     if moved.is_null() {
-        if !ours {
-            // The system may be able to shrink the block in place.
-            // SAFETY: the block is the system's.
-            return unsafe { system::realloc(V::BY_ADDRESS, block, layout, new.size()) };
-        }
+        // The system could shrink a block of its own. But a free with the new layout looks for a block of a class.
         return ptr::null_mut();
     }
     // SAFETY: both blocks hold the smaller size, and a new block overlaps no live one.

@@ -36,11 +36,12 @@ pub(crate) mod drain;
 pub(crate) mod fill;
 pub(crate) mod lend;
 pub(crate) mod lifecycle;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod outbox;
 pub(crate) mod quarantine;
 pub(crate) mod refill;
 pub(crate) mod sample;
+pub(crate) mod short;
 pub(crate) mod shut;
 pub(crate) mod spans;
 #[allow(dead_code, reason = "a build without a face has no tables")]
@@ -91,6 +92,8 @@ pub(crate) struct ThreadCache<T> {
     is_shut: AtomicBool,
     /// True while the thread looks at the clock.
     asks: Cell<bool>,
+    /// True while the thread is in the program's limit handler.
+    in_handler: Cell<bool>,
     /// Blocks freed to shut lists since the thread last looked at the clock.
     frees: Cell<u32>,
     /// The time-stamp counter at the last look at the clock.
@@ -184,6 +187,7 @@ impl<T> ThreadCache<T> {
             state: Cell::new(state),
             is_shut: AtomicBool::new(false),
             asks: Cell::new(false),
+            in_handler: Cell::new(false),
             frees: Cell::new(0),
             looked_at: Cell::new(0),
             until_ticks: Cell::new(0),
@@ -276,7 +280,7 @@ impl<T> ThreadCache<T> {
     }
 
     /// True if the thread's blocks lie aside (Z3).
-    fn lies_aside<V: Cached>(&self) -> bool {
+    pub(crate) fn lies_aside<V: Cached>(&self) -> bool {
         !V::COUNTED && self.is_shut()
     }
 

@@ -24,6 +24,7 @@ const CHECKS: [&str; 27] = [
     HUGE,
     "tuned.c",
     "watched.c",
+    "limit.c",
     "stress.c",
     "herd.c",
     IDLES,

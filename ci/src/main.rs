@@ -11,6 +11,7 @@ mod preload;
 mod programs;
 mod publish;
 mod report;
+mod soak;
 mod test;
 mod tools;
 mod variants;
@@ -43,6 +44,8 @@ enum Command {
     Programs(programs::Options),
     /// Run programs that break the allocator's rules, print what came of it, and write docs/threat-model.md
     Misuse(misuse::Options),
+    /// Stress variants for minutes: threads, forks, a limit, purges, audits; print and draw memory and latency
+    Soak(soak::Options),
     /// Check variants/*.toml, and write the library's table and that of docs/variants.md from them
     Variants,
     /// Measure the tables of README and docs in one run of this commit, and write them: an hour
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Merge(options) => bench::merge(&options),
         Command::Programs(options) => programs::run(&options),
         Command::Misuse(options) => misuse::run(&options),
+        Command::Soak(options) => soak::run(&options),
         Command::Variants => variants::write(),
         Command::Publish(options) => publish::run(&options),
         Command::Matrix => matrix(),

@@ -10,6 +10,7 @@ mod suite;
 
 use crate::instructions;
 use crate::misuse;
+use crate::soak;
 use crate::tools;
 use crate::variants;
 use crate::workspace::{self, cargo, must_succeed};
@@ -45,7 +46,7 @@ const fn exhaustive(name: &'static str, budget: u32, run: fn(&Options) -> Result
     Step { name, budget, exhaustive: true, run }
 }
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     step("setup", 60, |_| setup()),
     step("format", 5, |_| format()),
     step("lints", 90, |_| lints()),
@@ -55,6 +56,7 @@ const STEPS: [Step; 17] = [
     step("c-face", 150, |_| c_face::run()),
     step("misuse", 60, |_| misuse::check()),
     step("plugin", 60, |_| plugin::run()),
+    step("soak", 60, |_| soak::check()),
     step("models", 40, |_| models()),
     step("docs", 30, |_| docs()),
     step("package", 20, |_| package::run()),

@@ -1,5 +1,6 @@
-//! The settings in the environment: `HAKMEM_BACKGROUND`, a thread that gives memory back, `HAKMEM_SAMPLE`, blocks between
-//! guard pages, and `HAKMEM_STATS`, a summary when the process ends.
+//! The settings in the environment: `HAKMEM_BACKGROUND`, a thread that gives memory back; `HAKMEM_LIMIT`, a soft limit of
+//! memory; `HAKMEM_SAMPLE`, blocks between guard pages; `HAKMEM_AUDIT`, checks of the heap from time to time; and
+//! `HAKMEM_STATS`, a summary when the process ends.
 //!
 //! | `HAKMEM_BACKGROUND` | |
 //! |---|---|
@@ -13,6 +14,18 @@
 //! | a number up to 1000000000 | one block in so many is sampled, as by `hakmem::sample` |
 //! | anything else | none; one line at the start names the value |
 //!
+//! | `HAKMEM_LIMIT` | |
+//! |---|---|
+//! | unset, empty, `0` | no limit |
+//! | a number, also with `K`, `M`, `G` or `T` behind it | the limit of `hakmem::set_limit`, in bytes, KiB, MiB, GiB or TiB |
+//! | anything else | no limit; one line at the start names the value |
+//!
+//! | `HAKMEM_AUDIT` | |
+//! |---|---|
+//! | unset, empty, `0` | no checks |
+//! | a number, also with `s` or `ms` behind it | checks every so many seconds or milliseconds; a broken heap ends the process |
+//! | anything else | no checks; one line at the start names the value |
+//!
 //! | `HAKMEM_STATS` | at the end |
 //! |---|---|
 //! | unset, empty, `0` | nothing |
@@ -22,11 +35,11 @@
 //!
 //! It uses the library's own lists of functions for start and end, since `atexit` may allocate.
 
-use crate::{Preload, text, watch};
+use crate::{Preload, amount, text, watch};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
 use core::mem::MaybeUninit;
-use hakmem::ByAddress;
+use hakmem::{ByAddress, Observe};
 
 /// The names of the settings, up to their values.
 const STATS: &[u8] = b"HAKMEM_STATS=";
@@ -35,6 +48,8 @@ const SAMPLE: &[u8] = b"HAKMEM_SAMPLE=";
 
 /// The largest value of `HAKMEM_SAMPLE`.
 const SAMPLE_MOST: u32 = 1_000_000_000;
+const LIMIT: &[u8] = b"HAKMEM_LIMIT=";
+const AUDIT: &[u8] = b"HAKMEM_AUDIT=";
 
 /// Bytes of the longest name of a file, with its 0.
 const MOST: usize = 4096;
@@ -115,6 +130,10 @@ unsafe extern "C" fn at_start(
     let stats = unsafe { value(environment, STATS) };
     // SAFETY: the environment is as the loader hands it over, by the caller's condition.
     let background = unsafe { value(environment, BACKGROUND) };
+    // SAFETY: the environment is as the loader hands it over, by the caller's condition.
+    set_limit(unsafe { value(environment, LIMIT) });
+    // SAFETY: the environment is as the loader hands it over, by the caller's condition.
+    set_audit(unsafe { value(environment, AUDIT) });
     match background {
         None | Some(b"" | b"0") => {}
         // The thread itself starts later, in a place where it may.
@@ -169,6 +188,40 @@ fn number(digits: &[u8]) -> Option<u32> {
         number.checked_mul(10)?.checked_add(digit).filter(|number| *number <= SAMPLE_MOST)
     };
     digits.iter().try_fold(0, add)
+}
+
+/// Sets the limit, if there is to be one.
+fn set_limit(limit: Option<&[u8]>) {
+    let Some(value) = limit.filter(|value| !value.is_empty()) else { return };
+    match amount::bytes(value) {
+        Some(0) => {}
+        Some(bytes) if Preload::set_limit(bytes) => {}
+        Some(_) => {
+            ignored("hakmem: HAKMEM_LIMIT=", value, " is ignored; this library has no limit")
+        }
+        None => {
+            let allowed =
+                " is ignored; allowed: a number of bytes, or one with K, M, G or T behind it";
+            ignored("hakmem: HAKMEM_LIMIT=", value, allowed);
+        }
+    }
+}
+
+/// Sets the time from one audit to the next, if there are to be any.
+fn set_audit(audit: Option<&[u8]>) {
+    let Some(value) = audit.filter(|value| !value.is_empty()) else { return };
+    match amount::milliseconds(value) {
+        Some(0) => {}
+        Some(ms) if Preload::audit_every(ms as u64) => {}
+        Some(_) => {
+            ignored("hakmem: HAKMEM_AUDIT=", value, " is ignored; this library has no audits")
+        }
+        None => {
+            let allowed =
+                " is ignored; allowed: a number of seconds, or one with s or ms behind it";
+            ignored("hakmem: HAKMEM_AUDIT=", value, allowed);
+        }
+    }
 }
 
 /// Says in one line that a value has no meaning.

@@ -8,7 +8,8 @@
 //! | `options` | `mallopt` |
 //! | `watch` | questions about the heap: `malloc_usable_size`, mallinfo2, … |
 //! | `unwind` | none: keeps the linker from adding a library that is not needed |
-//! | `environment` | the settings `HAKMEM_BACKGROUND`, `HAKMEM_SAMPLE` and `HAKMEM_STATS` |
+//! | `environment` | the settings `HAKMEM_AUDIT`, `HAKMEM_BACKGROUND`, `HAKMEM_LIMIT`, `HAKMEM_SAMPLE` and `HAKMEM_STATS` |
+//! | `amount` | none: reads a number with a unit |
 //!
 //! Where C, POSIX and others differ, these functions do as glibc's do. Never: locks or allocates in its initialisation.
 //! One exception: if a variant leaves a part to the next allocator, it is set up then.
@@ -20,6 +21,7 @@
 #![allow(unreachable_pub, reason = "what is exported is, by its symbol")]
 
 mod aligned;
+mod amount;
 mod cxx;
 mod environment;
 mod errno;

@@ -77,12 +77,18 @@ pub(super) struct Filling {
     pub(super) head: usize,
     /// Whether pages may move.
     pub(super) moves: bool,
+    /// Bytes that may get memory; `None` for any number (LM1).
+    pub(super) room: Option<usize>,
 }
 
 impl Filling {
     /// For a place in which `head` bytes are spoken for.
     pub(super) fn of<V: Shared>(head: usize) -> Self {
-        Self { head, moves: matches!(V::JOIN, Join::Moved) }
+        Self { head, moves: matches!(V::JOIN, Join::Moved), room: None }
+    }
+
+    fn within(self, room: Option<usize>) -> Self {
+        Self { room, ..self }
     }
 }
 
@@ -95,7 +101,14 @@ impl MapCache {
         }
         let best = self.free.best(State::Dirty, bytes, align).map(|(_, at)| at);
         let at = best.or_else(|| self.place_in_space(bytes, align))?;
-        Some(self.claim(at, bytes, filling))
+        self.has_room_at(at, bytes, filling).then(|| self.claim(at, bytes, filling))
+    }
+
+    /// True if a place may have memory.
+    #[inline]
+    fn has_room_at(&self, at: usize, bytes: usize, filling: Filling) -> bool {
+        let fresh = || bytes - filling.head.max(self.dirty_in(at, bytes));
+        filling.room.is_none_or(|room| fresh() <= room)
     }
 
     /// The start or the end of one of the smallest spaces with `bytes`: what has the most dirty bytes.
@@ -137,7 +150,7 @@ impl MapCache {
             return None;
         }
         let (_, at) = self.free.best(State::Clean, bytes, align)?;
-        Some(self.claim(at, bytes, filling))
+        self.has_room_at(at, bytes, filling).then(|| self.claim(at, bytes, filling))
     }
 
     /// Takes the addresses behind a block, if they are free.
@@ -146,7 +159,8 @@ impl MapCache {
             return None;
         }
         let space = self.free.space_at(end)?;
-        (space.bytes() >= bytes).then(|| self.claim(end, bytes, filling))
+        let fits = space.bytes() >= bytes && self.has_room_at(end, bytes, filling);
+        fits.then(|| self.claim(end, bytes, filling))
     }
 
     /// Takes addresses that are free out of the extents, and dirty extents for those that are clean.
@@ -296,23 +310,30 @@ impl MapCache {
 impl PageHeap {
     /// Takes a place for a block, whose pages are still to be moved there. It maps addresses if there are too few.
     pub(super) fn place<V: Shared>(&self, bytes: usize, align: usize) -> Option<Place> {
-        let filling = Filling::of::<V>(0);
-        let find = || {
+        let find = |filling| {
             let found = self.map_cache.find(bytes, align, filling);
             self.map_cache.note_dirty(self.now());
             found
         };
-        self.find_or_reserve(bytes, align, find)
+        self.find_or_reserve(bytes, align, Filling::of::<V>(0), find)
     }
 
     pub(super) fn find_or_reserve(
         &self,
         bytes: usize,
         align: usize,
-        find: impl Fn() -> Option<Place>,
+        filling: Filling,
+        find: impl Fn(Filling) -> Option<Place>,
     ) -> Option<Place> {
-        if let Some(place) = self.lock.with(&find) {
-            return Some(place);
+        let fresh = bytes - filling.head;
+        let find = || self.found(fresh, find(filling.within(self.room())));
+        let (place, fits) = self.lock.with(|| {
+            let place = find();
+            let fits = place.is_some() || self.admits(fresh);
+            (place, fits)
+        });
+        if place.is_some() || !fits {
+            return place;
         }
         let (start, reserved) = self.reserve(bytes, align)?;
         self.lock.with(|| {
@@ -323,6 +344,24 @@ impl PageHeap {
             }
             self.map_cache.add(start, reserved);
             find()
+        })
+    }
+
+    /// Notes that a place was taken out of the extents, of which so many bytes are to get memory. With the lock held.
+    fn found(&self, fresh: usize, place: Option<Place>) -> Option<Place> {
+        if place.is_some() {
+            self.limit.leave(fresh);
+        }
+        place
+    }
+
+    /// Takes the addresses behind a block, if they are free.
+    pub(super) fn place_behind<V: Shared>(&self, end: usize, bytes: usize) -> Option<Place> {
+        self.lock.with(|| {
+            let filling = Filling::of::<V>(0).within(self.room());
+            let found = self.map_cache.find_behind(end, bytes, filling);
+            self.map_cache.note_dirty(self.now());
+            self.found(bytes, found)
         })
     }
 
@@ -347,10 +386,13 @@ impl PageHeap {
         self.lock.with(|| self.map_cache.settle(place))
     }
 
-    /// Makes a dirty extent of a place whose pages were moved.
-    pub(super) fn give_up_place(&self, place: &Place) {
+    /// Makes a dirty extent of a place whose pages were moved, `fresh` bytes of which were to get memory.
+    pub(super) fn give_up_place(&self, place: &Place, fresh: usize) {
         let state = if place.is_clean { State::Clean } else { State::Dirty };
-        self.lock.with(|| self.map_cache.put(place.start, place.bytes, state));
+        self.lock.with(|| {
+            self.map_cache.put(place.start, place.bytes, state);
+            self.limit.arrive(fresh);
+        });
     }
 }
 

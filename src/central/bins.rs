@@ -13,10 +13,11 @@
 //!
 //! Never: claims a slab, or retires one.
 
-use super::CentralList;
-use crate::base::ArenaIdx;
+use super::{CentralList, ListId, Shared};
 use crate::linked::LinkedList;
+use crate::page_map::Kind;
 use crate::slab::Slab;
+use crate::stats::{Unsound, ensure};
 use crate::sys::atomic::Ordering;
 use crate::variant::{Partial, Variant};
 use core::ptr;
@@ -90,7 +91,7 @@ impl CentralList {
     }
 
     /// Slabs that a purge has not visited since blocks came home to them.
-    pub(super) fn purgeable_count(&self) -> u32 {
+    pub(crate) fn purgeable_count(&self) -> u32 {
         self.purgeable_count.get()
     }
 
@@ -113,20 +114,36 @@ impl CentralList {
         self.purgeable_count.set(self.purgeable_count.get() + 1);
     }
 
-    /// True if the sums match the slabs in the bins (N4, N5). For audits.
-    pub(crate) fn sums_up(&self) -> bool {
-        let sum = |of: fn(&Slab) -> u32| self.slabs().map(|slab| of(slab) as usize).sum::<usize>();
-        let capacity = sum(Slab::capacity);
-        let is_spare = |slab: &Slab| self.spare.get().is_some_and(|spare| ptr::eq(spare, slab));
-        self.capacity.get() == capacity
-            && self.free() == capacity - sum(Slab::used)
-            && self.slabs().all(|slab| (slab.used() == 0) == is_spare(slab))
-            && self.purgeable_slabs.iter().count() == self.purgeable_count.get() as usize
-            && self.purgeable_slabs.iter().all(|slab| !slab.is_purged())
-    }
-
-    /// True if the slabs in the bins belong to the arena. For audits.
-    pub(crate) fn is_home<V: Variant>(&self, arena: ArenaIdx) -> bool {
-        self.slabs().all(|slab| slab.home.get() == Some(arena))
+    /// An error unless the list's slabs are sound and counted. With the lock held, for audits.
+    pub(super) fn check<V: Shared>(&self, id: ListId) -> Result<(), Unsound> {
+        let place = ptr::from_ref(self).addr();
+        let is_slab =
+            |address| Slab::may_be_at(address) && V::page_map().has(address, Kind::Header);
+        let is_linked = self.bins.iter().all(|bin| bin.is_linked(is_slab));
+        ensure(is_linked, "O1, a bin of slabs", place)?;
+        ensure(self.purgeable_slabs.is_linked(is_slab), "O1, slabs to be purged", place)?;
+        let (mut capacity, mut used) = (0, 0);
+        for slab in self.slabs() {
+            let at = slab.page(0).addr().get();
+            let is_of_class = slab.capacity() > 0 && slab.class() == id.class;
+            ensure(is_of_class, "N2, a slab of another class", at)?;
+            ensure(slab.home.get() == Some(id.arena), "HM1, a slab of another arena", at)?;
+            ensure(slab.is_sound::<V>(), "Y1-Y4, a slab's blocks", at)?;
+            let bin = Self::bin_of::<V>(slab).map_or(0, |bin| bin as u8 + 1);
+            ensure(slab.bin.get() == bin && bin > 0, "N2, a slab's bin", at)?;
+            let is_spare = self.spare.get().is_some_and(|spare| ptr::eq(spare, slab));
+            ensure((slab.used() == 0) == is_spare, "N5, a slab without a block in use", at)?;
+            let is_class = V::page_map().has(at, Kind::Class(id.class));
+            ensure(is_class, "A1, a slab in the page map", at)?;
+            capacity += slab.capacity() as usize;
+            used += slab.used() as usize;
+        }
+        ensure(self.capacity.get() == capacity, "N4, room for blocks", place)?;
+        ensure(self.free() == capacity - used, "N4, blocks at home", place)?;
+        let purgeable = self.purgeable_slabs.iter().count();
+        ensure(self.purgeable_count.get() as usize == purgeable, "N6, slabs to be purged", place)?;
+        let purged = self.purgeable_slabs.iter().find(|slab| slab.is_purged());
+        let at = purged.map_or(0, |slab| slab.page(0).addr().get());
+        ensure(purged.is_none(), "N6, a slab that is purged", at)
     }
 }

@@ -23,6 +23,7 @@
 use super::ranges::{ByAddress, BySize, Node, Nodes, State, Tree};
 use crate::base::{PAGE_BYTES, bytes_to_multiple};
 use crate::linked::LinkedList;
+use crate::stats::{Unsound, ensure};
 use core::cell::Cell;
 
 /// Extents that a search for an aligned place looks at before it asks for one that has room for certain.
@@ -323,6 +324,74 @@ impl Extents {
     /// The extent that an address lies in.
     pub(super) fn containing(&self, address: usize) -> Option<&'static Node> {
         self.dirty.containing(address).or_else(|| self.clean.containing(address))
+    }
+}
+
+impl Sorted {
+    /// True if the trees hold the same ranges, and the sums are theirs (RG1, RG2). For audits.
+    fn is_sound(&self) -> bool {
+        let (mut count, mut bytes, mut end) = (0, 0, 0);
+        for node in self.by_address.iter() {
+            let is_whole = (node.start() | node.bytes()).is_multiple_of(PAGE_BYTES);
+            if node.start() < end || node.bytes() == 0 || !is_whole {
+                return false;
+            }
+            (count, bytes, end) = (count + 1, bytes + node.bytes(), node.end());
+        }
+        let (mut others, mut key) = (0, (0, 0));
+        for node in self.by_size.iter() {
+            if (node.bytes(), node.start()) < key {
+                return false;
+            }
+            (others, key) = (others + 1, (node.bytes(), node.start()));
+        }
+        (count, bytes) == (self.count.get(), self.bytes.get()) && others == count
+    }
+}
+
+impl Extents {
+    /// The extents, by address. For audits.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'static Node> {
+        let (mut clean, mut dirty) = (self.clean.by_address.iter(), self.dirty.by_address.iter());
+        let (mut first, mut second) = (clean.next(), dirty.next());
+        core::iter::from_fn(move || match (first, second) {
+            (Some(one), Some(other)) if one.start() < other.start() => {
+                core::mem::replace(&mut first, clean.next())
+            }
+            (Some(_), None) => core::mem::replace(&mut first, clean.next()),
+            _ => core::mem::replace(&mut second, dirty.next()),
+        })
+    }
+
+    /// An error unless EX1, EX2 and EX4 hold. For audits.
+    pub(super) fn check(&self) -> Result<(), Unsound> {
+        for (sorted, state) in [(&self.clean, State::Clean), (&self.dirty, State::Dirty)] {
+            ensure(sorted.is_sound(), "RG1, RG2 or EX1, the trees of extents", 0)?;
+            let strange = sorted.by_address.iter().find(|extent| extent.state() != state);
+            ensure(strange.is_none(), "EX2, an extent's state", strange.map_or(0, Node::start))?;
+        }
+        ensure(self.spaces.is_sound(), "RG1 or RG2, the trees of spaces", 0)?;
+        ensure(
+            self.turns.iter().count() == self.dirty.count.get(),
+            "EX2, the turns of extents",
+            0,
+        )?;
+        let mut spaces = self.spaces.by_address.iter();
+        let (mut at, mut end, mut before) = (0, 0, None);
+        for extent in self.iter() {
+            let touches = extent.start() == at;
+            let is_one = touches && before == Some(extent.state());
+            ensure(extent.start() >= at && !is_one, "EX2, two extents", extent.start())?;
+            if !touches {
+                ensure(at == end, "EX4, a space's end", end)?;
+                let space = spaces.next();
+                let begins = space.is_some_and(|space| space.start() == extent.start());
+                ensure(begins, "EX4, a space's start", extent.start())?;
+                end = space.map_or(0, Node::end);
+            }
+            (at, before) = (extent.end(), Some(extent.state()));
+        }
+        ensure(at == end && spaces.next().is_none(), "EX4, the last space", end)
     }
 }
 

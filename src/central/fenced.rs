@@ -15,7 +15,7 @@
 //!
 //! Never: keeps memory of a freed block.
 
-use super::{HOPELESS, Shared, purge_all};
+use super::{HOPELESS, Shared};
 use crate::base::{PAGE_BYTES, SLICE_BYTES, round_up};
 use crate::page_map::Kind;
 use crate::sys::atomic::AtomicU32;
@@ -98,20 +98,31 @@ const fn pages_for(size: usize) -> usize {
     if bytes < SLICE_BYTES { SLICE_BYTES } else { bytes }
 }
 
-/// Allocates a block, which is zero. `None` when memory is exhausted, or as many blocks as may be have fences.
+/// Allocates a block, which is zero. `None` if the kernel refuses, the limit is reached, or as many blocks as may be have
+/// fences.
 pub(crate) fn alloc<V: Shared>(layout: Layout) -> Option<NonNull<u8>> {
     let is_hopeless = layout.size() >= HOPELESS || layout.align() >= HOPELESS;
     if is_hopeless || !V::fenced().count_up() {
         return None;
     }
-    let start = map::<V>(layout).or_else(|| {
-        purge_all::<V>();
-        map::<V>(layout)
+    let bytes = pages_for(layout.size());
+    let page_heap = V::page_heap();
+    let is_admitted = page_heap.lock.with(|| {
+        let is_admitted = page_heap.admits(bytes);
+        page_heap.limit.change_fenced(0, if is_admitted { bytes } else { 0 });
+        is_admitted
     });
+    let start = if is_admitted { map::<V>(layout) } else { None };
     if start.is_none() {
-        V::fenced().count_down();
+        count_out::<V>(if is_admitted { bytes } else { 0 });
     }
     start
+}
+
+/// Counts a block no longer, whose pages had so many bytes.
+fn count_out<V: Shared>(bytes: usize) {
+    V::fenced().count_down();
+    V::page_heap().lock.with(|| V::page_heap().limit.change_fenced(bytes, 0));
 }
 
 fn map<V: Shared>(layout: Layout) -> Option<NonNull<u8>> {
@@ -133,7 +144,7 @@ pub(crate) unsafe fn free<V: Shared>(start: NonNull<u8>, size: usize) {
     // SAFETY: the caller's condition.
     unsafe { check_slack(start, size) };
     V::huge_blocks().remove(V::page_map(), start, size);
-    V::fenced().count_down();
+    count_out::<V>(pages_for(size));
     // SAFETY: no record leads to the block any more, and the caller gave it up.
     unsafe { hold::<V>(start, pages_for(size)) };
 }
@@ -198,7 +209,7 @@ pub(crate) unsafe fn resize<V: Shared>(
             // slack, or bytes that the old block did not have.
             unsafe { cut.write_bytes(0, kept - size) };
             V::huge_blocks().remove(V::page_map(), start, old);
-            V::fenced().count_down();
+            count_out::<V>(old_bytes);
             // SAFETY: the content has moved, and no record leads to the old block any more.
             unsafe { hold::<V>(start, old_bytes) };
         }
@@ -210,7 +221,7 @@ pub(crate) unsafe fn resize<V: Shared>(
         }
         Outcome::Lost => {
             V::huge_blocks().remove(V::page_map(), moved, new.size());
-            V::fenced().count_down();
+            count_out::<V>(new_bytes);
             return None;
         }
     }

@@ -2,7 +2,6 @@
 
 use super::PageHeap;
 use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES};
-use crate::slab::Segment;
 use crate::sys::atomic::Ordering;
 
 impl PageHeap {
@@ -36,16 +35,5 @@ impl PageHeap {
     /// or segments back makes this number smaller.
     pub(crate) fn slack(&self) -> usize {
         self.lock.with(|| self.segments.get() as usize * SEGMENT_BYTES + self.free_and_dirty())
-    }
-
-    /// True if the counts of free and dirty slices (V2) and of dirty segments (V3) match the segments. For audits.
-    pub(crate) fn sums_up(&self) -> bool {
-        let sum = |of: fn(&Segment) -> u32| self.all().map(of).sum::<u32>();
-        sum(|segment| segment.free.get().count_ones()) == self.free_slices.get()
-            && sum(|segment| segment.dirty.get().count_ones()) == self.dirty_slices.get()
-            && sum(|segment| u32::from(segment.purgeable_slices() != 0))
-                == self.dirty_segment_count.get()
-            && self.dirty_segments.iter().filter(|segment| segment.purgeable_slices() != 0).count()
-                == self.dirty_segment_count.get() as usize
     }
 }

@@ -13,7 +13,7 @@
 //! Never: keeps a header in a block.
 
 use super::Shared;
-use super::assembly::{Filling, Place};
+use super::assembly::Place;
 use crate::base::{PAGE_BYTES, SLICE_BYTES, round_up};
 use crate::page_map::Kind;
 use crate::variant::{Growth, Reclaim};
@@ -60,29 +60,37 @@ pub(crate) fn huge_alloc<V: Shared>(layout: Layout) -> Option<(NonNull<u8>, bool
     let bytes = mapping_bytes::<V>(layout.size());
     let page_heap = V::page_heap();
     let mut place = page_heap.place::<V>(bytes, layout.align().max(PAGE_BYTES))?;
-    fill::<V>(&mut place)?;
+    fill::<V>(&mut place, bytes)?;
     if V::RECORDS_HUGE && !V::huge_blocks().add(V::page_map(), place.pointer(), bytes, Kind::Huge) {
-        page_heap.give_up_place(&place);
+        page_heap.give_up_place(&place, bytes);
         return None;
     }
-    change_live::<V>(0, bytes);
+    grow_live::<V>(0, bytes);
     Some((place.pointer(), place.is_clean))
 }
 
-/// Moves pages to a place. Where it will get new memory, as much is given back before. `None` if the kernel has lost
-/// the place.
-fn fill<V: Shared>(place: &mut Place) -> Option<()> {
+/// Moves pages to a place, of which `fresh` bytes are to get memory. Where it will get new memory, as much is given back
+/// before. `None` if the kernel has lost the place.
+fn fill<V: Shared>(place: &mut Place, fresh: usize) -> Option<()> {
     let page_heap = V::page_heap();
     let is_whole = page_heap.assemble(place);
     let is_much = place.over >= MUCH && place.over < HOPELESS;
     if V::RECLAIM == Reclaim::First && is_much && !page_heap.tuning.keeps_mappings() {
         page_heap.give_back(place.over);
     }
+    if !is_whole {
+        page_heap.lock.with(|| page_heap.limit.arrive(fresh));
+    }
     is_whole.then_some(())
 }
 
-fn change_live<V: Shared>(old: usize, new: usize) {
-    V::page_heap().lock.with(|| V::page_heap().map_cache.change_live(old, new));
+/// Notes that a block of `old` bytes, or none, has grown into a place.
+fn grow_live<V: Shared>(old: usize, new: usize) {
+    let page_heap = V::page_heap();
+    page_heap.lock.with(|| {
+        page_heap.map_cache.change_live(old, new);
+        page_heap.limit.arrive(new - old);
+    });
 }
 
 /// Frees a huge block.
@@ -128,7 +136,7 @@ pub(crate) unsafe fn huge_resize<V: Shared>(
     }
     if grow_in_place::<V>(start, old, new) {
         record::<V>(start, old, new);
-        change_live::<V>(old, new);
+        grow_live::<V>(old, new);
         return Moved::To(start);
     }
     // SAFETY: the caller's condition.
@@ -137,14 +145,8 @@ pub(crate) unsafe fn huge_resize<V: Shared>(
 
 /// Takes the addresses behind a block, and fills them. False if they are not free.
 fn grow_in_place<V: Shared>(start: NonNull<u8>, old: usize, new: usize) -> bool {
-    let page_heap = V::page_heap();
-    let behind = page_heap.lock.with(|| {
-        let end = start.addr().get() + old;
-        let found = page_heap.map_cache.find_behind(end, new - old, Filling::of::<V>(0));
-        page_heap.map_cache.note_dirty(page_heap.now());
-        found
-    });
-    behind.is_some_and(|mut place| fill::<V>(&mut place).is_some())
+    let behind = V::page_heap().place_behind::<V>(start.addr().get() + old, new - old);
+    behind.is_some_and(|mut place| fill::<V>(&mut place, new - old).is_some())
 }
 
 /// Moves a block's pages to another place, where it has room to grow. `None`, and nothing changed, if that is
@@ -161,9 +163,9 @@ unsafe fn grow_elsewhere<V: Shared>(
     let from = start.expose_provenance().get();
     let (mut place, parts) = page_heap.other_place::<V>(from, (old, new), align.max(PAGE_BYTES))?;
     let at = place.pointer();
-    fill::<V>(&mut place)?;
+    fill::<V>(&mut place, new - old)?;
     if V::RECORDS_HUGE && !V::huge_blocks().reserve(V::page_map(), at) {
-        page_heap.give_up_place(&place);
+        page_heap.give_up_place(&place, new - old);
         return None;
     }
     if V::RECORDS_HUGE {
@@ -176,9 +178,10 @@ unsafe fn grow_elsewhere<V: Shared>(
         V::huge_blocks().add(V::page_map(), now_at, bytes, Kind::Huge);
     }
     if !has_moved {
+        page_heap.lock.with(|| page_heap.limit.arrive(new - old));
         return None;
     }
-    change_live::<V>(old, new);
+    grow_live::<V>(old, new);
     Some(at)
 }
 

@@ -17,8 +17,9 @@
 //!
 //! Never: maps or unmaps the block itself.
 
-use crate::base::{PAGE_LG, SLICE_LG};
+use crate::base::{PAGE_LG, SLICE_BYTES, SLICE_LG};
 use crate::page_map::{Kind, LeafPlace, PageMap};
+use crate::stats::{Unsound, ensure};
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
@@ -141,6 +142,40 @@ impl HugeBlocks {
         let (above, page) = (word >> PAGE_BITS, word % PAGES);
         let begins = number << SLICE_LG | (page as usize) << PAGE_LG;
         above.checked_sub(1).filter(|_| begins == address).map(|bytes| bytes as usize)
+    }
+
+    /// An error unless the records are those of the page map, and are counted (RC1, RC2). Calls `visit` with each block
+    /// that is not between fences, and returns the sum of their bytes. With the lock held, for audits.
+    pub(super) fn check(
+        &self,
+        map: &PageMap,
+        mut visit: impl FnMut(usize, usize) -> Result<(), Unsound>,
+    ) -> Result<usize, Unsound> {
+        let (mut count, mut sum, mut huge) = (0, 0, 0);
+        for (index, entry) in self.root.iter().enumerate() {
+            // SAFETY: null, or a leaf of words that threads only touch atomically, which is never unmapped.
+            let leaf = unsafe { entry.get().cast::<[AtomicU64; LEAF_WORDS]>().as_ref() };
+            for (number, word) in leaf.into_iter().flatten().enumerate() {
+                // ORDERING: relaxed; the caller holds the lock under which the words are written.
+                let word = word.load(Ordering::Relaxed);
+                if word == 0 {
+                    continue;
+                }
+                let slice = (index << LEAF_LG | number) << SLICE_LG;
+                let (bytes, page) = ((word >> PAGE_BITS) as usize - 1, (word % PAGES) as usize);
+                let address = slice | page << PAGE_LG;
+                if !map.has(address, Kind::Fenced) {
+                    let is_noted = map.has(address, Kind::Huge);
+                    ensure(is_noted, "RC2, a huge block in the page map", address)?;
+                    ensure(bytes >= SLICE_BYTES, "RC1, a huge block's length", address)?;
+                    visit(address, bytes)?;
+                    huge += bytes;
+                }
+                (count, sum) = (count + 1, sum + bytes);
+            }
+        }
+        ensure((count, sum) == self.sum(), "RC2, huge blocks are counted", 0)?;
+        Ok(huge)
     }
 
     /// Recorded blocks, and bytes of their pages. With the lock held.

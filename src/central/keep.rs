@@ -57,6 +57,9 @@ impl PageHeap {
         let bound = self.lock.with(|| {
             let bound = if kept == 0 { 0 } else { self.map_cache.allowance(kept) };
             self.map_cache.change_live(bytes, 0);
+            if bytes > bound {
+                self.limit.leave(bytes);
+            }
             bound
         });
         if bytes > bound {
@@ -89,9 +92,12 @@ impl PageHeap {
     pub(super) fn give_back(&self, most: usize) -> usize {
         let mut given = 0;
         while given < most {
-            let Some(range) = self.lock.with(|| self.map_cache.take_oldest(most - given)) else {
-                break;
+            let take = || {
+                let range = self.map_cache.take_oldest(most - given)?;
+                self.limit.leave(range.bytes);
+                Some(range)
             };
+            let Some(range) = self.lock.with(take) else { break };
             given += range.bytes;
             self.give(range);
         }
@@ -102,20 +108,24 @@ impl PageHeap {
         given
     }
 
-    /// Gives a range's memory back to the kernel, and makes it a clean extent. A range whose pages the program has
+    /// Gives the memory of a range that is away back to the kernel, and makes it a clean extent. A range whose pages the program has
     /// locked is unmapped.
     fn give(&self, range: Range) {
         let Range { start, bytes, renews } = range;
         if renews {
             // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
             let is_renewed = unsafe { pages::renew(range.place(), bytes) };
-            return self.lock.with(|| self.map_cache.note_renewed(range, is_renewed));
+            return self.lock.with(|| {
+                self.limit.arrive(bytes);
+                self.map_cache.note_renewed(range, is_renewed);
+            });
         }
         // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
         let is_clean = unsafe { pages::purge(range.place(), bytes) };
         // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
         let is_unmapped = !is_clean && unsafe { pages::unmap(range.place(), bytes) };
         self.lock.with(|| {
+            self.limit.arrive(bytes);
             if is_clean {
                 return self.map_cache.put(start, bytes, State::Clean);
             }

@@ -27,6 +27,7 @@ use super::extents::Extents;
 use super::low_water::LowWater;
 use super::ranges::{Nodes, Ranges, State};
 use crate::base::{PAGE_BYTES, round_up};
+use crate::stats::{Unsound, ensure};
 use crate::sys::pages;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -291,6 +292,25 @@ impl MapCache {
             self.due.set(0);
         }
         self.moves.set(!self.is_locked.get());
+    }
+
+    /// An error unless the extents are sound, and lie in `owned` (MC1, MC2). Returns the bytes of `owned` that are no
+    /// extents. For audits.
+    pub(super) fn check(&self) -> Result<usize, Unsound> {
+        self.free.check()?;
+        let owned = self.owned.sum();
+        ensure(owned.is_some(), "RG3, addresses of huge blocks", 0)?;
+        ensure(self.moved.sum().is_some(), "RG3, moved pages", 0)?;
+        for extent in self.free.iter() {
+            let is_owned = self.owned.contains(extent.start(), extent.bytes());
+            ensure(is_owned, "MC1, an extent outside", extent.start())?;
+        }
+        for moved in self.moved.iter() {
+            let is_owned = self.owned.contains(moved.start(), moved.bytes());
+            ensure(is_owned, "MC2, moved pages outside", moved.start())?;
+        }
+        let free = self.free.bytes(State::Clean) + self.free.bytes(State::Dirty);
+        Ok(owned.unwrap_or(0).saturating_sub(free))
     }
 
     /// Notes that the kernel would not take pages back.

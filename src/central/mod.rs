@@ -28,6 +28,7 @@
 
 mod arena;
 mod assembly;
+mod audit;
 mod background;
 mod bins;
 mod dirty;
@@ -40,6 +41,7 @@ mod huge;
 mod huge_blocks;
 mod huge_pages;
 mod keep;
+mod limit;
 mod list;
 mod low_water;
 mod map_cache;
@@ -57,6 +59,7 @@ mod tuning;
 mod usage;
 
 pub(crate) use arena::{Arena, join, leave, used};
+pub(crate) use audit::check_shared;
 pub(crate) use background::{ask, start_if_wanted, stop};
 pub(crate) use empty::EmptyBlocks;
 pub(crate) use exchange::{give, give_some, take, take_one, with_slab};

@@ -13,7 +13,9 @@
 //! | `page_heap.rs` | slices and spans |
 //! | `segments.rs` | segments mapped and unmapped |
 //! | `dirty.rs` | dirty segments, in the order in which purges visit them |
+//! | `audit.rs` | whether all that is true |
 //! | `figures.rs` | how much memory is in use, and idle |
+//! | `limit.rs` | how much memory there may be |
 //! | `pending.rs` | the flags that say that much memory waits to be purged |
 //!
 //! A claim looks at [`MOST_LOOKS`] segments at most.
@@ -25,8 +27,10 @@
 
 use super::Shared;
 use super::arena::Users;
+use super::audit::Audits;
 use super::background::Background;
 use super::huge_pages::{self, HugePages};
+use super::limit::Limit;
 use super::map_cache::MapCache;
 use super::pending::MUCH;
 use super::purge::reclaim_batches;
@@ -104,6 +108,10 @@ pub(crate) struct PageHeap {
     pub(crate) sampled: Sampled,
     /// The background thread, if there is one.
     pub(crate) background: Background,
+    /// The soft limit.
+    pub(crate) limit: Limit,
+    /// The audits of a live program.
+    pub(crate) audits: Audits,
 }
 
 // SAFETY: the lock, the atomics and the parts that are `Sync` by themselves may be shared. The thread that holds the
@@ -136,6 +144,8 @@ impl PageHeap {
             tuning: Tuning::new(),
             sampled: Sampled::new(),
             background: Background::new(),
+            limit: Limit::new(),
+            audits: Audits::new(),
         }
     }
 
@@ -183,6 +193,9 @@ impl PageHeap {
     fn claim<V: Shared>(&self, wanted: Wanted, span: u8) -> Option<Claimed> {
         let claim_free = || {
             let (segment, slice) = self.find::<V>(wanted)?;
+            if !self.admits_run(segment, slice.index(), wanted.count) {
+                return None;
+            }
             let clean = self.mark_used(segment, slice, wanted.count);
             segment.span[slice.index()].set(span);
             if span > 0 {
@@ -211,7 +224,7 @@ impl PageHeap {
             }
         }
         let grow = || {
-            self.map::<V>()?;
+            self.map::<V>(wanted.count)?;
             claim_free()
         };
         let mut asked = None;
@@ -219,10 +232,14 @@ impl PageHeap {
             claim_free().or_else(|| {
                 // Fences split a huge page.
                 let is_open = V::HEADERS == Headers::Open;
-                if V::HUGE == Huge::Auto && is_open && span == 0 {
+                if V::HUGE == Huge::Auto && is_open && span == 0 && self.admits(SEGMENT_BYTES) {
                     asked = self.huge_pages.begin(self.in_use());
                 }
-                if asked.is_none() { grow() } else { None }
+                if asked.is_none() {
+                    return grow();
+                }
+                self.limit.leave(SEGMENT_BYTES);
+                None
             })
         });
         let Some(size) = asked else { return claimed };
@@ -230,6 +247,7 @@ impl PageHeap {
         let (pages, ticks) = huge_pages::map(size);
         self.lock.with(|| {
             self.huge_pages.end(size, ticks);
+            self.limit.arrive(SEGMENT_BYTES);
             if let Some(pages) = pages {
                 // SAFETY: fresh pages, zeroed, of a segment's size and alignment, that only this thread knows of.
                 unsafe { self.add_with_memory::<V>(pages) };
@@ -270,6 +288,15 @@ impl PageHeap {
             }
         }
         best.map(|(run, segment)| (segment, run.slice()))
+    }
+
+    /// True if a run of free slices may come into use (LM1): the clean ones get memory.
+    #[inline]
+    fn admits_run(&self, segment: &Segment, first: usize, count: usize) -> bool {
+        self.room().is_none_or(|room| {
+            let clean = bit_range(first, first + count) & !segment.dirty.get();
+            clean.count_ones() as usize * SLICE_BYTES <= room
+        })
     }
 
     /// Takes slices out of a segment's free ones (X1). Returns true if none of them has memory (X2).
@@ -370,7 +397,7 @@ impl PageHeap {
                 let fits = wanted.end <= MAX_SLICES
                     && segment.free.get() & bit_range(wanted.start, wanted.end)
                         == bit_range(wanted.start, wanted.end);
-                if !fits {
+                if !fits || !self.admits_run(segment, end, new - old) {
                     return false;
                 }
                 self.mark_used(segment, SliceIdx::new(end), new - old);

@@ -51,6 +51,7 @@ impl PageHeap {
         self.pending.fetch_and(!TOLD, Ordering::Relaxed);
         self.asked.store(0, Ordering::Relaxed);
         self.huge_pages.forget();
+        self.limit.forget();
         self.background.lose();
     }
 

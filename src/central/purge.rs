@@ -30,6 +30,7 @@
 //! are due.
 
 use super::arena::are_several;
+use super::audit::audit_if_due;
 use super::background::start_if_due;
 use super::list::has_arenas;
 use super::round::{Budget, MOST, PER_MS, Round, Stage, Terms};
@@ -66,6 +67,7 @@ pub(crate) fn tick<V: Shared>(asks: &Cell<bool>) {
     if now != V::page_heap().now() {
         V::page_heap().set_now(now);
         start_if_due::<V>();
+        audit_if_due::<V>(now);
         step_cold::<V>(Terms { now, delay: delay.into(), all: false });
     }
     asks.set(false);
@@ -122,6 +124,7 @@ pub(super) fn rest<V: Shared>() {
     let Some(delay) = V::PURGE_MS else { return };
     let now = clock::now_ms();
     V::page_heap().set_now(now);
+    audit_if_due::<V>(now);
     if idle_bytes::<V>() <= V::page_heap().tuning.idle_kept() {
         return;
     }

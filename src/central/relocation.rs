@@ -36,13 +36,12 @@ impl PageHeap {
         align: usize,
     ) -> Option<(Place, Parts)> {
         let parts = self.lock.with(|| self.map_cache.parts(start, old))?;
-        let filling = Filling::of::<V>(old);
-        let find = || {
+        let find = |filling| {
             let found = self.map_cache.find_clean(new, align, filling);
             self.map_cache.note_dirty(self.now());
             found
         };
-        Some((self.find_or_reserve(new, align, find)?, parts))
+        Some((self.find_or_reserve(new, align, Filling::of::<V>(old), find)?, parts))
     }
 
     /// Moves a block's parts to the start of a place, and makes extents of its old addresses. False, and nothing moved,

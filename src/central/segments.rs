@@ -21,9 +21,13 @@ use crate::variant::Headers;
 use core::ptr::NonNull;
 
 impl PageHeap {
-    /// Maps a segment and notes it in the page map. If the kernel refuses, a clean extent may serve.
-    /// `None` when memory is exhausted, or when the address is beyond the page map.
-    pub(super) fn map<V: Shared>(&self) -> Option<&'static Segment> {
+    /// Maps a segment of which so many slices are to be used, and notes it in the page map. If the kernel refuses, a
+    /// clean extent may serve. `None` when memory is exhausted, or when the address is beyond the page map.
+    pub(super) fn map<V: Shared>(&self, slices: usize) -> Option<&'static Segment> {
+        // The header is a slice, too (LM1).
+        if !self.admits((1 + slices) * SLICE_BYTES) {
+            return None;
+        }
         let pages = pages::map_aligned(SEGMENT_BYTES, SEGMENT_BYTES)
             .or_else(|| self.map_cache.take(State::Clean, SEGMENT_BYTES, SEGMENT_BYTES))?;
         // SAFETY: mapped above.
@@ -93,7 +97,7 @@ impl PageHeap {
 
     /// Maps a segment ahead of need, which stays mapped for good.
     pub(crate) fn map_spare<V: Shared>(&self) -> bool {
-        self.lock.with(|| self.map::<V>().map(|segment| segment.pinned.set(true)).is_some())
+        self.lock.with(|| self.map::<V>(0).map(|segment| segment.pinned.set(true)).is_some())
     }
 
     /// Unmaps a segment without memory, all of whose slices are free. With the lock held.

@@ -18,9 +18,11 @@
 //!
 //! Never: reads or writes a block.
 
+use super::Shared;
 use crate::base::{BATCH_MOST, ClassIdx, quotient};
 use crate::batch::Batch;
 use crate::free_block::FreeBlock;
+use crate::stats::{Unsound, ensure};
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::lock::Lock;
 use crate::variant::Variant;
@@ -93,6 +95,20 @@ impl Transfer {
             }
             self.least.set(self.least.get().min(self.len()));
         });
+    }
+
+    /// An error unless the first places hold blocks of the class (TC1). With the lock held, for audits.
+    pub(super) fn check<V: Shared>(&self, class: ClassIdx) -> Result<(), Unsound> {
+        for block in self.waiting() {
+            let is_of_class = V::page_map().class(block) == Some(class);
+            ensure(is_of_class, "TC1, a block that waits", block)?;
+        }
+        Ok(())
+    }
+
+    /// The addresses of the blocks that wait. With the lock held, for audits.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = usize> {
+        self.blocks.iter().take(self.len() as usize).map(|place| place.get().addr())
     }
 
     /// Moves to their slabs, by `send_home`, the blocks that no thread needed since the last call, or `all`.

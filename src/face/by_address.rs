@@ -72,9 +72,6 @@ pub trait ByAddress: Copy + 'static {
     /// variant has none.
     fn background() -> bool;
 
-    /// Samples one block in so many, as [`sample`](crate::sample) does.
-    fn sample(mean: u32) -> bool;
-
     /// Lets this many bytes lie idle before a timed purge gives any back. False if this variant has no timed purges.
     fn keep_idle(bytes: usize) -> bool;
 
@@ -153,10 +150,6 @@ impl<V: Variant<Backend: Addressed>> ByAddress for V {
 
     fn background() -> bool {
         V::Backend::background()
-    }
-
-    fn sample(mean: u32) -> bool {
-        V::Backend::sample(mean)
     }
 
     fn keep_idle(bytes: usize) -> bool {

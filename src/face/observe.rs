@@ -1,6 +1,6 @@
 //! A look inside a variant, for benchmarks and tests.
 
-use crate::backend::Managed;
+use crate::backend::{LimitHandler, Managed};
 use crate::stats::{Audit, Events, Unsound};
 use crate::sys::{clock, futex};
 use crate::variant::{STATS, Variant};
@@ -8,8 +8,8 @@ use core::alloc::GlobalAlloc;
 
 /// What every variant tells about itself.
 ///
-/// Only [`map_superslabs`](Self::map_superslabs), [`purge`](Self::purge), [`sample`](Self::sample) and
-/// [`set_clock`](Self::set_clock) change the allocator's state.
+/// Only [`map_superslabs`](Self::map_superslabs), [`purge`](Self::purge), [`sample`](Self::sample),
+/// [`set_clock`](Self::set_clock) and the limit change the allocator's state.
 ///
 /// ```
 /// use hakmem::Observe;
@@ -59,6 +59,21 @@ pub trait Observe: GlobalAlloc + Copy + Default + Send + Sync + 'static + sealed
     /// Samples one block in so many, on average, in all threads; 0 samples none. False if the variant cannot, or memory
     /// is exhausted; see [`sample`](crate::sample).
     fn sample(mean: u32) -> bool;
+
+    /// Checks what the threads share every so many milliseconds, while they go on; 0 stops it. A broken invariant ends the
+    /// process with one line. False, and nothing happens, if the variant looks at no clock, as the founding report's.
+    ///
+    /// It takes each lock in turn, so other threads may wait meanwhile.
+    fn audit_every(ms: u64) -> bool;
+
+    /// Limits this variant's memory, as [`set_limit`](crate::set_limit) does for the selected one.
+    fn set_limit(bytes: usize) -> bool;
+
+    /// Sets this variant's limit handler, as [`set_limit_handler`](crate::set_limit_handler) does for the selected one.
+    fn set_limit_handler(handler: Option<LimitHandler>) -> bool;
+
+    /// The bytes that a limit limits: what the variant has from the kernel, without what a purge has given back.
+    fn counted() -> usize;
 
     /// Stops the clock of all variants at this millisecond, until it is set again. Timed purges then depend on this
     /// clock alone, so that event counts are reproducible.
@@ -122,6 +137,22 @@ impl<V: Variant<Backend: Managed> + GlobalAlloc + Default> Observe for V {
     unsafe fn audit() -> Result<Audit, Unsound> {
         // SAFETY: the caller's condition.
         unsafe { V::Backend::audit() }
+    }
+
+    fn audit_every(ms: u64) -> bool {
+        V::Backend::audit_every(ms)
+    }
+
+    fn set_limit(bytes: usize) -> bool {
+        V::Backend::set_limit(bytes)
+    }
+
+    fn set_limit_handler(handler: Option<LimitHandler>) -> bool {
+        V::Backend::set_limit_handler(handler)
+    }
+
+    fn counted() -> usize {
+        V::Backend::counted()
     }
 
     fn set_clock(ms: u64) {

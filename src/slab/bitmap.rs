@@ -18,8 +18,8 @@
 use super::Segment;
 use super::home::Home;
 use crate::base::{
-    CACHE_LINE, ClassIdx, PAGE_BYTES, PAGE_LG, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, bit_range,
-    quotient,
+    CACHE_LINE, ClassIdx, MAX_SLICES, PAGE_BYTES, PAGE_LG, SEGMENT_BYTES, SLICE_BYTES, SliceIdx,
+    bit_range, quotient,
 };
 use crate::batch::Batch;
 use crate::free_block::FreeBlock;
@@ -108,6 +108,12 @@ impl Slab {
     pub(crate) fn look_ahead<V: Variant>(&self, class: ClassIdx, address: usize) -> u64 {
         let index = V::CLASSES.index_at(class, address % SLICE_BYTES);
         self.word(index / 64).get() ^ u64::from(self.class.get())
+    }
+
+    /// True if a slab's metadata could lie at an address, provided that this is in a segment's header. For audits.
+    pub(crate) fn may_be_at(address: usize) -> bool {
+        let offset = (address % SEGMENT_BYTES).wrapping_sub(offset_of!(Segment, slabs));
+        offset.is_multiple_of(size_of::<Self>()) && offset / size_of::<Self>() < MAX_SLICES
     }
 
     /// A word of the bitmap.

@@ -1,5 +1,6 @@
 //! The result of an audit of the whole heap, for every backend.
 
+use crate::sys::fatal::fatal_in;
 use core::fmt;
 
 /// The counts of slabs and blocks that an audit took.
@@ -29,19 +30,33 @@ impl Audit {
     }
 }
 
-/// A broken invariant, by its number in the source.
+/// A broken invariant, by its number in the source, and the address of what breaks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unsound(&'static str);
+pub struct Unsound {
+    invariant: &'static str,
+    address: usize,
+}
 
 impl Unsound {
     pub(crate) fn because(invariant: &'static str) -> Self {
-        Self(invariant)
+        Self { invariant, address: 0 }
     }
+
+    /// Ends the process with this as its last line.
+    pub(crate) fn end(self) -> ! {
+        fatal_in(["audit: ", self.invariant, ":"], self.address)
+    }
+}
+
+/// An error unless an invariant holds for what is at an address.
+#[inline]
+pub(crate) fn ensure(holds: bool, invariant: &'static str, address: usize) -> Result<(), Unsound> {
+    if holds { Ok(()) } else { Err(Unsound { invariant, address }) }
 }
 
 impl fmt::Display for Unsound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the heap is unsound: {}", self.0)
+        write!(f, "the heap is unsound: {}, at {:#x}", self.invariant, self.address)
     }
 }
 

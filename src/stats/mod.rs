@@ -11,6 +11,7 @@
 mod audit;
 mod usage;
 
+pub(crate) use audit::ensure;
 pub use audit::{Audit, Unsound};
 pub use usage::Usage;
 

@@ -180,6 +180,7 @@ fn open_anyhow<V: Cached>() -> Option<&'static CacheOf<V>> {
         secret::choose();
     }
     cache.asks.set(false);
+    cache.in_handler.set(false);
     cache.arena.set(V::pool().with_made(central::join::<V>));
     for class in ClassIdx::all(V::CLASSES.count()) {
         cache.list(class).open(limits::first::<V>(class));

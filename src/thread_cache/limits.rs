@@ -16,6 +16,7 @@
 use super::{CacheOf, Cached};
 use crate::base::{ClassIdx, MAX_CLASSES, quotient};
 use crate::central;
+use crate::stats::{Unsound, ensure};
 use crate::variant::{Bound, least_limit, list_bytes_limit};
 
 /// All threads together may keep one byte in this many bytes of the heap in lists.
@@ -36,6 +37,22 @@ fn share<V: Cached>() -> usize {
                 .min(MOST_BYTES)
         }
     }
+}
+
+/// An error unless `granted` and `granted_classes` are those of the lists (GR1, GR2). For audits.
+pub(crate) fn check<V: Cached>(cache: &CacheOf<V>) -> Result<(), Unsound> {
+    if V::LIST_BOUND != Bound::Share {
+        return Ok(());
+    }
+    let mut sum = 0;
+    for class in ClassIdx::all(V::CLASSES.count()) {
+        let beyond = beyond::<V>(cache, class);
+        let is_noted = cache.granted_classes.get() & 1 << class.index() != 0;
+        let at = core::ptr::from_ref(cache.list(class)).addr();
+        ensure(is_noted == (beyond > 0), "GR2, a list whose limit is raised", at)?;
+        sum += beyond;
+    }
+    ensure(cache.granted.get() == sum, "GR1, the bytes of raised limits", 0)
 }
 
 /// Raises the limit of an empty list by the blocks of its refill.

@@ -15,6 +15,7 @@ use crate::base::{BATCH_MOST, ClassIdx};
 use crate::batch::Batch;
 use crate::central;
 use crate::free_block::FreeBlock;
+use crate::stats::{Unsound, ensure};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -37,6 +38,17 @@ impl Outbox {
 
     fn of(&self, class: ClassIdx) -> &OneBox {
         &self.0[class.index() % BOXES]
+    }
+
+    /// An error unless each block `is_out`, and of its box's class (OB1). For audits.
+    pub(crate) fn check(&self, is_out: impl Fn(ClassIdx, usize) -> bool) -> Result<(), Unsound> {
+        for one in &self.0 {
+            for block in one.blocks.iter().take(one.len.get() as usize) {
+                let address = block.get().addr();
+                ensure(is_out(one.class.get(), address), "OB1, a block in the outbox", address)?;
+            }
+        }
+        Ok(())
     }
 
     /// True if a box holds a block at this address; for checks.

@@ -2,6 +2,7 @@
 
 use super::drain::drain_idle;
 use super::lifecycle::open;
+use super::short::again_cold;
 use super::{CacheOf, Cached, State, lend, limits, sample, shut};
 use crate::base::{ClassIdx, ListOffset, quotient};
 use crate::batch::Batch;
@@ -29,8 +30,9 @@ pub(crate) fn refill_cold<V: Cached>(class: ClassIdx) -> *mut u8 {
     };
     // The kernel has no more memory. Unused memory of this variant may be enough.
     let block = block.or_else(|| {
-        central::purge_all::<V>();
-        central::take_one::<V>(V::cache().list_id::<V>(class))
+        again_cold::<V, _>(V::CLASSES.block_bytes(class), || {
+            central::take_one::<V>(V::cache().list_id::<V>(class))
+        })
     });
     block.map_or(ptr::null_mut(), |block| block.into_start().as_ptr())
 }

@@ -21,6 +21,8 @@
 use super::{CacheOf, Cached, ThreadCache};
 use crate::base::{SLICE_BYTES, quotient};
 use crate::page_map::Kind;
+use crate::slab::Segment;
+use crate::stats::{Unsound, ensure};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -85,6 +87,22 @@ impl Length {
     const fn new() -> Self {
         Self { len: Cell::new(0), spans: [const { Cell::new(ptr::null_mut()) }; EACH] }
     }
+}
+
+/// An error unless each span is one for the page heap, and free for the page map (SC1). For audits.
+pub(crate) fn check<V: Cached>(cache: &CacheOf<V>) -> Result<(), Unsound> {
+    for (slices, length) in (1..).zip(&cache.spans.lengths) {
+        let spans = length.spans.get(..length.len.get());
+        for address in spans.into_iter().flatten().map(|span| span.get().addr()) {
+            let is_free = V::page_map().has(address, Kind::Free);
+            ensure(is_free, "SC1, a free span in the page map", address)?;
+            // SAFETY: the page map has a slice there, so it lies in a segment, which is mapped.
+            let segment = unsafe { Segment::containing(address) };
+            let noted = usize::from(segment.span[Segment::slice_at(address).index()].get());
+            ensure(noted == slices, "SC1, a free span's slices", address)?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes a free span of so many slices, if the thread has one.

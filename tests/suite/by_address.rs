@@ -3,13 +3,71 @@
 //! The programs in C, `preload/tests/`, check what C programs see of it.
 #![cfg(feature = "preload")]
 
+use crate::refused_mappings;
 use crate::testbed::Bed;
 use hakmem::{ByAddress, Observe, Preload};
 use proptest::prelude::*;
+use std::alloc::Layout;
 use std::ptr;
 use std::sync::mpsc;
 
 static BED: Bed = Bed::of(&Preload);
+
+/// The C face by its own calls, for tests that all variants share.
+pub(crate) static CALLED: Bed = Bed::through::<Preload>("c-face", &Called);
+
+struct Called;
+
+// SAFETY: the C face keeps the promises of these calls.
+unsafe impl std::alloc::GlobalAlloc for Called {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let (size, align) = (layout.size(), layout.align());
+        if align > 16 {
+            return Preload::aligned(size, align);
+        }
+        let quick = Preload::quick(size);
+        if quick.is_null() { Preload::malloc(size) } else { quick }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if layout.align() <= 16 {
+            return Preload::zeroed(layout.size());
+        }
+        let block = Preload::aligned(layout.size(), layout.align());
+        if !block.is_null() {
+            // SAFETY: the block has that many bytes.
+            unsafe { block.write_bytes(0, layout.size()) };
+        }
+        block
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's condition.
+        assert!(unsafe { Preload::usable_size(block) } >= layout.size());
+        // SAFETY: the caller's condition.
+        unsafe { Preload::free(block) };
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if layout.align() <= 16 {
+            // SAFETY: the caller's condition.
+            return unsafe { <Preload as ByAddress>::realloc(block, size) };
+        }
+        let moved = Preload::aligned(size, layout.align());
+        if !moved.is_null() {
+            // SAFETY: both have the smaller size, and a new block overlaps no live one.
+            unsafe { moved.copy_from_nonoverlapping(block, size.min(layout.size())) };
+            // SAFETY: the caller's condition.
+            unsafe { Preload::free(block) };
+        }
+        moved
+    }
+}
+
+#[test]
+fn each_mapping_is_refused_in_turn() {
+    refused_mappings::each_in_turn(&CALLED);
+}
 
 /// A block with its size, filled with a pattern of its own.
 struct Held {
@@ -119,6 +177,9 @@ fn run(steps: Vec<Step>) {
     let mut held: Vec<Held> = Vec::new();
     for (n, step) in steps.into_iter().enumerate() {
         let seed = n as u8;
+        if n % 8 == 7 {
+            BED.audit();
+        }
         match step {
             Step::Malloc(size) => held.push(malloc(size, seed)),
             Step::Zeroed(size) => {

@@ -3,6 +3,8 @@
 mod by_address;
 mod exhaustion;
 mod guarded;
+mod kernel;
+mod limit;
 mod lookup;
 mod misuse;
 mod recycling;
@@ -26,7 +28,11 @@ fn as_child() {
         ["misuse", id, program] => misuse::run(testbed::bed(id), program),
         #[cfg(all(feature = "stats", feature = "all-variants"))]
         ["recycling", case] => recycling::run(case),
-        ["refused_mappings", until, after] => refused_mappings::run(until, after),
+        #[cfg(feature = "preload")]
+        ["refused_mappings", "c-face"] => refused_mappings::run(&by_address::CALLED),
+        ["limit", "handler"] => limit::the_handler_makes_room_by_itself(),
+        ["refused_mappings", id] => refused_mappings::run(testbed::bed(id)),
+        ["in_background", case] => refused_mappings::run_in_background(case),
         ["sampled", id, program] => sampled::run(testbed::bed(id), program),
         ["returning", id, name] => returning::run(testbed::bed(id), name),
         ["threads", id, "race"] => threads::race_for_the_first_superslabs(testbed::bed(id)),

@@ -1,189 +1,346 @@
-//! Every call to the kernel for memory is refused in turn, and nothing is lost.
+//! Every call to the kernel for memory is refused in turn, and nothing is lost: a test for each variant.
 //!
-//! A kernel filter stops each `mmap` and `mremap` of the allocating thread, and asks this program. The program counts
-//! the calls, and refuses the one that a case names, alone or with all after it.
+//! A child of the test goes through the numbers of the calls. For each it forks, so that each case begins with a heap
+//! that has never been used, and refuses that call: alone, with all after it, or as at the limit of mappings.
 
-use crate::testbed::{apex, child};
+use crate::kernel::{self, Refuse};
+use crate::testbed::{Bed, bed, child, for_each_bed};
 use core::ffi::{c_int, c_void};
 use std::alloc::Layout;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::fs::File;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 
-/// Calls until one is refused; none if this is 0 or below.
-static UNTIL: AtomicU32 = AtomicU32::new(0);
-static AND_ALL_AFTER: AtomicBool = AtomicBool::new(false);
+const SIZES: [usize; 8] = [16, 100, 1000, 5000, 40_000, 200_000, 600_000, 1 << 20];
+const ALIGNMENTS: [usize; 4] = [64, 4096, 1 << 16, 1 << 21];
+const STACK: usize = 256 << 10;
+const PAGE: usize = 4096;
+/// Bytes from one byte that a block is filled with to the next.
+const STEP: usize = 64 << 10;
 
-/// True if this call is to be refused.
-fn refused() -> bool {
-    // ORDERING: relaxed; one thread allocates while it counts.
-    let left = UNTIL.load(Ordering::Relaxed);
-    if left == 0 {
-        return false;
-    }
-    let stays = left == 1 && AND_ALL_AFTER.load(Ordering::Relaxed);
-    UNTIL.store(if stays { 1 } else { left - 1 }, Ordering::Relaxed);
-    left == 1
+/// KiB that may stay resident beyond what stays where no call is refused; and where the system's malloc serves large
+/// blocks, which then keeps some.
+const LEFT_KIB: usize = 64;
+const LEFT_BY_SYSTEM_KIB: usize = 3 << 10;
+
+/// A block with its content: a byte in each slice, and at its end.
+#[derive(Clone, Copy)]
+struct Held {
+    block: *mut u8,
+    layout: Layout,
+    seed: u8,
 }
 
-/// The mark of a call that the filter lets pass: ours, in place of one that it stopped.
-const OURS: usize = 0x5EC << 32;
+impl Held {
+    fn places(size: usize) -> impl Iterator<Item = usize> {
+        (0..size).step_by(STEP).chain([size - 1])
+    }
 
-/// Answers a call that the filter stopped: makes it, or refuses it.
-extern "C" fn answer(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
-    let context = context.cast::<libc::ucontext_t>();
-    // SAFETY: the kernel hands this to a handler with `SA_SIGINFO`, and to no other code.
-    let registers = unsafe { &mut (*context).uc_mcontext.gregs };
-    let argument = |register: c_int| registers[register as usize] as usize;
-    let answer = if refused() {
-        -i64::from(libc::ENOMEM)
+    fn byte(self, at: usize) -> u8 {
+        self.seed ^ (at / STEP) as u8
+    }
+
+    fn fill(self) {
+        for at in Self::places(self.layout.size()) {
+            // SAFETY: inside the block.
+            unsafe { self.block.wrapping_add(at).write(self.byte(at)) };
+        }
+    }
+
+    /// Checks the bytes that a block of `size` has in common with the block as it was filled.
+    fn check(self, size: usize) {
+        for at in (0..size).step_by(STEP) {
+            // SAFETY: inside the block, and written by `fill`.
+            let byte = unsafe { self.block.wrapping_add(at).read() };
+            assert_eq!(byte, self.byte(at), "byte {at} of {:?}", self.layout);
+        }
+    }
+}
+
+/// What a case needs beside the heap under test. It is there before any call is refused.
+struct Room {
+    held: Vec<Held>,
+    stack: *mut c_void,
+}
+
+impl Room {
+    fn new() -> Self {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: a fresh mapping at an address of the kernel's choice.
+        let stack = unsafe { libc::mmap(ptr::null_mut(), STACK, access, flags, -1, 0) };
+        assert_ne!(stack, libc::MAP_FAILED);
+        Self { held: Vec::with_capacity(256), stack }
+    }
+
+    /// Runs `action` on a thread that starts, on a stack that is there already. False if there is none.
+    fn on_a_thread(&self, action: &mut dyn FnMut()) -> bool {
+        extern "C" fn run(action: *mut c_void) -> *mut c_void {
+            // SAFETY: `on_a_thread` waits for this thread, and leaves the closure alone meanwhile.
+            let action = unsafe { &mut *action.cast::<&mut dyn FnMut()>() };
+            let outcome = catch_unwind(AssertUnwindSafe(action));
+            ptr::without_provenance_mut(usize::from(outcome.is_err()))
+        }
+        // SAFETY: all bytes zero is room for the attributes, which the next call sets.
+        let mut attributes: libc::pthread_attr_t = unsafe { std::mem::zeroed() };
+        // SAFETY: it writes to the attributes.
+        assert_eq!(unsafe { libc::pthread_attr_init(&raw mut attributes) }, 0);
+        // SAFETY: the stack is mapped, and no other thread uses it.
+        let set = unsafe { libc::pthread_attr_setstack(&raw mut attributes, self.stack, STACK) };
+        assert_eq!(set, 0);
+        let (mut thread, mut action, mut failed) = (0, action, ptr::null_mut());
+        let word = (&raw mut action).cast();
+        // SAFETY: the closure outlives the thread, which is joined below.
+        let started =
+            unsafe { libc::pthread_create(&raw mut thread, &raw const attributes, run, word) };
+        if started != 0 {
+            return false;
+        }
+        // SAFETY: started above, and joined once.
+        assert_eq!(unsafe { libc::pthread_join(thread, &raw mut failed) }, 0);
+        assert!(failed.is_null(), "the thread failed");
+        true
+    }
+}
+
+/// A block, filled; counts it as a null if there is none.
+fn take(bed: &Bed, held: &mut Vec<Held>, layout: Layout, zeroed: bool) -> u32 {
+    let seed = held.len() as u8 | 1;
+    let block = if zeroed {
+        // SAFETY: no size is 0.
+        unsafe { bed.allocator.alloc_zeroed(layout) }
     } else {
-        let number = argument(libc::REG_RAX);
-        let first = [argument(libc::REG_RDI), argument(libc::REG_RSI), argument(libc::REG_RDX)];
-        let (fourth, fifth) = (argument(libc::REG_R10), argument(libc::REG_R8));
-        // Neither call looks at its sixth argument: a mapping of no file has no place in one.
-        call([number, first[0], first[1], first[2], fourth, fifth, OURS])
+        // SAFETY: no size is 0.
+        unsafe { bed.allocator.alloc(layout) }
     };
-    registers[libc::REG_RAX as usize] = answer;
+    if block.is_null() {
+        return 1;
+    }
+    assert!(block.addr().is_multiple_of(layout.align()), "{layout:?}");
+    for at in Held::places(layout.size()).filter(|_| zeroed) {
+        // SAFETY: inside the block, all of which is zero.
+        assert_eq!(unsafe { block.wrapping_add(at).read() }, 0, "{layout:?} is not zero");
+    }
+    let new = Held { block, layout, seed };
+    new.fill();
+    held.push(new);
+    0
 }
 
-/// Makes a system call by its number and six arguments.
-fn call(words: [usize; 7]) -> i64 {
-    let answer: i64;
-    // SAFETY: the thread that was stopped asked for this call, under its own conditions; the kernel changes these
-    // registers alone.
-    unsafe {
-        std::arch::asm!(
-            "syscall",
-            inlateout("rax") words[0] as i64 => answer,
-            in("rdi") words[1],
-            in("rsi") words[2],
-            in("rdx") words[3],
-            in("r10") words[4],
-            in("r8") words[5],
-            in("r9") words[6],
-            out("rcx") _,
-            out("r11") _,
-        );
-    };
-    answer
+fn give(bed: &Bed, held: Held) {
+    held.check(held.layout.size());
+    // SAFETY: live, with this layout.
+    unsafe { bed.allocator.dealloc(held.block, held.layout) };
 }
 
-/// Tells the kernel to stop every `mmap` and `mremap` of this thread, and to call [`answer`].
-fn hold_up() {
-    // SAFETY: all bytes zero is such a record: no flags, and no signal blocked.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    let answer: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = answer;
-    action.sa_sigaction = answer as usize;
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER;
-    // SAFETY: the handler has the type that the flags say.
-    let set = unsafe { libc::sigaction(libc::SIGSYS, &raw const action, std::ptr::null_mut()) };
-    assert_eq!(set, 0);
-    let step = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
-    let jump = |k: usize, jt: u8, jf: u8| libc::sock_filter {
-        code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
-        jt,
-        jf,
-        k: k as u32,
-    };
-    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-    let result = libc::BPF_RET | libc::BPF_K;
-    // A filter's input begins with the number, and ends with the sixth argument's upper half.
-    let mut filter = [
-        step(load, 0),
-        jump(libc::SYS_mmap as usize, 1, 0),
-        jump(libc::SYS_mremap as usize, 0, 2),
-        step(load, 60),
-        jump(OURS >> 32, 0, 1),
-        step(result, libc::SECCOMP_RET_ALLOW),
-        step(result, libc::SECCOMP_RET_TRAP),
-    ];
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: it takes numbers.
-    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
-    let mode = libc::SECCOMP_MODE_FILTER;
-    // SAFETY: the filter is a program of that length, which the kernel copies.
-    assert_eq!(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program) }, 0);
+fn resize(bed: &Bed, held: &mut Held, new: usize) -> u32 {
+    // SAFETY: the block is live, with this layout.
+    let moved = unsafe { bed.allocator.realloc(held.block, held.layout, new) };
+    if moved.is_null() {
+        held.check(held.layout.size());
+        return 1;
+    }
+    held.block = moved;
+    held.check(new.min(held.layout.size()));
+    held.layout = Layout::from_size_align(new, held.layout.align()).expect("a layout");
+    held.fill();
+    0
 }
 
-const SIZES: [usize; 12] =
-    [16, 100, 1000, 5000, 30_000, 40_000, 70_000, 200_000, 600_000, 1 << 20, 3 << 20, 9 << 20];
-
-/// Blocks of all sizes, grown and shrunk, each checked; returns how many requests got null.
-fn live_a_little() -> u32 {
-    let allocator = apex().allocator;
+/// Blocks of all sizes and alignments, zeroed or not, that grow and shrink; a thread that starts with none, and frees
+/// others'; a purge; a fork. Returns how many requests got null.
+fn live_a_little(bed: &Bed, room: &mut Room) -> u32 {
+    let mut held = std::mem::take(&mut room.held);
+    let layout = |size, align| Layout::from_size_align(size, align).expect("a layout");
     let mut nulls = 0;
-    let mut blocks = Vec::with_capacity(SIZES.len() * 3);
-    for size in SIZES.into_iter().cycle().take(SIZES.len() * 3) {
-        let layout = Layout::from_size_align(size, 16).expect("a layout");
-        // SAFETY: the size is not 0.
-        let block = unsafe { allocator.alloc_zeroed(layout) };
-        if block.is_null() {
-            nulls += 1;
-            continue;
-        }
-        // SAFETY: the block has `size` bytes, all zero.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(block, size) };
-        assert!(bytes.iter().all(|&byte| byte == 0), "{size} bytes are not zero");
-        bytes.fill(size as u8 | 1);
-        blocks.push((block, layout));
+    for (turn, size) in SIZES.into_iter().enumerate() {
+        nulls += take(bed, &mut held, layout(size, 16), turn % 2 == 0);
     }
-    for (block, layout) in &mut blocks {
-        let old = layout.size();
-        for new in [old * 2, old / 3 + 1, old + 5000] {
-            // SAFETY: the block is live, with this layout.
-            let moved = unsafe { allocator.realloc(*block, *layout, new) };
-            if moved.is_null() {
-                nulls += 1;
-            } else {
-                *block = moved;
-                *layout = Layout::from_size_align(new, 16).expect("a layout");
-            }
-            let kept = layout.size().min(old / 3 + 1);
-            // SAFETY: the block has that many bytes, wherever it is now.
-            let bytes = unsafe { std::slice::from_raw_parts(*block, kept) };
-            assert!(bytes.iter().all(|&byte| byte == old as u8 | 1), "content of {old} bytes");
+    for align in ALIGNMENTS {
+        nulls += take(bed, &mut held, layout(24, align), false);
+        nulls += take(bed, &mut held, layout(70_000, align), true);
+    }
+    for held in &mut held {
+        let old = held.layout.size();
+        for new in [old * 2, old / 3 + 1] {
+            nulls += resize(bed, held, new);
         }
     }
-    for (block, layout) in blocks {
-        // SAFETY: live, with this layout.
-        unsafe { allocator.dealloc(block, layout) };
+    let mut theirs = 0;
+    room.on_a_thread(&mut || {
+        for _ in 0..held.len() / 2 {
+            let index = held.len() / 3;
+            give(bed, held.swap_remove(index));
+        }
+        for size in SIZES {
+            theirs += take(bed, &mut held, layout(size, 8), false);
+        }
+    });
+    (bed.purge)();
+    for size in SIZES {
+        nulls += take(bed, &mut held, layout(size, 16), true);
     }
-    nulls
+    in_a_fork(|| {
+        let last = held.pop();
+        last.into_iter().for_each(|held| give(bed, held));
+        take(bed, &mut held, layout(100, 8), false);
+        take(bed, &mut held, layout(50_000, 8), true);
+        held.drain(..).for_each(|held| give(bed, held));
+    });
+    held.drain(..).for_each(|held| give(bed, held));
+    room.held = held;
+    nulls + theirs
 }
 
-/// The case of a child: refuses the call of this number, alone or with all after it.
-pub(crate) fn run(until: &str, after: &str) {
-    let (until, all) = (until.parse().expect("a number"), after == "all");
-    let thread = std::thread::spawn(move || {
-        // ORDERING: relaxed; read by this thread.
-        AND_ALL_AFTER.store(all, Ordering::Relaxed);
-        hold_up();
-        UNTIL.store(until, Ordering::Relaxed);
-        let nulls = live_a_little();
-        let reached = UNTIL.swap(0, Ordering::Relaxed) <= 1;
-        // Memory is back: nothing was lost, and the heap works as before.
-        assert_eq!(live_a_little(), 0);
-        println!("nulls {nulls} reached {reached}");
+/// Runs `action` in a child process, which must end well.
+fn in_a_fork(action: impl FnOnce()) {
+    // SAFETY: the child runs `action` on this thread, and ends.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "no process");
+    if pid == 0 {
+        let code = c_int::from(catch_unwind(AssertUnwindSafe(action)).is_err());
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(code) };
+    }
+    let mut status = 0;
+    // SAFETY: it writes the status of the child.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    assert_eq!(status, 0, "the child ended badly");
+}
+
+/// What a case reports to the process that forked it, in memory that both have.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+struct Outcome {
+    nulls: u32,
+    refused: u32,
+    resident_kib: usize,
+    segments: u32,
+    /// True if the variant itself serves large blocks.
+    serves_large: bool,
+}
+
+fn shared() -> *mut Outcome {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+    // SAFETY: a fresh mapping at an address of the kernel's choice.
+    let page = unsafe { libc::mmap(ptr::null_mut(), PAGE, access, flags, -1, 0) };
+    assert_ne!(page, libc::MAP_FAILED);
+    page.cast()
+}
+
+/// Pages of this process in memory, without those of files.
+fn resident_kib() -> usize {
+    let mut text = [0; 128];
+    let mut file = File::open("/proc/self/statm").expect("procfs");
+    let bytes = file.read(&mut text).expect("procfs");
+    let text = std::str::from_utf8(&text[..bytes]).expect("text");
+    let number = |index| -> usize {
+        let word = text.split_whitespace().nth(index).expect("seven numbers");
+        word.parse().expect("a number")
+    };
+    (number(1) - number(2)) * PAGE / 1024
+}
+
+fn case(bed: &Bed, until: u32, which: Refuse) -> Outcome {
+    let mut room = Room::new();
+    kernel::hold_up();
+    kernel::refuse(until, which);
+    let nulls = live_a_little(bed, &mut room);
+    let refused = kernel::relent();
+    // It works as before.
+    assert_eq!(live_a_little(bed, &mut room), 0, "no memory, though the kernel has some");
+    let layout = Layout::from_size_align(100_000, 16).expect("a layout");
+    take(bed, &mut room.held, layout, false);
+    let serves_large = (bed.owns)(room.held[0].block);
+    room.held.drain(..).for_each(|held| give(bed, held));
+    (bed.purge)();
+    // What the system's malloc served for a variant is the system's to give back.
+    // SAFETY: it takes a number.
+    unsafe { libc::malloc_trim(0) };
+    let audit = bed.audit();
+    assert_eq!((audit.live(), audit.spans), (0, 0), "blocks are lost");
+    let (resident_kib, segments) = (resident_kib(), (bed.superslabs)());
+    Outcome { nulls, refused, resident_kib, segments, serves_large }
+}
+
+/// The child: refuses each call in turn.
+pub(crate) fn run(bed: &'static Bed) {
+    let page = shared();
+    let outcome = |until, which| {
+        in_a_fork(|| {
+            let outcome = case(bed, until, which);
+            // SAFETY: the page has room for it, and the parent waits.
+            unsafe { page.write(outcome) };
+        });
+        // SAFETY: the child wrote it, and has ended.
+        unsafe { page.read() }
+    };
+    let usual = outcome(0, Refuse::One);
+    let allowed_kib = if usual.serves_large { LEFT_KIB } else { LEFT_BY_SYSTEM_KIB };
+    for which in [Refuse::One, Refuse::AllAfter, Refuse::Mappings] {
+        let (mut felt, mut most) = (0, 0);
+        for until in 1.. {
+            println!("{} {which:?} {until}", bed.id);
+            let now = outcome(until, which);
+            if now.refused == 0 {
+                let calls = until - 1;
+                println!("{}: {which:?}: {calls} calls, {felt} felt, {most} KiB left", bed.id);
+                break;
+            }
+            felt += u32::from(now.nulls > 0);
+            most = most.max(now.resident_kib.saturating_sub(usual.resident_kib));
+            assert!(
+                now.resident_kib <= usual.resident_kib + allowed_kib,
+                "{now:?} after {usual:?}"
+            );
+            assert!(now.segments <= usual.segments + 1, "{now:?} after {usual:?}");
+        }
+        // A single refusal has no effect where the allocator gives up waiting memory and tries again. Nor have many, where
+        // the system's malloc steps in with memory of its own.
+        let is_felt = which == Refuse::One || !usual.serves_large || felt > 3;
+        assert!(is_felt, "only {felt} refusals were felt: are the calls counted?");
+    }
+}
+
+pub(crate) fn each_in_turn(bed: &Bed) {
+    let output = child(&["refused_mappings", bed.id]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let last = stdout.lines().rfind(|line| line.contains(bed.id));
+    assert!(output.status.success(), "{last:?}: {stderr}");
+}
+
+/// The child: a background thread for which the system has no room, or whose purges the kernel refuses.
+pub(crate) fn run_in_background(case: &str) {
+    let apex = bed("apex");
+    let mut room = Room::new();
+    assert!(hakmem::background());
+    kernel::refuse_always(match case {
+        "no_thread" => &[libc::SYS_clone, libc::SYS_clone3],
+        _ => &[libc::SYS_madvise, libc::SYS_munmap],
     });
-    thread.join().expect("no panic");
-    assert_eq!(apex().audit().live(), 0);
+    for _ in 0..3 {
+        let started = room.on_a_thread(&mut || {});
+        assert_eq!(started, case != "no_thread");
+        let held = &mut room.held;
+        for size in SIZES {
+            assert_eq!(
+                take(apex, held, Layout::from_size_align(size, 16).expect("a layout"), true),
+                0
+            );
+        }
+        held.drain(..).for_each(|held| give(apex, held));
+        hakmem::purge();
+    }
 }
 
 #[test]
-fn each_in_turn() {
-    for after in ["one", "all"] {
-        let mut refused = 0;
-        for until in 1.. {
-            let output = child(&["refused_mappings", &until.to_string(), after]);
-            let stdout = String::from_utf8_lossy(&output.stdout);
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "call {until} and {after}: {stderr}");
-            if stdout.contains("reached false") {
-                break;
-            }
-            refused += u32::from(!stdout.contains("nulls 0"));
-        }
-        // A single refusal has no effect where the allocator gives up waiting memory and tries again.
-        let felt = after == "one" || refused > 3;
-        assert!(felt, "only {refused} refusals were felt: are the calls counted?");
+fn the_background_thread_is_refused() {
+    for case in ["no_thread", "no_purge"] {
+        crate::testbed::child_succeeds(&["in_background", case]);
     }
 }
+
+for_each_bed!(each_in_turn);

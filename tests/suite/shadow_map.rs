@@ -7,6 +7,9 @@ use proptest::test_runner::{Config, TestRunner};
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 
+/// Steps from one audit to the next.
+const AUDIT_EVERY: usize = 16;
+
 #[derive(Clone, Debug)]
 enum Op {
     Alloc {
@@ -100,7 +103,10 @@ pub(crate) fn operate_with_samples(bed: &'static Bed, mean: u32) {
 
 fn play(bed: &Bed, ops: &[Op]) {
     let (allocator, mut shadow) = (bed.allocator, Shadow::default());
-    for op in ops {
+    for (step, op) in ops.iter().enumerate() {
+        if step % AUDIT_EVERY == AUDIT_EVERY - 1 {
+            bed.audit();
+        }
         match *op {
             Op::Alloc { size, align_lg, zeroed } => {
                 let layout = Layout::from_size_align(size, 1 << align_lg).expect("a layout");
@@ -229,6 +235,9 @@ fn huge_blocks_keep_their_content(bed: &'static Bed) {
         (state >> 20) as usize % below
     };
     for turn in 0..500 {
+        if turn % AUDIT_EVERY == 0 {
+            bed.audit();
+        }
         let (n, size) = (random(12), LEAST + random(3 << 20));
         let align = if random(8) == 0 { 4096 << random(8) } else { 16 };
         match random(5) {

@@ -24,6 +24,8 @@ pub(crate) struct Bed {
     pub(crate) lookup: fn(*const u8) -> bool,
     pub(crate) owns: fn(*const u8) -> bool,
     pub(crate) events: fn() -> Option<Events>,
+    pub(crate) set_limit: fn(usize) -> bool,
+    pub(crate) counted: fn() -> usize,
     audit: unsafe fn() -> Result<Audit, Unsound>,
     /// Held while a test of this variant runs; variants share no state.
     lock: Mutex<()>,
@@ -36,8 +38,16 @@ pub(crate) fn set_clock(ms: u64) {
 
 impl Bed {
     pub(crate) const fn of<V: Observe>(allocator: &'static V) -> Self {
+        Self::through::<V>(V::ID, allocator)
+    }
+
+    /// A variant whose blocks come and go by other calls.
+    pub(crate) const fn through<V: Observe>(
+        id: &'static str,
+        allocator: &'static (dyn GlobalAlloc + Sync),
+    ) -> Self {
         Self {
-            id: V::ID,
+            id,
             allocator,
             classes: V::CLASSES,
             purge: V::purge,
@@ -48,6 +58,8 @@ impl Bed {
             lookup: V::lookup,
             owns: V::owns,
             events: V::events,
+            set_limit: V::set_limit,
+            counted: V::counted,
             audit: V::audit,
             lock: Mutex::new(()),
         }

@@ -14,25 +14,25 @@ const AROUND: usize = 120;
 
 /// A bar or a point. A value that is no number is not drawn.
 #[derive(Clone, Default, Serialize)]
-pub(super) struct Mark {
-    pub(super) x: f64,
+pub(crate) struct Mark {
+    pub(crate) x: f64,
     /// Of a bar: its lane.
-    pub(super) y: f64,
+    pub(crate) y: f64,
     /// Where a bar begins.
-    pub(super) base: f64,
+    pub(crate) base: f64,
     /// The interval of a bar's length, or of a point's height.
-    pub(super) interval: Option<[f64; 2]>,
-    pub(super) text: String,
+    pub(crate) interval: Option<[f64; 2]>,
+    pub(crate) text: String,
 }
 
 impl Mark {
-    pub(super) fn at(x: f64, y: f64) -> Self {
+    pub(crate) fn at(x: f64, y: f64) -> Self {
         Self { x, y, ..Self::default() }
     }
 }
 
 /// A chart of these traces, without those that have no marks.
-pub(super) fn figure(title: &str, height: usize, mut data: Vec<Value>, layout: &Value) -> Markup {
+pub(crate) fn figure(title: &str, height: usize, mut data: Vec<Value>, layout: &Value) -> Markup {
     data.retain(|trace| trace["marks"].as_array().is_some_and(|marks| !marks.is_empty()));
     let marks = data.iter().filter_map(|trace| trace["marks"].as_array()).flatten();
     let texts: Vec<&str> = marks.filter_map(|mark| mark["text"].as_str()).collect();
@@ -57,7 +57,7 @@ pub(super) fn lanes(title: &str, names: &[String], data: Vec<Value>, mut layout:
 }
 
 /// Plotly's script, and the one that calls it. The crate adds a typesetter of formulas, which no chart needs.
-pub(super) fn scripts() -> Markup {
+pub(crate) fn scripts() -> Markup {
     let sources = plotly::Plot::offline_js_sources();
     let plotly = sources.split_inclusive("</script>").next().unwrap_or_default();
     html! {

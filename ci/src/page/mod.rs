@@ -9,7 +9,7 @@
 mod browser;
 mod budget;
 mod cells;
-mod chart;
+pub(crate) mod chart;
 mod header;
 mod history;
 mod memory;

@@ -1,0 +1,129 @@
+//! The soft limit: how many bytes of memory a variant may have from the kernel.
+//!
+//! | counts | does not count |
+//! |---|---|
+//! | the header of each segment | |
+//! | slices in use, and dirty ones | clean slices, which have no memory |
+//! | huge blocks in use, and dirty extents | clean extents, which have no memory |
+//! | pages on their way between these | |
+//! | huge blocks between fences | the addresses of freed ones |
+//! | | tables: the page map, thread caches, records of huge blocks |
+//! | | blocks that the system's malloc serves for the variant |
+//!
+//! A slab counts whole, even if a purge has taken pages of it. So does a huge block, even if the program has not touched
+//! all of it.
+//!
+//! LM1  While a limit is set, a claim raises the count only as far as the limit. It looks and counts under one hold of
+//!      the page heap's lock, so threads that claim at once do not pass the limit together.
+//!
+//! There is one exception. If the kernel refuses to move the pages of a huge block that grows, they are copied, and the
+//! old ones count until they are purged.
+//!
+//! Never: purges, or waits.
+
+use super::PageHeap;
+use crate::backend::LimitHandler;
+use crate::base::SLICE_BYTES;
+use crate::sys::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::cell::Cell;
+use core::ptr;
+
+/// The limit of one variant.
+pub(crate) struct Limit {
+    /// Bytes; 0 for no limit. [shared]
+    most: AtomicUsize,
+    /// The address of the [`LimitHandler`]; null for none. [shared]
+    handler: AtomicPtr<()>,
+    /// Bytes with memory that are in no set of the page heap: pages on their way into a huge block, or back to the
+    /// kernel. [page heap]
+    away: Cell<usize>,
+    /// Bytes of huge blocks between fences. [page heap]
+    fenced: Cell<usize>,
+}
+
+impl Limit {
+    pub(super) const fn new() -> Self {
+        Self {
+            most: AtomicUsize::new(0),
+            handler: AtomicPtr::new(ptr::null_mut()),
+            away: Cell::new(0),
+            fenced: Cell::new(0),
+        }
+    }
+
+    /// The limit in bytes; 0 for none.
+    #[inline]
+    pub(crate) fn most(&self) -> usize {
+        // ORDERING: relaxed; a setting, which publishes nothing.
+        self.most.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_most(&self, bytes: usize) {
+        // ORDERING: relaxed; a setting, which publishes nothing.
+        self.most.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_handler(&self, handler: Option<LimitHandler>) {
+        let address = handler.map_or(ptr::null_mut(), |handler| handler as *mut ());
+        // ORDERING: release, paired with the acquire in `handler`: what the program prepared for its handler comes first.
+        self.handler.store(address, Ordering::Release);
+    }
+
+    pub(crate) fn handler(&self) -> Option<LimitHandler> {
+        // ORDERING: acquire, paired with the release in `set_handler`.
+        let address = self.handler.load(Ordering::Acquire);
+        // SAFETY: null is `None`, and any other value was made of such a function by `set_handler`.
+        unsafe { core::mem::transmute::<*mut (), Option<LimitHandler>>(address) }
+    }
+
+    /// Notes that so many bytes with memory left their set, or are about to get memory. With the lock of the page heap
+    /// held.
+    pub(super) fn leave(&self, bytes: usize) {
+        self.away.set(self.away.get() + bytes);
+    }
+
+    /// Notes that so many of these bytes are in a set again, or have no memory. With the lock of the page heap held.
+    pub(super) fn arrive(&self, bytes: usize) {
+        // A fork may have forgotten them.
+        self.away.set(self.away.get().saturating_sub(bytes));
+    }
+
+    /// Changes the bytes of huge blocks between fences. With the lock of the page heap held.
+    pub(super) fn change_fenced(&self, old: usize, new: usize) {
+        self.fenced.set(self.fenced.get() - old + new);
+    }
+
+    /// True if no pages are on their way. For audits.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.away.get() == 0
+    }
+
+    /// Forgets what other threads had under way, in a child after a fork.
+    pub(super) fn forget(&self) {
+        self.away.set(0);
+    }
+}
+
+impl PageHeap {
+    /// The bytes that count. With the lock held.
+    pub(crate) fn counted(&self) -> usize {
+        let slices = self.segments.get() + self.in_use() + self.dirty_slices.get();
+        let huge = self.map_cache.live() + self.map_cache.bytes();
+        slices as usize * SLICE_BYTES + huge + self.limit.away.get() + self.limit.fenced.get()
+    }
+
+    /// Bytes by which the count may grow; `None` without a limit. With the lock held.
+    #[inline]
+    pub(super) fn room(&self) -> Option<usize> {
+        match self.limit.most() {
+            0 => None,
+            most => Some(most.saturating_sub(self.counted())),
+        }
+    }
+
+    /// True if the count may grow by so many bytes (LM1). With the lock held.
+    #[inline]
+    pub(super) fn admits(&self, bytes: usize) -> bool {
+        self.room().is_none_or(|room| bytes <= room)
+    }
+}
