@@ -94,6 +94,10 @@ impl Tree {
     /// # Errors
     /// In one line, the fault, its file, and the allowed values.
     pub fn resolve(files: &[(String, String)]) -> Result<Self, String> {
+        Self::of(files).map_err(|fault| one_line(&fault))
+    }
+
+    fn of(files: &[(String, String)]) -> Result<Self, String> {
         let mut variants = BTreeMap::new();
         let mut types = BTreeMap::new();
         for (id, text) in files {
@@ -171,6 +175,17 @@ impl Tree {
         variant.knobs = knobs;
         Ok(())
     }
+}
+
+/// A message, in which a character that would end the line or move the cursor is written as in a source file. Names and
+/// values of a file may have any.
+fn one_line(message: &str) -> String {
+    let ends_a_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let shown = |c: char| match c {
+        c if ends_a_line(c) => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    message.chars().map(shown).collect()
 }
 
 impl Variant {
