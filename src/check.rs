@@ -7,6 +7,7 @@ use crate::page_map::Kind;
 use crate::slab::{ALL_SLICES, Segment};
 use crate::stats::{Audit, Unsound};
 use crate::sys::fatal::fatal;
+use crate::thread_cache::lend::lender;
 use crate::thread_cache::{CacheOf, Cached, State, flush, shut};
 use crate::variant::least_limit;
 
@@ -27,6 +28,9 @@ fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
     if !V::page_map().is_ours(address) {
         fatal("free of a block that is not in use:", address);
     }
+    // A block that was lent is of the lender's class.
+    let found = V::page_map().class(address);
+    let class = lender::<V>(class).filter(|lender| found == Some(*lender)).unwrap_or(class);
     // SAFETY: an address of this variant lies in a segment, which is mapped.
     let slab = unsafe { Segment::containing(address) }.slab(Segment::slice_at(address));
     // Under the lock, since other threads take blocks from the slab and bring them home.
