@@ -6,6 +6,7 @@ mod observe;
 mod stamp;
 mod system;
 mod unload;
+mod watched;
 
 pub use crate::stats::{Acquisitions, Audit, Events, PerClass, Unsound, Usage};
 pub use background::background;

@@ -62,8 +62,17 @@ const TOP_KEYS: &[&str] = &["parent", "question", "group", "default", "set", "ex
 const EXPECT_KEYS: &[&str] = &["cycles_per_op", "peak_rss"];
 const REPORT_KEYS: &[&str] = &["m_ops_per_s", "kernel_percent", "stage1_percent"];
 /// Features that are not variants, and names that would collide with an item of the crate.
-const RESERVED: &[&str] =
-    &["default", "stats", "hash-lookup", "all-variants", "preload", "hakmem", "self"];
+const RESERVED: &[&str] = &[
+    "default",
+    "stats",
+    "hash-lookup",
+    "all-variants",
+    "preload",
+    "valgrind",
+    "asan",
+    "hakmem",
+    "self",
+];
 
 /// The variants' files in a folder, each with the stem of its name, in the order of their names.
 pub(crate) fn files(folder: &Path) -> Result<Vec<(String, String)>, String> {
