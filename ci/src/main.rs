@@ -3,6 +3,7 @@
 mod bench;
 mod builds;
 mod checks;
+mod fuzz;
 mod instructions;
 mod ledger;
 mod misuse;
@@ -41,6 +42,8 @@ enum Command {
     Merge(bench::MergeOptions),
     /// Run real programs under the library of every variant, and under the system's malloc
     Programs(programs::Options),
+    /// Look for faults with inputs that coverage guides, on the nightly toolchain
+    Fuzz(fuzz::Options),
     /// Run programs that break the allocator's rules, print what came of it, and write docs/threat-model.md
     Misuse(misuse::Options),
     /// Check variants/*.toml, and write the library's table and that of docs/variants.md from them
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Report(options) => report::run(&options),
         Command::Merge(options) => bench::merge(&options),
         Command::Programs(options) => programs::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Misuse(options) => misuse::run(&options),
         Command::Variants => variants::write(),
         Command::Publish(options) => publish::run(&options),
