@@ -51,8 +51,25 @@ fn run() -> Result<(), String> {
         let name = feature.to_uppercase().replace('-', "_");
         env::var_os(format!("CARGO_FEATURE_{name}")).is_some()
     };
-    let out = PathBuf::from(variable("OUT_DIR")?).join("selection.rs");
-    fs::write(&out, selection(on)).map_err(|e| format!("{}: {e}", out.display()))
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    let write = |name: &str, text: String| {
+        fs::write(out.join(name), text).map_err(|e| format!("{}: {e}", out.join(name).display()))
+    };
+    write("watched.rs", watched(on))?;
+    write("selection.rs", selection(on))
+}
+
+/// The content of the file that says which tools the library tells of its blocks.
+fn watched(on: impl Fn(&str) -> bool) -> String {
+    let mut out = String::new();
+    for (name, feature, tool) in
+        [("VALGRIND", "valgrind", "memcheck"), ("ASAN", "asan", "the address sanitizer")]
+    {
+        let is_on = on(feature);
+        line(&mut out, &format!("/// Whether {tool} is told of blocks (feature `{feature}`)."));
+        line(&mut out, &format!("const {name}: bool = {is_on};"));
+    }
+    out
 }
 
 /// Whether the table was made of the files as they are; a package has the table alone.

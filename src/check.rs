@@ -7,6 +7,7 @@ use crate::slab::{Segment, Slab, usable_slices};
 use crate::stats::{Audit, Unsound, ensure};
 use crate::sys::fatal::fatal;
 use crate::sys::pages;
+use crate::thread_cache::lend::lender;
 use crate::thread_cache::{CacheOf, Cached, flush, limits, shut, spans};
 use crate::variant::least_limit;
 use core::{ptr, slice};
@@ -35,6 +36,9 @@ fn freed_cold<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
         }
         return freed_twice::<V>(cache, class, address);
     }
+    // A block that was lent is of the lender's class.
+    let found = V::page_map().class(address);
+    let class = lender::<V>(class).filter(|lender| found == Some(*lender)).unwrap_or(class);
     // SAFETY: an address of this variant lies in a segment, which is mapped.
     let slab = unsafe { Segment::containing(address) }.slab(Segment::slice_at(address));
     // Under the lock, since other threads take blocks from the slab and bring them home.

@@ -71,7 +71,16 @@ impl FreeList {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.excess.get() >= CLOSED
+        self.shared_excess() >= CLOSED
+    }
+
+    /// The count, which other threads may write to if the list is closed (W3).
+    fn shared_excess(&self) -> i32 {
+        // SAFETY: the count of this list, aligned to 4. While a closed list is shared, every thread writes to the count
+        // by `count_up` or atomically (W3).
+        let excess = unsafe { AtomicI32::from_ptr(self.excess.as_ptr()) };
+        // ORDERING: relaxed; whatever other threads count at once, a closed list's count stays `CLOSED` or more.
+        excess.load(Ordering::Relaxed)
     }
 
     /// Removes the newest block. For an empty or closed list it returns `None`, and writes nothing; so it does if the
@@ -194,7 +203,7 @@ impl FreeList {
 
     /// True if the list is open and below its limit.
     pub(crate) fn has_room(&self) -> bool {
-        self.excess.get() < -1
+        self.shared_excess() < -1
     }
 
     fn set_len(&self, len: u32) {

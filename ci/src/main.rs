@@ -3,6 +3,7 @@
 mod bench;
 mod builds;
 mod checks;
+mod fuzz;
 mod instructions;
 mod ledger;
 mod misuse;
@@ -42,6 +43,8 @@ enum Command {
     Merge(bench::MergeOptions),
     /// Run real programs under the library of every variant, and under the system's malloc
     Programs(programs::Options),
+    /// Look for faults with inputs that coverage guides, on the nightly toolchain
+    Fuzz(fuzz::Options),
     /// Run programs that break the allocator's rules, print what came of it, and write docs/threat-model.md
     Misuse(misuse::Options),
     /// Stress variants for minutes: threads, forks, a limit, purges, audits; print and draw memory and latency
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Report(options) => report::run(&options),
         Command::Merge(options) => bench::merge(&options),
         Command::Programs(options) => programs::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Misuse(options) => misuse::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Variants => variants::write(),

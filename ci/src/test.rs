@@ -3,11 +3,15 @@
 mod bench_smoke;
 mod c_face;
 mod features;
+mod memcheck;
+mod miri;
 mod package;
 mod page;
 mod plugin;
+mod sanitizers;
 mod suite;
 
+use crate::fuzz;
 use crate::instructions;
 use crate::misuse;
 use crate::soak;
@@ -46,7 +50,7 @@ const fn exhaustive(name: &'static str, budget: u32, run: fn(&Options) -> Result
     Step { name, budget, exhaustive: true, run }
 }
 
-const STEPS: [Step; 18] = [
+const STEPS: [Step; 22] = [
     step("setup", 60, |_| setup()),
     step("format", 5, |_| format()),
     step("lints", 90, |_| lints()),
@@ -57,6 +61,8 @@ const STEPS: [Step; 18] = [
     step("misuse", 60, |_| misuse::check()),
     step("plugin", 60, |_| plugin::run()),
     step("soak", 60, |_| soak::check()),
+    step("fuzz", 60, |_| fuzz::replay()),
+    step("memcheck", 90, |_| memcheck::run()),
     step("models", 40, |_| models()),
     step("docs", 30, |_| docs()),
     step("package", 20, |_| package::run()),
@@ -64,6 +70,8 @@ const STEPS: [Step; 18] = [
     step("bench", 160, |_| bench_smoke::run()),
     step("page", 40, |_| page::run()),
     exhaustive("runner", 600, |_| instructions::check_runner()),
+    exhaustive("miri", 300, |_| miri::run()),
+    exhaustive("sanitizers", 900, |_| sanitizers::run()),
     exhaustive("programs", 7200, |_| c_face::programs()),
 ];
 

@@ -2,12 +2,15 @@
 
 use crate::workspace::{self, cargo, must_succeed_quietly, output_of};
 use anyhow::{Context, Result, ensure};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The program that runs benchmarks under valgrind; its version is that of the library.
 const RUNNER: &str = "gungraun-runner";
 const RUNNER_VERSION: &str = "0.20.0";
+/// The program that builds fuzz targets.
+const FUZZ: &str = "cargo-fuzz";
+const FUZZ_VERSION: &str = "0.13.2";
 
 /// A program, and the Debian package that contains it.
 pub(crate) type Tool = (&'static str, &'static str);
@@ -65,14 +68,54 @@ pub(crate) fn components() -> Result<()> {
 /// The program that runs the instruction benchmark; builds it once, which takes minutes.
 pub(crate) fn runner() -> Result<PathBuf> {
     need(&[VALGRIND])?;
-    let root = workspace::target().join(format!("tools/{RUNNER_VERSION}"));
-    let program = root.join("bin").join(RUNNER);
+    built(RUNNER, RUNNER_VERSION)
+}
+
+/// The program that builds fuzz targets; builds it once, which takes a minute.
+pub(crate) fn cargo_fuzz() -> Result<PathBuf> {
+    built(FUZZ, FUZZ_VERSION)
+}
+
+/// A program of the registry, at the place where it was built.
+fn built(name: &str, version: &str) -> Result<PathBuf> {
+    let root = workspace::target().join(format!("tools/{version}"));
+    let program = root.join("bin").join(name);
     if !program.exists() {
-        eprintln!("building {RUNNER}, once: some minutes");
+        eprintln!("building {name}, once: some minutes");
         let mut install = cargo();
-        install.args(["install", "--quiet", "--locked", RUNNER, "--version", RUNNER_VERSION]);
+        install.args(["install", "--quiet", "--locked", name, "--version", version]);
         must_succeed_quietly(install.arg("--root").arg(&root))
-            .with_context(|| format!("{RUNNER} {RUNNER_VERSION} cannot be built"))?;
+            .with_context(|| format!("{name} {version} cannot be built"))?;
     }
     Ok(program)
+}
+
+/// A command of the nightly toolchain, in the workspace.
+///
+/// # Errors
+/// In one line, the command that installs the toolchain, if it is missing.
+pub(crate) fn nightly(program: &Path) -> Result<Command> {
+    let is_there = output_of("rustup", &["run", "nightly", "cargo", "--version"]).is_some();
+    ensure!(is_there, "missing: nightly Rust; `rustup toolchain install nightly` installs it");
+    let mut command = Command::new("rustup");
+    command.args(["run", "nightly"]).arg(program).current_dir(workspace::root());
+    // Those of the stable cargo that runs this program.
+    command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN").env_remove("RUSTC");
+    Ok(command)
+}
+
+/// Makes sure that the nightly toolchain has a component.
+///
+/// # Errors
+/// In one line, the command that installs it.
+pub(crate) fn nightly_component(component: &str) -> Result<()> {
+    let installed =
+        output_of("rustup", &["component", "list", "--toolchain", "nightly", "--installed"]);
+    let is_there =
+        installed.is_some_and(|list| list.lines().any(|line| line.starts_with(component)));
+    ensure!(
+        is_there,
+        "missing: {component} of nightly Rust; `rustup component add {component} --toolchain nightly` installs it"
+    );
+    Ok(())
 }

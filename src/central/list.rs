@@ -25,6 +25,7 @@ use crate::slab::{BINNED, PURGEABLE, Slab};
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
+use crate::sys::watcher;
 use crate::variant::{Variant, Wipe};
 use core::cell::Cell;
 use core::ptr;
@@ -130,6 +131,7 @@ impl CentralList {
         V::counters().count(Event::Atomic);
         let (segment, slice, clean) = V::page_heap().claim_slice::<V>(dirty)?;
         let slab = segment.slab(slice);
+        watcher::show(slab.page(0).as_ptr(), SLICE_BYTES);
         slab.set_up::<V>(class, clean);
         slab.home.set(id.arena);
         if V::WIPE == Wipe::Checked && !clean {

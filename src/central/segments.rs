@@ -16,7 +16,7 @@ use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, slices_in};
 use crate::page_map::Kind;
 use crate::slab::{Segment, usable_slices};
 use crate::stats::Event;
-use crate::sys::pages;
+use crate::sys::{pages, watcher};
 use crate::variant::Headers;
 use core::ptr::NonNull;
 
@@ -30,6 +30,7 @@ impl PageHeap {
         }
         let pages = pages::map_aligned(SEGMENT_BYTES, SEGMENT_BYTES)
             .or_else(|| self.map_cache.take(State::Clean, SEGMENT_BYTES, SEGMENT_BYTES))?;
+        watcher::show(pages.as_ptr(), SEGMENT_BYTES);
         // SAFETY: mapped above.
         unsafe { pages::refuse_huge_pages(pages, SEGMENT_BYTES) };
         // SAFETY: zeroed pages of that size and alignment: a new mapping, or a range that `take` removed from its set.
@@ -41,6 +42,7 @@ impl PageHeap {
     /// room for one. With the lock held.
     pub(super) fn borrow<V: Shared>(&self) -> Option<&'static Segment> {
         let pages = self.map_cache.take(State::Dirty, SEGMENT_BYTES, SEGMENT_BYTES)?;
+        watcher::show(pages.as_ptr(), SEGMENT_BYTES);
         self.map_cache.lower_peak(SEGMENT_BYTES);
         self.map_cache.note_dirty(self.now());
         // SAFETY: taken out of the extents, so the pages are mapped and nothing refers to them (EX1).

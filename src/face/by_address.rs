@@ -1,10 +1,12 @@
 //! The C face of a variant: blocks are freed by their address alone.
 
+use super::watched;
 use crate::backend::{Addressed, Managed};
 use crate::stats::Usage;
 use crate::sys::fatal::fatal;
-use crate::sys::rtld_next;
+use crate::sys::{rtld_next, watcher};
 use crate::variant::Variant;
+use core::ptr;
 
 /// The operations from which a C library's functions are built. They know no layout.
 ///
@@ -92,28 +94,54 @@ pub trait ByAddress: Copy + 'static {
 impl<V: Variant<Backend: Addressed>> ByAddress for V {
     #[inline(always)]
     fn quick(size: usize) -> *mut u8 {
+        if watcher::is_on() {
+            return ptr::null_mut();
+        }
         V::Backend::quick(size)
     }
 
     fn malloc(size: usize) -> *mut u8 {
+        if watcher::is_on() {
+            // SAFETY: a tool watches.
+            return unsafe { watched::alloc_by_address::<V>(size, 16, false) };
+        }
         V::Backend::malloc(size)
     }
 
     fn aligned(size: usize, align: usize) -> *mut u8 {
+        if watcher::is_on() {
+            // SAFETY: a tool watches.
+            return unsafe { watched::alloc_by_address::<V>(size, align, false) };
+        }
         V::Backend::aligned(size, align)
     }
 
     fn zeroed(size: usize) -> *mut u8 {
+        if watcher::is_on() {
+            // SAFETY: a tool watches.
+            return unsafe { watched::alloc_by_address::<V>(size, 16, true) };
+        }
         V::Backend::zeroed(size)
     }
 
     #[inline(always)]
     unsafe fn free(block: *mut u8) {
+        if watcher::is_on() {
+            // SAFETY: the caller's condition.
+            return unsafe { watched::free_by_address::<V>(block) };
+        }
         // SAFETY: the caller's condition.
         unsafe { V::Backend::free_at(block) }
     }
 
     unsafe fn realloc(block: *mut u8, size: usize) -> *mut u8 {
+        if watcher::is_on()
+            // SAFETY: the caller's condition: a block of some allocator.
+            && let Some(layout) = unsafe { watched::layout_of(block) }
+        {
+            // SAFETY: the caller's condition; the block has this layout.
+            return unsafe { watched::realloc_by_address::<V>(block, layout, size) };
+        }
         // SAFETY: the caller's condition.
         let moved = unsafe { V::Backend::realloc_at(block, size) };
         // SAFETY: no block of this variant, so the next allocator's; the rest is the caller's condition.
@@ -121,6 +149,12 @@ impl<V: Variant<Backend: Addressed>> ByAddress for V {
     }
 
     unsafe fn usable_size(block: *mut u8) -> usize {
+        if watcher::is_on()
+            // SAFETY: the caller's condition: a block of some allocator.
+            && let Some(layout) = unsafe { watched::layout_of(block) }
+        {
+            return layout.size();
+        }
         // SAFETY: no block of this variant, so the next allocator's; the rest is the caller's condition.
         V::Backend::usable_size(block).unwrap_or_else(|| unsafe { rtld_next::usable_size(block) })
     }
@@ -131,7 +165,9 @@ impl<V: Variant<Backend: Addressed>> ByAddress for V {
     }
 
     fn check_size(block: *mut u8, size: usize, align: usize) {
-        if !block.is_null() && !V::Backend::serves(block, size, align) {
+        // A block that a tool watches has bytes of its own around it.
+        let watched = watcher::is_on();
+        if !block.is_null() && !watched && !V::Backend::serves(block, size, align) {
             fatal("free with another size or alignment:", block.addr());
         }
     }
@@ -161,7 +197,7 @@ impl<V: Variant<Backend: Addressed>> ByAddress for V {
     }
 
     fn fill_with(byte: u8) -> bool {
-        V::Backend::fill_with(byte)
+        !watcher::is_on() && V::Backend::fill_with(byte)
     }
 
     #[inline]

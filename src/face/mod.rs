@@ -8,6 +8,7 @@ mod sample;
 mod stamp;
 mod system;
 mod unload;
+mod watched;
 
 pub use crate::backend::LimitHandler;
 pub use crate::stats::{Acquisitions, Audit, Events, PerClass, Unsound, Usage};

@@ -5,6 +5,7 @@
 
 use super::observe::Observe;
 use super::unload::prepare_at_start;
+use super::watched;
 use crate::backend::{Backend, Choice, Choose, Of};
 use crate::base::{ClassIdx, MAX_CLASSES};
 use crate::central::{Arena, EmptyBlocks, Fenced, HugeBlocks, PageHeap, Parked, Shared, Transfer};
@@ -16,6 +17,7 @@ use crate::report::{self, stamp_report};
 use crate::stats::Counters;
 use crate::sys::thread::ExitHook;
 use crate::sys::tls::{thread_place, thread_slot};
+use crate::sys::watcher;
 use crate::thread_cache::lifecycle::{CachePool, CloseCache};
 use crate::thread_cache::{Cached, ThreadCache};
 use crate::variant::{
@@ -129,11 +131,19 @@ macro_rules! stamp_type {
             unsafe impl GlobalAlloc for $type {
                 #[inline]
                 unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+                    if watcher::is_on() {
+                        // SAFETY: a tool watches.
+                        return unsafe { watched::alloc::<Self>(layout, false) };
+                    }
                     // SAFETY: the caller's condition.
                     unsafe { Of::<Self>::alloc(layout) }
                 }
                 #[inline]
                 unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+                    if watcher::is_on() {
+                        // SAFETY: a tool watches.
+                        return unsafe { watched::alloc::<Self>(layout, true) };
+                    }
                     // SAFETY: the caller's condition.
                     unsafe { Of::<Self>::alloc_zeroed(layout) }
                 }
@@ -142,6 +152,10 @@ macro_rules! stamp_type {
                     if cfg!(debug_assertions) {
                         freed_through::<Self>(block);
                     }
+                    if watcher::is_on() {
+                        // SAFETY: the caller's conditions, and a tool watches.
+                        return unsafe { watched::free::<Self>(block) };
+                    }
                     // SAFETY: the caller's conditions.
                     unsafe { Of::<Self>::free(block, layout) }
                 }
@@ -149,6 +163,10 @@ macro_rules! stamp_type {
                 unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
                     if cfg!(debug_assertions) {
                         freed_through::<Self>(block);
+                    }
+                    if watcher::is_on() {
+                        // SAFETY: the caller's conditions, and a tool watches.
+                        return unsafe { watched::realloc::<Self>(block, layout, new_size) };
                     }
                     // SAFETY: the caller's conditions.
                     unsafe { Of::<Self>::realloc(block, layout, new_size) }

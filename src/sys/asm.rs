@@ -1,5 +1,10 @@
 //! Single instructions for relaxed atomic accesses that the compiler would turn into several instructions.
+//!
+//! Miri runs no assembly, and gets what the compiler makes.
 
+#[cfg(miri)]
+use crate::sys::atomic::{AtomicI32, AtomicU8, Ordering};
+#[cfg(not(miri))]
 use core::arch::asm;
 
 /// Adds one to the 32-bit number at `base + 8 × eighths + OFFSET`. True if the result is not negative.
@@ -10,6 +15,7 @@ use core::arch::asm;
 /// # Safety
 /// The number is in writable memory, and is aligned to 4. Other threads that write to it at the same time do so by this
 /// function or atomically.
+#[cfg(not(miri))]
 #[inline(always)]
 pub(crate) unsafe fn count_up<const OFFSET: usize>(base: *const u8, eighths: usize) -> bool {
     // SAFETY: it writes to the number alone, by the caller's condition, and leaves the stack as it is.
@@ -27,12 +33,28 @@ pub(crate) unsafe fn count_up<const OFFSET: usize>(base: *const u8, eighths: usi
     false
 }
 
+/// As above.
+///
+/// # Safety
+/// As above.
+#[cfg(miri)]
+pub(crate) unsafe fn count_up<const OFFSET: usize>(base: *const u8, eighths: usize) -> bool {
+    let place = base.wrapping_add(8 * eighths + OFFSET).cast_mut().cast::<i32>();
+    // SAFETY: the caller's condition.
+    let number = unsafe { AtomicI32::from_ptr(place) };
+    // ORDERING: relaxed; counts may be lost.
+    let counted = number.load(Ordering::Relaxed).wrapping_add(1);
+    number.store(counted, Ordering::Relaxed);
+    counted >= 0
+}
+
 /// The byte at `base + index + OFFSET`, by a relaxed load.
 ///
 /// The compiler would need a second instruction to widen the byte.
 ///
 /// # Safety
 /// The byte is in readable memory. Other threads that write to it at the same time do so atomically.
+#[cfg(not(miri))]
 #[inline(always)]
 pub(crate) unsafe fn byte_at<const OFFSET: usize>(base: *const u8, index: usize) -> usize {
     let byte: usize;
@@ -48,4 +70,16 @@ pub(crate) unsafe fn byte_at<const OFFSET: usize>(base: *const u8, index: usize)
         );
     }
     byte
+}
+
+/// As above.
+///
+/// # Safety
+/// As above.
+#[cfg(miri)]
+pub(crate) unsafe fn byte_at<const OFFSET: usize>(base: *const u8, index: usize) -> usize {
+    // SAFETY: the caller's condition.
+    let byte = unsafe { AtomicU8::from_ptr(base.wrapping_add(index + OFFSET).cast_mut()) };
+    // ORDERING: relaxed, as the instruction is.
+    byte.load(Ordering::Relaxed).into()
 }

@@ -3,12 +3,16 @@
 //! Other libraries wrap those functions, to count mappings or to log, and their wrappers allocate. If this allocator
 //! called a wrapper with a lock held, the wrapper would wait for that lock for ever.
 //!
+//! Miri has no kernel: there the standard library's allocator serves for pages, and each other call is refused.
+//!
 //! Never: sets `errno`, or runs code outside this crate.
 
+#[cfg(not(miri))]
 use core::arch::asm;
 use core::ffi::{c_int, c_long};
 
 /// The kernel's error numbers end here. It returns them negated, as numbers in the last page of addresses.
+#[cfg(not(miri))]
 const ERRORS: usize = 4095;
 
 /// Makes a system call; `None` where the kernel refuses.
@@ -24,6 +28,7 @@ pub(crate) unsafe fn call(number: c_long, arguments: [usize; 6]) -> Option<usize
 ///
 /// # Safety
 /// The call does nothing to memory that is not the caller's to change, and returns.
+#[cfg(not(miri))]
 pub(crate) unsafe fn answer(number: c_long, arguments: [usize; 6]) -> Result<usize, c_int> {
     let [first, second, third, fourth, fifth, sixth] = arguments;
     let answer: usize;
@@ -47,6 +52,33 @@ pub(crate) unsafe fn answer(number: c_long, arguments: [usize; 6]) -> Result<usi
     match answer.wrapping_neg() {
         error @ 1..=ERRORS => Err(error as c_int),
         _ => Ok(answer),
+    }
+}
+
+/// Answers for the kernel, under Miri. What is unmapped is lost, since a part of a mapping may be.
+///
+/// # Safety
+/// As above.
+#[cfg(miri)]
+pub(crate) unsafe fn answer(number: c_long, arguments: [usize; 6]) -> Result<usize, c_int> {
+    use std::alloc::{Layout, alloc_zeroed};
+    let [first, bytes, third, ..] = arguments;
+    match number {
+        libc::SYS_mmap => {
+            let layout = Layout::from_size_align(bytes, crate::base::PAGE_BYTES);
+            // SAFETY: no caller maps 0 bytes.
+            let start = layout.map(|layout| unsafe { alloc_zeroed(layout) });
+            start.map(|start| start.expose_provenance()).map_err(|_| libc::ENOMEM)
+        }
+        libc::SYS_munmap => Ok(0),
+        libc::SYS_madvise if third == libc::MADV_DONTNEED as usize => {
+            let start = core::ptr::with_exposed_provenance_mut::<u8>(first);
+            // SAFETY: the caller needs the content of these mapped pages no more.
+            unsafe { start.write_bytes(0, bytes) };
+            Ok(0)
+        }
+        libc::SYS_madvise => Ok(0),
+        _ => Err(libc::ENOSYS),
     }
 }
 

@@ -27,6 +27,7 @@ cfg_if::cfg_if! {
         pub(crate) mod segv;
         pub(crate) mod thread;
         pub(crate) mod unload;
+        pub(crate) mod watcher;
         mod weak;
     } else {
         compile_error!("hakmem runs on Linux on x86-64; others need the files of `src/sys`, their page size, and their width of an address");

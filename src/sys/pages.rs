@@ -3,7 +3,7 @@
 //! It keeps `errno` even if the kernel refuses. There may be another way to serve the program; if there is none, the C
 //! face sets `errno`.
 
-use super::kernel;
+use super::{kernel, watcher};
 use crate::base::{PAGE_BYTES, bytes_to_multiple, round_up};
 use core::arch::asm;
 use core::ptr::{self, NonNull};
@@ -85,6 +85,8 @@ pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
 /// # Safety
 /// The range came from this module, and nothing refers to it any more.
 pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) -> bool {
+    // The addresses may be anybody's next.
+    watcher::show(start.as_ptr(), bytes);
     let arguments = [start.expose_provenance().get(), bytes, 0, 0, 0, 0];
     // SAFETY: the range is mapped and unreferenced, by the caller's condition.
     unsafe { kernel::call(libc::SYS_munmap, arguments) }.is_some()

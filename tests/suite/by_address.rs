@@ -4,7 +4,7 @@
 #![cfg(feature = "preload")]
 
 use crate::refused_mappings;
-use crate::testbed::Bed;
+use crate::testbed::{Bed, Filled};
 use hakmem::{ByAddress, Observe, Preload};
 use proptest::prelude::*;
 use std::alloc::Layout;
@@ -228,6 +228,19 @@ fn absurd_sizes_are_refused_and_the_old_block_stays_by_itself() {
     }
     // SAFETY: null is nothing to free.
     unsafe { Preload::free(ptr::null_mut()) };
+}
+
+#[test]
+fn a_lent_block_has_a_layout_too() {
+    BED.alone(a_lent_block_has_a_layout_too_by_itself);
+}
+
+/// A thread's first blocks of most classes are lent ones. They go back by their layout, as a Rust program frees them.
+fn a_lent_block_has_a_layout_too_by_itself() {
+    for size in (1..=1024).step_by(13) {
+        let mut block = Filled::new(&BED, size, 8, 5);
+        block.realloc(size + 40);
+    }
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::fmt::Write;
 pub(crate) const PATH: &str = "variants/generated/table.rs";
 
 /// Features of the crate that are no variants.
-const OTHER_FEATURES: &[&str] = &["hash-lookup", "all-variants", "stats", "preload"];
+const OTHER_FEATURES: &[&str] =
+    &["hash-lookup", "all-variants", "stats", "preload", "valgrind", "asan"];
 
 const HEAD: &str = "\
 // Written by `cargo ci variants` from variants/*.toml; do not edit.

@@ -178,6 +178,23 @@ fn what_is_not_toml_or_not_of_the_kind() {
 }
 
 #[test]
+fn a_message_is_one_line_whatever_the_file_says() {
+    let values = [
+        "question = \"?\"\ngroup = \"a\\nb\"",
+        "\"a\\nb\" = 1",
+        "question = [\"a\\nb\", 1]",
+        "question = \"?\"\ndefault = \"a\\u2028b\"",
+        "question = \"?\"\n[set]\n\"a\\rb\" = 3",
+    ];
+    for value in values {
+        let message = rejected("odd", value);
+        let breaks = ['\n', '\r', '\u{2028}'];
+        assert!(!message.contains(breaks) && message.contains("a\\"), "{message:?}");
+    }
+    assert_says(&rejected("o\nd", "default = true"), &["variants/o\\nd.toml"]);
+}
+
+#[test]
 fn one_default() {
     let text = format!("default = true\n{}", child_of_option_a("soft_cap = 4"));
     assert_says(&rejected("odd", &text), &["default = true", "exactly one"]);

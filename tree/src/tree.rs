@@ -62,8 +62,17 @@ const TOP_KEYS: &[&str] = &["parent", "question", "group", "default", "set", "ex
 const EXPECT_KEYS: &[&str] = &["cycles_per_op", "peak_rss"];
 const REPORT_KEYS: &[&str] = &["m_ops_per_s", "kernel_percent", "stage1_percent"];
 /// Features that are not variants, and names that would collide with an item of the crate.
-const RESERVED: &[&str] =
-    &["default", "stats", "hash-lookup", "all-variants", "preload", "hakmem", "self"];
+const RESERVED: &[&str] = &[
+    "default",
+    "stats",
+    "hash-lookup",
+    "all-variants",
+    "preload",
+    "valgrind",
+    "asan",
+    "hakmem",
+    "self",
+];
 
 /// The variants' files in a folder, each with the stem of its name, in the order of their names.
 pub(crate) fn files(folder: &Path) -> Result<Vec<(String, String)>, String> {
@@ -94,6 +103,10 @@ impl Tree {
     /// # Errors
     /// In one line, the fault, its file, and the allowed values.
     pub fn resolve(files: &[(String, String)]) -> Result<Self, String> {
+        Self::of(files).map_err(|fault| one_line(&fault))
+    }
+
+    fn of(files: &[(String, String)]) -> Result<Self, String> {
         let mut variants = BTreeMap::new();
         let mut types = BTreeMap::new();
         for (id, text) in files {
@@ -171,6 +184,17 @@ impl Tree {
         variant.knobs = knobs;
         Ok(())
     }
+}
+
+/// A message, in which a character that would end the line or move the cursor is written as in a source file. Names and
+/// values of a file may have any.
+fn one_line(message: &str) -> String {
+    let ends_a_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let shown = |c: char| match c {
+        c if ends_a_line(c) => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    message.chars().map(shown).collect()
 }
 
 impl Variant {

@@ -39,7 +39,7 @@ fn selected() -> Result<BTreeMap<String, String>> {
             selected.insert(format!("{},hash-lookup", variant.id), twin.id.clone());
         }
     }
-    for feature in ["hash-lookup", "all-variants", "stats", "preload"] {
+    for feature in ["hash-lookup", "all-variants", "stats", "preload", "valgrind", "asan"] {
         selected.insert(feature.to_owned(), default.clone());
     }
     // Two named variants, one an ancestor of the other.

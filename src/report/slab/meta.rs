@@ -14,6 +14,7 @@ use crate::report::list::Block;
 use crate::report::list::{LocalList, RemoteList, Taken};
 use crate::sys::atomic::{AtomicU8, AtomicU32, Ordering};
 use crate::sys::fatal::fatal;
+use crate::sys::watcher;
 use crate::variant::Variant;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -188,6 +189,7 @@ impl Slab {
         let first = self.first_index::<V>(class);
         let end = (SLICE_BYTES / V::CLASSES.block_bytes(class)) as u16;
         for index in (first..end).rev() {
+            watcher::show(self.block_at::<V>(index).as_ptr().cast(), V::CLASSES.block_bytes(class));
             // SAFETY: the block lies in this slot, behind the header. No block is in use and the
             // free list is empty, so the block is free and in no list; each index comes once.
             unsafe { self.free.push(self.block_at::<V>(index)) };
