@@ -31,6 +31,7 @@
 
 pub(crate) mod drain;
 pub(crate) mod fill;
+mod forks;
 pub(crate) mod lend;
 pub(crate) mod lifecycle;
 mod limits;

@@ -17,7 +17,7 @@
 //! N1  A block of a class is in exactly one place: its slab (a bit), a transfer cache, a batch on its way, a list of a
 //!     thread cache, the blocks that a thread has put aside, its outbox, a parked list, or the program's hands.
 //! N2  A slab is in the bin of its fullness, in its class's central list, exactly while it has blocks.
-//! N3  A thread takes locks in this order: the cache pool, the round of purging, the parked lists, the central lists by
+//! N3  A thread takes locks in this order (`base::rank`): the cache pool, the round of purging, the parked lists, the central lists by
 //!     arena and then by class, the transfer caches, the page heap, the huge blocks. A thread holds more than one lock
 //!     only to purge, to get or give a slice, to count all memory in use, and around a fork. A thread that holds a
 //!     central list's lock, and reclaims slices or takes over a slab of another arena, tries the locks of other lists
@@ -111,19 +111,19 @@ pub(crate) fn lists<V: Shared>() -> impl Iterator<Item = &'static CentralList> {
 /// Takes every lock, before a fork. No other thread is then in the middle of a change. The caller holds the lock of the
 /// cache pool, so no arena comes into use meanwhile.
 pub(crate) extern "C" fn lock_all<V: Shared>() {
-    V::page_heap().round.lock.lock();
+    V::page_heap().round.lock.lock_in_turn();
     if parks::<V>() {
-        V::parked().lock.lock();
+        V::parked().lock.lock_in_turn();
     }
     for list in lists::<V>() {
-        list.lock.lock();
+        list.lock.lock_in_turn();
     }
     for class in ClassIdx::all(V::CLASSES.count()) {
-        V::transfer(class).lock.lock();
+        V::transfer(class).lock.lock_in_turn();
     }
-    V::page_heap().lock.lock();
+    V::page_heap().lock.lock_in_turn();
     if V::BY_ADDRESS {
-        V::huge_blocks().lock.lock();
+        V::huge_blocks().lock.lock_in_turn();
     }
 }
 

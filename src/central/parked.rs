@@ -17,7 +17,7 @@
 //! taken, the thread goes without.
 
 use super::{ListId, Shared, at_stake, give_some};
-use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
+use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES, rank};
 use crate::free_list::FreeList;
 use crate::stats::Event;
 use crate::sys::atomic::AtomicU32;
@@ -41,7 +41,7 @@ struct Place {
 /// The parked lists of one variant.
 pub(crate) struct Parked {
     /// Guards all fields below.
-    pub(super) lock: Lock,
+    pub(super) lock: Lock<{ rank::PARKED }>,
     /// The places that hold lists, a bit each (Q1).
     taken: Cell<u32>,
     places: [Place; PLACES],
@@ -58,11 +58,12 @@ impl Place {
 
 impl Parked {
     pub(crate) const fn new() -> Self {
-        Self {
-            lock: Lock::over(AtomicU32::new(0)),
-            taken: Cell::new(0),
-            places: [const { Place::new() }; PLACES],
-        }
+        Self::over(Lock::over(AtomicU32::new(0)))
+    }
+
+    /// No lists, with this lock. The model checker creates the lock.
+    pub(crate) const fn over(lock: Lock<{ rank::PARKED }>) -> Self {
+        Self { lock, taken: Cell::new(0), places: [const { Place::new() }; PLACES] }
     }
 
     /// Parks the lists of a thread that ends, which become empty. If they hold too much or nothing, it leaves them as
@@ -81,7 +82,7 @@ impl Parked {
                 to.take_over(from);
             }
             place.parked_at.set(V::page_heap().now());
-            self.taken.set(self.taken.get() | 1 << index);
+            self.set_taken(self.taken.get() | 1 << index);
         });
     }
 
@@ -100,8 +101,13 @@ impl Parked {
                 to.set_limit(from.limit().min(list_bytes_limit::<V>(class)));
                 to.take_over(from);
             }
-            self.taken.set(self.taken.get() & (self.taken.get() - 1));
+            self.set_taken(self.taken.get() & (self.taken.get() - 1));
         });
+    }
+
+    fn set_taken(&self, places: u32) {
+        self.lock.check_held();
+        self.taken.set(places);
     }
 
     /// Runs `action` with the lock held, if the lock is free.
@@ -124,7 +130,7 @@ impl Parked {
             };
             for (index, place) in self.places.iter().enumerate().filter(is_due).take(most) {
                 place.empty::<V>();
-                self.taken.set(self.taken.get() & !(1 << index));
+                self.set_taken(self.taken.get() & !(1 << index));
             }
         });
     }

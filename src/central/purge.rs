@@ -153,6 +153,7 @@ pub(crate) fn purge_all<V: Shared>() {
 }
 
 fn begin<V: Shared>(round: &Round, terms: Terms) {
+    round.lock.check_held();
     V::counters().count(Event::Purge);
     V::page_heap().begin_round();
     round.began_at.set(terms.now);
@@ -162,6 +163,7 @@ fn begin<V: Shared>(round: &Round, terms: Terms) {
 }
 
 fn end<V: Shared>(round: &Round) {
+    round.lock.check_held();
     let unseen = round.unseen.get() + 1;
     let page_heap = V::page_heap();
     let seen = page_heap.lock.with(|| page_heap.end_round(round.waiting.get(), unseen > HURRIES));
@@ -170,6 +172,7 @@ fn end<V: Shared>(round: &Round) {
 }
 
 fn go_on<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) {
+    round.lock.check_held();
     while !budget.is_spent() {
         match round.stage.get() {
             Stage::Done => return,

@@ -23,6 +23,7 @@ impl PageHeap {
     /// Maps a segment and notes it in the page map. If the kernel refuses, a clean extent may serve.
     /// `None` when memory is exhausted, or when the address is beyond the page map.
     pub(super) fn map<V: Shared>(&self) -> Option<&'static Segment> {
+        self.lock.check_held();
         let pages = pages::map_aligned(SEGMENT_BYTES, SEGMENT_BYTES)
             .or_else(|| self.map_cache.take(State::Clean, SEGMENT_BYTES, SEGMENT_BYTES))?;
         // SAFETY: mapped above.
@@ -35,6 +36,7 @@ impl PageHeap {
     /// Makes a segment of a dirty extent, so that what large blocks left serves others. `None` if no dirty extent has
     /// room for one. With the lock held.
     pub(super) fn borrow<V: Shared>(&self) -> Option<&'static Segment> {
+        self.lock.check_held();
         let pages = self.map_cache.take(State::Dirty, SEGMENT_BYTES, SEGMENT_BYTES)?;
         self.map_cache.lower_peak(SEGMENT_BYTES);
         self.map_cache.note_dirty(self.now());
@@ -52,6 +54,7 @@ impl PageHeap {
         &self,
         pages: NonNull<u8>,
     ) -> Option<&'static Segment> {
+        self.lock.check_held();
         // SAFETY: the caller's condition.
         let segment = unsafe { self.add::<V>(pages) }?;
         for slice in slices_in(ALL_SLICES) {
@@ -69,6 +72,7 @@ impl PageHeap {
     /// `pages` are [`SEGMENT_BYTES`] bytes, aligned to their size, of which the header's are zero. No other thread knows
     /// of them.
     unsafe fn add<V: Shared>(&self, pages: NonNull<u8>) -> Option<&'static Segment> {
+        self.lock.check_held();
         // SAFETY: the caller's condition. `unmap` takes the segment out of the page map and all lists before it unmaps
         // the pages, so they stay mapped while a thread can find them.
         let segment = unsafe { Segment::create(pages) };
@@ -94,6 +98,7 @@ impl PageHeap {
 
     /// Unmaps a segment without memory, all of whose slices are free. With the lock held.
     pub(super) fn unmap<V: Shared>(&self, segment: &'static Segment) {
+        self.lock.check_held();
         debug_assert!(segment.is_decommitted());
         V::page_map().note_slices(segment.address(), MAX_SLICES, Kind::Foreign);
         self.available.remove(segment);

@@ -18,7 +18,7 @@
 //!
 //! Never: reads or writes a block.
 
-use crate::base::{BATCH_MOST, ClassIdx, quotient};
+use crate::base::{BATCH_MOST, ClassIdx, quotient, rank};
 use crate::batch::Batch;
 use crate::free_block::FreeBlock;
 use crate::sys::atomic::{AtomicU32, Ordering};
@@ -34,7 +34,7 @@ const MOST: usize = 128;
 #[repr(C, align(64))]
 pub(crate) struct Transfer {
     /// Guards all that follows. `len` is changed with the lock held, and looked at without it. [shared]
-    pub(super) lock: Lock,
+    pub(super) lock: Lock<{ rank::TRANSFER }>,
     len: AtomicU32,
     /// The fewest blocks that waited since the last round of purging: so many were not needed.
     least: Cell<u32>,
@@ -46,9 +46,14 @@ unsafe impl Sync for Transfer {}
 
 impl Transfer {
     pub(crate) const fn new() -> Self {
+        Self::over(Lock::over(AtomicU32::new(0)), AtomicU32::new(0))
+    }
+
+    /// An empty one with this lock and this length of 0. The model checker creates them.
+    pub(crate) const fn over(lock: Lock<{ rank::TRANSFER }>, len: AtomicU32) -> Self {
         Self {
-            lock: Lock::over(AtomicU32::new(0)),
-            len: AtomicU32::new(0),
+            lock,
+            len,
             least: Cell::new(0),
             blocks: [const { Cell::new(ptr::null_mut()) }; MOST],
         }
@@ -61,6 +66,7 @@ impl Transfer {
     }
 
     fn set_len(&self, len: u32) {
+        self.lock.check_held();
         // ORDERING: relaxed. The lock orders the threads that rely on the length; a read without it is a hint.
         self.len.store(len, Ordering::Relaxed);
     }

@@ -17,7 +17,9 @@ cfg_if::cfg_if! {
         pub(crate) mod errno;
         pub(crate) mod fork;
         pub(crate) mod futex;
+        pub(crate) mod held;
         pub(crate) mod kernel;
+        mod key;
         pub(crate) mod moves;
         pub(crate) mod pages;
         pub(crate) mod thread;
