@@ -69,6 +69,8 @@ pub(crate) use usage::usage;
 use crate::base::{ArenaIdx, ClassIdx};
 use crate::page_map::PageMap;
 use crate::stats::Counters;
+use crate::sys::atomic::AtomicU32;
+use crate::sys::lock::Lock;
 use crate::variant::Variant;
 
 /// A variant together with the state that its threads share.
@@ -98,6 +100,18 @@ pub(crate) trait Shared: Variant {
     #[inline]
     fn central(arena: ArenaIdx, class: ClassIdx) -> &'static CentralList {
         Self::arena(arena).list(class)
+    }
+}
+
+impl Parked {
+    pub(crate) const fn new() -> Self {
+        Self::over(Lock::over(AtomicU32::new(0)))
+    }
+}
+
+impl Transfer {
+    pub(crate) const fn new() -> Self {
+        Self::over(Lock::over(AtomicU32::new(0)), AtomicU32::new(0))
     }
 }
 

@@ -20,7 +20,6 @@ use super::{ListId, Shared, at_stake, give_some};
 use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES, rank};
 use crate::free_list::FreeList;
 use crate::stats::Event;
-use crate::sys::atomic::AtomicU32;
 use crate::sys::clock;
 use crate::sys::lock::Lock;
 use crate::variant::{ThreadExit, Variant, list_bytes_limit};
@@ -57,10 +56,6 @@ impl Place {
 }
 
 impl Parked {
-    pub(crate) const fn new() -> Self {
-        Self::over(Lock::over(AtomicU32::new(0)))
-    }
-
     /// No lists, with this lock. The model checker creates the lock.
     pub(crate) const fn over(lock: Lock<{ rank::PARKED }>) -> Self {
         Self { lock, taken: Cell::new(0), places: [const { Place::new() }; PLACES] }
@@ -119,7 +114,7 @@ impl Parked {
     }
 
     /// Gives lists that were parked for `delay` milliseconds to the central lists: those of `most` threads at most.
-    pub(super) fn send_home<V: Shared>(&self, now: u64, delay: u64, most: usize) {
+    pub(crate) fn send_home<V: Shared>(&self, now: u64, delay: u64, most: usize) {
         if !parks::<V>() {
             return;
         }

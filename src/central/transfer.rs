@@ -45,10 +45,6 @@ pub(crate) struct Transfer {
 unsafe impl Sync for Transfer {}
 
 impl Transfer {
-    pub(crate) const fn new() -> Self {
-        Self::over(Lock::over(AtomicU32::new(0)), AtomicU32::new(0))
-    }
-
     /// An empty one with this lock and this length of 0. The model checker creates them.
     pub(crate) const fn over(lock: Lock<{ rank::TRANSFER }>, len: AtomicU32) -> Self {
         Self {
@@ -72,7 +68,7 @@ impl Transfer {
     }
 
     /// Moves blocks of a batch here, as long as there is room.
-    pub(super) fn put<V: Variant>(&self, class: ClassIdx, batch: &mut Batch) {
+    pub(crate) fn put<V: Variant>(&self, class: ClassIdx, batch: &mut Batch) {
         let room = room::<V>(class);
         self.lock.with(|| {
             while self.len() < room
@@ -86,7 +82,7 @@ impl Transfer {
     }
 
     /// Moves up to `count` of the blocks that came last to a batch that has room for them.
-    pub(super) fn take(&self, count: u32, batch: &mut Batch) {
+    pub(crate) fn take(&self, count: u32, batch: &mut Batch) {
         self.lock.with(|| {
             for _ in 0..count {
                 let Some(len) = self.len().checked_sub(1) else { break };

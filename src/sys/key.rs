@@ -12,7 +12,7 @@
 //!
 //! Never: calls the C library itself.
 
-use super::atomic::{AtomicU32, Ordering};
+use crate::sys::atomic::{AtomicU32, Ordering};
 
 /// The number once the hook is disarmed. No key has it: there are only some thousand.
 const DISARMED: u32 = u32::MAX;

@@ -2,6 +2,7 @@
 
 use super::{check, finds_a_fault};
 use crate::claim::ClaimMask;
+use crate::flag::Flag;
 use crate::remote::{NO_OWNER, RemoteList};
 use crate::sys::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use loom::cell::UnsafeCell;
@@ -15,7 +16,9 @@ struct Slab {
     remote: RemoteList,
     links: [UnsafeCell<Option<u16>>; BLOCKS],
     /// The owner's flag, as in the heap.
-    pending: AtomicBool,
+    pending: Flag,
+    /// For the flag without its guard.
+    plain: AtomicBool,
 }
 
 impl Slab {
@@ -23,7 +26,8 @@ impl Slab {
         Arc::new(Self {
             remote: RemoteList::over(AtomicU64::new(u64::from(owner) << 32)),
             links: std::array::from_fn(|_| UnsafeCell::new(None)),
-            pending: AtomicBool::new(false),
+            pending: Flag::over(AtomicBool::new(false)),
+            plain: AtomicBool::new(false),
         })
     }
 
@@ -34,7 +38,9 @@ impl Slab {
             self.links[usize::from(block)].with_mut(|link| unsafe { *link = next });
         });
         if pushed.first && pushed.owner != NO_OWNER {
-            self.pending.swap(true, Ordering::Release);
+            self.pending.raise();
+            // ORDERING: release, paired with the acquire of the look that clears it.
+            self.plain.swap(true, Ordering::Release);
         }
     }
 
@@ -89,7 +95,7 @@ fn told(look: fn(&Slab) -> u32) {
 /// It is told of every block that it has not taken.
 pub fn the_owner_is_told_of_every_free() {
     check(|| {
-        told(|slab| if slab.pending.swap(false, Ordering::Acquire) { slab.drain() } else { 0 });
+        told(|slab| if slab.pending.take() { slab.drain() } else { 0 });
     });
 }
 
@@ -97,11 +103,13 @@ pub fn the_owner_is_told_of_every_free() {
 pub fn clearing_the_flag_last_loses_the_wake() {
     assert!(finds_a_fault(|| {
         told(|slab| {
-            if !slab.pending.load(Ordering::Acquire) {
+            // ORDERING: acquire, paired with the release in `free`.
+            if !slab.plain.load(Ordering::Acquire) {
                 return 0;
             }
             let home = slab.drain();
-            slab.pending.swap(false, Ordering::Acquire);
+            // ORDERING: acquire, paired with the release in `free`; too late, which is the fault.
+            slab.plain.swap(false, Ordering::Acquire);
             home
         });
     }));

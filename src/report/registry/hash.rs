@@ -12,7 +12,7 @@ use crate::sys::atomic::{AtomicPtr, Ordering};
 use crate::variant::Variant;
 use core::ptr;
 
-pub(super) const ENTRIES: usize = 2 * CAPACITY;
+pub(crate) const ENTRIES: usize = 2 * CAPACITY;
 
 pub(crate) struct HashTable {
     /// [shared], [const] once set
