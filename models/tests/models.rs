@@ -173,3 +173,13 @@ fn behind_locks_a_transfer_cache_hands_each_block_out_once() {
 fn behind_locks_a_parked_list_goes_to_one_thread() {
     behind_locks::a_parked_list_goes_to_one_thread();
 }
+
+#[test]
+fn remote_a_push_finds_the_owner_s_heap() {
+    remote::a_push_finds_the_owner_s_heap();
+}
+
+#[test]
+fn remote_an_adopter_sees_what_the_last_owner_did() {
+    remote::an_adopter_sees_what_the_last_owner_did();
+}

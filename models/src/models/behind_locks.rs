@@ -37,6 +37,7 @@ pub fn a_transfer_cache_hands_each_block_out_once() {
             let mut batch = Batch::new();
             [first, first + 1].into_iter().for_each(|number| batch.push(block(number)));
             transfer.put::<Only>(CLASS, &mut batch);
+            assert!(transfer.len() <= 2, "more blocks than there is room for");
             let mut all = numbers(&mut batch);
             transfer.take(1, &mut batch);
             all.extend(numbers(&mut batch));
@@ -49,7 +50,6 @@ pub fn a_transfer_cache_hands_each_block_out_once() {
         let mut all = turn(&transfer, 1);
         all.extend(other.join().expect("it ends"));
         let left = transfer.len();
-        assert!(left <= 2, "more blocks than there is room for");
         let mut rest = Batch::new();
         transfer.take(4, &mut rest);
         assert_eq!(rest.len(), left, "TC1: fewer blocks than it says");
@@ -58,6 +58,9 @@ pub fn a_transfer_cache_hands_each_block_out_once() {
         assert_eq!(all, [1, 2, 3, 4], "TC1: a block is lost, or handed out twice");
     });
 }
+
+/// Threads whose lists can be parked at a time.
+const PLACES: usize = 16;
 
 /// A thread's lists, with so many blocks.
 fn lists(blocks: u32) -> Box<[FreeList; MAX_CLASSES]> {
@@ -99,5 +102,8 @@ pub fn a_parked_list_goes_to_one_thread() {
             left -= 1;
         }
         assert_eq!(starts(&parked), 0);
+        for _ in 0..PLACES {
+            assert_eq!(ends(&parked), 0, "Q1: an empty place counts as taken");
+        }
     });
 }
