@@ -132,6 +132,26 @@ fn blocks_of_a_dead_thread(bed: &'static Bed) {
     assert_sound_and_empty(bed);
 }
 
+/// Frees all over a heap that is larger than the processor's caches go through the outbox. All blocks come home.
+fn blocks_freed_all_over_a_large_heap(bed: &'static Bed) {
+    const BLOCKS: usize = 80_000;
+    // A step without a common factor: neighbours in turn lie far apart.
+    const STEP: usize = 31_337;
+    let layout = Layout::from_size_align(1024, 8).expect("a layout");
+    thread::spawn(move || {
+        // SAFETY: the size is above 0.
+        let blocks: Vec<*mut u8> =
+            (0..BLOCKS).map(|_| unsafe { bed.allocator.alloc(layout) }).collect();
+        for n in 0..BLOCKS {
+            // SAFETY: a block from above, with its layout, which is freed once.
+            unsafe { bed.allocator.dealloc(blocks[n * STEP % BLOCKS], layout) };
+        }
+    })
+    .join()
+    .expect("it frees");
+    assert_sound_and_empty(bed);
+}
+
 /// Threads that come and go cause no growth: the next ones find what they leave.
 fn a_thousand_threads(bed: &'static Bed) {
     let storm = |threads: usize| {
@@ -309,6 +329,7 @@ for_each_bed!(
     a_hundred_threads_at_once,
     a_thread_that_only_frees,
     blocks_of_a_dead_thread,
+    blocks_freed_all_over_a_large_heap,
     a_thousand_threads,
     slabs_in_part_use_are_adopted,
     destructors_allocate_and_free,

@@ -39,14 +39,15 @@ impl Copy {
         target().join("planted/target")
     }
 
-    pub(super) fn plant(&self, bug: &Bug) -> Result<()> {
+    /// Plants a bug; returns the text of its file before.
+    pub(super) fn plant(&self, bug: &Bug) -> Result<String> {
         let file = self.folder.join(&bug.file);
         let text = fs_err::read_to_string(&file)?;
-        Ok(fs_err::write(&file, bug.plant(&text)?)?)
+        fs_err::write(&file, bug.plant(&text)?)?;
+        Ok(text)
     }
 
-    pub(super) fn restore(&self, bug: &Bug) -> Result<()> {
-        let bytes = fs_err::read(root().join(&bug.file))?;
-        Ok(fs_err::write(self.folder.join(&bug.file), bytes)?)
+    pub(super) fn restore(&self, bug: &Bug, text: &str) -> Result<()> {
+        Ok(fs_err::write(self.folder.join(&bug.file), text)?)
     }
 }

@@ -102,9 +102,9 @@ fn passes(copy: &Copy, bugs: &[Bug]) -> Result<()> {
 /// Plants a bug, runs its check, and takes the bug out again.
 fn planted(copy: &Copy, bug: &Bug) -> Result<Verdict> {
     let check = Check::of(bug)?;
-    copy.plant(bug)?;
+    let text = copy.plant(bug)?;
     let ran = check.run(copy);
-    copy.restore(bug)?;
+    copy.restore(bug, &text)?;
     let (passed, output) = ran?;
     Ok(check.verdict(passed, &output))
 }
