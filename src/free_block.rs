@@ -57,6 +57,7 @@ impl FreeBlock {
     /// Writes the block's link and returns its node. The list that holds the node owns the block from now on.
     #[inline(always)]
     pub(crate) fn into_node<V: Variant>(self, next: *mut Link) -> *mut Link {
+        debug_assert!(self.address().is_multiple_of(size_of::<Link>()), "FB2");
         if V::LINKS == Links::Sealed {
             // SAFETY: this value is the block's only owner (FB1), and the block has 16 bytes where links are sealed.
             unsafe { seal_at(self.0).write(seal(self.0, next)) };

@@ -4,6 +4,7 @@ mod bench;
 mod builds;
 mod checks;
 mod instructions;
+mod invariants;
 mod ledger;
 mod misuse;
 mod page;

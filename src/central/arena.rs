@@ -103,7 +103,7 @@ impl Users {
 /// Gives a thread the arena that the fewest threads have, the first of several. The caller holds the lock of the cache
 /// pool.
 pub(crate) fn join<V: Shared>() -> ArenaIdx {
-    held::check_rank(rank::CACHE_POOL);
+    held::check_rank(rank::CACHE_POOL); // Checks AR2.
     let users = &V::page_heap().users;
     let count = |arena: &ArenaIdx| users.of(*arena).load(Ordering::Relaxed);
     let arena =
@@ -111,12 +111,13 @@ pub(crate) fn join<V: Shared>() -> ArenaIdx {
     users.of(arena).fetch_add(1, Ordering::Relaxed);
     users.threads.fetch_add(1, Ordering::Relaxed);
     users.in_use.fetch_max(arena.index() as u32 + 1, Ordering::Relaxed);
+    debug_assert!(used::<V>().any(|used| used == arena), "AR1");
     arena
 }
 
 /// Notes that a thread has ended, or does without its arena. The caller holds the lock of the cache pool.
 pub(crate) fn leave<V: Shared>(arena: ArenaIdx) {
-    held::check_rank(rank::CACHE_POOL);
+    held::check_rank(rank::CACHE_POOL); // Checks AR2.
     let users = &V::page_heap().users;
     for count in [users.of(arena), &users.threads] {
         // The count is 0 already if the thread has forked.

@@ -99,7 +99,7 @@ impl PageHeap {
     /// Unmaps a segment without memory, all of whose slices are free. With the lock held.
     pub(super) fn unmap<V: Shared>(&self, segment: &'static Segment) {
         self.lock.check_held();
-        debug_assert!(segment.is_decommitted());
+        debug_assert!(segment.is_decommitted(), "X4");
         V::page_map().note_slices(segment.address(), MAX_SLICES, Kind::Foreign);
         self.available.remove(segment);
         self.all.remove(segment);

@@ -14,6 +14,7 @@ fn superslabs_mapped_ahead_are_found_and_used(bed: &'static Bed) {
     for &address in addresses.iter().chain(addresses.iter().rev()) {
         assert!((bed.lookup)(address) && (bed.owns)(address));
     }
+    // Ours are found, and no other address is (G2).
     let foreign = 0_u64;
     assert!(!(bed.lookup)((&raw const foreign).cast()));
 

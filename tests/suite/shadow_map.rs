@@ -149,7 +149,20 @@ fn random_operations(bed: &'static Bed) {
     }
 }
 
-/// Every size up to past the largest class, at every alignment up to a page, once.
+/// Slabs of each class in turn, filled to the last block and emptied: what one class leaves in a slice does not disturb
+/// the next one (Y2, Y3, FB1).
+fn every_class_fills_slabs(bed: &'static Bed) {
+    for size in (16..=4096).step_by(48) {
+        let count = 3 * 65_536 / size;
+        let blocks: Vec<Filled> = (0..count).map(|n| Filled::new(bed, size, 8, n as u8)).collect();
+        drop(blocks);
+        (bed.purge)();
+        assert_eq!(bed.audit().live(), 0, "{size}");
+    }
+}
+
+/// Every size up to past the largest class, at every alignment up to a page, once: a block is aligned to what divides its
+/// size (C3).
 fn every_small_layout(bed: &'static Bed) {
     let allocator = bed.allocator;
     for align_lg in 0..=12 {
@@ -264,6 +277,7 @@ fn apex_grows_a_large_block_in_place() {
 for_each_bed!(
     random_operations,
     every_small_layout,
+    every_class_fills_slabs,
     zeroed_is_zero_in_a_dirty_heap,
     huge_blocks_keep_their_content,
     large_blocks_grow_and_shrink

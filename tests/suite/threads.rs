@@ -113,7 +113,7 @@ fn a_thread_that_only_frees(bed: &'static Bed) {
     );
 }
 
-/// Blocks outlive the thread that allocated them.
+/// Blocks outlive the thread that allocated them: it leaves nothing else behind (Z2).
 fn blocks_of_a_dead_thread(bed: &'static Bed) {
     for round in 0..10 {
         let blocks = thread::spawn(move || -> Vec<Filled> {

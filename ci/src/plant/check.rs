@@ -119,17 +119,17 @@ impl Check {
         match () {
             () if passed => Verdict::Missed,
             () if output.contains("error: could not compile") => Verdict::NotCompiled,
-            // A test's name and its verdict may have other lines between them.
             () if output.contains(&self.says) || self.is_named(output) => Verdict::Found,
             () => Verdict::OtherReason,
         }
     }
 
-    /// True if the summary names the test as failed.
+    /// True if the summary names the test as failed, or the library itself ended it by an assertion or by its line.
     fn is_named(&self, output: &str) -> bool {
-        self.says.starts_with("test ")
-            && output.contains("test result: FAILED")
-            && output.lines().any(|line| line.trim() == self.name)
+        let is_failed = output.contains("test result: FAILED")
+            && output.lines().any(|line| line.trim() == self.name);
+        let is_ended = output.contains("panicked at src/") || output.contains("hakmem: fatal:");
+        self.says.starts_with("test ") && (is_failed || is_ended)
     }
 }
 

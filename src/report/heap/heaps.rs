@@ -27,7 +27,9 @@ impl Heaps {
 
     /// The heap with this id; `None` for a placeholder's.
     pub(super) fn get(&self, id: u32) -> Option<&'static Heap> {
-        self.all.get(id.checked_sub(1)?)
+        let heap = self.all.get(id.checked_sub(1)?);
+        debug_assert!(heap.is_none_or(|heap| heap.id == id), "E1");
+        heap
     }
 
     /// All heaps, those that wait included.
@@ -45,6 +47,7 @@ impl Heaps {
 
     /// Lets an empty heap wait for another thread (E2).
     pub(super) fn put(&self, heap: &'static Heap) {
+        debug_assert!(heap.slabs.iter().all(|slabs| slabs.iter().next().is_none()), "E2");
         self.idle.push(heap.id, |next| {
             // ORDERING: relaxed; the push that follows is a release.
             heap.shared.next_idle.store(next, Ordering::Relaxed);
