@@ -40,10 +40,14 @@ impl PageHeap {
         self.lock.with(|| self.segments.get() as usize * SEGMENT_BYTES + self.free_and_dirty())
     }
 
-    /// True if the counts of free and dirty slices (V2) and of dirty segments (V3) match the segments. For audits.
+    /// True if the counts of free and dirty slices (V2) and of dirty segments (V3) match the segments, and those with free
+    /// slices are `available` (V1). For audits.
     pub(crate) fn sums_up(&self) -> bool {
         let sum = |of: fn(&Segment) -> u32| self.all().map(of).sum::<u32>();
-        sum(|segment| segment.free.get().count_ones()) == self.free_slices.get()
+        let have_free = sum(|segment| u32::from(segment.free.get() != 0)) as usize;
+        let available = self.available.iter().filter(|segment| segment.free.get() != 0).count();
+        (have_free, have_free) == (available, self.available.iter().count())
+            && sum(|segment| segment.free.get().count_ones()) == self.free_slices.get()
             && sum(|segment| segment.dirty.get().count_ones()) == self.dirty_slices.get()
             && sum(|segment| u32::from(segment.purgeable_slices() != 0))
                 == self.dirty_segment_count.get()

@@ -25,7 +25,7 @@
 
 use super::extents::Extents;
 use super::low_water::LowWater;
-use super::ranges::{Nodes, Ranges, State};
+use super::ranges::{Node, Nodes, Ranges, State};
 use crate::base::{PAGE_BYTES, rank, round_up};
 use crate::sys::{held, pages};
 use core::cell::Cell;
@@ -233,6 +233,9 @@ impl MapCache {
             unsafe { pages::unmap(address(start), bytes) };
             return;
         }
+        let owned = self.owned.last_before(start + bytes);
+        let is_in = |owned: &Node| owned.start() <= start && start + bytes <= owned.end();
+        debug_assert!(owned.is_some_and(is_in), "MC1");
         self.free.put(&self.nodes, start, bytes, state);
     }
 

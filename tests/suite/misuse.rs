@@ -85,6 +85,15 @@ fn double_free_of_a_span(bed: &Bed) {
     free(bed, spans[1], TWO_SLICES);
 }
 
+/// A thread that has many spans keeps more of them.
+fn double_free_of_a_kept_span(bed: &Bed) {
+    let spans = [(); 200].map(|()| alloc(bed, TWO_SLICES));
+    spans[..100].iter().for_each(|&span| free(bed, span, TWO_SLICES));
+    let kept = alloc(bed, TWO_SLICES);
+    free(bed, kept, TWO_SLICES);
+    free(bed, kept, TWO_SLICES);
+}
+
 fn span_of_another_length(bed: &Bed) {
     // The first large block opens the thread's cache.
     free(bed, alloc(bed, TWO_SLICES), TWO_SLICES);
@@ -106,6 +115,7 @@ pub(crate) fn run(bed: &Bed, program: &str) {
         "interior_pointer" => interior_pointer(bed),
         "wrong_size" => wrong_size(bed),
         "double_free_of_a_span" => double_free_of_a_span(bed),
+        "double_free_of_a_kept_span" => double_free_of_a_kept_span(bed),
         "span_of_another_length" => span_of_another_length(bed),
         #[cfg(feature = "all-variants")]
         "wrong_variant" => wrong_variant(bed),
@@ -168,6 +178,7 @@ fn a_wrong_size_is_detected() {
 fn a_misused_span_is_detected() {
     let what = "double free, or free with a layout of another size:";
     assert_fatal("apex", "double_free_of_a_span", what);
+    assert_fatal("apex", "double_free_of_a_kept_span", what);
     assert_fatal("apex", "span_of_another_length", what);
 }
 

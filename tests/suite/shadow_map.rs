@@ -183,7 +183,7 @@ fn every_small_layout(bed: &'static Bed) {
 /// A recycled block must be zeroed.
 fn zeroed_is_zero_in_a_dirty_heap(bed: &'static Bed) {
     let allocator = bed.allocator;
-    for size in [8, 24, 100, 500, 1000, 2048, 5000, 300_000] {
+    for size in [8, 24, 100, 500, 1000, 2048, 5000, 300_000, 1_500_000] {
         let layout = Layout::from_size_align(size, 8).expect("a layout");
         let mut dirty: Vec<*mut u8> = Vec::new();
         for _ in 0..100 {
@@ -217,6 +217,7 @@ fn large_blocks_grow_and_shrink(bed: &'static Bed) {
         for (n, block) in blocks.iter_mut().enumerate() {
             block.realloc(size + n * 4096);
         }
+        bed.audit();
     }
     drop(blocks);
     let audit = bed.audit();

@@ -132,6 +132,20 @@ fn blocks_of_a_dead_thread(bed: &'static Bed) {
     assert_sound_and_empty(bed);
 }
 
+/// Threads that free large blocks of their own, again and again, and end: no span stays behind (SC1).
+fn spans_of_a_dead_thread(bed: &'static Bed) {
+    for _ in 0..10 {
+        let turn = || {
+            for n in 0..200 {
+                drop(Filled::new(bed, 40_000 + n % 5 * 100_000, 16, pattern(n)));
+            }
+        };
+        thread::spawn(turn).join().expect("it frees");
+    }
+    let audit = bed.audit();
+    assert_eq!((audit.live(), audit.spans), (0, 0), "{}: {audit:?}", bed.id);
+}
+
 /// Frees all over a heap that is larger than the processor's caches go through the outbox. All blocks come home.
 fn blocks_freed_all_over_a_large_heap(bed: &'static Bed) {
     const BLOCKS: usize = 80_000;
@@ -330,6 +344,7 @@ for_each_bed!(
     a_thread_that_only_frees,
     blocks_of_a_dead_thread,
     blocks_freed_all_over_a_large_heap,
+    spans_of_a_dead_thread,
     a_thousand_threads,
     slabs_in_part_use_are_adopted,
     destructors_allocate_and_free,

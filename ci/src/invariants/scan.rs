@@ -162,14 +162,26 @@ fn item_of(line: &str) -> Option<&str> {
         return None;
     }
     let words: Vec<&str> = line.split_whitespace().collect();
-    let keyword =
-        words.iter().position(|word| ["fn", "struct", "const", "static"].contains(word))?;
+    let is_keyword = |(at, word): &(usize, &&str)| {
+        let is_of_fn = matches!(words.get(at + 1), Some(&("fn" | "unsafe" | "extern")));
+        ["fn", "struct", "static", "type", "mod", "trait"].contains(*word)
+            || **word == "const" && !is_of_fn
+    };
+    let (keyword, _) = words.iter().enumerate().find(is_keyword)?;
     let is_head = words[..keyword].iter().all(|word| {
         word.starts_with("pub") || ["const", "unsafe", "extern", "\"C\"", "async"].contains(word)
     });
     let name = words.get(keyword + 1).filter(|_| is_head)?;
     let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
     (end > 1).then(|| &name[..end])
+}
+
+/// The thing that a line of a doc comment belongs to: what follows, unless that is a field.
+fn documented<'a>(comment: &str, lines: &[&'a str]) -> Option<&'a str> {
+    let is_doc = comment.starts_with('/');
+    let is_above =
+        |line: &str| line.trim_start().starts_with("//") || line.trim_start().starts_with("#[");
+    lines.iter().find(|line| is_doc && !is_above(line)).and_then(|line| item_of(line))
 }
 
 /// The places of a file that name an invariant.
@@ -190,12 +202,7 @@ fn places(text: &str, file: &Path) -> Vec<Place> {
             continue;
         }
         let is_test = is_checking || tests_from.is_some_and(|from| at > from);
-        // A doc comment belongs to what follows.
-        let item = if comment.starts_with('/') {
-            lines[at..].iter().find_map(|line| item_of(line)).map(str::to_owned)
-        } else {
-            item.clone()
-        };
+        let item = documented(comment, &lines[at..]).map(str::to_owned).or_else(|| item.clone());
         let mut add = |names: Vec<String>, role| {
             for name in names {
                 found.push(Place { name, role, file: file.to_owned(), item: item.clone() });
@@ -224,8 +231,14 @@ mod tests {
 //!
 //! Never: X3.
 
+/// A set.
+struct Set {
+    /// A field (X2).
+    field: u8,
+}
+
 /// Takes (X1).
-fn take() {
+const fn take() {
     // SAFETY: it is so (X1, X2); see [u8; 4] (of 4).
     held(); // Checks X2.
     assert!(true, "X1 or X2, both");
@@ -251,7 +264,7 @@ fn is_sound() {}
                 .map(|place| format!("{} {}", place.name, place.item.as_deref().unwrap_or("")));
             shown.collect::<Vec<_>>()
         };
-        assert_eq!(shown(Role::Relies), ["X1 take", "X1 take", "X2 take"]);
+        assert_eq!(shown(Role::Relies), ["X2 Set", "X1 take", "X1 take", "X2 take"]);
         let checks = ["X2 take", "X1 take", "X2 take", "X1 is_sound", "X2 is_sound", "X3 is_sound"];
         assert_eq!(shown(Role::Checks), checks);
     }

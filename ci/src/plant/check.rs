@@ -50,6 +50,10 @@ enum Kind {
     Unit(Option<String>),
     /// A test of the suite, in the same way.
     Suite(Option<String>),
+    /// A test of the suite, in a build as it ships: without its own assertions.
+    Optimised,
+    /// A whole step of `cargo ci test`.
+    Step,
     /// A program in `preload/tests`, under the default variant's library.
     CFace,
 }
@@ -64,11 +68,16 @@ impl Check {
             "model" => Kind::Model,
             "unit" => Kind::Unit(feature),
             "suite" => Kind::Suite(feature),
+            "optimised" => Kind::Optimised,
+            "step" => Kind::Step,
             "c-face" => Kind::CFace,
-            _ => bail!("`{kind}` is no kind of check; there are model, unit, suite, c-face"),
+            _ => {
+                bail!("`{kind}` is no check; there are model, unit, suite, optimised, step, c-face")
+            }
         };
         let says = bug.says.clone().unwrap_or_else(|| match kind {
             Kind::CFace => "expected".to_owned(),
+            Kind::Step => format!("── {name}: FAILED"),
             _ => format!("test {name} ... FAILED"),
         });
         Ok(Self { kind, name: name.to_owned(), says })
@@ -88,6 +97,12 @@ impl Check {
             Kind::Model => test(&["--package", "hakmem-models", "--test", "models"], None),
             Kind::Unit(feature) => test(&["--lib"], feature.as_deref()),
             Kind::Suite(feature) => test(&["--test", "suite"], feature.as_deref()),
+            Kind::Optimised => test(&["--profile", "optimised", "--test", "suite"], None),
+            Kind::Step => {
+                let mut step = copy.cargo();
+                step.args(["ci", "test", &self.name]);
+                return limited(&mut step, MOST_BUILD);
+            }
             Kind::CFace => return self.c_face(copy),
         };
         let mut build = copy.cargo();
@@ -129,7 +144,8 @@ impl Check {
         let is_failed = output.contains("test result: FAILED")
             && output.lines().any(|line| line.trim() == self.name);
         let is_ended = output.contains("panicked at src/") || output.contains("hakmem: fatal:");
-        self.says.starts_with("test ") && (is_failed || is_ended)
+        let has_crashed = matches!(self.kind, Kind::CFace) && output.contains("signal: ");
+        has_crashed || self.says.starts_with("test ") && (is_failed || is_ended)
     }
 }
 

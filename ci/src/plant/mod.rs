@@ -18,6 +18,9 @@ use copy::Copy;
 use std::time::Instant;
 use table::Bug;
 
+/// Lines of a check's output that are shown if it does not find its bug.
+const LAST: usize = 20;
+
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Bugs to plant, or starts of their names, instead of all
@@ -52,10 +55,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut missed = Vec::new();
     for bug in &bugs {
         let start = Instant::now();
-        let verdict = planted(&copy, bug).with_context(|| bug.id.clone())?;
+        let (verdict, output) = planted(&copy, bug).with_context(|| bug.id.clone())?;
         let seconds = start.elapsed().as_secs();
         println!("{:<32} {:>4} s  {verdict}", bug.id, seconds);
         if !matches!(verdict, Verdict::Found) {
+            println!("{output}");
             missed.push(format!("{} ({verdict})", bug.id));
         }
         let breaks = bug.breaks.join(" ");
@@ -99,12 +103,18 @@ fn passes(copy: &Copy, bugs: &[Bug]) -> Result<()> {
     Ok(())
 }
 
-/// Plants a bug, runs its check, and takes the bug out again.
-fn planted(copy: &Copy, bug: &Bug) -> Result<Verdict> {
+/// The last lines of an output.
+fn last(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().collect();
+    lines[lines.len().saturating_sub(LAST)..].join("\n")
+}
+
+/// Plants a bug, runs its check, and takes the bug out again. Returns the end of the check's output, too.
+fn planted(copy: &Copy, bug: &Bug) -> Result<(Verdict, String)> {
     let check = Check::of(bug)?;
     let text = copy.plant(bug)?;
     let ran = check.run(copy);
     copy.restore(bug, &text)?;
     let (passed, output) = ran?;
-    Ok(check.verdict(passed, &output))
+    Ok((check.verdict(passed, &output), last(&output)))
 }

@@ -42,7 +42,10 @@ impl Heaps {
         // ORDERING: relaxed; the stack's tag rejects a link that is not current (T2).
         let link =
             |id| self.get(id).map_or(0, |heap| heap.shared.next_idle.load(Ordering::Relaxed));
-        self.idle.pop(link).and_then(|id| self.get(id)).or_else(|| self.create_cold())
+        let waiting = self.idle.pop(link).and_then(|id| self.get(id));
+        let is_empty = |heap: &'static Heap| heap.lists.iter().all(|list| list.len() == 0);
+        debug_assert!(waiting.is_none_or(is_empty), "K3");
+        waiting.or_else(|| self.create_cold())
     }
 
     /// Lets an empty heap wait for another thread (E2).
