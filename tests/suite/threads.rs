@@ -135,7 +135,7 @@ fn blocks_of_a_dead_thread(bed: &'static Bed) {
 /// Threads that free large blocks of their own, again and again, and end: no span stays behind (SC1).
 fn spans_of_a_dead_thread(bed: &'static Bed) {
     for _ in 0..10 {
-        let turn = || {
+        let turn = move || {
             for n in 0..200 {
                 drop(Filled::new(bed, 40_000 + n % 5 * 100_000, 16, pattern(n)));
             }
