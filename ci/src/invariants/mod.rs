@@ -9,6 +9,7 @@
 //!
 //! The check that finds a planted bug checks the invariants that the bug breaks.
 
+mod orderings;
 mod scan;
 
 use crate::plant::table::{self, Bug};
@@ -32,10 +33,41 @@ A *check* is a compile-time or debug assertion, a part of `audit()`, a model of 
 `cargo ci plant` plants each bug in a copy of the source, and requires the named check to find it.
 ";
 
+const ORDERINGS: &str = "
+## Orderings
+
+Each atomic operation with an ordering that is stronger than relaxed has planted bugs that weaken it.
+An `ORDERING` comment beside the operation names its partner.
+All other atomic operations are relaxed: they publish nothing, or other synchronisation orders them, as their comments say.
+
+| operation | orderings | weakened by | found by |
+|---|---|---|---|
+";
+
 /// The page's text.
 pub(crate) fn page() -> Result<String> {
     let (invariants, places) = scan::source(root())?;
-    Ok(write(&invariants, &places, &table::read()?))
+    let bugs = table::read()?;
+    let mut page = write(&invariants, &places, &bugs);
+    page.push_str(ORDERINGS);
+    for strong in orderings::all(root(), &bugs)? {
+        let bugs = strong.weakened_by.iter().map(|(bug, _)| format!("`{bug}`")).join(", ");
+        let checks = strong.weakened_by.iter().map(|(_, check)| check_shown(check)).unique();
+        let (file, function) = (strong.file.display(), &strong.function);
+        let orderings = &strong.orderings;
+        let _ = writeln!(
+            page,
+            "| {file} `{function}` | {orderings} | {bugs} | {} |",
+            checks.into_iter().join(", ")
+        );
+    }
+    Ok(page)
+}
+
+/// A check as the page names it.
+fn check_shown(check: &str) -> String {
+    let (kind, name) = check.split_once(' ').unwrap_or((check, ""));
+    format!("{} `{name}`", kind.split(':').next().unwrap_or(kind))
 }
 
 fn write(invariants: &[Invariant], places: &[Place], bugs: &[Bug]) -> String {
@@ -83,10 +115,7 @@ fn relied_on(invariant: &Invariant, places: &[Place]) -> Vec<String> {
 }
 
 fn checks(invariant: &Invariant, places: &[Place], bugs: &[Bug]) -> Vec<String> {
-    let of_bugs = breaking(invariant, bugs).map(|bug| {
-        let (kind, name) = bug.check.split_once(' ').unwrap_or((&bug.check, ""));
-        format!("{} `{name}`", kind.split(':').next().unwrap_or(kind))
-    });
+    let of_bugs = breaking(invariant, bugs).map(|bug| check_shown(&bug.check));
     named(invariant, places, Role::Checks).map(Place::shown).chain(of_bugs).unique().collect()
 }
 
@@ -113,6 +142,15 @@ mod tests {
         let bugs = table::read().expect("the table");
         // A thread reaches a list of the report's by its own slot alone.
         assert_eq!(unchecked(&invariants, &places, &bugs), ["I3"]);
+    }
+
+    #[test]
+    fn each_strong_ordering_is_weakened_by_a_bug() {
+        let all = orderings::all(root(), &table::read().expect("the table")).expect("the source");
+        assert!(all.len() > 20, "{} orderings", all.len());
+        let left = all.iter().filter(|strong| strong.weakened_by.is_empty());
+        let left: Vec<_> = left.map(|strong| (&strong.file, &*strong.function)).collect();
+        assert_eq!(left, [], "no bug in ci/planted weakens these");
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub(super) fn source(root: &Path) -> Result<(Vec<Invariant>, Vec<Place>)> {
     Ok((invariants, places))
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs_err::read_dir(folder)?.map(|entry| Ok(entry?.path()));
     let mut entries = entries.collect::<Result<Vec<_>>>()?;
     entries.sort();
@@ -156,7 +156,7 @@ fn cited(comment: &str) -> Vec<String> {
 }
 
 /// The name that a line gives to a function or another thing.
-fn item_of(line: &str) -> Option<&str> {
+pub(super) fn item_of(line: &str) -> Option<&str> {
     let line = line.trim_start();
     if line.starts_with("//") {
         return None;
