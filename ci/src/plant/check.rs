@@ -152,7 +152,9 @@ impl Check {
 /// Runs a command, and returns whether it succeeded in time, with all that it printed.
 fn limited(command: &mut Command, most: u64) -> Result<(bool, String)> {
     let file = tempfile::NamedTempFile::new()?;
-    command.stdout(file.reopen()?).stderr(file.reopen()?).process_group(0);
+    // One file with one position for both.
+    let output = file.reopen()?;
+    command.stdout(output.try_clone()?).stderr(output).process_group(0);
     let mut child = command.spawn().context("it does not start")?;
     let start = Instant::now();
     let status = loop {
