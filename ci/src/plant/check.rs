@@ -139,11 +139,12 @@ impl Check {
         }
     }
 
-    /// True if the summary names the test as failed, or the library itself ended it by an assertion or by its line.
+    /// True if the summary names the test as failed, or an assertion or the library's line ended it. A property test goes on
+    /// after that, to find a smaller case, and may be out of time.
     fn is_named(&self, output: &str) -> bool {
         let is_failed = output.contains("test result: FAILED")
             && output.lines().any(|line| line.trim() == self.name);
-        let is_ended = output.contains("panicked at src/") || output.contains("hakmem: fatal:");
+        let is_ended = output.contains("panicked at ") || output.contains("hakmem: fatal:");
         let has_crashed = matches!(self.kind, Kind::CFace) && output.contains("signal: ");
         has_crashed || self.says.starts_with("test ") && (is_failed || is_ended)
     }
