@@ -131,7 +131,7 @@ static void forget(const struct plugin *it)
     it->forget();
 }
 
-// Again and again: what it had goes with it, blocks in use too.
+// Again and again: what it had goes with it, blocks in use too (UN1).
 static void again(void)
 {
     start_workers();
@@ -276,7 +276,7 @@ static void *exit_from(void *arg)
     exit(0);
 }
 
-// Ends in several ways, with threads at work in it: nothing goes.
+// Ends in several ways, with threads at work in it: nothing goes, and the marks tell so (UN2).
 static void exits(void)
 {
     for (int n = 0; n < 3 * EXITS; n++) {

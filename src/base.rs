@@ -35,6 +35,19 @@ pub(crate) const PAGE_BYTES: usize = 1 << PAGE_LG;
 /// Bytes of a cache line, the unit of sharing between cores.
 pub(crate) const CACHE_LINE: usize = 64;
 
+/// Ranks of the locks, in the order in which a thread takes them (N3).
+pub(crate) mod rank {
+    pub(crate) const CACHE_POOL: u8 = 1;
+    pub(crate) const ROUND: u8 = 2;
+    pub(crate) const PARKED: u8 = 3;
+    pub(crate) const CENTRAL_LIST: u8 = 4;
+    pub(crate) const TRANSFER: u8 = 5;
+    pub(crate) const PAGE_HEAP: u8 = 6;
+    pub(crate) const HUGE_BLOCKS: u8 = 7;
+    pub(crate) const FENCED: u8 = 8;
+    pub(crate) const SAMPLED: u8 = 9;
+}
+
 /// Index of a size class, below [`MAX_CLASSES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClassIdx(u8);

@@ -156,5 +156,15 @@ mod tests {
         );
         assert_eq!(batch.pop().map(FreeBlock::into_start), Some(starts[1]));
         assert!(batch.pop().is_none() && batch.len() == 0);
+        // What is refused stays, however long its run is.
+        for &start in &starts {
+            // SAFETY: 16 bytes, aligned to 8, that only this test uses.
+            batch.push(unsafe { FreeBlock::new(start) });
+        }
+        batch.offer_runs(|address| usize::from(address > at(0)), |run| run.len() == 1);
+        assert_eq!(
+            batch.iter().map(FreeBlock::address).collect::<Vec<_>>(),
+            [at(1), at(2), at(3), at(4)]
+        );
     }
 }

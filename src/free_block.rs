@@ -59,6 +59,7 @@ impl FreeBlock {
     /// Writes the block's link and returns its node. The list that holds the node owns the block from now on.
     #[inline(always)]
     pub(crate) fn into_node<V: Variant>(self, next: *mut Link) -> *mut Link {
+        debug_assert!(self.address().is_multiple_of(size_of::<Link>()), "FB2");
         if V::LINKS != Links::Bare {
             // SAFETY: this value is the block's only owner (FB1), and the block has 16 bytes where links are sealed.
             unsafe { seal_at(self.0).write(seal::<V>(self.0, next)) };
@@ -137,4 +138,24 @@ pub(crate) unsafe fn is_listed<V: Variant>(block: NonNull<u8>) -> bool {
 pub(crate) unsafe fn next_of(node: NonNull<Link>) -> *mut Link {
     // SAFETY: the caller's condition.
     unsafe { node.as_ref() }.next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seal_is_of_one_place_and_one_link() {
+        let mut memory = [[0_u64; 2]; 3];
+        let [one, other, third] =
+            memory.each_mut().map(|block| NonNull::from(block).cast::<Link>());
+        assert_ne!(seal(one, third.as_ptr()), seal(other, third.as_ptr()));
+        assert_ne!(seal(one, third.as_ptr()), seal(one, ptr::null_mut()));
+        // SAFETY: the second 8 bytes of a block, which only this test uses.
+        unsafe { seal_at(one).write(seal(one, third.as_ptr())) };
+        for (next, is_right) in [(third, true), (other, false)] {
+            // SAFETY: the block has 16 bytes, which only this test uses.
+            assert_eq!(unsafe { is_sealed(one, next.as_ptr()) }, is_right, "FB3");
+        }
+    }
 }

@@ -66,7 +66,7 @@ impl FreeList {
 
     /// Closes an empty list.
     pub(crate) fn close(&self) {
-        debug_assert!(self.head.get().is_null());
+        debug_assert!(self.head.get().is_null(), "Z1");
         self.excess.set(CLOSED);
     }
 
@@ -328,6 +328,7 @@ mod tests {
         assert_eq!(list.len(), 3);
         other.take_over(&list);
         assert_eq!((list.len(), other.len()), (0, 3));
+        assert!(list.pop::<Apex>().is_none(), "W1");
         let first = at(other.pop::<Apex>());
         assert_eq!(first, Some(starts[0]));
         other.put::<Apex>(block(starts[0]));

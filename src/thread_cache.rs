@@ -34,6 +34,7 @@
 
 pub(crate) mod drain;
 pub(crate) mod fill;
+mod forks;
 pub(crate) mod lend;
 pub(crate) mod lifecycle;
 pub(crate) mod limits;

@@ -197,6 +197,12 @@ impl Check {
     }
 }
 
+/// Builds one of the programs; returns its path.
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    ensure!(CHECKS.contains(&name), "no program `{name}` in preload/tests");
+    compile(name, None)
+}
+
 /// Builds a check as users build their programs, but without the compiler's knowledge about `malloc`.
 fn compile(name: &str, replaced: Option<&str>) -> Result<PathBuf> {
     let folder = workspace::target().join("preload/checks");

@@ -5,9 +5,11 @@ mod builds;
 mod checks;
 mod fuzz;
 mod instructions;
+mod invariants;
 mod ledger;
 mod misuse;
 mod page;
+mod plant;
 mod preload;
 mod programs;
 mod publish;
@@ -55,6 +57,8 @@ enum Command {
     Publish(publish::PublishOptions),
     /// Print the jobs of the matrix as JSON: a variant with one lookup each
     Matrix,
+    /// Plant known bugs in a copy of the source, one at a time, and require our checks to find each: half an hour
+    Plant(plant::Options),
     /// Accept the instruction counts as they are: rewrites the limits in variants/ and docs/hot-paths.md
     Bless,
     /// Run every check: format, lints, tests for every variant, docs, features, models
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
         Command::Variants => variants::write(),
         Command::Publish(options) => publish::run(&options),
         Command::Matrix => matrix(),
+        Command::Plant(options) => plant::run(&options),
         Command::Bless => instructions::bless(),
         Command::Test(options) => test::run(&options),
     };

@@ -1,5 +1,6 @@
-//! `cargo ci variants`: writes the files that are generated from the variants' files.
+//! `cargo ci variants`: writes the files that are generated from the variants' files, and from the source.
 
+use crate::invariants;
 use crate::workspace::root;
 use anyhow::{Context, Result, anyhow, ensure};
 use hakmem_tree::Generated;
@@ -27,5 +28,7 @@ fn stale() -> Result<Vec<Generated>> {
     files.retain(|file| {
         std::fs::read_to_string(root().join(&file.path)).ok().as_ref() != Some(&file.text)
     });
+    let page = invariants::stale()?;
+    files.extend(page.map(|text| Generated { path: invariants::PAGE.into(), text }));
     Ok(files)
 }

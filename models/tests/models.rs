@@ -1,6 +1,8 @@
 //! Runs the models; each explores every interleaving up to its bound.
 
-use hakmem_models::models::{claim, freelist, home, leaf, lock, remote};
+use hakmem_models::models::{
+    behind_locks, claim, forks, freelist, home, key, leaf, lock, registry, remote,
+};
 
 #[test]
 fn freelist_every_slab_is_in_one_place() {
@@ -115,4 +117,69 @@ fn home_a_relaxed_claim_misses_what_the_last_home_did() {
 #[test]
 fn home_looking_first_and_storing_has_two_homes() {
     home::looking_first_and_storing_has_two_homes();
+}
+
+#[test]
+fn key_all_threads_get_one_key() {
+    key::all_threads_get_one_key();
+}
+
+#[test]
+fn key_a_key_that_comes_too_late_is_deleted() {
+    key::a_key_that_comes_too_late_is_deleted();
+}
+
+#[test]
+fn forks_no_thread_goes_on_without_handlers() {
+    forks::no_thread_goes_on_without_handlers();
+}
+
+#[test]
+fn forks_a_handler_that_runs_says_that_it_is_registered() {
+    forks::a_handler_that_runs_says_that_it_is_registered();
+}
+
+#[test]
+fn forks_a_fork_comes_between_changes() {
+    forks::a_fork_comes_between_changes();
+}
+
+#[test]
+fn forks_two_forks_take_turns() {
+    forks::two_forks_take_turns();
+}
+
+#[test]
+fn forks_who_took_no_lock_gives_none_up() {
+    forks::who_took_no_lock_gives_none_up();
+}
+
+#[test]
+fn registry_what_the_directory_has_is_found() {
+    registry::what_the_directory_has_is_found();
+}
+
+#[test]
+fn registry_looking_first_and_storing_loses_a_superslab() {
+    registry::looking_first_and_storing_loses_a_superslab();
+}
+
+#[test]
+fn behind_locks_a_transfer_cache_hands_each_block_out_once() {
+    behind_locks::a_transfer_cache_hands_each_block_out_once();
+}
+
+#[test]
+fn behind_locks_a_parked_list_goes_to_one_thread() {
+    behind_locks::a_parked_list_goes_to_one_thread();
+}
+
+#[test]
+fn remote_a_push_finds_the_owner_s_heap() {
+    remote::a_push_finds_the_owner_s_heap();
+}
+
+#[test]
+fn remote_an_adopter_sees_what_the_last_owner_did() {
+    remote::an_adopter_sees_what_the_last_owner_did();
 }

@@ -74,6 +74,26 @@ static void posix_memalign_honours_all_alignments(void)
         }
 }
 
+// A thread that has freed blocks of a size must not hand them out where more alignment is asked for.
+static void freed_blocks_serve_only_their_alignment(void)
+{
+    enum { FREED = 40 };
+    for (size_t align = 32; align <= 4096; align *= 2)
+        for (size_t size = 8; size <= 1000; size += 72) {
+            void *blocks[FREED];
+            for (int i = 0; i < FREED; i++)
+                CHECK((blocks[i] = malloc(size)) != NULL);
+            for (int i = 0; i < FREED; i++)
+                free(blocks[i]);
+            for (int i = 0; i < FREED; i++) {
+                blocks[i] = memalign(align, size);
+                check_block(blocks[i], align, size);
+            }
+            for (int i = 0; i < FREED; i++)
+                free(blocks[i]);
+        }
+}
+
 static void aligned_blocks_keep_content_in_realloc(void)
 {
     for (size_t align = 16; align <= MIB; align *= 4)
@@ -286,6 +306,7 @@ int main(void)
     posix_memalign_of_bad_alignments_fails();
     posix_memalign_of_too_much_fails();
     posix_memalign_honours_all_alignments();
+    freed_blocks_serve_only_their_alignment();
     aligned_blocks_keep_content_in_realloc();
     memalign_rounds_odd_alignments_up();
     memalign_of_absurd_alignments_fails();

@@ -1,4 +1,4 @@
-// A class that a thread hardly uses may borrow larger blocks. A block keeps every promise all the same, and a size that
+// A class that a thread hardly uses may borrow larger blocks (LE1). A block keeps every promise all the same, and a size that
 // is much used comes to have blocks of its own.
 #include "check.h"
 #include <malloc.h>

@@ -21,9 +21,9 @@
 //! Never: frees an arena.
 
 use super::{CentralList, Shared};
-use crate::base::{ArenaIdx, ClassIdx, MAX_ARENAS, MAX_CLASSES};
+use crate::base::{ArenaIdx, ClassIdx, MAX_ARENAS, MAX_CLASSES, rank};
 use crate::sys::atomic::{AtomicU32, Ordering};
-use crate::sys::cpus;
+use crate::sys::{cpus, held};
 
 /// Arenas for each processor.
 const PER_CPU: usize = 4;
@@ -103,6 +103,7 @@ impl Users {
 /// Gives a thread the arena that the fewest threads have, the first of several. The caller holds the lock of the cache
 /// pool.
 pub(crate) fn join<V: Shared>() -> ArenaIdx {
+    held::check_rank(rank::CACHE_POOL); // Checks AR2.
     let users = &V::page_heap().users;
     let count = |arena: &ArenaIdx| users.of(*arena).load(Ordering::Relaxed);
     let arena =
@@ -110,11 +111,13 @@ pub(crate) fn join<V: Shared>() -> ArenaIdx {
     users.of(arena).fetch_add(1, Ordering::Relaxed);
     users.threads.fetch_add(1, Ordering::Relaxed);
     users.in_use.fetch_max(arena.index() as u32 + 1, Ordering::Relaxed);
+    debug_assert!(used::<V>().any(|used| used == arena), "AR1");
     arena
 }
 
 /// Notes that a thread has ended, or does without its arena. The caller holds the lock of the cache pool.
 pub(crate) fn leave<V: Shared>(arena: ArenaIdx) {
+    held::check_rank(rank::CACHE_POOL); // Checks AR2.
     let users = &V::page_heap().users;
     for count in [users.of(arena), &users.threads] {
         // The count is 0 already if the thread has forked.

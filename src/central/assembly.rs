@@ -25,8 +25,9 @@
 use super::map_cache::{MapCache, Range, address};
 use super::ranges::{Node, State};
 use super::{PageHeap, Shared};
-use crate::base::PAGE_BYTES;
+use crate::base::{PAGE_BYTES, rank};
 use crate::sys::fatal::fatal;
+use crate::sys::held;
 use crate::sys::moves::{self, Outcome};
 use crate::sys::pages;
 use crate::variant::Join;
@@ -96,6 +97,7 @@ impl MapCache {
     /// Takes a place of `bytes` at a multiple of `align` out of the extents: the best dirty one, or else a run of
     /// extents, or else a clean one.
     pub(super) fn find(&self, bytes: usize, align: usize, filling: Filling) -> Option<Place> {
+        held::check_rank(rank::PAGE_HEAP);
         if !self.nodes.prepare() {
             return None;
         }
@@ -146,6 +148,7 @@ impl MapCache {
 
     /// Takes a place out of the clean extents.
     pub(super) fn find_clean(&self, bytes: usize, align: usize, filling: Filling) -> Option<Place> {
+        held::check_rank(rank::PAGE_HEAP);
         if !self.nodes.prepare() {
             return None;
         }
@@ -155,6 +158,7 @@ impl MapCache {
 
     /// Takes the addresses behind a block, if they are free.
     pub(super) fn find_behind(&self, end: usize, bytes: usize, filling: Filling) -> Option<Place> {
+        held::check_rank(rank::PAGE_HEAP);
         if !self.nodes.prepare() {
             return None;
         }
@@ -165,6 +169,7 @@ impl MapCache {
 
     /// Takes addresses that are free out of the extents, and dirty extents for those that are clean.
     fn claim(&self, start: usize, bytes: usize, filling: Filling) -> Place {
+        held::check_rank(rank::PAGE_HEAP);
         let (leaves, end) = (self.leaves.get(), start + bytes);
         let mut place = Place {
             start,
@@ -257,6 +262,7 @@ impl MapCache {
 
     /// Notes that pages were moved. The source becomes a clean extent if it is still mapped.
     pub(super) fn note_moved(&self, from: Range, to: usize, leaves: bool) {
+        held::check_rank(rank::PAGE_HEAP);
         self.nodes.prepare();
         match (leaves, from.renews) {
             (false, _) => self.forget(from.start, from.bytes),
@@ -270,6 +276,7 @@ impl MapCache {
     /// Notes what became of the moves. False if the kernel has lost a part of the place, whose rest is then dirty
     /// extents.
     fn settle(&self, place: &Place) -> bool {
+        held::check_rank(rank::PAGE_HEAP);
         self.nodes.prepare();
         let mut lost = None;
         for &Move { from, to, outcome } in place.moves.iter().take(place.count) {

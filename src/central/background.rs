@@ -65,9 +65,9 @@ impl Background {
     }
 
     fn changes(&self, from: u32, to: u32) -> bool {
-        // ORDERING: acquire and release, paired with each other and with the acquire in `run`: what a thread did in one
-        // state comes before what the next state's thread does.
-        self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        // ORDERING: relaxed; the state publishes nothing. The start of the thread orders what came before it, and its
+        // join what comes after it.
+        self.state.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Notes in a child, after a fork, that the thread is gone.
@@ -105,8 +105,8 @@ fn start_from<V: Shared>(state: u32) {
     // ORDERING: relaxed; a look, which the compare-and-swap confirms.
     if background.state.load(Ordering::Relaxed) == state && background.changes(state, RUNS) {
         match thread::start(run::<V>) {
-            // ORDERING: release, paired with the acquire in `stop`.
-            Some(handle) => background.thread.store(handle, Ordering::Release),
+            // ORDERING: relaxed; the thread that reads it in `stop` comes after all others (UN1).
+            Some(handle) => background.thread.store(handle, Ordering::Relaxed),
             // The system has no room for a thread, so the program's wish is dropped.
             None => {
                 background.changes(RUNS, OFF);
@@ -121,8 +121,8 @@ pub(crate) fn stop<V: Shared>() {
     background.changes(WANTED, STOPPED);
     if background.changes(RUNS, STOPPED) {
         futex::wake_all(&background.state);
-        // ORDERING: acquire, paired with the release in `start_from`.
-        thread::join(background.thread.load(Ordering::Acquire));
+        // ORDERING: relaxed; no other thread runs code of the variant any more, so each start has stored its handle (UN1).
+        thread::join(background.thread.load(Ordering::Relaxed));
     }
 }
 
@@ -131,8 +131,8 @@ extern "C" fn run<V: Shared>(_: *mut c_void) -> *mut c_void {
     let state = &V::page_heap().background.state;
     let shortest = u64::from(V::PURGE_MS.unwrap_or(0)) / 4;
     let (mut pause, mut before) = (shortest, 0);
-    // ORDERING: acquire, paired with the release in `changes`.
-    while state.load(Ordering::Acquire) == RUNS {
+    // ORDERING: relaxed; the state publishes nothing.
+    while state.load(Ordering::Relaxed) == RUNS {
         rest::<V>();
         let idle = idle_bytes::<V>();
         // Memory that cannot go back leaves the number as it is, so there is nothing to do either.

@@ -34,6 +34,7 @@ impl CentralList {
     }
 
     pub(super) fn set_free(&self, blocks: usize) {
+        self.lock.check_held();
         // ORDERING: relaxed, as in `free`.
         self.free.store(blocks, Ordering::Relaxed);
     }
@@ -59,6 +60,7 @@ impl CentralList {
     }
 
     pub(super) fn relink<V: Variant>(&self, slab: &'static Slab) {
+        self.lock.check_held();
         let bin = Self::bin_of::<V>(slab);
         if bin.map_or(0, |bin| bin as u8 + 1) == slab.bin.get() {
             return;
@@ -72,6 +74,7 @@ impl CentralList {
     }
 
     pub(super) fn unlink(&self, slab: &'static Slab) {
+        self.lock.check_held();
         if let Some(bin) = usize::from(slab.bin.replace(0)).checked_sub(1) {
             self.bins[bin % BINS].remove(slab);
             self.capacity.set(self.capacity.get() - slab.capacity() as usize);
@@ -85,6 +88,7 @@ impl CentralList {
 
     /// Notes that blocks came home to a slab, or that it was claimed dirty.
     pub(super) fn touch(&self, slab: &'static Slab, now: u64) {
+        self.lock.check_held();
         if slab.touch(now) {
             self.put_purgeable(slab);
         }
@@ -104,12 +108,14 @@ impl CentralList {
 
     /// Takes a slab out of the list.
     pub(super) fn remove_purgeable(&self, slab: &'static Slab) {
+        self.lock.check_held();
         self.purgeable_slabs.remove(slab);
         self.purgeable_count.set(self.purgeable_count.get() - 1);
     }
 
     /// Puts a slab at the end of the list.
     pub(super) fn put_purgeable(&self, slab: &'static Slab) {
+        self.lock.check_held();
         self.purgeable_slabs.push_last(slab);
         self.purgeable_count.set(self.purgeable_count.get() + 1);
     }

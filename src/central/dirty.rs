@@ -48,6 +48,7 @@ impl PageHeap {
 
     /// Changes the slices that a purge may give back of a segment, and keeps V3 true.
     pub(super) fn change_dirty(&self, segment: &'static Segment, change: impl FnOnce()) {
+        self.lock.check_held();
         let was_dirty = segment.purgeable_slices() != 0;
         change();
         match (was_dirty, segment.purgeable_slices() != 0) {
@@ -65,6 +66,7 @@ impl PageHeap {
 
     /// Purges the segment that has waited longest, if more slices wait than the allowance.
     pub(super) fn give_back_early<V: Shared>(&self) {
+        self.lock.check_held();
         let used = self.in_use();
         let allowance = FEW_SLICES.max(used / 2) + self.regretted.get();
         let is_kept = self.free_and_dirty() <= self.tuning.idle_kept();
@@ -81,17 +83,20 @@ impl PageHeap {
     }
 
     pub(super) fn dirty_segment_count(&self) -> u32 {
+        self.lock.check_held();
         self.dirty_segment_count.get()
     }
 
     /// The segment that a purge visits next.
     pub(super) fn next_dirty_segment(&self) -> Option<&'static Segment> {
+        self.lock.check_held();
         self.dirty_segments.first()
     }
 
     /// Moves a segment to the end of the list after a visit. If it is decommitted, it becomes the spare, or is unmapped
     /// if there is a spare already.
     pub(super) fn end_turn<V: Shared>(&self, segment: &'static Segment) {
+        self.lock.check_held();
         if segment.purgeable_slices() != 0 {
             self.dirty_segments.remove(segment);
             self.dirty_segments.push_last(segment);
@@ -107,6 +112,7 @@ impl PageHeap {
 
     /// Unmaps the spare segment.
     pub(super) fn unmap_spare<V: Shared>(&self) {
+        self.lock.check_held();
         if let Some(segment) = self.spare.take() {
             self.unmap::<V>(segment);
         }
@@ -114,6 +120,7 @@ impl PageHeap {
 
     /// Lowers the allowance by slices that waited in vain.
     pub(super) fn forget_regrets(&self, slices: u32) {
+        self.lock.check_held();
         self.regretted.set(self.regretted.get().saturating_sub(slices));
     }
 }

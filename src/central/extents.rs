@@ -25,6 +25,7 @@ use crate::base::{PAGE_BYTES, bytes_to_multiple};
 use crate::linked::LinkedList;
 use crate::stats::{Unsound, ensure};
 use core::cell::Cell;
+use core::ptr;
 
 /// Extents that a search for an aligned place looks at before it asks for one that has room for certain.
 const LOOKS: usize = 8;
@@ -82,6 +83,7 @@ impl Sorted {
     fn change(&self, node: &'static Node, start: usize, end: usize) {
         self.subtract(node);
         node.set(start, end - start, node.state());
+        debug_assert!(self.at(start).is_some_and(|at| ptr::eq(at, node)), "RG2");
         self.add(node);
     }
 

@@ -16,7 +16,7 @@
 //! Never: keeps memory of a freed block.
 
 use super::{HOPELESS, Shared};
-use crate::base::{PAGE_BYTES, SLICE_BYTES, round_up};
+use crate::base::{PAGE_BYTES, SLICE_BYTES, rank, round_up};
 use crate::page_map::Kind;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::fatal::fatal;
@@ -36,7 +36,7 @@ const COMPARED: usize = 64;
 
 /// The freed blocks of a variant whose addresses are held. [lock]
 pub(crate) struct Fenced {
-    pub(super) lock: Lock,
+    pub(super) lock: Lock<{ rank::FENCED }>,
     in_use: Cell<usize>,
     next: Cell<usize>,
     places: [Cell<(usize, usize)>; HELD],

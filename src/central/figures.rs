@@ -7,6 +7,7 @@ use crate::sys::atomic::Ordering;
 impl PageHeap {
     /// Slices in use. With the lock held.
     pub(super) fn in_use(&self) -> u32 {
+        self.lock.check_held();
         self.segments.get() * (MAX_SLICES as u32 - 1) - self.free_slices.get()
     }
 
@@ -28,6 +29,7 @@ impl PageHeap {
 
     /// Bytes of dirty slices and of the map cache. With the lock held.
     pub(super) fn free_and_dirty(&self) -> usize {
+        self.lock.check_held();
         self.dirty_slices.get() as usize * SLICE_BYTES + self.map_cache.bytes()
     }
 

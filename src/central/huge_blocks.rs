@@ -17,7 +17,7 @@
 //!
 //! Never: maps or unmaps the block itself.
 
-use crate::base::{PAGE_LG, SLICE_BYTES, SLICE_LG};
+use crate::base::{PAGE_LG, SLICE_BYTES, SLICE_LG, rank};
 use crate::page_map::{Kind, LeafPlace, PageMap};
 use crate::stats::{Unsound, ensure};
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -38,7 +38,7 @@ const PAGES: u64 = 1 << PAGE_BITS;
 
 /// The records of one variant.
 pub(crate) struct HugeBlocks {
-    pub(super) lock: Lock,
+    pub(super) lock: Lock<{ rank::HUGE_BLOCKS }>,
     root: [LeafPlace<AtomicU64>; ROOT_WORDS],
     /// Recorded blocks, and bytes of their pages. [lock]
     count: Cell<usize>,
@@ -105,6 +105,7 @@ impl HugeBlocks {
     /// The leaf of an address, which is mapped if there is none yet. `None` if memory is exhausted, or if the address is
     /// beyond the records. With the lock held.
     fn leaf(&self, address: usize) -> Option<*mut AtomicU64> {
+        self.lock.check_held();
         let entry = self.root.get(address >> SLICE_LG >> LEAF_LG)?;
         let leaf = entry.get();
         if !leaf.is_null() {
@@ -117,6 +118,7 @@ impl HugeBlocks {
     }
 
     fn set(&self, address: usize, bytes: Option<usize>) -> bool {
+        self.lock.check_held();
         let number = address >> SLICE_LG;
         let Some(leaf) = self.leaf(address) else { return false };
         let word = leaf.wrapping_add(number % LEAF_WORDS);
@@ -180,6 +182,7 @@ impl HugeBlocks {
 
     /// Recorded blocks, and bytes of their pages. With the lock held.
     pub(super) fn sum(&self) -> (usize, usize) {
+        self.lock.check_held();
         (self.count.get(), self.bytes.get())
     }
 }
@@ -201,6 +204,10 @@ mod tests {
         NonNull::new(ptr::without_provenance_mut(address)).expect("not null")
     }
 
+    fn sum(blocks: &HugeBlocks) -> (usize, usize) {
+        blocks.lock.with(|| blocks.sum())
+    }
+
     #[test]
     fn found_where_it_begins_and_nowhere_else() {
         let (blocks, map) = (HugeBlocks::new(), PageMap::new());
@@ -217,9 +224,9 @@ mod tests {
         assert_eq!((blocks.bytes_at(start), blocks.bytes_at(to)), (None, Some(0x30_0000)));
         assert_eq!((map.kind(start), map.kind(to)), (Kind::Foreign, Kind::Huge));
         blocks.change_length(at(to), 0x30_0000, 0x40_0000);
-        assert_eq!((blocks.bytes_at(to), blocks.sum()), (Some(0x40_0000), (1, 0x40_0000)));
+        assert_eq!((blocks.bytes_at(to), sum(&blocks)), (Some(0x40_0000), (1, 0x40_0000)));
         blocks.remove(&map, at(to), 0x40_0000);
-        assert_eq!((blocks.bytes_at(to), blocks.sum()), (None, (0, 0)));
+        assert_eq!((blocks.bytes_at(to), sum(&blocks)), (None, (0, 0)));
         assert_eq!(map.kind(to), Kind::Foreign);
         assert!(!blocks.add(&map, at(1 << 52), 0x1_0000, Kind::Huge));
     }

@@ -17,7 +17,7 @@
 use super::bins::BINS;
 use super::exchange::{look_ahead, slab_of};
 use super::{Shared, transfer, used};
-use crate::base::{ArenaIdx, ClassIdx, PAGE_BYTES, SLICE_BYTES, quotient};
+use crate::base::{ArenaIdx, ClassIdx, PAGE_BYTES, SLICE_BYTES, quotient, rank};
 use crate::batch::Batch;
 use crate::linked::LinkedList;
 use crate::page_map::Kind;
@@ -50,7 +50,7 @@ pub(crate) struct ListId {
 #[repr(C, align(64))]
 pub(crate) struct CentralList {
     /// Guards all fields below but the atomics, and the slabs of the class whose home is this arena.
-    pub(crate) lock: Lock,
+    pub(crate) lock: Lock<{ rank::CENTRAL_LIST }>,
     /// About how many pages a purge would find at most. Each block that came to the list or its transfer cache adds
     /// one, and so does each page of a slab that was claimed dirty. A purge that leaves nothing sets 0. Written with
     /// the lock held, and read without it. [shared]
@@ -91,6 +91,7 @@ impl CentralList {
     /// Moves up to `want` blocks to an empty batch. If blocks wait in the transfer cache, it moves up to a whole batch
     /// of them.
     pub(super) fn take<V: Shared>(&self, id: ListId, want: u32, batch: &mut Batch) {
+        self.lock.check_held();
         // If blocks wait, the list is purgeable. Otherwise the transfer cache stays untouched, and takes no memory.
         if self.purgeable() > 0 && id.waiting::<V>() > 0 {
             V::transfer(id.class).take(u32::from(V::BATCHES[id.class.index()]), batch);
@@ -127,6 +128,7 @@ impl CentralList {
 
     /// Claims a slice and carves it into blocks of this class. If `dirty`, it claims only a dirty slice.
     fn claim<V: Shared>(&self, id: ListId, dirty: bool) -> Option<&'static Slab> {
+        self.lock.check_held();
         let class = id.class;
         V::counters().count(Event::Atomic);
         let (segment, slice, clean) = V::page_heap().claim_slice::<V>(dirty)?;
@@ -174,6 +176,7 @@ impl CentralList {
 
     /// Takes one of the emptiest slabs out of this list, for another arena.
     fn give_slab(&self) -> Option<&'static Slab> {
+        self.lock.check_held();
         let slab = self.bins.iter().rev().find_map(LinkedList::first)?;
         self.unlink(slab);
         self.set_free(self.free() - (slab.capacity() - slab.used()) as usize);
@@ -197,6 +200,7 @@ impl CentralList {
     /// Neighbours in the batch mostly share a slab, which then changes its bin once. Returns how many runs of such
     /// neighbours there were.
     pub(super) fn return_to_slabs<V: Shared>(&self, id: ListId, batch: &mut Batch) -> u32 {
+        self.lock.check_held();
         let class = id.class;
         let now = V::page_heap().now();
         let all = batch.len();
@@ -261,6 +265,7 @@ impl CentralList {
 
     /// Gives a slab with every block home back to the page heap.
     fn retire<V: Shared>(&self, slab: &'static Slab) {
+        self.lock.check_held();
         self.unlink(slab);
         self.set_free(self.free() - slab.capacity() as usize);
         self.spare.set(self.spare.get().filter(|spare| !ptr::eq(*spare, slab)));
@@ -276,6 +281,7 @@ impl CentralList {
 
     /// Retires the spare slab if it has been idle for `delay` milliseconds. Returns true if it did.
     pub(super) fn retire_last<V: Shared>(&self, now: u64, delay: u64) -> bool {
+        self.lock.check_held();
         let idle = self.spare.get().filter(|slab| slab.idle_ms(now) >= delay);
         if let Some(slab) = idle {
             self.retire::<V>(slab);
@@ -290,6 +296,7 @@ impl CentralList {
 
     /// Moves blocks from the transfer cache to their slabs: those that no thread took since the last call, or `all`.
     pub(super) fn send_home<V: Shared>(&self, id: ListId, all: bool) {
+        self.lock.check_held();
         if !id.has_transfer::<V>() {
             return;
         }
@@ -307,6 +314,7 @@ impl CentralList {
     }
 
     pub(super) fn set_purgeable(&self, pages: u32) {
+        self.lock.check_held();
         // ORDERING: relaxed, as in `purgeable`.
         self.purgeable.store(pages, Ordering::Relaxed);
     }

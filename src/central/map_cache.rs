@@ -25,10 +25,10 @@
 
 use super::extents::Extents;
 use super::low_water::LowWater;
-use super::ranges::{Nodes, Ranges, State};
-use crate::base::{PAGE_BYTES, round_up};
+use super::ranges::{Node, Nodes, Ranges, State};
+use crate::base::{PAGE_BYTES, rank, round_up};
 use crate::stats::{Unsound, ensure};
-use crate::sys::pages;
+use crate::sys::{held, pages};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -128,22 +128,26 @@ impl MapCache {
 
     /// Notes that blocks of so many bytes became blocks of so many others.
     pub(super) fn change_live(&self, old: usize, new: usize) {
+        held::check_rank(rank::PAGE_HEAP);
         self.live.set((self.live.get() + new).saturating_sub(old));
         self.peak.set(self.peak.get().max(self.live.get()));
     }
 
     /// Dirty bytes that may stay: `kept`, or half as many as are in use, if that is more; and what was regretted.
     pub(super) fn allowance(&self, kept: usize) -> usize {
+        held::check_rank(rank::PAGE_HEAP);
         kept.max(self.live.get() / 2) + self.regretted.get()
     }
 
     /// Notes that so many bytes go back since there are too many.
     pub(super) fn note_early(&self, bytes: usize) {
+        held::check_rank(rank::PAGE_HEAP);
         self.early.set(self.early.get() + bytes);
     }
 
     /// Notes that a block gets new memory for so many bytes.
     pub(super) fn note_fresh(&self, bytes: usize) {
+        held::check_rank(rank::PAGE_HEAP);
         let regretted = bytes.min(self.early.get());
         self.early.set(self.early.get() - regretted);
         self.regretted.set(self.regretted.get() + regretted);
@@ -152,6 +156,7 @@ impl MapCache {
     /// Dirty bytes that are too many beside `more` bytes for a new block: with them there would be more memory than
     /// blocks ever had.
     pub(super) fn excess(&self, more: usize) -> usize {
+        held::check_rank(rank::PAGE_HEAP);
         let live = self.live.get() + more;
         let most = self.peak.get().max(live);
         (live + self.bytes()).saturating_sub(most + SLACK.max(most / SLACK_PART))
@@ -159,11 +164,13 @@ impl MapCache {
 
     /// Notes that so many bytes are there no more, or serve others.
     pub(super) fn lower_peak(&self, by: usize) {
+        held::check_rank(rank::PAGE_HEAP);
         self.peak.set(self.peak.get().saturating_sub(by).max(self.live.get()));
     }
 
     /// Notes how many bytes are dirty now.
     pub(super) fn note_dirty(&self, now: u64) {
+        held::check_rank(rank::PAGE_HEAP);
         self.low.note(self.bytes(), now);
     }
 
@@ -190,12 +197,14 @@ impl MapCache {
 
     /// Notes that a range is mapped for huge blocks from now on.
     pub(super) fn own(&self, start: usize, bytes: usize) {
+        held::check_rank(rank::PAGE_HEAP);
         self.nodes.prepare();
         self.owned.join(&self.nodes, start, bytes);
     }
 
     /// Takes addresses for another use.
     pub(super) fn take(&self, state: State, bytes: usize, align: usize) -> Option<NonNull<u8>> {
+        held::check_rank(rank::PAGE_HEAP);
         let best = self.free.best(state, bytes, align).filter(|_| self.nodes.prepare());
         let (node, at) = best?;
         self.free.take(&self.nodes, node, at, bytes);
@@ -217,6 +226,7 @@ impl MapCache {
 
     /// Adds a range of `owned` that no block has any more. Without nodes for it, it is unmapped.
     pub(super) fn put(&self, start: usize, bytes: usize, state: State) {
+        held::check_rank(rank::PAGE_HEAP);
         if !self.nodes.prepare() && !self.nodes.has_two() {
             self.owned.cut(&self.nodes, start, bytes);
             self.moved.cut(&self.nodes, start, bytes);
@@ -224,17 +234,22 @@ impl MapCache {
             unsafe { pages::unmap(address(start), bytes) };
             return;
         }
+        let owned = self.owned.last_before(start + bytes);
+        let is_in = |owned: &Node| owned.start() <= start && start + bytes <= owned.end();
+        debug_assert!(owned.is_some_and(is_in), "MC1");
         self.free.put(&self.nodes, start, bytes, state);
     }
 
     /// Forgets a range that is no longer mapped.
     pub(super) fn forget(&self, start: usize, bytes: usize) {
+        held::check_rank(rank::PAGE_HEAP);
         self.owned.cut(&self.nodes, start, bytes);
         self.moved.cut(&self.nodes, start, bytes);
     }
 
     /// Notes that a range without memory was mapped anew, or is lost.
     pub(super) fn note_renewed(&self, range: Range, is_renewed: bool) {
+        held::check_rank(rank::PAGE_HEAP);
         if !is_renewed {
             return self.forget(range.start, range.bytes);
         }
@@ -263,6 +278,7 @@ impl MapCache {
 
     /// Takes up to `most` bytes out of the dirty extent that has not changed for longest.
     pub(super) fn take_oldest(&self, most: usize) -> Option<Range> {
+        held::check_rank(rank::PAGE_HEAP);
         let node = self.free.oldest().filter(|_| self.nodes.prepare())?;
         let most = round_up(most.min(node.bytes()), PAGE_BYTES);
         let range = self.last_part(node.end() - most, node.end());
@@ -272,6 +288,7 @@ impl MapCache {
 
     /// Takes the largest clean extent, if its addresses should go back: more than enough are kept, or `all` are to go.
     pub(super) fn take_surplus(&self, all: bool) -> Option<Range> {
+        held::check_rank(rank::PAGE_HEAP);
         let kept = CLEAN_KEPT.max(self.live.get() / 4);
         let node = self.free.largest(State::Clean).filter(|_| self.nodes.prepare())?;
         let is_much = self.free.bytes(State::Clean) > kept && node.bytes() >= PER_MAPPING;
@@ -286,6 +303,7 @@ impl MapCache {
 
     /// Decides how many bytes this round of purging gives back.
     pub(super) fn begin_round(&self, now: u64, delay: u64, keeps: bool) {
+        held::check_rank(rank::PAGE_HEAP);
         let due = self.low.end_span(self.bytes(), now, delay);
         self.due.set(if delay == 0 { self.bytes() } else { due });
         if keeps {
@@ -315,7 +333,36 @@ impl MapCache {
 
     /// Notes that the kernel would not take pages back.
     pub(super) fn note_locked(&self) {
+        held::check_rank(rank::PAGE_HEAP);
         self.is_locked.set(true);
         self.moves.set(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::atomic::AtomicU32;
+    use crate::sys::lock::Lock;
+
+    /// MC2: no part of the cache's addresses reaches from one mapping into another.
+    #[test]
+    fn a_moved_range_is_a_mapping_of_its_own() {
+        let (start, lock) = (1 << 32, Lock::<{ rank::PAGE_HEAP }>::over(AtomicU32::new(0)));
+        let cache = MapCache::new();
+        lock.with(|| {
+            cache.own(start, 16 * PAGE_BYTES);
+            let from = Range { start, bytes: PAGE_BYTES, renews: false };
+            cache.note_moved(from, start + 8 * PAGE_BYTES, true);
+            let pages = |part: Range| ((part.start - start) / PAGE_BYTES, part.bytes / PAGE_BYTES);
+            let at = |page: usize| start + page * PAGE_BYTES;
+            assert_eq!(pages(cache.first_part(at(4), at(16))), (4, 4));
+            assert_eq!(pages(cache.first_part(at(8), at(16))), (8, 1));
+            assert_eq!(pages(cache.last_part(at(4), at(9))), (8, 1));
+            assert_eq!(pages(cache.last_part(at(4), at(16))), (9, 7));
+            assert_eq!(cache.moved.count(), 1);
+        });
+        // SAFETY: only this test has the cache, and uses it no more.
+        unsafe { cache.nodes.release() };
     }
 }

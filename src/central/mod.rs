@@ -17,9 +17,9 @@
 //! N1  A block of a class is in exactly one place: its slab (a bit), a transfer cache, a batch on its way, a list of a
 //!     thread cache, the blocks that a thread has put aside, its outbox, a parked list, or the program's hands.
 //! N2  A slab is in the bin of its fullness, in its class's central list, exactly while it has blocks.
-//! N3  A thread takes locks in this order: the cache pool, the round of purging, the parked lists, the central lists by
-//!     arena and then by class, the transfer caches, the page heap, the huge blocks, the fenced ones, the sampled ones. A
-//!     thread holds more than one lock
+//! N3  A thread takes locks in this order (`base::rank`): the cache pool, the round of purging, the parked lists, the
+//!     central lists by arena and then by class, the transfer caches, the page heap, the huge blocks, the fenced ones, the
+//!     sampled ones. A thread holds more than one lock
 //!     only to purge, to get or give a slice, to count all memory in use, and around a fork. A thread that holds a
 //!     central list's lock, and reclaims slices or takes over a slab of another arena, tries the locks of other lists
 //!     but never waits for one.
@@ -77,6 +77,8 @@ pub(crate) use usage::usage;
 use crate::base::{ArenaIdx, ClassIdx};
 use crate::page_map::PageMap;
 use crate::stats::Counters;
+use crate::sys::atomic::AtomicU32;
+use crate::sys::lock::Lock;
 use crate::variant::{Large, Variant};
 
 /// A variant together with the state that its threads share.
@@ -113,6 +115,18 @@ pub(crate) trait Shared: Variant {
     }
 }
 
+impl Parked {
+    pub(crate) const fn new() -> Self {
+        Self::over(Lock::over(AtomicU32::new(0)))
+    }
+}
+
+impl Transfer {
+    pub(crate) const fn new() -> Self {
+        Self::over(Lock::over(AtomicU32::new(0)), AtomicU32::new(0))
+    }
+}
+
 /// The central lists of all arenas in use, ordered by arena and then by class.
 pub(crate) fn lists<V: Shared>() -> impl Iterator<Item = &'static CentralList> {
     used::<V>().flat_map(|arena| {
@@ -123,22 +137,22 @@ pub(crate) fn lists<V: Shared>() -> impl Iterator<Item = &'static CentralList> {
 /// Takes every lock, before a fork. No other thread is then in the middle of a change. The caller holds the lock of the
 /// cache pool, so no arena comes into use meanwhile.
 pub(crate) extern "C" fn lock_all<V: Shared>() {
-    V::page_heap().round.lock.lock();
+    V::page_heap().round.lock.lock_in_turn();
     if parks::<V>() {
-        V::parked().lock.lock();
+        V::parked().lock.lock_in_turn();
     }
     for list in lists::<V>() {
-        list.lock.lock();
+        list.lock.lock_in_turn();
     }
     for class in ClassIdx::all(V::CLASSES.count()) {
-        V::transfer(class).lock.lock();
+        V::transfer(class).lock.lock_in_turn();
     }
-    V::page_heap().lock.lock();
+    V::page_heap().lock.lock_in_turn();
     if V::RECORDS_HUGE {
-        V::huge_blocks().lock.lock();
+        V::huge_blocks().lock.lock_in_turn();
     }
     if V::LARGE == Large::Fenced {
-        V::fenced().lock.lock();
+        V::fenced().lock.lock_in_turn();
     }
     V::page_heap().sampled.lock();
 }

@@ -36,7 +36,7 @@ use super::pending::MUCH;
 use super::purge::reclaim_batches;
 use super::round::Round;
 use super::tuning::Tuning;
-use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, bit_range, slices_in};
+use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, bit_range, rank, slices_in};
 use crate::linked::LinkedList;
 use crate::page_map::Kind;
 use crate::sampled::Sampled;
@@ -67,7 +67,7 @@ struct Claimed {
 #[repr(C, align(64))]
 pub(crate) struct PageHeap {
     /// Guards all fields below but the atomics, and the segments' own fields.
-    pub(crate) lock: Lock,
+    pub(crate) lock: Lock<{ rank::PAGE_HEAP }>,
     /// Segments with free slices (V1). The segment that came to have some last is first.
     pub(super) available: LinkedList<Segment, AVAILABLE>,
     pub(super) all: LinkedList<Segment, ALL>,
@@ -258,6 +258,7 @@ impl PageHeap {
 
     /// Claims a dirty slice of the first few segments, if there is one. With the lock held.
     fn claim_dirty<V: Shared>(&self) -> Option<Claimed> {
+        self.lock.check_held();
         if self.dirty_slices.get() == 0 {
             return None;
         }
@@ -273,6 +274,7 @@ impl PageHeap {
 
     /// Finds the free slices that take the least memory, among the first few segments that have enough.
     fn find<V: Shared>(&self, wanted: Wanted) -> Option<(&'static Segment, SliceIdx)> {
+        self.lock.check_held();
         let mut best: Option<(Run, &'static Segment)> = None;
         for (looks, segment) in self.available.iter().enumerate() {
             if looks >= LOOKS && (best.is_some() || looks >= MOST_LOOKS) {
@@ -306,6 +308,7 @@ impl PageHeap {
         slice: SliceIdx,
         count: usize,
     ) -> bool {
+        self.lock.check_held();
         let run = bit_range(slice.index(), slice.index() + count);
         debug_assert_eq!(segment.free.get() & run, run);
         let dirty = segment.dirty.get() & run;
@@ -351,6 +354,7 @@ impl PageHeap {
         slice: SliceIdx,
         count: usize,
     ) {
+        self.lock.check_held();
         let run = bit_range(slice.index(), slice.index() + count);
         debug_assert_eq!(segment.free.get() & run, 0);
         if segment.free.get() == 0 {

@@ -17,10 +17,9 @@
 //! taken, the thread goes without.
 
 use super::{ListId, Shared, at_stake, give_some};
-use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES};
+use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES, rank};
 use crate::free_list::FreeList;
 use crate::stats::{Event, Unsound, ensure};
-use crate::sys::atomic::AtomicU32;
 use crate::sys::clock;
 use crate::sys::lock::Lock;
 use crate::variant::{ThreadExit, Variant, list_bytes_limit};
@@ -42,7 +41,7 @@ struct Place {
 /// The parked lists of one variant.
 pub(crate) struct Parked {
     /// Guards all fields below.
-    pub(super) lock: Lock,
+    pub(super) lock: Lock<{ rank::PARKED }>,
     /// The places that hold lists, a bit each (Q1).
     taken: Cell<u32>,
     places: [Place; PLACES],
@@ -58,12 +57,9 @@ impl Place {
 }
 
 impl Parked {
-    pub(crate) const fn new() -> Self {
-        Self {
-            lock: Lock::over(AtomicU32::new(0)),
-            taken: Cell::new(0),
-            places: [const { Place::new() }; PLACES],
-        }
+    /// No lists, with this lock. The model checker creates the lock.
+    pub(crate) const fn over(lock: Lock<{ rank::PARKED }>) -> Self {
+        Self { lock, taken: Cell::new(0), places: [const { Place::new() }; PLACES] }
     }
 
     /// Parks the lists of a thread that ends, which become empty. If they hold too much or nothing, it leaves them as
@@ -82,7 +78,7 @@ impl Parked {
                 to.take_over(from);
             }
             place.parked_at.set(V::page_heap().now());
-            self.taken.set(self.taken.get() | 1 << index);
+            self.set_taken(self.taken.get() | 1 << index);
         });
     }
 
@@ -101,8 +97,13 @@ impl Parked {
                 to.set_limit(from.limit().min(list_bytes_limit::<V>(class)));
                 to.take_over(from);
             }
-            self.taken.set(self.taken.get() & (self.taken.get() - 1));
+            self.set_taken(self.taken.get() & (self.taken.get() - 1));
         });
+    }
+
+    fn set_taken(&self, places: u32) {
+        self.lock.check_held();
+        self.taken.set(places);
     }
 
     /// Runs `action` with the lock held, if the lock is free.
@@ -114,7 +115,7 @@ impl Parked {
     }
 
     /// Gives lists that were parked for `delay` milliseconds to the central lists: those of `most` threads at most.
-    pub(super) fn send_home<V: Shared>(&self, now: u64, delay: u64, most: usize) {
+    pub(crate) fn send_home<V: Shared>(&self, now: u64, delay: u64, most: usize) {
         if !parks::<V>() {
             return;
         }
@@ -125,7 +126,7 @@ impl Parked {
             };
             for (index, place) in self.places.iter().enumerate().filter(is_due).take(most) {
                 place.empty::<V>();
-                self.taken.set(self.taken.get() & !(1 << index));
+                self.set_taken(self.taken.get() & !(1 << index));
             }
         });
     }

@@ -90,6 +90,7 @@ impl PageHeap {
     /// memory wait since the round began. If no thread did, the flags go out when little is left, or when the hurry has
     /// gone `on_and_on`. With the lock held.
     pub(super) fn end_round(&self, in_slabs: usize, on_and_on: bool) -> bool {
+        self.lock.check_held();
         let goes_on = !on_and_on && self.is_much(in_slabs, STILL_MUCH);
         let anew = |pending: u32| if goes_on { None } else { (pending & SEEN == 0).then_some(0) };
         // ORDERING: relaxed; the flags publish nothing. Where another thread has set `SEEN` since the round began,
@@ -101,6 +102,7 @@ impl PageHeap {
     /// True if the dirty slices, the map cache and `more` are much memory, in bytes and as a part of all. With the lock
     /// held.
     pub(super) fn is_much(&self, more: usize, (bytes, part): (usize, usize)) -> bool {
+        self.lock.check_held();
         let kept = if self.tuning.keeps_mappings() { 0 } else { self.map_cache.bytes() };
         let free = self.dirty_slices.get() as usize * SLICE_BYTES + kept + more;
         let all = self.segments.get() as usize * SEGMENT_BYTES + kept;

@@ -160,6 +160,7 @@ pub(crate) fn purge_all<V: Shared>() {
 }
 
 fn begin<V: Shared>(round: &Round, terms: Terms) {
+    round.lock.check_held(); // Checks RD1.
     V::counters().count(Event::Purge);
     V::page_heap().begin_round();
     round.began_at.set(terms.now);
@@ -169,6 +170,7 @@ fn begin<V: Shared>(round: &Round, terms: Terms) {
 }
 
 fn end<V: Shared>(round: &Round) {
+    round.lock.check_held(); // Checks RD1.
     let unseen = round.unseen.get() + 1;
     let page_heap = V::page_heap();
     let seen = page_heap.lock.with(|| page_heap.end_round(round.waiting.get(), unseen > HURRIES));
@@ -177,6 +179,7 @@ fn end<V: Shared>(round: &Round) {
 }
 
 fn go_on<V: Shared>(round: &Round, terms: Terms, budget: &mut Budget) {
+    round.lock.check_held(); // Checks RD1.
     while !budget.is_spent() {
         match round.stage.get() {
             Stage::Done => return,

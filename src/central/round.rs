@@ -14,6 +14,7 @@
 //! Never: purges anything itself.
 
 use super::ListId;
+use crate::base::rank;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::lock::Lock;
 use core::cell::Cell;
@@ -39,7 +40,7 @@ pub(super) enum Stage {
 /// The state of the rounds (RD1).
 pub(crate) struct Round {
     /// Guards all fields below.
-    pub(super) lock: Lock,
+    pub(super) lock: Lock<{ rank::ROUND }>,
     pub(super) stage: Cell<Stage>,
     /// Slabs or segments that this stage has still to visit; `None` before it begins.
     pub(super) left: Cell<Option<u32>>,
@@ -69,6 +70,7 @@ impl Round {
     }
 
     pub(super) fn enter(&self, stage: Stage) {
+        self.lock.check_held();
         self.stage.set(stage);
         self.left.set(None);
     }

@@ -24,6 +24,7 @@ impl PageHeap {
     /// Maps a segment of which so many slices are to be used, and notes it in the page map. If the kernel refuses, a
     /// clean extent may serve. `None` when memory is exhausted, or when the address is beyond the page map.
     pub(super) fn map<V: Shared>(&self, slices: usize) -> Option<&'static Segment> {
+        self.lock.check_held();
         // The header is a slice, too (LM1).
         if !self.admits((1 + slices) * SLICE_BYTES) {
             return None;
@@ -41,6 +42,7 @@ impl PageHeap {
     /// Makes a segment of a dirty extent, so that what large blocks left serves others. `None` if no dirty extent has
     /// room for one. With the lock held.
     pub(super) fn borrow<V: Shared>(&self) -> Option<&'static Segment> {
+        self.lock.check_held();
         let pages = self.map_cache.take(State::Dirty, SEGMENT_BYTES, SEGMENT_BYTES)?;
         watcher::show(pages.as_ptr(), SEGMENT_BYTES);
         self.map_cache.lower_peak(SEGMENT_BYTES);
@@ -59,6 +61,7 @@ impl PageHeap {
         &self,
         pages: NonNull<u8>,
     ) -> Option<&'static Segment> {
+        self.lock.check_held();
         // SAFETY: the caller's condition.
         let segment = unsafe { self.add::<V>(pages) }?;
         for slice in slices_in(usable_slices::<V>()) {
@@ -76,6 +79,7 @@ impl PageHeap {
     /// `pages` are [`SEGMENT_BYTES`] bytes, aligned to their size, of which the header's are zero. No other thread knows
     /// of them.
     unsafe fn add<V: Shared>(&self, pages: NonNull<u8>) -> Option<&'static Segment> {
+        self.lock.check_held();
         // SAFETY: the caller's condition. `unmap` takes the segment out of the page map and all lists before it unmaps
         // the pages, so they stay mapped while a thread can find them.
         let segment = unsafe { Segment::create::<V>(pages) };
@@ -104,7 +108,8 @@ impl PageHeap {
 
     /// Unmaps a segment without memory, all of whose slices are free. With the lock held.
     pub(super) fn unmap<V: Shared>(&self, segment: &'static Segment) {
-        debug_assert!(segment.is_decommitted::<V>());
+        self.lock.check_held();
+        debug_assert!(segment.is_decommitted::<V>(), "X4");
         V::page_map().note_slices(segment.address(), MAX_SLICES, Kind::Foreign);
         self.available.remove(segment);
         self.all.remove(segment);

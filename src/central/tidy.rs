@@ -10,10 +10,12 @@
 use super::exchange::send_home;
 use super::round::{Budget, PER_CALL, PER_LOOK, Round, Terms};
 use super::{ListId, Shared};
-use crate::base::{ArenaIdx, PAGE_BYTES, SLICE_BYTES, SliceIdx, bit_range, quotient, slices_in};
+use crate::base::{
+    ArenaIdx, PAGE_BYTES, SLICE_BYTES, SliceIdx, bit_range, quotient, rank, slices_in,
+};
 use crate::slab::{Segment, Slab};
 use crate::stats::Event;
-use crate::sys::{clock, pages};
+use crate::sys::{clock, held, pages};
 use crate::variant::{Unit, Variant};
 
 /// Slabs that a step visits before it gives up the lock of their list.
@@ -87,6 +89,7 @@ fn waiting_bytes<V: Variant>(slab: &Slab) -> usize {
 
 /// Purges the pages of a slab that have memory and no block in use. With the lock of its list held.
 fn purge_pages<V: Shared>(slab: &'static Slab, budget: &mut Budget) {
+    held::check_rank(rank::CENTRAL_LIST);
     budget.spend(PER_LOOK);
     for (from, to) in runs(slab.pages_to_purge::<V>()) {
         budget.spend_pages(to - from);
@@ -150,6 +153,7 @@ pub(super) fn purge_slices<V: Shared>(
     delay: u64,
     budget: &mut Budget,
 ) -> u32 {
+    V::page_heap().lock.check_held();
     budget.spend(PER_LOOK);
     V::counters().count(Event::Look);
     let age = |slice: SliceIdx| clock::since(segment.freed_at[slice.index()].get(), now);

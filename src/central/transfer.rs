@@ -19,7 +19,7 @@
 //! Never: reads or writes a block.
 
 use super::Shared;
-use crate::base::{BATCH_MOST, ClassIdx, quotient};
+use crate::base::{BATCH_MOST, ClassIdx, quotient, rank};
 use crate::batch::Batch;
 use crate::free_block::FreeBlock;
 use crate::stats::{Unsound, ensure};
@@ -36,7 +36,7 @@ const MOST: usize = 128;
 #[repr(C, align(64))]
 pub(crate) struct Transfer {
     /// Guards all that follows. `len` is changed with the lock held, and looked at without it. [shared]
-    pub(super) lock: Lock,
+    pub(super) lock: Lock<{ rank::TRANSFER }>,
     len: AtomicU32,
     /// The fewest blocks that waited since the last round of purging: so many were not needed.
     least: Cell<u32>,
@@ -47,10 +47,11 @@ pub(crate) struct Transfer {
 unsafe impl Sync for Transfer {}
 
 impl Transfer {
-    pub(crate) const fn new() -> Self {
+    /// An empty one with this lock and this length of 0. The model checker creates them.
+    pub(crate) const fn over(lock: Lock<{ rank::TRANSFER }>, len: AtomicU32) -> Self {
         Self {
-            lock: Lock::over(AtomicU32::new(0)),
-            len: AtomicU32::new(0),
+            lock,
+            len,
             least: Cell::new(0),
             blocks: [const { Cell::new(ptr::null_mut()) }; MOST],
         }
@@ -63,12 +64,13 @@ impl Transfer {
     }
 
     fn set_len(&self, len: u32) {
+        self.lock.check_held();
         // ORDERING: relaxed. The lock orders the threads that rely on the length; a read without it is a hint.
         self.len.store(len, Ordering::Relaxed);
     }
 
     /// Moves blocks of a batch here, as long as there is room.
-    pub(super) fn put<V: Variant>(&self, class: ClassIdx, batch: &mut Batch) {
+    pub(crate) fn put<V: Variant>(&self, class: ClassIdx, batch: &mut Batch) {
         let room = room::<V>(class);
         self.lock.with(|| {
             while self.len() < room
@@ -82,7 +84,7 @@ impl Transfer {
     }
 
     /// Moves up to `count` of the blocks that came last to a batch that has room for them.
-    pub(super) fn take(&self, count: u32, batch: &mut Batch) {
+    pub(crate) fn take(&self, count: u32, batch: &mut Batch) {
         self.lock.with(|| {
             for _ in 0..count {
                 let Some(len) = self.len().checked_sub(1) else { break };

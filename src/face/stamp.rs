@@ -12,7 +12,7 @@ use crate::central::{Arena, EmptyBlocks, Fenced, HugeBlocks, PageHeap, Parked, S
 use crate::page_map::PageMap;
 use crate::report::heap::{GiveUpHeap, Heap, Heaps};
 use crate::report::pool::Pool;
-use crate::report::registry::{Directory, HashTable};
+use crate::report::registry::{HashTable, SuperSlabs};
 use crate::report::{self, stamp_report};
 use crate::stats::Counters;
 use crate::sys::thread::ExitHook;

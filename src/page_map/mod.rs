@@ -320,6 +320,7 @@ mod tests {
     fn what_is_noted_is_found_and_nothing_else() {
         let map = PageMap::new();
         let at = 0x7f12_3460_0000;
+        // A part without a leaf reads as 0 (A3).
         assert_eq!(map.kind(at), Kind::Foreign);
         assert!(map.cover(at) && !map.cover(1 << ADDRESS_BITS));
         map.note(at, Kind::Header);

@@ -28,12 +28,12 @@ use crate::sys::thread::ExitHook;
 use crate::variant::Variant;
 use heap::{GiveUpHeap, Heap, Heaps};
 use pool::Pool;
-use registry::{Directory, HashTable};
+use registry::{HashTable, SuperSlabs};
 
 /// A variant with the statics of the report's allocator. It names the types of all modules, so it is in none of them.
 pub(crate) trait Statics: Variant {
     /// All SuperSlabs in the order in which they were mapped.
-    fn directory() -> &'static Directory;
+    fn directory() -> &'static SuperSlabs;
     /// The hash table of SuperSlabs. Read where `registry = "hash"`.
     fn table() -> &'static HashTable;
     /// The page map. Read where `registry = "map"`.
@@ -63,7 +63,7 @@ macro_rules! stamp_report {
 
             impl report::Statics for $type {
                 statics! {
-                    directory: Directory = Directory::new();
+                    directory: SuperSlabs = SuperSlabs::new();
                     table: HashTable = HashTable::new();
                     pool: Pool = Pool::new();
                     heaps: Heaps = Heaps::new();

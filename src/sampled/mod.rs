@@ -33,7 +33,7 @@ mod trace;
 
 pub(crate) use gap::{gap, next};
 
-use crate::base::PAGE_BYTES;
+use crate::base::{PAGE_BYTES, rank};
 use crate::batch::Batch;
 use crate::page_map::{Kind, PageMap};
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
@@ -58,7 +58,7 @@ const TAKEN: u64 = u64::MAX;
 /// The sampled blocks of one variant. All bytes zero is a pool that was never used.
 pub(crate) struct Sampled {
     /// Guards the pool's content.
-    lock: Lock,
+    lock: Lock<{ rank::SAMPLED }>,
     /// Blocks from one sample to the next, on average; 0 while no block is sampled. [shared]
     mean: AtomicU32,
     /// The first address of the pool; 0 before its first use. [shared]

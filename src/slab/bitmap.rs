@@ -19,13 +19,13 @@ use super::Segment;
 use super::home::Home;
 use crate::base::{
     CACHE_LINE, ClassIdx, MAX_SLICES, PAGE_BYTES, PAGE_LG, SEGMENT_BYTES, SLICE_BYTES, SliceIdx,
-    bit_range, quotient,
+    bit_range, quotient, rank,
 };
 use crate::batch::Batch;
 use crate::free_block::FreeBlock;
 use crate::linked::{Linked, Links};
-use crate::sys::clock;
 use crate::sys::fatal::fatal;
+use crate::sys::{clock, held};
 use crate::variant::{Spread, Variant};
 use core::cell::Cell;
 use core::mem::offset_of;
@@ -142,7 +142,9 @@ impl Slab {
 
     /// Makes a free slice a slab, none of whose blocks was handed out yet. A `clean` slice has no memory.
     pub(crate) fn set_up<V: Variant>(&self, class: ClassIdx, clean: bool) {
+        held::check_rank(rank::CENTRAL_LIST); // Checks X3.
         let capacity = quotient(SLICE_BYTES, V::CLASSES.block_bytes(class)).min(WORDS * 64);
+        debug_assert!(capacity * V::CLASSES.block_bytes(class) <= SLICE_BYTES, "X1");
         self.class.set(class.index() as u8);
         self.capacity.set(capacity as u16);
         self.bump.set(0);
@@ -155,6 +157,7 @@ impl Slab {
 
     /// Makes a slab a plain slice again. Every block of it is home.
     pub(crate) fn take_down(&self) {
+        held::check_rank(rank::CENTRAL_LIST); // Checks X3.
         debug_assert_eq!(self.used.get(), 0);
         self.capacity.set(0);
     }
@@ -167,6 +170,7 @@ impl Slab {
     /// Moves blocks to a batch until it has `want` blocks, or the slab has none left. The batch has room for `want`.
     /// Blocks that were out before come first, by address.
     pub(crate) fn take<V: Variant>(&self, batch: &mut Batch, want: u32) {
+        held::check_rank(rank::CENTRAL_LIST); // Checks X3.
         let bytes = V::CLASSES.block_bytes(self.class());
         let start = self.segment().slice_start(self.slice());
         let before = batch.len();
@@ -240,6 +244,7 @@ impl Slab {
     /// Brings blocks of this slab home. An address that is no block of the slab that is out ends the process.
     #[inline]
     pub(crate) fn put<V: Variant>(&self, class: ClassIdx, blocks: &[FreeBlock]) {
+        held::check_rank(rank::CENTRAL_LIST); // Checks X3.
         let bytes = V::CLASSES.block_bytes(class);
         let bump = usize::from(self.bump.get());
         let is_class = self.class() == class;
@@ -278,6 +283,7 @@ impl Slab {
 
     /// Notes that blocks have come home. True if they are the first since the slab's free pages were purged.
     pub(crate) fn touch(&self, now: u64) -> bool {
+        held::check_rank(rank::CENTRAL_LIST); // Checks X3.
         self.touched_at.set(now);
         !self.purgeable.replace(true)
     }
@@ -308,6 +314,7 @@ impl Slab {
 
     /// Marks the slab as purged, so that no purge examines it until a block comes home.
     pub(crate) fn set_purged(&self) {
+        held::check_rank(rank::CENTRAL_LIST); // Checks X3.
         self.purgeable.set(false);
     }
 
@@ -316,6 +323,7 @@ impl Slab {
     /// It marks the slab as purged, even if the kernel then refuses the pages. The next purge after a block comes home
     /// offers them again.
     pub(crate) fn pages_to_purge<V: Variant>(&self) -> u32 {
+        held::check_rank(rank::CENTRAL_LIST); // Checks X3.
         self.purgeable.set(false);
         let decommitted = u32::from(self.decommitted.get());
         (0..SLICE_BYTES / PAGE_BYTES)
@@ -340,6 +348,7 @@ impl Slab {
 
     /// Notes that pages were purged.
     pub(crate) fn note_decommitted(&self, from: usize, to: usize) {
+        held::check_rank(rank::CENTRAL_LIST); // Checks X3.
         self.decommitted.set(self.decommitted.get() | bit_range(from, to) as u16);
     }
 

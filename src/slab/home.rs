@@ -11,8 +11,9 @@
 //! HM1  A thread that makes an arena the home of a slab, or ends that, holds the lock of the arena's list of the class.
 //! HM2  A thread that makes an arena the home of a homeless slab sees all that the last home did to the slab.
 
-use crate::base::ArenaIdx;
+use crate::base::{ArenaIdx, rank};
 use crate::sys::atomic::{AtomicU8, Ordering};
+use crate::sys::held;
 
 /// The number of a slab's arena plus one, or 0 for no home. [shared]
 pub(crate) struct Home(AtomicU8);
@@ -36,6 +37,7 @@ impl Home {
     /// holds the arena's lock.
     #[inline]
     pub(crate) fn belongs_to(&self, arena: ArenaIdx) -> bool {
+        held::check_rank(rank::CENTRAL_LIST); // Checks HM1.
         // ORDERING: relaxed; if it is the caller's arena, it was set under the lock that the caller holds now (HM1).
         let number = self.0.load(Ordering::Relaxed);
         if number == number_of(arena) {
@@ -52,6 +54,7 @@ impl Home {
     /// Makes an arena the home of a slab that no other thread can reach. The caller holds the arena's lock, and the
     /// lock of the last home, if there is one.
     pub(crate) fn set(&self, arena: ArenaIdx) {
+        held::check_rank(rank::CENTRAL_LIST); // Checks HM1.
         // ORDERING: relaxed; the locks order the earlier accesses to the slab before the later ones.
         self.0.store(number_of(arena), Ordering::Relaxed);
     }
@@ -59,6 +62,7 @@ impl Home {
     /// Leaves the slab without a home, so that any arena may take it. The caller holds the lock of the arena that is
     /// its home, and does not touch the slab afterwards.
     pub(crate) fn leave(&self) {
+        held::check_rank(rank::CENTRAL_LIST); // Checks HM1.
         // ORDERING: release, paired with the acquire in `belongs_to` (HM2).
         self.0.store(0, Ordering::Release);
     }

@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_wait_for_a_lock_is_counted() {
-        let (lock, before) = (Lock::over(AtomicU32::new(0)), waits());
+        let (lock, before) = (Lock::<0>::over(AtomicU32::new(0)), waits());
         std::thread::scope(|scope| {
             lock.lock();
             scope.spawn(|| lock.with(|| ()));

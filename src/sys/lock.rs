@@ -13,74 +13,80 @@
 //! U2  While a thread waits in the kernel, the word is 2, or a woken thread is about to make it 2. So the next unlock
 //!     wakes another thread, and no thread needs to poll.
 //!
+//! U3  A thread that waits for a lock holds none of the lock's rank or of a higher one. So no two threads wait for each
+//!     other. Debug builds check this (`held.rs`).
+//!
 //! Source: Ulrich Drepper, "Futexes Are Tricky", its second mutex.
 //! Never: allocates, or panics.
 
 use super::atomic::{AtomicU32, Ordering, SPINS, spin_loop};
 use super::futex;
+use super::held::Holder;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 const AWAITED: u32 = 2;
 
-/// A lock in one word. All bytes of a free lock are zero.
-pub(crate) struct Lock {
+/// A lock in one word, of a rank in the order of locks. All bytes of a free lock are zero.
+pub(crate) struct Lock<const RANK: u8> {
     word: AtomicU32,
+    /// Nothing in a release build.
+    holder: Holder<RANK>,
 }
 
-impl Lock {
+impl<const RANK: u8> Lock<RANK> {
     /// A lock in this word, which is 0. The model checker creates the word.
     pub(crate) const fn over(word: AtomicU32) -> Self {
-        Self { word }
+        Self { word, holder: Holder::new() }
     }
 
-    /// Waits until the lock is free, and takes it.
+    /// Waits until the lock is free, and takes it. The caller holds no lock of this rank or of a higher one (U3).
     #[inline]
     pub(crate) fn lock(&self) {
-        if !self.try_lock() {
-            self.lock_cold();
+        self.holder.check_order(RANK);
+        self.wait();
+    }
+
+    /// As [`lock`](Self::lock), for a thread that takes all locks of a rank in their order. It may hold some of them.
+    #[inline]
+    pub(crate) fn lock_in_turn(&self) {
+        self.holder.check_order(RANK + 1);
+        self.wait();
+    }
+
+    #[inline]
+    fn wait(&self) {
+        if !take(&self.word) {
+            wait_cold(&self.word);
         }
+        self.holder.note_taken();
     }
 
     /// Takes the lock if it is free.
     #[inline]
     pub(crate) fn try_lock(&self) -> bool {
-        // ORDERING: acquire, paired with the release in `unlock`: what the last holder did comes
-        // before what this one does.
-        self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn lock_cold(&self) {
-        for _ in 0..SPINS {
-            // ORDERING: relaxed; only a hint, which the compare-and-swap confirms.
-            if self.word.load(Ordering::Relaxed) == FREE && self.try_lock() {
-                return;
-            }
-            spin_loop();
+        let is_taken = take(&self.word);
+        if is_taken {
+            self.holder.note_taken();
         }
-        // ORDERING: acquire, paired with the release in `unlock`. It leaves 2 behind even if no other thread waits: an
-        // unneeded wake is harmless.
-        while self.word.swap(AWAITED, Ordering::Acquire) != FREE {
-            futex::wait(&self.word, AWAITED);
-        }
+        is_taken
     }
 
     /// Gives the lock up. The caller holds it, or it is the copy, made by a fork, of a lock that the forking thread
     /// held.
     #[inline]
     pub(crate) fn unlock(&self) {
-        // ORDERING: release, paired with the acquire in `try_lock` and `lock_cold`.
+        self.holder.note_given_up();
+        // ORDERING: release, paired with the acquire in `take` and `wait_cold`.
         if self.word.swap(FREE, Ordering::Release) == AWAITED {
-            self.wake_cold();
+            wake_cold(&self.word);
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn wake_cold(&self) {
-        futex::wake_one(&self.word);
+    /// Ends a debug build unless this thread holds the lock.
+    #[inline]
+    pub(crate) fn check_held(&self) {
+        self.holder.check_held();
     }
 
     /// Runs `action` with the lock held.
@@ -93,13 +99,42 @@ impl Lock {
     }
 }
 
+#[inline]
+fn take(word: &AtomicU32) -> bool {
+    // ORDERING: acquire, paired with the release in `unlock`: what the last holder did comes before what this one does.
+    word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+}
+
+#[cold]
+#[inline(never)]
+fn wait_cold(word: &AtomicU32) {
+    for _ in 0..SPINS {
+        // ORDERING: relaxed; only a hint, which the compare-and-swap confirms.
+        if word.load(Ordering::Relaxed) == FREE && take(word) {
+            return;
+        }
+        spin_loop();
+    }
+    // ORDERING: acquire, paired with the release in `unlock`. It leaves 2 behind even if no other thread waits: an
+    // unneeded wake is harmless.
+    while word.swap(AWAITED, Ordering::Acquire) != FREE {
+        futex::wait(word, AWAITED);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn wake_cold(word: &AtomicU32) {
+    futex::wake_one(word);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use core::cell::Cell;
 
     struct Counted {
-        lock: Lock,
+        lock: Lock<1>,
         count: Cell<u32>,
     }
 

@@ -18,7 +18,9 @@ cfg_if::cfg_if! {
         pub(crate) mod fences;
         pub(crate) mod fork;
         pub(crate) mod futex;
+        pub(crate) mod held;
         pub(crate) mod kernel;
+        mod key;
         pub(crate) mod maps;
         pub(crate) mod moves;
         pub(crate) mod pages;

@@ -3,7 +3,8 @@
 //! The hook uses a pthread key. With glibc, Rust's thread-local destructors run before those of pthread keys, so they
 //! can still allocate and free through an open cache. If they run later, they find the cache closed, which also works.
 
-use super::atomic::{AtomicU32, Ordering};
+use super::atomic::AtomicU32;
+use super::key::KeyPlace;
 use super::{errno, kernel};
 use core::arch::asm;
 use core::ffi::{CStr, c_void};
@@ -111,19 +112,15 @@ pub(crate) trait AtExit {
     fn run(value: &'static Self::Value);
 }
 
-/// The state of an [`ExitHook`] once it is disarmed. No key has this number: there are only some thousand.
-const DISARMED: u32 = u32::MAX;
-
 /// Runs `E` at the end of every thread that armed it.
 pub(crate) struct ExitHook<E> {
-    /// The pthread key plus one; 0 before the first thread armed the hook, and [`DISARMED`] at last. [shared]
-    key: AtomicU32,
+    key: KeyPlace,
     at_exit: PhantomData<fn(E)>,
 }
 
 impl<E: AtExit> ExitHook<E> {
     pub(crate) const fn new() -> Self {
-        Self { key: AtomicU32::new(0), at_exit: PhantomData }
+        Self { key: KeyPlace::over(AtomicU32::new(0)), at_exit: PhantomData }
     }
 
     /// Arms the hook for this thread: `E` runs with `value` when the thread ends. False if the system has no
@@ -142,42 +139,24 @@ impl<E: AtExit> ExitHook<E> {
         }
     }
 
-    /// The key, created by the first thread that asks; the loser of a race deletes its own.
+    /// The key of this hook, created by the first thread that asks.
     fn key(&self) -> Option<libc::pthread_key_t> {
-        // ORDERING: acquire, paired with the release below: what the C library wrote when it created
-        // the key comes before this thread's use of it.
-        let known = self.key.load(Ordering::Acquire);
-        match known {
-            0 => {}
-            DISARMED => return None,
-            known => return Some(known - 1),
-        }
-        let mut fresh: libc::pthread_key_t = 0;
-        // SAFETY: `fresh` is writable, and the callback is a function that lives forever. The key is this hook's alone:
-        // every value under it comes from `arm`, and the C library hands it back to the thread that set it.
-        if unsafe { libc::pthread_key_create(&raw mut fresh, Some(call::<E>)) } != 0 {
-            return None;
-        }
-        // ORDERING: release on success, paired with the acquire on failure and the one above. The C library wrote the
-        // key's data before any thread uses the key.
-        match self.key.compare_exchange(0, fresh + 1, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Some(fresh),
-            Err(winner) => {
-                // SAFETY: `fresh` was created above, and no thread has set a value for it.
-                unsafe { libc::pthread_key_delete(fresh) };
-                (winner != DISARMED).then(|| winner - 1)
-            }
-        }
+        let create = || {
+            let mut fresh: libc::pthread_key_t = 0;
+            // SAFETY: `fresh` is writable, and the callback is a function that lives forever. The key is this hook's
+            // alone: every value under it comes from `arm`, and the C library hands it back to the thread that set it.
+            let result = unsafe { libc::pthread_key_create(&raw mut fresh, Some(call::<E>)) };
+            (result == 0).then_some(fresh)
+        };
+        // SAFETY: this thread created the key, and no thread has set a value for it, since it lost (EK2).
+        self.key.get(create, |key| _ = unsafe { libc::pthread_key_delete(key) })
     }
 
     /// Disarms the hook for all threads. No thread runs `E` now, and none arms the hook again.
     pub(crate) fn disarm(&self) {
-        // ORDERING: acquire, paired with the release in `key`: the creation of the key comes before its deletion here.
-        // Release, paired with the acquires in `key`, for a thread whose new key loses to this store.
-        let known = self.key.swap(DISARMED, Ordering::AcqRel);
-        if known != 0 && known != DISARMED {
-            // SAFETY: created by this hook for itself alone. The swap took it out, so no other call deletes it.
-            unsafe { libc::pthread_key_delete(known - 1) };
+        if let Some(key) = self.key.disarm() {
+            // SAFETY: created by this hook for itself alone. No other call deletes it (EK2).
+            unsafe { libc::pthread_key_delete(key) };
         }
     }
 }

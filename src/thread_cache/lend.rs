@@ -17,7 +17,8 @@
 
 use super::tables::Tables;
 use super::{CacheOf, Cached, refill};
-use crate::base::{ClassIdx, MAX_CLASSES, PAGE_BYTES};
+use crate::base::{ClassIdx, MAX_CLASSES, PAGE_BYTES, rank};
+use crate::sys::held;
 use crate::variant::{Lending, Variant};
 use core::marker::PhantomData;
 
@@ -121,6 +122,7 @@ impl<V: Variant> Borrowers<V> {
 fn give_own<V: Cached>(cache: &'static CacheOf<V>, classes: u64) {
     // With the lock, since another thread may be shutting the lists.
     V::pool().with_made(|| {
+        held::check_rank(rank::CACHE_POOL); // Checks LE2.
         let own_classes = cache.own_classes.get() | classes;
         cache.own_classes.set(own_classes);
         if cache.is_shut() {

@@ -4,21 +4,19 @@
 //! Then no hook reports the thread's end, and the blocks in its lists are lost.
 
 use super::drain::drain_list;
+use super::forks::{Caller, Forks};
 use super::tables::Tables;
 use super::{CacheOf, Cached, State, ThreadCache, fill, flush, limits, quarantine, sample, shut};
-use crate::base::{ArenaIdx, ClassIdx};
+use crate::base::{ArenaIdx, ClassIdx, rank};
 use crate::central::{self, lock_all, unlock_all};
 use crate::sys::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
 use crate::sys::thread::{self, AtExit};
-use crate::sys::{errno, fork, pages, secret};
+use crate::sys::{errno, fork, held, pages, secret};
 use crate::variant::{Links, Slot};
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
-
-/// The value of `preparing` once the fork handlers are registered. No process has this number.
-const PREPARED: u32 = u32::MAX;
 
 /// Blocks that a thread that has never allocated frees by address before it gets a cache.
 const FREES: u32 = 16;
@@ -32,17 +30,12 @@ const fn unpack(word: u64) -> (u32, u32) {
 
 /// The caches that wait for a thread, and the state of the fork handlers.
 pub(crate) struct CachePool<T> {
-    lock: Lock,
+    lock: Lock<{ rank::CACHE_POOL }>,
     /// The top of the stack of caches that wait for a thread. [lock]
     first: Cell<*const ThreadCache<T>>,
     /// The top of the stack of all mapped caches. [lock]
     made: Cell<*const ThreadCache<T>>,
-    /// The process that is registering the fork handlers; 0 before any does, [`PREPARED`] afterwards. [shared]
-    preparing: AtomicU32,
-    /// The thread that is registering the fork handlers. [shared]
-    preparer: AtomicU32,
-    /// The thread that took all locks for a fork; 0 for none. [shared]
-    forker: AtomicUsize,
+    forks: Forks,
     /// Threads without a cache, by the thread's number, with their count of frees. [shared]
     freeing: [AtomicU64; FREEING],
 }
@@ -56,9 +49,7 @@ impl<T: Tables> CachePool<T> {
             lock: Lock::over(AtomicU32::new(0)),
             first: Cell::new(ptr::null()),
             made: Cell::new(ptr::null()),
-            preparing: AtomicU32::new(0),
-            preparer: AtomicU32::new(0),
-            forker: AtomicUsize::new(0),
+            forks: Forks::over(AtomicU32::new(0), AtomicU32::new(0), AtomicUsize::new(0)),
             freeing: [const { AtomicU64::new(0) }; FREEING],
         }
     }
@@ -237,42 +228,33 @@ pub(super) fn close<V: Cached>(cache: &'static CacheOf<V>) {
     }
 }
 
+/// The calling thread, as the kernel and the C library know it.
+struct ThisThread;
+
+impl Caller for ThisThread {
+    fn process(&self) -> u32 {
+        thread::process()
+    }
+    fn thread(&self) -> u32 {
+        thread::id()
+    }
+    fn handle(&self) -> usize {
+        thread::handle()
+    }
+    fn give_way(&self) {
+        thread::give_way();
+    }
+}
+
 /// Registers the fork handlers, if that was not done yet. A thread calls it before it takes any lock, so that a fork
 /// never copies a held lock.
 ///
-/// Mostly a variant does this before `main`. A fork that began before the registration does not run the
-/// handlers. A fork may also come while another thread registers them, and that thread is missing in the child. So
-/// `preparing` holds the number of the process that registers, and a child starts again.
+/// Mostly a variant does this before `main`. A fork that began before the registration does not run the handlers.
 pub(crate) fn prepare_for_forks<V: Cached>() {
-    let preparing = &V::pool().preparing;
-    loop {
-        // ORDERING: acquire, paired with the release stores of `PREPARED`: the handlers are registered.
-        let by = preparing.load(Ordering::Acquire);
-        if by == PREPARED {
-            return;
-        }
-        let me = thread::process();
-        if by == me {
-            // The registration may allocate with this very variant, and so come here again.
-            // ORDERING: relaxed; the thread only compares the number with its own, which it stored itself.
-            if V::pool().preparer.load(Ordering::Relaxed) == thread::id() {
-                return;
-            }
-            thread::give_way();
-            continue;
-        }
-        // ORDERING: relaxed; the number claims the task, and publishes nothing.
-        if preparing.compare_exchange(by, me, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            // ORDERING: relaxed; only this thread compares the number with its own.
-            V::pool().preparer.store(thread::id(), Ordering::Relaxed);
-            // If the system has no room for the handlers, forks run without them.
-            let _ =
-                fork::around(before_fork::<V>, after_fork_in_parent::<V>, after_fork_in_child::<V>);
-            // ORDERING: release, paired with the acquire above.
-            preparing.store(PREPARED, Ordering::Release);
-            return;
-        }
-    }
+    V::pool().forks.prepare(&ThisThread, || {
+        // If the system has no room for the handlers, forks run without them.
+        let _ = fork::around(before_fork::<V>, after_fork_in_parent::<V>, after_fork_in_child::<V>);
+    });
 }
 
 /// Takes every lock, unless the process has only one thread.
@@ -284,10 +266,11 @@ extern "C" fn before_fork<V: Cached>() {
         return;
     }
     fork::hold_stdio();
-    V::pool().lock.lock();
-    lock_all::<V>();
-    // ORDERING: relaxed; only this thread compares the number with its own.
-    V::pool().forker.store(thread::handle(), Ordering::Relaxed);
+    held::forget_ranks();
+    V::pool().forks.before(&ThisThread, || {
+        V::pool().lock.lock();
+        lock_all::<V>();
+    });
 }
 
 extern "C" fn after_fork_in_parent<V: Cached>() {
@@ -306,16 +289,8 @@ extern "C" fn after_fork_in_child<V: Cached>() {
 
 /// Gives up the locks, if this thread took them before the fork. True if it did.
 fn after_fork<V: Cached>() -> bool {
-    // This handler runs, so it is registered, even if the fork interrupted the registration.
-    // ORDERING: release, paired with the acquire in `prepare_for_forks`.
-    V::pool().preparing.store(PREPARED, Ordering::Release);
-    // ORDERING: relaxed; the thread only compares the number with its own, which it stored itself.
-    if V::pool().forker.load(Ordering::Relaxed) != thread::handle() {
-        return false;
-    }
-    // ORDERING: relaxed; only this thread stored its own number there.
-    V::pool().forker.store(0, Ordering::Relaxed);
-    unlock_all::<V>();
-    V::pool().lock.unlock();
-    true
+    V::pool().forks.after(&ThisThread, || {
+        unlock_all::<V>();
+        V::pool().lock.unlock();
+    })
 }

@@ -104,6 +104,7 @@ pub(super) fn shrink<V: Cached>(cache: &CacheOf<V>) {
     }
     let class = ClassIdx::new(granted.trailing_zeros() as usize % MAX_CLASSES);
     let base = list_bytes_limit::<V>(class);
+    debug_assert!(cache.list(class).limit() > base, "GR2");
     let list = cache.blocks::<V>(class);
     let most = BATCHES * u32::from(V::BATCHES[class.index()]);
     let given = list.len().saturating_sub(base).min(most);

@@ -150,6 +150,7 @@ pub(crate) fn open<V: Cached>(cache: &'static CacheOf<V>) {
     cache.is_shut.store(false, Ordering::Relaxed);
     for class in ClassIdx::all(V::CLASSES.count()) {
         let list = cache.list(class);
+        debug_assert!(list.len() == 0 && !list.has_room(), "Z3");
         list.open(list.limit());
         list.take_over(&cache.list_limits(class).aside);
     }

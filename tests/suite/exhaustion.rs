@@ -1,4 +1,5 @@
-//! Out of memory is a null pointer, on every path, and no block is lost: a test for each variant.
+//! Out of memory is a null pointer, on every path, and no block is lost: a test for each variant. A refusal changes
+//! nothing (P3).
 
 use crate::testbed::{Bed, child, for_each_bed};
 use std::alloc::Layout;

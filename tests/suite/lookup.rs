@@ -14,6 +14,7 @@ fn superslabs_mapped_ahead_are_found_and_used(bed: &'static Bed) {
     for &address in addresses.iter().chain(addresses.iter().rev()) {
         assert!((bed.lookup)(address) && (bed.owns)(address));
     }
+    // Ours are found, and no other address is (G2).
     let foreign = 0_u64;
     assert!(!(bed.lookup)((&raw const foreign).cast()));
 
@@ -25,9 +26,37 @@ fn superslabs_mapped_ahead_are_found_and_used(bed: &'static Bed) {
     }
     drop(blocks);
     assert_eq!(bed.audit().live(), 0);
+    // They stay for good (L1).
+    (bed.purge)();
+    assert!(addresses.iter().all(|&address| (bed.lookup)(address)));
 }
 
-for_each_bed!(superslabs_mapped_ahead_are_found_and_used);
+/// Segments that a purge gives back are found no more, and one at most stays without memory (V4). The report's
+/// SuperSlabs stay for good (L1).
+fn superslabs_given_back_are_not_found(bed: &'static Bed) {
+    let addresses = || {
+        let mut addresses = Vec::new();
+        (bed.visit_superslabs)(&mut |address| addresses.push(address));
+        addresses
+    };
+    let blocks: Vec<Filled> = (0..20_000).map(|_| Filled::new(bed, 1000, 8, 7)).collect();
+    let before = addresses();
+    drop(blocks);
+    // At once: the thread's own lists go home by the audit.
+    assert_eq!(bed.audit().live(), 0);
+    for _ in 0..2 {
+        (bed.purge)();
+    }
+    let after = addresses();
+    for address in &before {
+        assert_eq!((bed.lookup)(*address), after.contains(address));
+    }
+    if bed.id == "apex" {
+        assert!(after.len() <= 2, "{} of {} segments stay", after.len(), before.len());
+    }
+}
+
+for_each_bed!(superslabs_mapped_ahead_are_found_and_used, superslabs_given_back_are_not_found);
 
 #[test]
 fn events_are_counted_where_the_feature_is_on() {

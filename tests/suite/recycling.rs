@@ -34,6 +34,7 @@ unsafe impl GlobalAlloc for Allocator<'_> {
     }
 }
 
+/// What happened between two sums. No counter has become smaller (S1), or a subtraction fails.
 fn since(before: &Events, mut after: Events) -> Events {
     for (after, before) in after.fallbacks.iter_mut().zip(before.fallbacks.iter()) {
         *after -= before;

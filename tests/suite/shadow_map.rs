@@ -161,7 +161,22 @@ fn random_operations(bed: &'static Bed) {
     }
 }
 
-/// Every size up to past the largest class, at every alignment up to a page, once.
+/// Slabs of each class in turn, filled to the last block and emptied: what one class leaves in a slice does not disturb
+/// the next one (Y2, Y3, FB1).
+fn every_class_fills_slabs(bed: &'static Bed) {
+    // It keeps the segment, whose slices become slabs again and again.
+    let _span = Filled::new(bed, 100_000, 8, 1);
+    for size in (16..=4096).step_by(48) {
+        let count = 3 * 65_536 / size;
+        let blocks: Vec<Filled> = (0..count).map(|n| Filled::new(bed, size, 8, n as u8)).collect();
+        drop(blocks);
+        (bed.purge)();
+        assert_eq!(bed.audit().live(), 0, "{size}");
+    }
+}
+
+/// Every size up to past the largest class, at every alignment up to a page, once: a block is aligned to what divides its
+/// size (C3).
 fn every_small_layout(bed: &'static Bed) {
     let allocator = bed.allocator;
     for align_lg in 0..=12 {
@@ -182,10 +197,11 @@ fn every_small_layout(bed: &'static Bed) {
 /// A recycled block must be zeroed.
 fn zeroed_is_zero_in_a_dirty_heap(bed: &'static Bed) {
     let allocator = bed.allocator;
-    for size in [8, 24, 100, 500, 1000, 2048, 5000, 300_000] {
+    for size in [8, 24, 100, 500, 1000, 2048, 5000, 300_000, 1_500_000] {
         let layout = Layout::from_size_align(size, 8).expect("a layout");
+        let count = (30_000_000 / size).min(100);
         let mut dirty: Vec<*mut u8> = Vec::new();
-        for _ in 0..100 {
+        for _ in 0..count {
             // SAFETY: the size is not 0.
             let block = unsafe { allocator.alloc(layout) };
             // SAFETY: the block has that many bytes, and is ours.
@@ -196,10 +212,13 @@ fn zeroed_is_zero_in_a_dirty_heap(bed: &'static Bed) {
             // SAFETY: live, with this layout.
             unsafe { allocator.dealloc(block, layout) };
         }
-        for _ in 0..100 {
+        // All at once, so that they come from all places where the dirty ones went.
+        let zeroed: Vec<*mut u8> = (0..count)
             // SAFETY: the size is not 0.
-            let block = unsafe { allocator.alloc_zeroed(layout) };
-            assert_content(block, size, 0);
+            .map(|_| unsafe { allocator.alloc_zeroed(layout) })
+            .inspect(|&block| assert_content(block, size, 0))
+            .collect();
+        for block in zeroed {
             // SAFETY: live, with this layout.
             unsafe { allocator.dealloc(block, layout) };
         }
@@ -216,6 +235,7 @@ fn large_blocks_grow_and_shrink(bed: &'static Bed) {
         for (n, block) in blocks.iter_mut().enumerate() {
             block.realloc(size + n * 4096);
         }
+        bed.audit();
     }
     drop(blocks);
     let audit = bed.audit();
@@ -279,6 +299,7 @@ fn apex_grows_a_large_block_in_place() {
 for_each_bed!(
     random_operations,
     every_small_layout,
+    every_class_fills_slabs,
     zeroed_is_zero_in_a_dirty_heap,
     huge_blocks_keep_their_content,
     large_blocks_grow_and_shrink

@@ -113,7 +113,7 @@ fn a_thread_that_only_frees(bed: &'static Bed) {
     );
 }
 
-/// Blocks outlive the thread that allocated them.
+/// Blocks outlive the thread that allocated them: it leaves nothing else behind (Z2).
 fn blocks_of_a_dead_thread(bed: &'static Bed) {
     for round in 0..10 {
         let blocks = thread::spawn(move || -> Vec<Filled> {
@@ -129,6 +129,40 @@ fn blocks_of_a_dead_thread(bed: &'static Bed) {
         drop(blocks);
         thread::spawn(move || drop(rest)).join().expect("it frees");
     }
+    assert_sound_and_empty(bed);
+}
+
+/// Threads that free large blocks of their own, again and again, and end: no span stays behind (SC1).
+fn spans_of_a_dead_thread(bed: &'static Bed) {
+    for _ in 0..10 {
+        let turn = move || {
+            for n in 0..200 {
+                drop(Filled::new(bed, 40_000 + n % 5 * 100_000, 16, pattern(n)));
+            }
+        };
+        thread::spawn(turn).join().expect("it frees");
+    }
+    let audit = bed.audit();
+    assert_eq!((audit.live(), audit.spans), (0, 0), "{}: {audit:?}", bed.id);
+}
+
+/// Frees all over a heap that is larger than the processor's caches go through the outbox. All blocks come home.
+fn blocks_freed_all_over_a_large_heap(bed: &'static Bed) {
+    const BLOCKS: usize = 80_000;
+    // A step without a common factor: neighbours in turn lie far apart.
+    const STEP: usize = 31_337;
+    let layout = Layout::from_size_align(1024, 8).expect("a layout");
+    thread::spawn(move || {
+        // SAFETY: the size is above 0.
+        let blocks: Vec<*mut u8> =
+            (0..BLOCKS).map(|_| unsafe { bed.allocator.alloc(layout) }).collect();
+        for n in 0..BLOCKS {
+            // SAFETY: a block from above, with its layout, which is freed once.
+            unsafe { bed.allocator.dealloc(blocks[n * STEP % BLOCKS], layout) };
+        }
+    })
+    .join()
+    .expect("it frees");
     assert_sound_and_empty(bed);
 }
 
@@ -309,6 +343,8 @@ for_each_bed!(
     a_hundred_threads_at_once,
     a_thread_that_only_frees,
     blocks_of_a_dead_thread,
+    blocks_freed_all_over_a_large_heap,
+    spans_of_a_dead_thread,
     a_thousand_threads,
     slabs_in_part_use_are_adopted,
     destructors_allocate_and_free,

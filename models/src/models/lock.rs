@@ -8,7 +8,7 @@ use loom::thread;
 use std::sync::Arc;
 
 struct Counted {
-    lock: Lock,
+    lock: Lock<1>,
     /// For the lock without its guard: 1 is held.
     plain: AtomicU32,
     count: UnsafeCell<u32>,

@@ -1,11 +1,15 @@
 //! One file per structure. Each shows that the structure holds in every interleaving, and that the
 //! bug its guard is there for is found when the guard is taken out.
 
+pub mod behind_locks;
 pub mod claim;
+pub mod forks;
 pub mod freelist;
 pub mod home;
+pub mod key;
 pub mod leaf;
 pub mod lock;
+pub mod registry;
 pub mod remote;
 
 /// Runs a model with at most three forced switches of thread, which keeps each under a few seconds.

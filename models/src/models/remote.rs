@@ -2,6 +2,7 @@
 
 use super::{check, finds_a_fault};
 use crate::claim::ClaimMask;
+use crate::flag::Flag;
 use crate::remote::{NO_OWNER, RemoteList};
 use crate::sys::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use loom::cell::UnsafeCell;
@@ -15,7 +16,9 @@ struct Slab {
     remote: RemoteList,
     links: [UnsafeCell<Option<u16>>; BLOCKS],
     /// The owner's flag, as in the heap.
-    pending: AtomicBool,
+    pending: Flag,
+    /// For the flag without its guard.
+    plain: AtomicBool,
 }
 
 impl Slab {
@@ -23,7 +26,8 @@ impl Slab {
         Arc::new(Self {
             remote: RemoteList::over(AtomicU64::new(u64::from(owner) << 32)),
             links: std::array::from_fn(|_| UnsafeCell::new(None)),
-            pending: AtomicBool::new(false),
+            pending: Flag::over(AtomicBool::new(false)),
+            plain: AtomicBool::new(false),
         })
     }
 
@@ -34,12 +38,18 @@ impl Slab {
             self.links[usize::from(block)].with_mut(|link| unsafe { *link = next });
         });
         if pushed.first && pushed.owner != NO_OWNER {
-            self.pending.swap(true, Ordering::Release);
+            self.pending.raise();
+            // ORDERING: release, paired with the acquire of the look that clears it.
+            self.plain.swap(true, Ordering::Release);
         }
     }
 
     /// The owner's drain; how many blocks came home.
     fn drain(&self) -> u32 {
+        // A look first, as in `drain_slab`.
+        if self.remote.count() == 0 {
+            return 0;
+        }
         let taken = self.remote.take();
         let (mut at, mut blocks) = (taken.head, 0);
         while let Some(block) = at {
@@ -89,7 +99,7 @@ fn told(look: fn(&Slab) -> u32) {
 /// It is told of every block that it has not taken.
 pub fn the_owner_is_told_of_every_free() {
     check(|| {
-        told(|slab| if slab.pending.swap(false, Ordering::Acquire) { slab.drain() } else { 0 });
+        told(|slab| if slab.pending.take() { slab.drain() } else { 0 });
     });
 }
 
@@ -97,11 +107,13 @@ pub fn the_owner_is_told_of_every_free() {
 pub fn clearing_the_flag_last_loses_the_wake() {
     assert!(finds_a_fault(|| {
         told(|slab| {
-            if !slab.pending.load(Ordering::Acquire) {
+            // ORDERING: acquire, paired with the release in `free`.
+            if !slab.plain.load(Ordering::Acquire) {
                 return 0;
             }
             let home = slab.drain();
-            slab.pending.swap(false, Ordering::Acquire);
+            // ORDERING: acquire, paired with the release in `free`; too late, which is the fault.
+            slab.plain.swap(false, Ordering::Acquire);
             home
         });
     }));
@@ -142,6 +154,62 @@ pub fn leaving_without_a_look_loses_frees() {
             true
         });
     }));
+}
+
+/// A thread frees a block of a slab without an owner, while another one adopts the slab. If the push names the new owner,
+/// the thread finds what the owner wrote before: its heap, where it is to be told.
+pub fn a_push_finds_the_owner_s_heap() {
+    check(|| {
+        let slab = Slab::owned_by(NO_OWNER);
+        let heap = Arc::new(UnsafeCell::new(0));
+        let owner = {
+            let (slab, heap) = (Arc::clone(&slab), Arc::clone(&heap));
+            thread::spawn(move || {
+                // SAFETY: under test; loom reports a second thread in here.
+                heap.with_mut(|heap| unsafe { *heap = 7 });
+                assert!(slab.remote.adopt(2), "it has no owner");
+            })
+        };
+        let pushed = slab.remote.push(0, |_| {});
+        if pushed.owner == 2 {
+            // SAFETY: as above.
+            assert_eq!(heap.with(|heap| unsafe { *heap }), 7, "R2: an owner without a heap");
+        }
+        owner.join().expect("it ends");
+    });
+}
+
+/// An owner goes, and another thread adopts the slab, by nothing but the list's word. A block is freed in between.
+pub fn an_adopter_sees_what_the_last_owner_did() {
+    check(|| {
+        let slab = Slab::owned_by(1);
+        let owned = Arc::new(UnsafeCell::new(0));
+        let adopter = {
+            let (slab, owned) = (Arc::clone(&slab), Arc::clone(&owned));
+            thread::spawn(move || {
+                let is_mine = slab.remote.adopt(2);
+                if is_mine {
+                    // SAFETY: under test; loom reports a second thread in here.
+                    owned.with_mut(|owned| unsafe { *owned += 1 });
+                }
+                u32::from(is_mine)
+            })
+        };
+        let freer = {
+            let slab = Arc::clone(&slab);
+            thread::spawn(move || slab.free(0))
+        };
+        // SAFETY: as above; it is this thread's until it leaves the slab.
+        owned.with_mut(|owned| unsafe { *owned += 1 });
+        let mut home = 0;
+        while !slab.remote.abandon(1) {
+            home += slab.drain();
+        }
+        let adopted = adopter.join().expect("it ends");
+        freer.join().expect("it ends");
+        assert_eq!(slab.remote.owner(), 2 * adopted, "R2: the slab has another owner");
+        assert_eq!(home + slab.drain(), 1, "R1: a free is lost");
+    });
 }
 
 /// A thread ends: it leaves a slab in part-use on offer, and two threads that look for one claim it

@@ -9,7 +9,6 @@ use crate::report::Statics;
 use crate::report::list::LocalList;
 use crate::report::slab::Slab;
 use crate::stats::Event;
-use crate::sys::atomic::Ordering;
 use crate::variant::Recycle;
 
 /// Gives up to `count` blocks of the thread's list back to their slabs.
@@ -35,9 +34,8 @@ pub(super) fn drain_cold<V: Statics>(heap: &'static Heap, class: ClassIdx, count
 /// Drains the slabs of a class that other threads have freed into, if they have.
 pub(super) fn drain_pending<V: Statics>(heap: &'static Heap, class: ClassIdx) {
     let pending = &heap.shared.pending[class.index()];
-    // ORDERING: relaxed look first, to leave the line alone; acquire, paired with the release in
-    // `free_remote_cold`. Cleared before the slabs are looked at, so a later free sets it again.
-    if !pending.load(Ordering::Relaxed) || !pending.swap(false, Ordering::Acquire) {
+    // Lowered before the slabs are looked at, so a later free raises it again (FL2).
+    if !pending.take() {
         return;
     }
     for slab in heap.slabs(class).iter() {

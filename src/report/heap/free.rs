@@ -3,9 +3,9 @@
 //! The layout gives the class; the lookup tells our blocks from those that the system's malloc
 //! served when the pool refused.
 
-use super::check;
 use super::drain::drain_cold;
 use super::free_remote::free_remote_cold;
+use super::{NO_MORE, check};
 use crate::report::Statics;
 use crate::report::list::Block;
 use crate::sys::system;
@@ -36,6 +36,7 @@ pub(crate) unsafe fn free<V: Statics>(block: *mut u8, layout: Layout) {
         // SAFETY: the block is of this slab and the caller's to free.
         return unsafe { free_remote_cold::<V>(heap, slab, class, block) };
     }
+    debug_assert!(heap.id < NO_MORE, "K4");
     // SAFETY: the block is free now, of this class and of a slab that this heap owns (K1), and the
     // caller, which gave it up, was the only one to have it.
     let len = unsafe { heap.list(class).push(block) };

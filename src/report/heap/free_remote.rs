@@ -7,7 +7,6 @@ use crate::report::list::Block;
 use crate::report::list::NO_OWNER;
 use crate::report::slab::Slab;
 use crate::stats::Event;
-use crate::sys::atomic::Ordering;
 use core::ptr::NonNull;
 
 /// Frees a block of a slab that another heap owns, or no heap.
@@ -27,10 +26,8 @@ pub(super) unsafe fn free_remote_cold<V: Statics>(
     let owner = unsafe { slab.free_remote::<V>(block) };
     let Some(owner) = owner.filter(|&owner| owner != NO_OWNER) else { return };
     if let Some(owner) = V::heaps().get(owner) {
-        // ORDERING: release, paired with the acquire in `drain_pending`: an owner that sees the
-        // flag sees the push. If the slab changed hands in between, its old owner took the block
-        // (R2), and the flag costs one look in vain. A swap, not a store: two threads may set the flag,
-        // and the owner's swap, which reads one of the two writes, must see the pushes behind both.
-        owner.shared.pending[class.index()].swap(true, Ordering::Release);
+        // An owner that sees the flag sees the push (FL1). If the slab changed hands in between, its old owner took the
+        // block (R2), and the flag costs one look in vain.
+        owner.shared.pending[class.index()].raise();
     }
 }

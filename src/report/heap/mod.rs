@@ -48,6 +48,7 @@ use crate::base::{CACHE_LINE, ClassIdx, MAX_CLASSES};
 use crate::linked::LinkedList;
 use crate::report::Statics;
 use crate::report::list::Block;
+use crate::report::list::Flag;
 use crate::report::list::LocalList;
 use crate::report::pool::Seeker;
 use crate::report::registry::{self, Hint};
@@ -82,7 +83,7 @@ pub(crate) struct Heap {
 #[repr(align(64))]
 struct Shared {
     /// For each class, true if other threads have freed into a slab of it since the owner last looked.
-    pending: [AtomicBool; MAX_CLASSES],
+    pending: [Flag; MAX_CLASSES],
     /// Link in the stack of idle heaps.
     next_idle: AtomicU32,
 }
@@ -123,7 +124,7 @@ impl Heap {
             slabs: [const { OwnedSlabs::new() }; MAX_CLASSES],
             counters: Counters::new(),
             shared: Shared {
-                pending: [const { AtomicBool::new(false) }; MAX_CLASSES],
+                pending: [const { Flag::over(AtomicBool::new(false)) }; MAX_CLASSES],
                 next_idle: AtomicU32::new(0),
             },
         }

@@ -63,10 +63,10 @@ impl<const TAG_STEP: u64> TaggedStack<TAG_STEP> {
                 return None;
             }
             let next = Self::retagged(seen) | u64::from(link_of(top));
-            // ORDERING: acquire on both sides, paired with the release in `push`: on success for the
-            // thing, on failure for the next link. A pop is a read-modify-write, so it continues the
-            // release sequences of the pushes below it.
-            match self.head.compare_exchange_weak(seen, next, Ordering::Acquire, Ordering::Acquire)
+            // ORDERING: relaxed on success: the tag shows that the word is the one that was read by an acquire (T2).
+            // Acquire on failure, paired with the release in `push`, for the next link. A pop is a read-modify-write,
+            // so it continues the release sequences of the pushes below it.
+            match self.head.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Acquire)
             {
                 Ok(_) => return Some(top),
                 Err(now) => seen = now,

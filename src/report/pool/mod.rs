@@ -70,6 +70,8 @@ impl Pool {
         if slab.used() == 0 {
             slab.carve::<V>(class);
         }
+        let is_mine = slab.state() == State::Active && slab.remote.owner() == seeker.heap;
+        debug_assert!(is_mine, "P2");
         Some(slab)
     }
 }

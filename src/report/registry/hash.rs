@@ -12,7 +12,7 @@ use crate::sys::atomic::{AtomicPtr, Ordering};
 use crate::variant::Variant;
 use core::ptr;
 
-const ENTRIES: usize = 2 * CAPACITY;
+pub(crate) const ENTRIES: usize = 2 * CAPACITY;
 
 pub(crate) struct HashTable {
     /// [shared], [const] once set
@@ -20,20 +20,21 @@ pub(crate) struct HashTable {
 }
 
 impl HashTable {
-    pub(crate) const fn new() -> Self {
-        Self { entries: [const { AtomicPtr::new(ptr::null_mut()) }; ENTRIES] }
+    /// A table in these pointers, which are null. The model checker creates the pointers.
+    pub(crate) const fn over(entries: [AtomicPtr<SuperSlab>; ENTRIES]) -> Self {
+        Self { entries }
     }
 
     /// Adds a SuperSlab. The directory admits half as many as there are entries, so there is room.
     pub(crate) fn insert<V: Variant>(&self, superslab: &'static SuperSlab) {
         let new = ptr::from_ref(superslab).cast_mut();
         for place in probes::<V>(superslab.address()) {
-            // ORDERING: release; the header was written before. `find` needs no acquire: a thread that
-            // asks for a block there got it after the SuperSlab was registered (G1).
+            // ORDERING: relaxed; the directory publishes the SuperSlab afterwards, with this entry (D2), and a thread
+            // that asks for a block there got it after that (G1).
             let taken = self.entries[place].compare_exchange(
                 ptr::null_mut(),
                 new,
-                Ordering::Release,
+                Ordering::Relaxed,
                 Ordering::Relaxed,
             );
             if taken.is_ok() {

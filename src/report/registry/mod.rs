@@ -23,11 +23,27 @@ use crate::page_map::Kind;
 use crate::report::Statics;
 use crate::report::slab::SuperSlab;
 use crate::stats::{Counters, Event};
-use crate::sys::atomic::{AtomicUsize, Ordering};
+use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use crate::variant::Registry;
+use core::ptr;
 
 /// SuperSlabs that a variant can have: 2 to 8 GiB of them, by their size.
 const CAPACITY: usize = 4096;
+
+/// The directory of all SuperSlabs.
+pub(crate) type SuperSlabs = Directory<SuperSlab, CAPACITY>;
+
+impl<T, const N: usize> Directory<T, N> {
+    pub(crate) const fn new() -> Self {
+        Self::over(AtomicU32::new(0), [const { AtomicPtr::new(ptr::null_mut()) }; N])
+    }
+}
+
+impl HashTable {
+    pub(crate) const fn new() -> Self {
+        Self::over([const { AtomicPtr::new(ptr::null_mut()) }; hash::ENTRIES])
+    }
+}
 
 /// The SuperSlab that a thread found last: its address, or `usize::MAX`, which is no SuperSlab's.
 ///
