@@ -17,7 +17,7 @@
 //! Never: touches what a thread owns, or follows a link before it knows that the link leads to what it should.
 
 use super::parked::parks;
-use super::{ListId, PageHeap, Shared, used};
+use super::{ListId, PageHeap, Shared, Transfer, used};
 use crate::base::{
     ClassIdx, MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, bit_range, slices_in,
 };
@@ -105,10 +105,10 @@ pub(crate) fn check_shared<V: Shared>(rests: bool) -> Result<(), Unsound> {
     }
     for class in ClassIdx::all(V::CLASSES.count()) {
         let transfer = V::transfer(class);
-        transfer.lock.with(|| transfer.check::<V>(class))?;
+        transfer.lock.with(|| check_transfer::<V>(transfer, class))?;
     }
     if parks::<V>() {
-        V::parked().lock.with(|| V::parked().check::<V>())?;
+        V::parked().lock.with(check_parked::<V>)?;
     }
     let page_heap = V::page_heap();
     page_heap.lock.with(|| page_heap.check::<V>(rests))?;
@@ -125,6 +125,29 @@ pub(crate) fn check_shared<V: Shared>(rests: bool) -> Result<(), Unsound> {
         ensure(is_live, "RC2, bytes of huge blocks", map_cache.live())?;
     }
     Ok(())
+}
+
+/// An error unless the blocks that wait are of the class (TC1). With the lock held.
+fn check_transfer<V: Shared>(transfer: &Transfer, class: ClassIdx) -> Result<(), Unsound> {
+    transfer
+        .waiting()
+        .try_for_each(|block| ensure(is_of::<V>(class, block), "TC1, a block that waits", block))
+}
+
+/// An error unless the parked lists are of their classes, and those of a free place are empty (Q1). With the lock held.
+fn check_parked<V: Shared>() -> Result<(), Unsound> {
+    for (is_taken, class, list) in V::parked().places::<V>() {
+        let at = ptr::from_ref(list).addr();
+        ensure(is_taken || list.len() == 0, "Q1, lists in a free place", at)?;
+        ensure(list.is_sound(|block| is_of::<V>(class, block)), "Q2, a parked list", at)?;
+    }
+    Ok(())
+}
+
+/// True if an address is in a slab of the class, or in the pool of sampled blocks.
+fn is_of<V: Shared>(class: ClassIdx, block: usize) -> bool {
+    let kind = V::page_map().kind(block);
+    kind == Kind::Class(class) || kind == Kind::Sampled
 }
 
 impl PageHeap {

@@ -19,12 +19,11 @@
 use super::{ListId, Shared, at_stake, give_some};
 use crate::base::{ArenaIdx, ClassIdx, MAX_CLASSES, rank};
 use crate::free_list::FreeList;
-use crate::stats::{Event, Unsound, ensure};
+use crate::stats::Event;
 use crate::sys::clock;
 use crate::sys::lock::Lock;
 use crate::variant::{ThreadExit, Variant, list_bytes_limit};
 use core::cell::Cell;
-use core::ptr;
 
 /// Threads whose lists can be parked at a time.
 const PLACES: usize = 16;
@@ -144,27 +143,18 @@ impl Parked {
         })
     }
 
-    /// An error unless the lists of each place are of their classes, and empty if the place is free (Q1). With the lock
-    /// held, for audits.
-    pub(super) fn check<V: Shared>(&self) -> Result<(), Unsound> {
-        for (index, place) in self.places.iter().enumerate() {
-            for class in ClassIdx::all(V::CLASSES.count()) {
-                let list = &place.lists[class.index()];
-                let at = ptr::from_ref(list).addr();
-                let is_taken = self.taken.get() & 1 << index != 0;
-                ensure(is_taken || list.len() == 0, "Q1, lists in a free place", at)?;
-                let is_of_class = |block| V::page_map().class(block) == Some(class);
-                ensure(list.is_sound(is_of_class), "Q2, a parked list", at)?;
-            }
-        }
-        Ok(())
+    /// The places' lists, each with its class, and true if its place is taken. For audits.
+    pub(super) fn places<V: Variant>(&self) -> impl Iterator<Item = (bool, ClassIdx, &FreeList)> {
+        self.places.iter().enumerate().flat_map(|(index, place)| {
+            let is_taken = self.taken.get() & 1 << index != 0;
+            ClassIdx::all(V::CLASSES.count())
+                .map(move |class| (is_taken, class, &place.lists[class.index()]))
+        })
     }
 
     /// The places' lists, each with its class. For audits.
     pub(crate) fn lists<V: Variant>(&self) -> impl Iterator<Item = (ClassIdx, &FreeList)> {
-        self.places.iter().flat_map(|place| {
-            ClassIdx::all(V::CLASSES.count()).map(|class| (class, &place.lists[class.index()]))
-        })
+        self.places::<V>().map(|(_, class, list)| (class, list))
     }
 }
 

@@ -18,11 +18,9 @@
 //!
 //! Never: reads or writes a block.
 
-use super::Shared;
 use crate::base::{BATCH_MOST, ClassIdx, quotient, rank};
 use crate::batch::Batch;
 use crate::free_block::FreeBlock;
-use crate::stats::{Unsound, ensure};
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::lock::Lock;
 use crate::variant::Variant;
@@ -97,15 +95,6 @@ impl Transfer {
             }
             self.least.set(self.least.get().min(self.len()));
         });
-    }
-
-    /// An error unless the first places hold blocks of the class (TC1). With the lock held, for audits.
-    pub(super) fn check<V: Shared>(&self, class: ClassIdx) -> Result<(), Unsound> {
-        for block in self.waiting() {
-            let is_of_class = V::page_map().class(block) == Some(class);
-            ensure(is_of_class, "TC1, a block that waits", block)?;
-        }
-        Ok(())
     }
 
     /// The addresses of the blocks that wait. With the lock held, for audits.
