@@ -186,7 +186,9 @@ fn allocate_cold<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
     {
         return Some(found);
     }
-    if let Some(start) = sample_large::<V>(layout) {
+    if V::cache().state.get() == State::Sampling
+        && let Some(start) = sample_large::<V>(layout)
+    {
         // The caller need not know more of a block whose bytes are zero.
         return Some(Found { start, zero: true, slices: None });
     }
@@ -212,6 +214,8 @@ fn allocate_cold<V: Cached>(layout: Layout, growth: Growth) -> Option<Found> {
 }
 
 /// A sampled block, if it is time for one. A large block counts as one block.
+#[cold]
+#[inline(never)]
 fn sample_large<V: Cached>(layout: Layout) -> Option<NonNull<u8>> {
     // A tail is found by the slices of its span.
     if V::HAS_TAILS {
@@ -221,8 +225,8 @@ fn sample_large<V: Cached>(layout: Layout) -> Option<NonNull<u8>> {
     span_slices::<V>(layout)?;
     // A program without layouts wants 16, whatever its old block had.
     let align = if V::BY_ADDRESS { layout.align().max(16) } else { layout.align() };
-    let block = sample::exact::<V>(layout.size(), align);
-    if V::cache().state.get() == State::Sampling && block.is_none() {
+    let block = sample::due::<V>(V::cache(), layout.size(), align);
+    if block.is_none() {
         sample::count::<V>(V::cache(), 1);
     }
     block

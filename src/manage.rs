@@ -74,7 +74,7 @@ impl<V: Cached> Managed for Central<V> {
 
     fn sample(mean: u32) -> bool {
         prepare_for_forks::<V>();
-        let is_switched = V::page_heap().sampled.switch(mean, V::page_map());
+        let is_switched = V::page_heap().sample(mean, V::page_map());
         if V::cache().is_open() {
             sample::follow::<V>(V::cache());
         }

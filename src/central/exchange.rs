@@ -21,9 +21,11 @@ use crate::stats::Event;
 use crate::variant::{FreeBy, Variant};
 use core::hint::black_box;
 
-/// True if a list may have sampled blocks: a free by the layout alone adds them.
-fn takes_sampled<V: Shared>() -> bool {
-    V::FREE_BY == FreeBy::Layout && V::page_heap().sampled.is_used()
+/// Takes the sampled blocks out of a batch that goes home. Only a free by the layout alone adds them to a list.
+pub(super) fn bring_home_sampled<V: Shared>(batch: &mut Batch) {
+    if V::FREE_BY == FreeBy::Layout && V::page_heap().sampled.is_used() {
+        V::page_heap().sampled.bring_home(batch);
+    }
 }
 
 /// Takes one block, for a thread without a cache.
@@ -56,14 +58,13 @@ pub(crate) fn take<V: Shared>(id: ListId, want: u32, batch: &mut Batch) {
 /// Takes back all blocks of a batch. They go home to their slabs, or wait in the transfer cache, as the drawing says.
 /// Returns how many runs of blocks of one slab went home.
 pub(crate) fn give<V: Shared>(id: ListId, batch: &mut Batch) -> u32 {
-    if takes_sampled::<V>() {
-        V::page_heap().sampled.bring_home(batch);
-    }
     V::counters().count(Event::ListDrain);
     V::counters().count(Event::Atomic);
     let list = V::central(id.arena, id.class);
     let mut runs = list.lock.with(|| {
         if id.has_transfer::<V>() {
+            // Where they wait they could be handed out again, and are not seen to be free.
+            bring_home_sampled::<V>(batch);
             let all = batch.len();
             V::transfer(id.class).put::<V>(id.class, batch);
             list.add_purgeable::<V>(id, all - batch.len());
@@ -86,6 +87,7 @@ pub(super) fn send_home<V: Shared>(class: ClassIdx, all: bool) {
         return;
     }
     transfer.empty(all, |batch| {
+        bring_home_sampled::<V>(batch);
         return_elsewhere::<V>(ListId { arena: ArenaIdx::FIRST, class }, batch);
     });
 }

@@ -15,7 +15,7 @@
 //! Never: waits for the lock of another list.
 
 use super::bins::BINS;
-use super::exchange::{look_ahead, slab_of};
+use super::exchange::{bring_home_sampled, look_ahead, slab_of};
 use super::{Shared, transfer, used};
 use crate::base::{ArenaIdx, ClassIdx, PAGE_BYTES, SLICE_BYTES, quotient, rank};
 use crate::batch::Batch;
@@ -33,7 +33,7 @@ use core::ptr;
 /// Bytes of free blocks of one class that are worth a look at the sums.
 const MUCH_OF_A_CLASS: usize = 2 << 20;
 /// Bytes of a class's slabs whose metadata no processor cache holds as a whole.
-const LARGE: usize = 64 << 20;
+pub(super) const LARGE: usize = 64 << 20;
 
 /// Bytes of the largest blocks for which each arena has its own slabs. A slab holds few larger blocks, so most of an
 /// arena's own slabs would lie idle. The first arena's slabs serve all threads there.
@@ -203,10 +203,11 @@ impl CentralList {
         self.lock.check_held();
         let class = id.class;
         let now = V::page_heap().now();
-        let all = batch.len();
-        if self.capacity.get() * V::CLASSES.block_bytes(class) > LARGE {
-            look_ahead::<V>(id, batch);
+        let bytes = self.capacity.get() * V::CLASSES.block_bytes(class);
+        if bytes >= V::page_heap().ahead_from::<V>() {
+            ahead_cold::<V>(id, bytes, batch);
         }
+        let all = batch.len();
         let mut runs = 0;
         // The sum changes first, since a slab that is retired below takes its blocks out of the sum again.
         self.set_free(self.free() + all as usize);
@@ -328,6 +329,16 @@ impl CentralList {
     /// True if `purgeable` shows all there is to do. For audits.
     pub(crate) fn counts_purgeable<V: Shared>(&self, id: ListId) -> bool {
         self.purgeable() > 0 || id.waiting::<V>() == 0 && self.slabs().all(Slab::is_purged)
+    }
+}
+
+/// What comes before the return of a batch to slabs of so many bytes, if they are many, or if blocks are sampled.
+#[cold]
+#[inline(never)]
+fn ahead_cold<V: Shared>(id: ListId, bytes: usize, batch: &mut Batch) {
+    bring_home_sampled::<V>(batch);
+    if bytes >= LARGE {
+        look_ahead::<V>(id, batch);
     }
 }
 

@@ -31,6 +31,7 @@ use super::audit::Audits;
 use super::background::Background;
 use super::huge_pages::{self, HugePages};
 use super::limit::Limit;
+use super::list::LARGE;
 use super::map_cache::MapCache;
 use super::pending::MUCH;
 use super::purge::reclaim_batches;
@@ -38,14 +39,14 @@ use super::round::Round;
 use super::tuning::Tuning;
 use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, bit_range, rank, slices_in};
 use crate::linked::LinkedList;
-use crate::page_map::Kind;
+use crate::page_map::{Kind, PageMap};
 use crate::sampled::Sampled;
 use crate::slab::{ALL, AVAILABLE, DIRTY, Run, Segment, Slab, Wanted};
 use crate::stats::Event;
-use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sys::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
-use crate::variant::{Growth, Headers, Huge, Reclaim};
+use crate::variant::{FreeBy, Growth, Headers, Huge, Reclaim, Variant};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -104,6 +105,9 @@ pub(crate) struct PageHeap {
     pub(super) round: Round,
     /// The settings that the program has changed.
     pub(crate) tuning: Tuning,
+    /// Bytes of a class's slabs from which a return of blocks looks ahead; 0 once blocks are sampled, which must not come
+    /// to a slab. [shared]
+    ahead_from: AtomicUsize,
     /// Sampled blocks, which have pages of their own.
     pub(crate) sampled: Sampled,
     /// The background thread, if there is one.
@@ -142,11 +146,32 @@ impl PageHeap {
             huge_pages: HugePages::new(),
             round: Round::new(),
             tuning: Tuning::new(),
+            ahead_from: AtomicUsize::new(LARGE),
             sampled: Sampled::new(),
             background: Background::new(),
             limit: Limit::new(),
             audits: Audits::new(),
         }
+    }
+
+    /// Bytes of a class's slabs from which a return of blocks looks ahead.
+    #[inline]
+    pub(super) fn ahead_from<V: Variant>(&self) -> usize {
+        match V::FREE_BY {
+            FreeBy::Lookup => LARGE,
+            // ORDERING: relaxed; a thread that has a sampled block got it through a chain of synchronisation that starts
+            // after the store in `sample`.
+            FreeBy::Layout => self.ahead_from.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Samples one block in so many, as [`Sampled::switch`] does.
+    pub(crate) fn sample(&'static self, mean: u32, map: &PageMap) -> bool {
+        if mean > 0 {
+            // ORDERING: relaxed; the lock of the pool comes before its first block.
+            self.ahead_from.store(0, Ordering::Relaxed);
+        }
+        self.sampled.switch(mean, map)
     }
 
     /// The time that [`tick`](super::tick) saw last, in milliseconds.

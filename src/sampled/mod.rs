@@ -179,11 +179,15 @@ impl Sampled {
     }
 
     /// A block with pages of its own, all zero; it lies at their end, or else at their beginning. `None` if it is too large, or too many are in use.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn allocate(&self, size: usize, align: usize, at_end: bool) -> Option<NonNull<u8>> {
         self.lock.with(|| self.pool()?.allocate(size.max(1), align, at_end))
     }
 
     /// Takes a block back, and closes its pages. A misuse ends the process with a report.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn free(&self, address: usize) {
         let ended = self.lock.with(|| {
             let pool = self.pool()?;
@@ -227,6 +231,8 @@ impl Sampled {
     }
 
     /// Takes the sampled blocks out of a batch that goes home.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn bring_home(&self, batch: &mut Batch) {
         let is_sampled = |address| usize::from(self.has(address));
         batch.offer_runs(is_sampled, |blocks| {

@@ -18,17 +18,47 @@ const FIRST_BYTES: usize = 1024;
 #[cold]
 #[inline(never)]
 pub(crate) fn refill_cold<V: Cached>(class: ClassIdx) -> *mut u8 {
-    let cache = V::cache();
-    let block = match cache.state.get() {
-        State::Open => refill::<V>(cache, lend::serving::<V>(cache, class)),
-        State::Sampling => sample_or_refill::<V>(cache, class),
-        State::Uninit => match open::<V>() {
-            Some(cache) => sample_or_refill::<V>(cache, class),
-            None => take_one::<V>(class),
-        },
-        State::Dead => take_one::<V>(class),
+    let mut cache = V::cache();
+    if cache.state.get() != State::Open {
+        match prepare_cold::<V>(cache, class) {
+            Ok(opened) => cache = opened,
+            Err(block) => return block,
+        }
+    }
+    or_purged::<V>(class, refill::<V>(cache, lend::serving::<V>(cache, class)))
+}
+
+/// The cache to refill, for a thread that has none yet, or samples blocks. Or else the block itself: a sampled one, or
+/// one for a thread without a cache.
+#[cold]
+#[inline(never)]
+fn prepare_cold<V: Cached>(
+    cache: &'static CacheOf<V>,
+    class: ClassIdx,
+) -> Result<&'static CacheOf<V>, *mut u8> {
+    let opened = match cache.state.get() {
+        State::Open | State::Sampling => Some(cache),
+        State::Uninit => open::<V>(),
+        State::Dead => None,
     };
-    // The kernel has no more memory. Unused memory of this variant may be enough.
+    let Some(cache) = opened else {
+        return Err(or_purged::<V>(class, take_one::<V>(class)));
+    };
+    let bytes = V::CLASSES.block_bytes(class);
+    // A block of a class is aligned to the largest power of two that divides its size.
+    if let Some(block) = sample::due::<V>(cache, bytes, 1 << bytes.trailing_zeros()) {
+        return Err(block.as_ptr());
+    }
+    // From shut lists blocks come one at a time.
+    let blocks = if cache.lies_aside::<V>() { 1 } else { wanted::<V>(cache, class) };
+    sample::count::<V>(cache, blocks);
+    Ok(cache)
+}
+
+/// A block, or one that a purge makes free: the kernel has no more memory, and unused memory of this variant may be
+/// enough.
+#[inline(always)]
+fn or_purged<V: Cached>(class: ClassIdx, block: Option<FreeBlock>) -> *mut u8 {
     let block = block.or_else(|| {
         again_cold::<V, _>(V::CLASSES.block_bytes(class), || {
             central::take_one::<V>(V::cache().list_id::<V>(class))
@@ -56,23 +86,6 @@ pub(crate) unsafe fn refill_zeroed_cold<V: Cached>(bytes: usize, offset: ListOff
 fn take_one<V: Cached>(class: ClassIdx) -> Option<FreeBlock> {
     central::tick_alone::<V>();
     central::take_one::<V>(V::cache().list_id::<V>(class))
-}
-
-/// A sampled block if it is time for one, or else one from the list, which is filled. The refill's blocks count towards
-/// the next sample.
-#[cold]
-#[inline(never)]
-fn sample_or_refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<FreeBlock> {
-    let bytes = V::CLASSES.block_bytes(class);
-    // A block of a class is aligned to the largest power of two that divides its size.
-    if let Some(start) = sample::due::<V>(cache, bytes, 1 << bytes.trailing_zeros()) {
-        // SAFETY: a block with the size and the alignment of the class, which no other code has (FB1, FB2).
-        return Some(unsafe { FreeBlock::new(start) });
-    }
-    let serving = lend::serving::<V>(cache, class);
-    let block = refill::<V>(cache, serving);
-    sample::count::<V>(cache, cache.list(serving).len() + 1);
-    block
 }
 
 fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<FreeBlock> {
