@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Their file names.
-const CHECKS: [&str; 27] = [
+const CHECKS: [&str; 28] = [
     STARTS,
     "first.c",
     "screen.c",
@@ -25,6 +25,7 @@ const CHECKS: [&str; 27] = [
     "tuned.c",
     "watched.c",
     "limit.c",
+    "audited.c",
     "stress.c",
     "herd.c",
     IDLES,
