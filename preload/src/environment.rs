@@ -159,7 +159,7 @@ fn set_limit(limit: Option<&[u8]>) {
         Some(0) => {}
         Some(bytes) if Preload::set_limit(bytes) => {}
         Some(_) => {
-            ignored("hakmem: HAKMEM_LIMIT=", value, " is ignored; this library has no limit")
+            ignored("hakmem: HAKMEM_LIMIT=", value, " is ignored; this library has no limit");
         }
         None => {
             let allowed =
@@ -176,7 +176,7 @@ fn set_audit(audit: Option<&[u8]>) {
         Some(0) => {}
         Some(ms) if Preload::audit_every(ms as u64) => {}
         Some(_) => {
-            ignored("hakmem: HAKMEM_AUDIT=", value, " is ignored; this library has no audits")
+            ignored("hakmem: HAKMEM_AUDIT=", value, " is ignored; this library has no audits");
         }
         None => {
             let allowed =
