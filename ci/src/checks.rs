@@ -25,6 +25,7 @@ const CHECKS: [&str; 28] = [
     "tuned.c",
     "watched.c",
     "limit.c",
+    "audited.c",
     "stress.c",
     "herd.c",
     IDLES,

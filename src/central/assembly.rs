@@ -87,10 +87,6 @@ impl Filling {
     pub(super) fn of<V: Shared>(head: usize) -> Self {
         Self { head, moves: matches!(V::JOIN, Join::Moved), room: None }
     }
-
-    fn within(self, room: Option<usize>) -> Self {
-        Self { room, ..self }
-    }
 }
 
 impl MapCache {
@@ -104,13 +100,6 @@ impl MapCache {
         let best = self.free.best(State::Dirty, bytes, align).map(|(_, at)| at);
         let at = best.or_else(|| self.place_in_space(bytes, align))?;
         self.has_room_at(at, bytes, filling).then(|| self.claim(at, bytes, filling))
-    }
-
-    /// True if a place may have memory.
-    #[inline]
-    fn has_room_at(&self, at: usize, bytes: usize, filling: Filling) -> bool {
-        let fresh = || bytes - filling.head.max(self.dirty_in(at, bytes));
-        filling.room.is_none_or(|room| fresh() <= room)
     }
 
     /// The start or the end of one of the smallest spaces with `bytes`: what has the most dirty bytes.
@@ -130,7 +119,7 @@ impl MapCache {
     }
 
     /// About how many bytes of some free addresses are dirty.
-    fn dirty_in(&self, start: usize, bytes: usize) -> usize {
+    pub(super) fn dirty_in(&self, start: usize, bytes: usize) -> usize {
         let (mut at, mut dirty) = (start, 0);
         for _ in 0..WALK {
             let Some(extent) = self.free.containing(at) else { break };
@@ -351,24 +340,6 @@ impl PageHeap {
             }
             self.map_cache.add(start, reserved);
             find()
-        })
-    }
-
-    /// Notes that a place was taken out of the extents, of which so many bytes are to get memory. With the lock held.
-    fn found(&self, fresh: usize, place: Option<Place>) -> Option<Place> {
-        if place.is_some() {
-            self.limit.leave(fresh);
-        }
-        place
-    }
-
-    /// Takes the addresses behind a block, if they are free.
-    pub(super) fn place_behind<V: Shared>(&self, end: usize, bytes: usize) -> Option<Place> {
-        self.lock.with(|| {
-            let filling = Filling::of::<V>(0).within(self.room());
-            let found = self.map_cache.find_behind(end, bytes, filling);
-            self.map_cache.note_dirty(self.now());
-            self.found(bytes, found)
         })
     }
 

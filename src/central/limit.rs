@@ -21,9 +21,12 @@
 //!
 //! Never: purges, or waits.
 
-use super::PageHeap;
+use super::assembly::{Filling, Place};
+use super::map_cache::MapCache;
+use super::{PageHeap, Shared};
 use crate::backend::LimitHandler;
-use crate::base::SLICE_BYTES;
+use crate::base::{SLICE_BYTES, bit_range};
+use crate::slab::Segment;
 use crate::sys::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use core::cell::Cell;
 use core::ptr;
@@ -125,5 +128,48 @@ impl PageHeap {
     #[inline]
     pub(super) fn admits(&self, bytes: usize) -> bool {
         self.room().is_none_or(|room| bytes <= room)
+    }
+
+    /// True if a run of free slices may come into use (LM1): the clean ones get memory.
+    #[inline]
+    pub(super) fn admits_run(&self, segment: &Segment, first: usize, count: usize) -> bool {
+        self.room().is_none_or(|room| {
+            let clean = bit_range(first, first + count) & !segment.dirty.get();
+            clean.count_ones() as usize * SLICE_BYTES <= room
+        })
+    }
+
+    /// Notes that a place was taken out of the extents, of which so many bytes are to get memory. With the lock held.
+    pub(super) fn found(&self, fresh: usize, place: Option<Place>) -> Option<Place> {
+        if place.is_some() {
+            self.limit.leave(fresh);
+        }
+        place
+    }
+
+    /// Takes the addresses behind a block, if they are free.
+    pub(super) fn place_behind<V: Shared>(&self, end: usize, bytes: usize) -> Option<Place> {
+        self.lock.with(|| {
+            let filling = Filling::of::<V>(0).within(self.room());
+            let found = self.map_cache.find_behind(end, bytes, filling);
+            self.map_cache.note_dirty(self.now());
+            self.found(bytes, found)
+        })
+    }
+}
+
+impl MapCache {
+    /// True if a place may have memory.
+    #[inline]
+    pub(super) fn has_room_at(&self, at: usize, bytes: usize, filling: Filling) -> bool {
+        let fresh = || bytes - filling.head.max(self.dirty_in(at, bytes));
+        filling.room.is_none_or(|room| fresh() <= room)
+    }
+}
+
+impl Filling {
+    /// A filling that may get so many bytes of memory.
+    pub(super) fn within(self, room: Option<usize>) -> Self {
+        Self { room, ..self }
     }
 }

@@ -317,15 +317,6 @@ impl PageHeap {
         best.map(|(run, segment)| (segment, run.slice()))
     }
 
-    /// True if a run of free slices may come into use (LM1): the clean ones get memory.
-    #[inline]
-    fn admits_run(&self, segment: &Segment, first: usize, count: usize) -> bool {
-        self.room().is_none_or(|room| {
-            let clean = bit_range(first, first + count) & !segment.dirty.get();
-            clean.count_ones() as usize * SLICE_BYTES <= room
-        })
-    }
-
     /// Takes slices out of a segment's free ones (X1). Returns true if none of them has memory (X2).
     pub(super) fn mark_used(
         &self,

@@ -307,18 +307,6 @@ impl<O: Order> Tree<O> {
         found
     }
 
-    /// The nodes by their keys, lowest first. For audits.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &'static Node> {
-        let mut key = Some((0, 0));
-        core::iter::from_fn(move || {
-            let node = self.at_least(key?)?;
-            let (first, second) = O::key(node);
-            // Sizes and addresses end long before the largest number.
-            key = second.checked_add(1).map(|second| (first, second));
-            Some(node)
-        })
-    }
-
     /// The node with the highest key.
     pub(super) fn last(&self) -> Option<&'static Node> {
         self.below((usize::MAX, usize::MAX))
@@ -395,28 +383,6 @@ impl Ranges {
         self.tree.at_least((address, 0))
     }
 
-    /// The ranges, by address. For audits.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &'static Node> {
-        self.tree.iter()
-    }
-
-    /// Bytes of all ranges, if they are disjoint (RG3) and counted. For audits.
-    pub(super) fn sum(&self) -> Option<usize> {
-        let (mut bytes, mut count, mut end) = (0, 0, 0);
-        for range in self.iter() {
-            if range.start() < end || range.bytes() == 0 {
-                return None;
-            }
-            (bytes, count, end) = (bytes + range.bytes(), count + 1, range.end());
-        }
-        (count == self.count()).then_some(bytes)
-    }
-
-    /// True if one range holds all these bytes.
-    pub(super) fn contains(&self, start: usize, bytes: usize) -> bool {
-        self.last_before(start + 1).is_some_and(|range| range.end() >= start + bytes)
-    }
-
     pub(super) fn overlaps(&self, start: usize, bytes: usize) -> bool {
         self.last_before(start + bytes).is_some_and(|node| node.end() > start)
     }
@@ -428,5 +394,6 @@ impl Ranges {
     }
 }
 
+mod audit;
 #[cfg(test)]
 mod tests;
