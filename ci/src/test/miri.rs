@@ -1,5 +1,5 @@
-//! The step `miri`: Miri runs the unit tests of the parts that need no kernel: lists, batches, trees, the page map, the
-//! addresses of huge blocks.
+//! The step `miri`: Miri runs the unit tests of the parts that need no kernel: lists, batches, the page map, the addresses
+//! of huge blocks.
 //!
 //! Miri runs no assembly. `src/sys/asm.rs` and `src/sys/kernel.rs` have a substitute for it each: what the compiler makes
 //! of an instruction, and the standard library's allocator as the source of pages.
@@ -10,17 +10,15 @@ use anyhow::Result;
 use std::path::Path;
 
 /// The tests. Those of other modules call the kernel or the C library, or take Miri many minutes.
-const TESTS: [&str; 11] = [
+const TESTS: [&str; 9] = [
     "base::",
     "batch::",
     "free_list::",
     "linked::",
     "page_map::",
-    "variant::",
     "slab::segment::tests::at_a_multiple",
     "central::huge_blocks::",
     "central::low_water::",
-    "central::ranges::",
     "report::list::",
 ];
 
