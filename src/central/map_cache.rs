@@ -234,10 +234,14 @@ impl MapCache {
             unsafe { pages::unmap(address(start), bytes) };
             return;
         }
-        let owned = self.owned.last_before(start + bytes);
-        let is_in = |owned: &Node| owned.start() <= start && start + bytes <= owned.end();
-        debug_assert!(owned.is_some_and(is_in), "MC1");
+        debug_assert!(self.owns(start, bytes), "MC1");
         self.free.put(&self.nodes, start, bytes, state);
+    }
+
+    /// True if a range is mapped for huge blocks. For checks.
+    fn owns(&self, start: usize, bytes: usize) -> bool {
+        let is_in = |owned: &Node| owned.start() <= start && start + bytes <= owned.end();
+        self.owned.last_before(start + bytes).is_some_and(is_in)
     }
 
     /// Forgets a range that is no longer mapped.

@@ -70,8 +70,7 @@ impl Pool {
         if slab.used() == 0 {
             slab.carve::<V>(class);
         }
-        let is_mine = slab.state() == State::Active && slab.remote.owner() == seeker.heap;
-        debug_assert!(is_mine, "P2");
+        debug_assert!(slab.state() == State::Active && slab.remote.owner() == seeker.heap, "P2");
         Some(slab)
     }
 }
