@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Their file names.
-const CHECKS: [&str; 28] = [
+const CHECKS: [&str; 29] = [
     STARTS,
     "first.c",
     "screen.c",
