@@ -143,19 +143,20 @@ pub(crate) unsafe fn next_of(node: NonNull<Link>) -> *mut Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Apex;
 
     #[test]
     fn a_seal_is_of_one_place_and_one_link() {
         let mut memory = [[0_u64; 2]; 3];
         let [one, other, third] =
             memory.each_mut().map(|block| NonNull::from(block).cast::<Link>());
-        assert_ne!(seal(one, third.as_ptr()), seal(other, third.as_ptr()));
-        assert_ne!(seal(one, third.as_ptr()), seal(one, ptr::null_mut()));
+        assert_ne!(seal::<Apex>(one, third.as_ptr()), seal::<Apex>(other, third.as_ptr()));
+        assert_ne!(seal::<Apex>(one, third.as_ptr()), seal::<Apex>(one, ptr::null_mut()));
         // SAFETY: the second 8 bytes of a block, which only this test uses.
-        unsafe { seal_at(one).write(seal(one, third.as_ptr())) };
+        unsafe { seal_at(one).write(seal::<Apex>(one, third.as_ptr())) };
         for (next, is_right) in [(third, true), (other, false)] {
             // SAFETY: the block has 16 bytes, which only this test uses.
-            assert_eq!(unsafe { is_sealed(one, next.as_ptr()) }, is_right, "FB3");
+            assert_eq!(unsafe { is_sealed::<Apex>(one, next.as_ptr()) }, is_right, "FB3");
         }
     }
 }

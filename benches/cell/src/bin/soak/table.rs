@@ -110,7 +110,9 @@ impl<V: Observe> Table<V> {
         if spoils && !self.planted.swap(true, Ordering::Relaxed) {
             let last = block.0.wrapping_add(size - 1);
             // SAFETY: inside the block, which is the caller's.
-            unsafe { last.write(!last.read()) };
+            let byte = unsafe { last.read() };
+            // SAFETY: the same byte.
+            unsafe { last.write(!byte) };
         }
     }
 
