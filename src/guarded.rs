@@ -189,14 +189,16 @@ fn give<V: Cached>(cache: &CacheOf<V>, start: NonNull<u8>, class: ClassIdx, tail
 pub(crate) unsafe fn free_at_place<V: Tabled>(block: *mut u8, place: usize) -> bool {
     let cache = V::cache();
     let Some(class) = Kind::class_at(place) else { return false };
-    if !cache.tables.is_start(block.addr(), place) {
+    let (offset, bytes) = (block.addr() % SLICE_BYTES, V::CLASSES.block_bytes(class));
+    // Behind the last block there may be a rest of the slice.
+    if !cache.tables.is_start(block.addr(), place) || offset + bytes > SLICE_BYTES {
         return false;
     }
     // SAFETY: the slice is a slab's, and slice 0 of the address space is none.
     let start = unsafe { NonNull::new_unchecked(block) };
     // SAFETY: a block of the class starts there, in a slab, which is mapped. If a program breaks the rules and it is not
     // in use, other code may write there. The tail is read then, and mostly ends the process.
-    let tailed = unsafe { Tailed::new(start, V::CLASSES.block_bytes(class)) };
+    let tailed = unsafe { Tailed::new(start, bytes) };
     let in_use = matches!(tailed.told(), Told::InUse(_));
     if in_use {
         give::<V>(cache, start, class, tailed);

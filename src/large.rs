@@ -21,7 +21,7 @@ use crate::thread_cache::drain::drain_idle;
 use crate::thread_cache::lifecycle::open;
 use crate::thread_cache::short::again_cold;
 use crate::thread_cache::{Cached, State, fill, sample, shut, spans};
-use crate::variant::{Fresh, Growth, Large, Variant, Zeroing};
+use crate::variant::{Fresh, Growth, Large, Variant, Wipe, Zeroing};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
@@ -117,7 +117,8 @@ pub(crate) unsafe fn large_zeroed<V: Cached>(size: usize, align: usize) -> *mut 
         return start.as_ptr();
     }
     let (asked, whole) = match slices {
-        _ if !V::BY_ADDRESS => (layout.size(), layout.size()),
+        // Slack must be zero, where blocks are wiped.
+        _ if !V::BY_ADDRESS && V::WIPE == Wipe::None => (layout.size(), layout.size()),
         Some(slices) => (round_up(layout.size(), PAGE_BYTES), slices * SLICE_BYTES),
         None => (round_up(layout.size(), PAGE_BYTES), mapping_bytes::<V>(layout.size())),
     };

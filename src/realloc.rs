@@ -7,7 +7,7 @@ use crate::alloc::{
 use crate::backend::{Addressed, Backend, Central};
 use crate::base::ListOffset;
 use crate::central::{Moved, huge_resize};
-use crate::large::{grown_slices, is_huge, place, slices_of, span_most, span_slices, tick};
+use crate::large::{grown_slices, is_huge, place, slices_of, span_slices, tick};
 use crate::sys::fatal::fatal;
 use crate::sys::system;
 use crate::thread_cache::Cached;
@@ -66,8 +66,11 @@ unsafe fn realloc_untailed<V: Cached>(block: *mut u8, layout: Layout, new_size: 
     }
     let (old, align) = (guarded::untailed::<V>(layout), layout.align());
     let new = Layout::from_size_align(new_size, align);
-    let stays_huge = new.is_ok_and(|new| !guarded::has_tail::<V>(new));
-    let size = if stays_huge { new_size.max(span_most::<V>() + 1) } else { new_size };
+    let stays_huge = new.as_ref().is_ok_and(|new| !guarded::has_tail::<V>(*new));
+    let size = match new {
+        Ok(new) if stays_huge => guarded::untailed::<V>(new).size(),
+        _ => new_size,
+    };
     // SAFETY: the caller's conditions. The block has the pages of `old`, and `size` fits a layout like `new_size`: it is
     // not above that, or not above the least of a huge block.
     unsafe { realloc_large::<V>(block, old.size(), align, size) }

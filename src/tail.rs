@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn a_tail_is_of_one_block_and_one_process() {
         choose();
-        let mut memory = vec![0_u64; 8];
+        let mut memory = [0_u64; 8];
         let (first, second) = memory.split_at_mut(4);
         let (first, second) = (tailed(first), tailed(second));
         first.set_in_use(20);

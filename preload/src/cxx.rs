@@ -304,17 +304,18 @@ through! {
 /// Stamps a sized operator delete. It ends the process if another class, span or mapping would serve such a request, and
 /// goes on to a form without the size.
 ///
-/// A program's own operators may hand out addresses inside of our blocks, so it looks only where both are ours.
+/// A program's own operators may hand out addresses inside of our blocks. So it looks only where all are ours that such a
+/// block may have come through, or goes through now.
 macro_rules! operator_delete_sized {
     ($(
-        $symbol:ident($($align:ident)?), at $least:expr, through $form:ident, with $new:ident and $delete:ident;
+        $symbol:ident($($align:ident)?), at $least:expr, through $form:ident, with $($other:ident),+;
     )*) => { $(
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $symbol(block: *mut c_void, size: usize, $($align: usize)?) {
             #[cold]
             #[inline(never)]
             extern "C" fn check(block: *mut c_void, size: usize, align: usize) {
-                if !(is_replaced!($new) || is_replaced!($delete)) {
+                if !($(is_replaced!($other))||+) {
                     Preload::check_size(block.cast(), size, align);
                 }
             }
@@ -334,10 +335,10 @@ macro_rules! operator_delete_sized {
 }
 
 operator_delete_sized! {
-    _ZdlPvm(), at 16, through _ZdlPv, with _Znwm and _ZdlPv;
-    _ZdaPvm(), at 16, through _ZdaPv, with _Znam and _ZdaPv;
+    _ZdlPvm(), at 16, through _ZdlPv, with _Znwm, _ZdlPv;
+    _ZdaPvm(), at 16, through _ZdaPv, with _Znam, _Znwm, _ZdaPv, _ZdlPv;
     _ZdlPvmSt11align_val_t(align), at align, through _ZdlPvSt11align_val_t,
-        with _ZnwmSt11align_val_t and _ZdlPvSt11align_val_t;
+        with _ZnwmSt11align_val_t, _ZdlPvSt11align_val_t;
     _ZdaPvmSt11align_val_t(align), at align, through _ZdaPvSt11align_val_t,
-        with _ZnamSt11align_val_t and _ZdaPvSt11align_val_t;
+        with _ZnamSt11align_val_t, _ZnwmSt11align_val_t, _ZdaPvSt11align_val_t, _ZdlPvSt11align_val_t;
 }

@@ -28,6 +28,8 @@ pub(crate) struct EmptyBlocks {
     first: AtomicPtr<u8>,
     /// The word that the last search ended with. [shared]
     hint: AtomicUsize,
+    /// How many are in use, or are about to be. [shared]
+    count: AtomicUsize,
     /// A bit for each address (EM1). [shared]
     used: [AtomicU64; WORDS],
 }
@@ -37,48 +39,59 @@ impl EmptyBlocks {
         Self {
             first: AtomicPtr::new(ptr::null_mut()),
             hint: AtomicUsize::new(0),
+            count: AtomicUsize::new(0),
             used: [const { AtomicU64::new(0) }; WORDS],
         }
     }
 
     /// The first address. The range is mapped and noted if it is not yet. `None` when memory is exhausted.
     fn range<V: Shared>(&self) -> Option<NonNull<u8>> {
-        // ORDERING: relaxed; the memory there is never accessed, and the page map's bytes reach other threads with the
-        // addresses that programs pass on.
-        if let Some(first) = NonNull::new(self.first.load(Ordering::Relaxed)) {
+        // ORDERING: acquire, paired with the release below: the page map has the range.
+        if let Some(first) = NonNull::new(self.first.load(Ordering::Acquire)) {
             return Some(first);
         }
         let fresh = fences::map_shut_aligned(BYTES, SLICE_BYTES)?;
-        let map = V::page_map();
+        let (address, map) = (fresh.addr().get(), V::page_map());
+        let note = |kind| {
+            (0..SLICES).for_each(|slice| map.note(address + slice * SLICE_BYTES, kind));
+        };
         // One range may lie in two parts of the page map.
-        let last = fresh.addr().get() + BYTES - 1;
-        let covered = map.cover(fresh.addr().get()) && map.cover(last);
-        // ORDERING: relaxed, as above.
+        let covered = map.cover(address) && map.cover(address + BYTES - 1);
+        if covered {
+            note(Kind::Empty);
+        }
         let placed = covered
             && self
                 .first
+                // ORDERING: release, paired with the acquire above; relaxed on failure, since it is read again below.
                 .compare_exchange(
                     ptr::null_mut(),
                     fresh.as_ptr(),
-                    Ordering::Relaxed,
+                    Ordering::Release,
                     Ordering::Relaxed,
                 )
                 .is_ok();
         if placed {
-            for slice in 0..SLICES {
-                map.note(fresh.addr().get() + slice * SLICE_BYTES, Kind::Empty);
-            }
             return Some(fresh);
+        }
+        if covered {
+            note(Kind::Foreign);
         }
         // SAFETY: mapped above, and no other code knows of it.
         unsafe { fences::unmap_shut(fresh, BYTES) };
-        // ORDERING: relaxed, as above.
-        NonNull::new(self.first.load(Ordering::Relaxed))
+        // ORDERING: acquire, paired with the release above.
+        NonNull::new(self.first.load(Ordering::Acquire))
     }
 
     /// Takes an address. `None` if all are in use, or memory is exhausted.
     fn take<V: Shared>(&self) -> Option<NonNull<u8>> {
         let first = self.range::<V>()?;
+        // ORDERING: relaxed; a number that publishes nothing. It is too high for a moment where it is taken back below.
+        if self.count.fetch_add(1, Ordering::Relaxed) >= 64 * WORDS {
+            // ORDERING: relaxed; a number that publishes nothing.
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
         // ORDERING: relaxed; it is where a search begins.
         let hint = self.hint.load(Ordering::Relaxed);
         for at in (0..WORDS).map(|word| (hint + word) % WORDS) {
@@ -103,6 +116,8 @@ impl EmptyBlocks {
                 }
             }
         }
+        // ORDERING: relaxed; a number that publishes nothing.
+        self.count.fetch_sub(1, Ordering::Relaxed);
         None
     }
 
@@ -113,7 +128,12 @@ impl EmptyBlocks {
         let (number, bit) = (offset / STEP, 1 << (offset / STEP % 64));
         let Some(word) = self.used.get(number / 64) else { return false };
         // ORDERING: relaxed; the bit publishes nothing (EM1).
-        offset.is_multiple_of(STEP) && word.fetch_and(!bit, Ordering::Relaxed) & bit != 0
+        let was = offset.is_multiple_of(STEP) && word.fetch_and(!bit, Ordering::Relaxed) & bit != 0;
+        if was {
+            // ORDERING: relaxed; a number that publishes nothing.
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        was
     }
 
     /// True if an address is in use.

@@ -1,17 +1,21 @@
 //! Huge blocks between fences: pages without access on both sides, and, for a while, in place of a freed block.
 //!
 //! ```text
-//!   fence │ block │ slack │ fence            freed: fence over fence over fence
+//!   fence │ block │ slack │ room │ fence           freed: no access from fence to fence
 //! ```
 //!
 //! The slack, from the block's last byte to the end of its page, stays zero. A free compares the first bytes of it. The
-//! addresses of the last [`HELD`] freed blocks stay without access and without memory, so that a late use ends the
-//! program. Then the kernel gets them back. Each block costs a few system calls.
+//! room, up to an eighth of the block, has no access until the block grows into it. So a block that grows step by step
+//! moves once in many steps.
+//!
+//! The addresses of the last freed blocks, [`HELD`] of them and [`HELD_BYTES`] at most, stay without access and without
+//! memory, so that a late use ends the program. Then the kernel gets them back. Each block costs a few system calls.
 //!
 //! A block and its fences are up to three mappings, of which the kernel gives a process some 65 000. So no more than
 //! [`MOST`] blocks get fences at a time.
 //!
-//! FN1  A place holds `(0, 0)`, or the pages of a freed block, which are without access until the place is used again.
+//! FN1  A place holds `(0, 0)`, or the pages of a freed block with their room. They have no access, but where the kernel
+//!      refused to take it, and no other code refers to them.
 //!
 //! Never: keeps memory of a freed block.
 
@@ -27,8 +31,11 @@ use core::alloc::Layout;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-/// Freed blocks whose addresses stay without access.
+/// Freed blocks whose addresses stay without access, and their bytes, at most.
 const HELD: usize = 256;
+const HELD_BYTES: usize = 64 << 20;
+/// A block may grow by one of so many parts before it moves.
+const ROOMS: usize = 8;
 /// Blocks in use between fences at most.
 const MOST: usize = 8192;
 /// Bytes of slack that a free compares.
@@ -38,7 +45,11 @@ const COMPARED: usize = 64;
 pub(crate) struct Fenced {
     pub(super) lock: Lock<{ rank::FENCED }>,
     in_use: Cell<usize>,
+    /// The place that the next freed block gets, and the one of the oldest.
     next: Cell<usize>,
+    oldest: Cell<usize>,
+    /// Bytes of the freed blocks, room included.
+    bytes: Cell<usize>,
     places: [Cell<(usize, usize)>; HELD],
 }
 
@@ -51,6 +62,8 @@ impl Fenced {
             lock: Lock::over(AtomicU32::new(0)),
             in_use: Cell::new(0),
             next: Cell::new(0),
+            oldest: Cell::new(0),
+            bytes: Cell::new(0),
             places: [const { Cell::new((0, 0)) }; HELD],
         }
     }
@@ -68,22 +81,39 @@ impl Fenced {
         self.lock.with(|| self.in_use.set(self.in_use.get() - 1));
     }
 
-    /// Takes the oldest pages that are held.
-    fn take_oldest(&self) -> (usize, usize) {
+    /// Takes the oldest pages that are held, if more than `most` bytes are.
+    fn take_oldest(&self, most: usize) -> Option<(NonNull<u8>, usize)> {
         self.lock.with(|| {
-            let next = self.next.get();
-            self.next.set((next + 1) % HELD);
-            self.places.get(next).map_or((0, 0), |place| place.replace((0, 0)))
+            while self.bytes.get() > most {
+                let place = self.places.get(self.oldest.get())?;
+                let (start, bytes) = place.replace((0, 0));
+                self.oldest.set((self.oldest.get() + 1) % HELD);
+                self.bytes.set(self.bytes.get() - bytes);
+                if let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut(start)) {
+                    return Some((start, bytes));
+                }
+            }
+            None
         })
     }
 
-    /// Holds the pages of a freed block, and returns those that it holds no longer.
-    fn hold(&self, start: usize, bytes: usize) -> (usize, usize) {
+    /// Holds the pages of a freed block. False if there is no place for them.
+    fn hold(&self, start: usize, bytes: usize) -> bool {
         self.lock.with(|| {
-            let next = self.next.get();
-            self.next.set((next + 1) % HELD);
-            self.places.get(next).map_or((start, bytes), |place| place.replace((start, bytes)))
+            let Some(place) = self.places.get(self.next.get()) else { return false };
+            if place.get() != (0, 0) {
+                return false;
+            }
+            place.set((start, bytes));
+            self.next.set((self.next.get() + 1) % HELD);
+            self.bytes.set(self.bytes.get() + bytes);
+            true
         })
+    }
+
+    /// The bytes that are held, but one.
+    fn bytes_but_one(&self) -> usize {
+        self.lock.with(|| self.bytes.get().saturating_sub(1))
     }
 
     fn holds(&self, address: usize) -> bool {
@@ -92,9 +122,15 @@ impl Fenced {
     }
 }
 
-/// Bytes of the pages of a block. No two blocks begin in one slice (RC1).
+/// Bytes of the pages of a block.
 const fn pages_for(size: usize) -> usize {
-    let bytes = round_up(size, PAGE_BYTES);
+    round_up(if size == 0 { 1 } else { size }, PAGE_BYTES)
+}
+
+/// Bytes of a block's pages and its room. No two blocks begin in one slice (RC1).
+const fn room_for(size: usize) -> usize {
+    let part = (1 << (size | 1).ilog2()) / ROOMS;
+    let bytes = round_up(pages_for(size), if part < PAGE_BYTES { PAGE_BYTES } else { part });
     if bytes < SLICE_BYTES { SLICE_BYTES } else { bytes }
 }
 
@@ -126,13 +162,13 @@ fn count_out<V: Shared>(bytes: usize) {
 }
 
 fn map<V: Shared>(layout: Layout) -> Option<NonNull<u8>> {
-    let bytes = pages_for(layout.size());
-    let start = fences::map(bytes, layout.align())?;
+    let room = room_for(layout.size());
+    let start = fences::map(pages_for(layout.size()), room, layout.align())?;
     if V::huge_blocks().add(V::page_map(), start, layout.size(), Kind::Fenced) {
         return Some(start);
     }
     // SAFETY: mapped above, and no other code knows of it.
-    unsafe { fences::unmap(start, bytes) };
+    unsafe { fences::unmap(start, room) };
     None
 }
 
@@ -146,32 +182,41 @@ pub(crate) unsafe fn free<V: Shared>(start: NonNull<u8>, size: usize) {
     V::huge_blocks().remove(V::page_map(), start, size);
     count_out::<V>(pages_for(size));
     // SAFETY: no record leads to the block any more, and the caller gave it up.
-    unsafe { hold::<V>(start, pages_for(size)) };
+    unsafe { hold::<V>(start, room_for(size)) };
 }
 
 /// # Safety
-/// [`fences::map`] returned the pages, and nothing refers to them.
-unsafe fn hold<V: Shared>(start: NonNull<u8>, bytes: usize) {
+/// [`fences::map`] returned the pages with so much room, and nothing refers to them.
+unsafe fn hold<V: Shared>(start: NonNull<u8>, room: usize) {
+    // If the kernel refuses, at its limit of mappings, they stay accessible, without memory.
     // SAFETY: the caller's condition.
-    if unsafe { !fences::shut(start, bytes) } {
-        // SAFETY: the caller's condition.
-        return unsafe { fences::unmap(start, bytes) };
+    unsafe { fences::shut(start, room) };
+    let mut is_held = false;
+    if room <= HELD_BYTES {
+        let_go::<V>(HELD_BYTES - room);
+        is_held = V::fenced().hold(start.expose_provenance().get(), room);
+        if !is_held {
+            // All places are taken. The oldest one is the next.
+            let_go::<V>(V::fenced().bytes_but_one());
+            is_held = V::fenced().hold(start.expose_provenance().get(), room);
+        }
     }
-    let (start, bytes) = V::fenced().hold(start.expose_provenance().get(), bytes);
-    if let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut(start)) {
-        // SAFETY: pages of a freed block, and the place that held them holds others now (FN1).
-        unsafe { fences::unmap(start, bytes) };
+    if !is_held {
+        // SAFETY: the caller's condition.
+        unsafe { fences::unmap(start, room) };
     }
 }
 
-/// Gives back the addresses that are held.
+/// Gives back all addresses that are held.
 pub(crate) fn let_go_all<V: Shared>() {
-    for _ in 0..HELD {
-        let (start, bytes) = V::fenced().take_oldest();
-        if let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut(start)) {
-            // SAFETY: pages of a freed block, which no place holds any more (FN1).
-            unsafe { fences::unmap(start, bytes) };
-        }
+    let_go::<V>(0);
+}
+
+/// Gives back the oldest addresses, until no more than `most` bytes are held.
+fn let_go<V: Shared>(most: usize) {
+    while let Some((start, room)) = V::fenced().take_oldest(most) {
+        // SAFETY: pages of a freed block, which no place holds any more (FN1).
+        unsafe { fences::unmap(start, room) };
     }
 }
 
@@ -187,12 +232,10 @@ pub(crate) unsafe fn resize<V: Shared>(
     let (old_bytes, new_bytes) = (pages_for(old), pages_for(new.size()));
     // SAFETY: the caller's condition.
     unsafe { check_slack(start, old) };
-    if old_bytes == new_bytes {
-        let (from, to) = (new.size().min(old), old);
-        // SAFETY: inside the block.
-        let cut = unsafe { start.add(from) };
-        // SAFETY: the bytes that the block loses, which are slack from now on.
-        unsafe { cut.write_bytes(0, to - from) };
+    let in_place = room_for(old) == room_for(new.size())
+        // SAFETY: the caller's condition; the room is that of both sizes.
+        && unsafe { resize_in_place::<V>(start, old, new.size()) };
+    if in_place {
         V::huge_blocks().change_length(start, old, new.size());
         return Some(start);
     }
@@ -211,7 +254,7 @@ pub(crate) unsafe fn resize<V: Shared>(
             V::huge_blocks().remove(V::page_map(), start, old);
             count_out::<V>(old_bytes);
             // SAFETY: the content has moved, and no record leads to the old block any more.
-            unsafe { hold::<V>(start, old_bytes) };
+            unsafe { hold::<V>(start, room_for(old)) };
         }
         Outcome::Stayed => {
             // SAFETY: both blocks have that many bytes, and do not overlap.
@@ -226,6 +269,58 @@ pub(crate) unsafe fn resize<V: Shared>(
         }
     }
     Some(moved)
+}
+
+/// Takes pages of a block's room, or gives them back. False, and nothing changed, if the kernel refuses, or the limit is
+/// reached.
+///
+/// # Safety
+/// A block of `old` bytes starts there, with room for `new`, and the caller owns it.
+unsafe fn resize_in_place<V: Shared>(start: NonNull<u8>, old: usize, new: usize) -> bool {
+    let (old_bytes, new_bytes) = (pages_for(old), pages_for(new));
+    let page_heap = V::page_heap();
+    let count = |from: usize, to: usize| {
+        page_heap.lock.with(|| {
+            let is_admitted = to <= from || page_heap.admits(to - from);
+            if is_admitted {
+                page_heap.limit.change_fenced(from, to);
+            }
+            is_admitted
+        })
+    };
+    if new_bytes > old_bytes {
+        if !count(old_bytes, new_bytes) {
+            return false;
+        }
+        // SAFETY: inside the block's room.
+        let fresh = unsafe { start.add(old_bytes) };
+        // SAFETY: pages of the room, which only the caller refers to.
+        if unsafe { !fences::open(fresh, new_bytes - old_bytes) } {
+            count(new_bytes, old_bytes);
+            return false;
+        }
+        // SAFETY: inside the block.
+        let slack = unsafe { start.add(new) };
+        // The pages are mostly zero, but the block may have had them before, and the program may have locked them.
+        // SAFETY: the rest of the block's pages.
+        unsafe { slack.write_bytes(0, new_bytes - new) };
+        return true;
+    }
+    let end = old.min(new_bytes);
+    if new < end {
+        // SAFETY: inside the block.
+        let cut = unsafe { start.add(new) };
+        // SAFETY: bytes that the block loses, in the pages that it keeps. They are slack from now on.
+        unsafe { cut.write_bytes(0, end - new) };
+    }
+    if new_bytes < old_bytes {
+        // SAFETY: inside the block.
+        let rest = unsafe { start.add(new_bytes) };
+        // SAFETY: pages that the block loses. If the kernel does not take the access, they are zero nevertheless.
+        unsafe { fences::shut(rest, old_bytes - new_bytes) };
+        count(old_bytes, new_bytes);
+    }
+    true
 }
 
 /// Ends the process if a block was written past its end.

@@ -16,9 +16,12 @@ use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, slices_in};
 use crate::page_map::Kind;
 use crate::slab::{Segment, usable_slices};
 use crate::stats::Event;
-use crate::sys::{pages, watcher};
+use crate::sys::{fences, pages, watcher};
 use crate::variant::Headers;
 use core::ptr::NonNull;
+
+/// Segments whose headers have fences at most. Each is four mappings, of which the kernel gives a process some 65 000.
+const FENCED_MOST: u32 = 4096;
 
 impl PageHeap {
     /// Maps a segment of which so many slices are to be used, and notes it in the page map. If the kernel refuses, a
@@ -82,10 +85,10 @@ impl PageHeap {
         self.lock.check_held();
         // SAFETY: the caller's condition. `unmap` takes the segment out of the page map and all lists before it unmaps
         // the pages, so they stay mapped while a thread can find them.
-        let segment = unsafe { Segment::create::<V>(pages) };
+        let segment = unsafe { Segment::create::<V>(pages, self.segments.get() < FENCED_MOST) };
         if !V::page_map().cover(segment.address()) {
             // SAFETY: the segment's own pages. It is in no list and not in the page map, so no thread refers to it.
-            unsafe { self.let_go(pages) };
+            unsafe { self.let_go::<V>(pages) };
             return None;
         }
         V::counters().count(Event::AcquireGrow);
@@ -118,18 +121,25 @@ impl PageHeap {
         // The pages that the program has locked go with the mapping.
         self.dirty_slices.set(self.dirty_slices.get() - segment.dirty.get().count_ones());
         // SAFETY: no block of the segment is out, the segment is in no list, and no lookup finds it (X4).
-        unsafe { self.let_go(segment.slice_start(SliceIdx::FIRST)) };
+        unsafe { self.let_go::<V>(segment.slice_start(SliceIdx::FIRST)) };
     }
 
     /// Unmaps a segment, or gives it to the map cache if it came from there, or if the kernel refuses.
     ///
     /// # Safety
     /// The pages are those of a segment, and nothing refers to them.
-    unsafe fn let_go(&self, pages: NonNull<u8>) {
+    unsafe fn let_go<V: Shared>(&self, pages: NonNull<u8>) {
         let start = pages.expose_provenance().get();
         let is_lent = self.map_cache.owned.overlaps(start, SEGMENT_BYTES);
         // SAFETY: the caller's condition.
         if !is_lent && unsafe { pages::unmap(pages, SEGMENT_BYTES) } {
+            return;
+        }
+        // SAFETY: the caller's condition.
+        if V::HEADERS == Headers::Fenced && unsafe { !fences::open(pages, SEGMENT_BYTES) } {
+            // The kernel allows no more mappings. The addresses are lost, and what memory they have goes back.
+            // SAFETY: the caller's condition.
+            unsafe { pages::purge(pages, SEGMENT_BYTES) };
             return;
         }
         // SAFETY: the caller's condition. Pages that the program has locked keep their memory.

@@ -52,11 +52,9 @@ pub(super) unsafe fn alloc_large<V: Cached>(
         block.set_in_use(layout.size());
         return start.as_ptr();
     }
-    // A wiped block's slack is zero, too.
-    let zeros = if V::WIPE == Wipe::Checked { bytes } else { tailed.size() };
     let start = match zeroed || V::WIPE == Wipe::Checked {
-        // SAFETY: the size is above 0, and takes as many slices as that of `tailed`.
-        true => unsafe { large_zeroed::<V>(zeros, tailed.align()) },
+        // SAFETY: the caller's condition; the tail adds to the size.
+        true => unsafe { large_zeroed::<V>(tailed.size(), tailed.align()) },
         false => place::<V>(tailed, Growth::Tight),
     };
     if let Some(start) = NonNull::new(start) {

@@ -79,19 +79,19 @@ impl Linked<DIRTY> for Segment {
 }
 
 impl Segment {
-    /// Makes a segment, with every slice free.
+    /// Makes a segment, with every slice free; `fenced` if its header may have fences.
     ///
     /// # Safety
     /// `pages` are [`SEGMENT_BYTES`] bytes, aligned to their size, and those of `Self` are zero. No other thread knows
     /// of them, and they stay mapped while a thread can find them.
-    pub(crate) unsafe fn create<V: Variant>(pages: NonNull<u8>) -> &'static Self {
+    pub(crate) unsafe fn create<V: Variant>(pages: NonNull<u8>, fenced: bool) -> &'static Self {
         // From now on everything in the segment is reached by address.
         let segment = ptr::with_exposed_provenance::<Self>(pages.expose_provenance().get());
         // SAFETY: zero bytes are a valid segment (numbers, atomics, `None`s), aligned and large enough, by the
         // caller's condition.
         let segment = unsafe { &*segment };
         segment.free.set(usable_slices::<V>());
-        if V::HEADERS == Headers::Fenced {
+        if V::HEADERS == Headers::Fenced && fenced {
             segment.fence();
         }
         segment

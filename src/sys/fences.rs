@@ -1,59 +1,74 @@
 //! Pages between pages without access, the *fences*.
 //!
 //! ```text
-//!  ┌───────┬──────────────────────┬───────┐
-//!  │ fence │ the caller's pages   │ fence │     an access to a fence ends the program with SIGSEGV
-//!  └───────┴──────────────────────┴───────┘
+//!  ┌───────┬──────────────────────┬────────────────┬───────┐
+//!  │ fence │ the caller's pages   │ room to grow   │ fence │   an access to a fence, or to the room, ends the program
+//!  └───────┴──────────────────────┴────────────────┴───────┘   with SIGSEGV
 //! ```
 //!
 //! Never: sets `errno`, or gives a fence access.
 
 use super::{kernel, pages};
 use crate::base::{PAGE_BYTES, bytes_to_multiple, round_up};
+use core::ffi::c_int;
 use core::ptr::{self, NonNull};
 
-/// Maps `bytes`, zeroed, at a multiple of `align`, between fences; `bytes` are whole pages, and `align` a power of two.
-/// `None` when the kernel refuses.
-pub(crate) fn map(bytes: usize, align: usize) -> Option<NonNull<u8>> {
+/// Maps `room` bytes at a multiple of `align` between fences, and gives access to the first `bytes`, which are zero. The
+/// bytes are whole pages, and `align` is a power of two. `None` when the kernel refuses.
+pub(crate) fn map(bytes: usize, room: usize, align: usize) -> Option<NonNull<u8>> {
     let surplus = align.max(PAGE_BYTES) - PAGE_BYTES;
-    let fenced = bytes.checked_add(2 * PAGE_BYTES)?;
-    let whole = fenced.checked_add(surplus)?;
-    // SAFETY: at an address of the kernel's choice.
-    let first = unsafe { map_shut(ptr::null_mut(), whole, 0) }?;
+    let fenced = room.checked_add(2 * PAGE_BYTES)?;
+    let first = map_shut(fenced.checked_add(surplus)?)?;
     let start = round_up(first.addr().get() + PAGE_BYTES, align.max(PAGE_BYTES));
     let lead = start - PAGE_BYTES - first.addr().get();
-    // SAFETY: inside the mapping, or at its end.
+    // SAFETY: inside the mapping, or at its end, and no other code knows of it.
     unsafe { unmap_range(first, 0, lead) };
-    // SAFETY: the rest of the mapping.
+    // SAFETY: the rest of the mapping, which no other code knows of.
     unsafe { unmap_range(first, lead + fenced, surplus - lead) };
     // SAFETY: inside the mapping.
     let pages = unsafe { first.add(lead + PAGE_BYTES) };
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    let arguments = [pages.expose_provenance().get(), bytes, access as usize, 0, 0, 0];
     // SAFETY: pages of the mapping, which no other code knows of.
-    if unsafe { kernel::call(libc::SYS_mprotect, arguments) }.is_some() {
+    if unsafe { open(pages, bytes) } {
         return Some(pages);
     }
     // SAFETY: mapped above, and no other code knows of it.
-    unsafe { unmap(pages, bytes) };
+    unsafe { unmap(pages, room) };
     None
 }
 
-/// Takes the pages' memory, and makes them fences, too. False if the kernel refuses; nothing has changed then.
+/// Gives access to whole pages. False if the kernel refuses; nothing has changed then.
 ///
 /// # Safety
-/// [`map`] returned the pages, and nothing refers to them.
-pub(crate) unsafe fn shut(pages: NonNull<u8>, bytes: usize) -> bool {
+/// This module or `pages` mapped them, and only the caller refers to them.
+pub(crate) unsafe fn open(pages: NonNull<u8>, bytes: usize) -> bool {
     // SAFETY: the caller's condition.
-    unsafe { map_shut(pages.as_ptr(), bytes, libc::MAP_FIXED) }.is_some()
+    unsafe { protect(pages, bytes, libc::PROT_READ | libc::PROT_WRITE) }
 }
 
-/// Makes whole pages of a mapping fences. They keep their memory. False if the kernel refuses.
+/// Takes the access to whole pages. They keep their memory. False if the kernel refuses; nothing has changed then.
 ///
 /// # Safety
-/// Nothing refers to the pages.
+/// This module or `pages` mapped them, and nothing refers to them.
 pub(crate) unsafe fn fence(pages: NonNull<u8>, bytes: usize) -> bool {
-    let arguments = [pages.expose_provenance().get(), bytes, libc::PROT_NONE as usize, 0, 0, 0];
+    // SAFETY: the caller's condition.
+    unsafe { protect(pages, bytes, libc::PROT_NONE) }
+}
+
+/// Takes the memory of whole pages, and the access to them. False if the kernel refuses to take the access.
+///
+/// # Safety
+/// This module mapped them, and nothing refers to them.
+pub(crate) unsafe fn shut(pages: NonNull<u8>, bytes: usize) -> bool {
+    // SAFETY: the caller's condition.
+    unsafe { pages::purge(pages, bytes) };
+    // SAFETY: the caller's condition.
+    unsafe { fence(pages, bytes) }
+}
+
+/// # Safety
+/// As for [`open`] or [`fence`].
+unsafe fn protect(pages: NonNull<u8>, bytes: usize, access: c_int) -> bool {
+    let arguments = [pages.expose_provenance().get(), bytes, access as usize, 0, 0, 0];
     // SAFETY: the caller's condition.
     unsafe { kernel::call(libc::SYS_mprotect, arguments) }.is_some()
 }
@@ -61,8 +76,7 @@ pub(crate) unsafe fn fence(pages: NonNull<u8>, bytes: usize) -> bool {
 /// Maps `bytes` without access at a multiple of `align`; both are whole pages, and `align` a power of two. `None` when
 /// the kernel refuses.
 pub(crate) fn map_shut_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
-    // SAFETY: at an address of the kernel's choice.
-    let first = unsafe { map_shut(ptr::null_mut(), bytes.checked_add(align)?, 0) }?;
+    let first = map_shut(bytes.checked_add(align)?)?;
     let lead = bytes_to_multiple(first.addr().get(), align);
     // SAFETY: the mapping's start, which no other code knows of.
     unsafe { unmap_range(first, 0, lead) };
@@ -85,14 +99,14 @@ pub(crate) unsafe fn unmap_shut(first: NonNull<u8>, bytes: usize) {
 /// memory.
 ///
 /// # Safety
-/// [`map`] returned the pages, and nothing refers to them.
-pub(crate) unsafe fn unmap(pages: NonNull<u8>, bytes: usize) {
+/// [`map`] returned the pages, with so much room, and nothing refers to them.
+pub(crate) unsafe fn unmap(pages: NonNull<u8>, room: usize) {
     let first = pages.as_ptr().wrapping_sub(PAGE_BYTES);
     if let Some(first) = NonNull::new(first) {
         // SAFETY: the caller's condition.
-        if unsafe { !unmap_range(first, 0, bytes + 2 * PAGE_BYTES) } {
+        if unsafe { !unmap_range(first, 0, room + 2 * PAGE_BYTES) } {
             // SAFETY: the caller's condition.
-            unsafe { pages::purge(pages, bytes) };
+            unsafe { pages::purge(pages, room) };
         }
     }
 }
@@ -105,16 +119,13 @@ unsafe fn unmap_range(from: NonNull<u8>, offset: usize, bytes: usize) -> bool {
     bytes == 0 || unsafe { kernel::call(libc::SYS_munmap, [at, bytes, 0, 0, 0, 0]) }.is_some()
 }
 
-/// # Safety
-/// With `MAP_FIXED` nothing refers to what is mapped at `hint`.
-unsafe fn map_shut(hint: *mut u8, bytes: usize, flag: libc::c_int) -> Option<NonNull<u8>> {
-    // Fences need no memory, so the kernel need not reckon with any.
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | flag;
+/// Maps `bytes` without access. `None` when the kernel refuses.
+fn map_shut(bytes: usize) -> Option<NonNull<u8>> {
+    // No MAP_NORESERVE: the kernel reckons with memory where pages get access, and refuses there what no machine has.
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let no_file = usize::MAX;
-    let arguments =
-        [hint.expose_provenance(), bytes, libc::PROT_NONE as usize, flags as usize, no_file, 0];
-    // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory in use. Nor does one at a fixed
-    // address, by the caller's condition.
+    let arguments = [0, bytes, libc::PROT_NONE as usize, flags as usize, no_file, 0];
+    // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory in use.
     let address = unsafe { kernel::call(libc::SYS_mmap, arguments) }?;
     NonNull::new(ptr::with_exposed_provenance_mut(address))
 }

@@ -46,11 +46,12 @@ fn fresh() -> u64 {
     (here as u64).wrapping_mul(SPREAD) ^ (code as u64).rotate_left(32).wrapping_mul(SPREAD)
 }
 
-/// A generator of pseudo-random numbers: the high bits of a linear congruential one, with Knuth's factor (MMIX). Zero
-/// bytes are one that seeds itself.
+/// A generator of pseudo-random numbers: the high bits of a linear congruential one, with Knuth's constants (MMIX). Zero
+/// bytes are one that seeds itself. What it places shows nothing of the secret.
 pub(crate) struct Random(Cell<u64>);
 
 const FACTOR: u64 = 6_364_136_223_846_793_005;
+const STEP: u64 = 1_442_695_040_888_963_407;
 
 impl Random {
     pub(crate) const fn new() -> Self {
@@ -60,11 +61,20 @@ impl Random {
     /// A number below `end`, which is above 0 and below 2^32.
     #[inline(always)]
     pub(crate) fn below(&self, end: usize) -> usize {
-        // The secret is odd, and the same in each step, as the generator's constant has to be.
-        let state = self.0.get().wrapping_mul(FACTOR).wrapping_add(secret() | 1);
+        let before = match self.0.get() {
+            0 => seed_cold(),
+            state => state,
+        };
+        let state = before.wrapping_mul(FACTOR).wrapping_add(STEP);
         self.0.set(state);
         (((state >> 32) * end as u64) >> 32) as usize
     }
+}
+
+#[cold]
+#[inline(never)]
+fn seed_cold() -> u64 {
+    errno::kept(fresh)
 }
 
 #[cfg(test)]
