@@ -1,5 +1,5 @@
 // Free of an address in the middle of a block.
-// sizes: 24 100 1000 20480 100000 8388608
+// sizes: 100 1000 20480 100000 8388608
 #include "misuse.h"
 
 static void misuse(size_t size)
