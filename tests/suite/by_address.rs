@@ -4,7 +4,7 @@
 #![cfg(feature = "preload")]
 
 use crate::refused_mappings;
-use crate::testbed::{Bed, Filled};
+use crate::testbed::{Bed, Filled, join_all};
 use hakmem::{ByAddress, Observe, Preload};
 use proptest::prelude::*;
 use std::alloc::Layout;
@@ -269,18 +269,21 @@ fn threads_hand_blocks_to_each_other_and_end_by_itself() {
     for round in 0..20_usize {
         let (send, receive) = mpsc::channel::<Held>();
         std::thread::scope(|scope| {
+            let mut threads = Vec::new();
             for thread in 0..3_usize {
                 let send = send.clone();
-                scope.spawn(move || {
+                threads.push(scope.spawn(move || {
                     for n in 0..400_usize {
                         let size =
                             (n * 97 + thread * 31 + round * 1009) % 3000 + (n % 50 / 49) * 700_000;
                         send.send(malloc(size, n as u8)).expect("somebody listens");
                     }
-                });
+                }));
             }
             drop(send);
-            scope.spawn(move || receive.into_iter().for_each(Held::free));
+            threads.push(scope.spawn(move || receive.into_iter().for_each(Held::free)));
+            // The next test must not meet a cache that is just closing.
+            join_all(threads);
         });
     }
 }
