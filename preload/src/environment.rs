@@ -1,5 +1,5 @@
-//! The settings in the environment: `HAKMEM_BACKGROUND`, a thread that gives memory back, `HAKMEM_SAMPLE`, blocks between
-//! guard pages, and `HAKMEM_STATS`, a summary when the process ends.
+//! The settings in the environment: `HAKMEM_BACKGROUND`, a thread that gives memory back, `HAKMEM_SAMPLE`, blocks
+//! between guard pages, and `HAKMEM_STATS`, a summary when the process ends.
 //!
 //! | `HAKMEM_BACKGROUND` | |
 //! |---|---|
