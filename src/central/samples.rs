@@ -14,8 +14,8 @@ impl PageHeap {
     pub(super) fn ahead_from<V: Variant>(&self) -> usize {
         match V::FREE_BY {
             FreeBy::Lookup => LARGE,
-            // ORDERING: relaxed; a thread that has a sampled block got it through a chain of synchronisation that starts
-            // after the store in `sample`.
+            // ORDERING: relaxed; a thread that has a sampled block got it through a chain of synchronisation that
+            // starts after the store in `sample`.
             FreeBy::Layout => self.ahead_from.load(Ordering::Relaxed),
         }
     }

@@ -98,8 +98,8 @@ impl Sampled {
         self.is_used() && address.wrapping_sub(self.start()) < BYTES
     }
 
-    /// Samples one block in so many from now on; 0 samples none. False if that is impossible: memory is exhausted, or the
-    /// kernel refuses the handler of faults.
+    /// Samples one block in so many from now on; 0 samples none. False if that is impossible: memory is exhausted, or
+    /// the kernel refuses the handler of faults.
     pub(crate) fn switch(&'static self, mean: u32, map: &PageMap) -> bool {
         let is_ready = mean == 0
             || segv::install(answer) && self.lock.with(|| self.is_used() || self.set_up(map));
@@ -150,7 +150,8 @@ impl Sampled {
         unsafe { pool.as_ref() }
     }
 
-    /// A block with pages of its own, all zero; it lies at their end, or else at their beginning. `None` if it is too large, or too many are in use.
+    /// A block with pages of its own, all zero; it lies at their end, or else at their beginning. `None` if it is too
+    /// large, or too many are in use.
     #[cold]
     #[inline(never)]
     pub(crate) fn allocate(&self, size: usize, align: usize, at_end: bool) -> Option<NonNull<u8>> {

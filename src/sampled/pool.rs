@@ -18,8 +18,8 @@ use core::ptr::{self, NonNull};
 
 /// Pages that are open at a time, at most: 640 KiB.
 const OPEN_MOST: usize = 160;
-/// The content of the bytes of an open page that are beside its block. Its low bits are 0, which are flags where another
-/// allocator takes them for its header.
+/// The content of the bytes of an open page that are beside its block. Its low bits are 0, which are flags where
+/// another allocator takes them for its header.
 const PATTERN: u8 = 0xE8;
 /// The order of a slot that has a block, or is lost.
 const TAKEN: u64 = u64::MAX;
