@@ -52,6 +52,7 @@ mod purge;
 mod ranges;
 mod relocation;
 mod round;
+mod samples;
 mod segments;
 mod tidy;
 mod transfer;

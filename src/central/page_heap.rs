@@ -14,6 +14,7 @@
 //! | `segments.rs` | segments mapped and unmapped |
 //! | `dirty.rs` | dirty segments, in the order in which purges visit them |
 //! | `audit.rs` | whether all that is true |
+//! | `samples.rs` | sampled blocks, which must not come to a slab |
 //! | `figures.rs` | how much memory is in use, and idle |
 //! | `limit.rs` | how much memory there may be |
 //! | `pending.rs` | the flags that say that much memory waits to be purged |
@@ -39,14 +40,14 @@ use super::round::Round;
 use super::tuning::Tuning;
 use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES, SliceIdx, bit_range, rank, slices_in};
 use crate::linked::LinkedList;
-use crate::page_map::{Kind, PageMap};
+use crate::page_map::Kind;
 use crate::sampled::Sampled;
 use crate::slab::{ALL, AVAILABLE, DIRTY, Run, Segment, Slab, Wanted};
 use crate::stats::Event;
 use crate::sys::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
-use crate::variant::{FreeBy, Growth, Headers, Huge, Reclaim, Variant};
+use crate::variant::{Growth, Headers, Huge, Reclaim};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -107,7 +108,7 @@ pub(crate) struct PageHeap {
     pub(crate) tuning: Tuning,
     /// Bytes of a class's slabs from which a return of blocks looks ahead; 0 once blocks are sampled, which must not come
     /// to a slab. [shared]
-    ahead_from: AtomicUsize,
+    pub(super) ahead_from: AtomicUsize,
     /// Sampled blocks, which have pages of their own.
     pub(crate) sampled: Sampled,
     /// The background thread, if there is one.
@@ -152,26 +153,6 @@ impl PageHeap {
             limit: Limit::new(),
             audits: Audits::new(),
         }
-    }
-
-    /// Bytes of a class's slabs from which a return of blocks looks ahead.
-    #[inline]
-    pub(super) fn ahead_from<V: Variant>(&self) -> usize {
-        match V::FREE_BY {
-            FreeBy::Lookup => LARGE,
-            // ORDERING: relaxed; a thread that has a sampled block got it through a chain of synchronisation that starts
-            // after the store in `sample`.
-            FreeBy::Layout => self.ahead_from.load(Ordering::Relaxed),
-        }
-    }
-
-    /// Samples one block in so many, as [`Sampled::switch`] does.
-    pub(crate) fn sample(&'static self, mean: u32, map: &PageMap) -> bool {
-        if mean > 0 {
-            // ORDERING: relaxed; the lock of the pool comes before its first block.
-            self.ahead_from.store(0, Ordering::Relaxed);
-        }
-        self.sampled.switch(mean, map)
     }
 
     /// The time that [`tick`](super::tick) saw last, in milliseconds.

@@ -15,9 +15,9 @@ use crate::backend::{Managed, Of};
 /// again. With 5000 the price is far below 1 % of a program's time. With 1 every such block is sampled, which is for
 /// tests. Each block then lies at the end of its pages, and not at one of both ends by chance.
 ///
-/// The first call with another number than 0 reserves 12 MiB of addresses, and installs a handler of SIGSEGV. The handler
-/// passes faults elsewhere on to the handler that was there before. A handler that the program installs later gets all
-/// faults, and there is no report then. Threads that are at work learn of the change after some refills.
+/// The first call with another number than 0 reserves 12 MiB of addresses, and installs a handler of SIGSEGV. The
+/// handler passes faults elsewhere on to the handler that was there before. A handler that the program installs later gets
+/// all faults, and there is no report then. Threads that are at work learn of the change after some refills.
 ///
 /// It returns false, and does nothing, if the selected variant cannot sample, as the founding report's variants, or if
 /// memory is exhausted.

@@ -14,9 +14,9 @@
 //!
 //! Never: allocates, or ends the process.
 
-use super::slots::{Holds, Slot};
+use super::pool::Pool;
+use super::slots::{Deed, Holds, Slot};
 use super::trace::{Trace, is_behind_call};
-use super::{Deed, Pool};
 use crate::base::quotient;
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::{kernel, maps, thread};

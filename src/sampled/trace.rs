@@ -1,8 +1,8 @@
 //! Stack traces: the return addresses that lie on a thread's stack.
 //!
 //! Programs are mostly compiled without frame pointers, and unwinding tables take locks to find. So a trace is every
-//! number of the stack's newest part that is an address of code. A report leaves out those without a call in front. What
-//! remains of functions that have returned may be among the rest.
+//! number of the stack's newest part that is an address of code. A report leaves out those without a call in front.
+//! What remains of functions that have returned may be among the rest.
 //!
 //! ST1  A look at the stack reads only pages that the kernel says are readable, below the thread's control block, which
 //!     lies at the end of a thread's stack.

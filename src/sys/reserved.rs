@@ -7,8 +7,8 @@ use super::pages::unmap;
 use crate::base::bytes_to_multiple;
 use core::ptr::{self, NonNull};
 
-/// Reserves addresses at a multiple of `align`; both are whole pages, and `align` a power of two. `None` when the kernel
-/// refuses.
+/// Reserves addresses at a multiple of `align`; both are whole pages, and `align` a power of two. `None` when the
+/// kernel refuses.
 pub(crate) fn reserve(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     let most = bytes.checked_add(align)?;
     // The kernel counts no memory for pages without access.
