@@ -81,20 +81,23 @@ impl Fenced {
         self.lock.with(|| self.in_use.set(self.in_use.get() - 1));
     }
 
-    /// Takes the oldest pages that are held, if more than `most` bytes are.
-    fn take_oldest(&self, most: usize) -> Option<(NonNull<u8>, usize)> {
+    /// Unmaps the oldest pages, until no more than `most` bytes are held, or the kernel refuses.
+    fn let_go(&self, most: usize) {
         self.lock.with(|| {
             while self.bytes.get() > most {
-                let place = self.places.get(self.oldest.get())?;
-                let (start, bytes) = place.replace((0, 0));
-                self.oldest.set((self.oldest.get() + 1) % HELD);
-                self.bytes.set(self.bytes.get() - bytes);
-                if let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut(start)) {
-                    return Some((start, bytes));
+                let Some(place) = self.places.get(self.oldest.get()) else { return };
+                let (address, room) = place.get();
+                if let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut(address))
+                    // SAFETY: pages of a freed block, which only this place knows of (FN1).
+                    && unsafe { !fences::unmap(start, room) }
+                {
+                    return;
                 }
+                place.set((0, 0));
+                self.oldest.set((self.oldest.get() + 1) % HELD);
+                self.bytes.set(self.bytes.get() - room);
             }
-            None
-        })
+        });
     }
 
     /// Holds the pages of a freed block. False if there is no place for them.
@@ -193,11 +196,11 @@ unsafe fn hold<V: Shared>(start: NonNull<u8>, room: usize) {
     unsafe { fences::shut(start, room) };
     let mut is_held = false;
     if room <= HELD_BYTES {
-        let_go::<V>(HELD_BYTES - room);
+        V::fenced().let_go(HELD_BYTES - room);
         is_held = V::fenced().hold(start.expose_provenance().get(), room);
         if !is_held {
             // All places are taken. The oldest one is the next.
-            let_go::<V>(V::fenced().bytes_but_one());
+            V::fenced().let_go(V::fenced().bytes_but_one());
             is_held = V::fenced().hold(start.expose_provenance().get(), room);
         }
     }
@@ -209,15 +212,7 @@ unsafe fn hold<V: Shared>(start: NonNull<u8>, room: usize) {
 
 /// Gives back all addresses that are held.
 pub(crate) fn let_go_all<V: Shared>() {
-    let_go::<V>(0);
-}
-
-/// Gives back the oldest addresses, until no more than `most` bytes are held.
-fn let_go<V: Shared>(most: usize) {
-    while let Some((start, room)) = V::fenced().take_oldest(most) {
-        // SAFETY: pages of a freed block, which no place holds any more (FN1).
-        unsafe { fences::unmap(start, room) };
-    }
+    V::fenced().let_go(0);
 }
 
 /// Changes a block's size. `None`, and the old block intact, when memory is exhausted.

@@ -95,20 +95,20 @@ pub(crate) unsafe fn unmap_shut(first: NonNull<u8>, bytes: usize) {
     unsafe { unmap_range(first, 0, bytes) };
 }
 
-/// Unmaps pages and their fences. At its limit of mappings the kernel may refuse: the addresses are lost then, without
-/// memory.
+/// Unmaps pages and their fences. False if the kernel refuses, as it may at its limit of mappings: nothing has changed
+/// then, but that the pages have no memory if the kernel takes that.
 ///
 /// # Safety
 /// [`map`] returned the pages, with so much room, and nothing refers to them.
-pub(crate) unsafe fn unmap(pages: NonNull<u8>, room: usize) {
-    let first = pages.as_ptr().wrapping_sub(PAGE_BYTES);
-    if let Some(first) = NonNull::new(first) {
+pub(crate) unsafe fn unmap(pages: NonNull<u8>, room: usize) -> bool {
+    let Some(first) = NonNull::new(pages.as_ptr().wrapping_sub(PAGE_BYTES)) else { return false };
+    // SAFETY: the caller's condition.
+    let is_unmapped = unsafe { unmap_range(first, 0, room + 2 * PAGE_BYTES) };
+    if !is_unmapped {
         // SAFETY: the caller's condition.
-        if unsafe { !unmap_range(first, 0, room + 2 * PAGE_BYTES) } {
-            // SAFETY: the caller's condition.
-            unsafe { pages::purge(pages, room) };
-        }
+        unsafe { pages::purge(pages, room) };
     }
+    is_unmapped
 }
 
 /// # Safety

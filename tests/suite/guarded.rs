@@ -2,23 +2,10 @@
 //! the other tests look at what the variants do to blocks.
 #![cfg(feature = "all-variants")]
 
-use crate::testbed::{Bed, bed, child};
+use crate::testbed::{Bed, HARDENED, bed, child};
 use std::alloc::Layout;
 use std::collections::HashSet;
 use std::os::unix::process::ExitStatusExt;
-
-/// The hardened variants, in the order of the tree: each has all the checks of those before.
-const CHAIN: [&str; 9] = [
-    "block-tails",
-    "wiped-blocks",
-    "quarantine",
-    "random-order",
-    "keyed-links",
-    "fenced-large",
-    "fenced-headers",
-    "unreadable-empty",
-    "guard",
-];
 
 /// Sizes of blocks of classes, and of a span.
 const SIZES: [usize; 8] = [1, 8, 24, 100, 1000, 5000, 20_000, 100_000];
@@ -27,7 +14,7 @@ const HUGE: usize = 1_000_003;
 
 /// The variants of the chain from one on.
 fn from(first: &str) -> impl Iterator<Item = &'static str> {
-    CHAIN.into_iter().skip_while(move |id| *id != first)
+    HARDENED.into_iter().skip_while(move |id| *id != first)
 }
 
 fn layout(size: usize) -> Layout {
@@ -150,7 +137,7 @@ const LATE: &str = "a freed block was written to:";
 /// What the seal of a list says, if it notices first.
 const LISTED: &str = "a free block was changed, or freed twice:";
 /// The first and the last of the chain.
-const ENDS: [&str; 2] = [CHAIN[0], "guard"];
+const ENDS: [&str; 2] = [HARDENED[0], "guard"];
 
 #[test]
 fn a_second_free_ends_the_program() {

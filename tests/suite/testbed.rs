@@ -97,6 +97,19 @@ pub(crate) fn bed(id: &str) -> &'static Bed {
     BEDS.iter().find(|bed| bed.id == id).unwrap_or_else(|| panic!("no variant {id}"))
 }
 
+/// The hardened variants, in the order of the tree: each has all the checks of those before.
+pub(crate) const HARDENED: [&str; 9] = [
+    "block-tails",
+    "wiped-blocks",
+    "quarantine",
+    "random-order",
+    "keyed-links",
+    "fenced-large",
+    "fenced-headers",
+    "unreadable-empty",
+    "guard",
+];
+
 /// The default variant, which every build has.
 pub(crate) fn apex() -> &'static Bed {
     bed("apex")
