@@ -62,6 +62,7 @@
 //! Never: locks, formats, or asks whether the thread is set up.
 
 mod by_address;
+mod by_layout;
 
 pub(crate) use by_address::{
     Found, check_in_use, find, free_found, huge_layout, layout_of, span_layout,
@@ -71,11 +72,10 @@ use crate::backend::{Addressed, Backend, Central};
 use crate::base::{ClassIdx, ListOffset, SLICE_BYTES};
 use crate::central::Shared;
 use crate::free_block::FreeBlock;
-use crate::large::{large, large_free, large_zeroed, take_span};
+use crate::large::{large, large_zeroed, take_span};
 use crate::page_map::{Kind, PageMap};
 use crate::stats::Event;
 use crate::sys::asm::count_up;
-use crate::sys::fatal::fatal;
 use crate::thread_cache::drain::overflow_cold;
 use crate::thread_cache::lend::lender;
 use crate::thread_cache::refill::{refill_cold, refill_zeroed_cold};
@@ -83,7 +83,10 @@ use crate::thread_cache::tables::{COUNTS, Tabled};
 use crate::thread_cache::{Cached, sample, shut};
 use crate::variant::{FreeBy, Inside, Large};
 use crate::{check, guarded, realloc};
-use by_address::{free_cold, free_tailed, quick_tailed, tailed_or_empty, zeroed_cold};
+use by_address::{
+    free_cold, free_tailed, listed, pop_at, quick_tailed, tailed_or_empty, zeroed_cold,
+};
+use by_layout::{free_classless, free_sampled, free_untailed};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
@@ -351,25 +354,6 @@ pub(crate) fn pop<V: Cached>(offset: ListOffset) -> Option<*mut u8> {
     Some(block.into_start().as_ptr())
 }
 
-/// A block of the list for a size, if that list is open and has one. The tables lead to it.
-#[inline(always)]
-fn listed<V: Tabled>(size: usize) -> Option<NonNull<u8>> {
-    let place = V::cache().place_for(size)?;
-    // SAFETY: the tables hold only places that the page map has.
-    NonNull::new(unsafe { pop_at::<V>(place) })
-}
-
-/// A block of the list at a place, or null.
-///
-/// # Safety
-/// The place is one that the page map has.
-#[inline(always)]
-unsafe fn pop_at<V: Tabled>(place: usize) -> *mut u8 {
-    // SAFETY: the caller's condition.
-    let list = unsafe { V::cache().list_at(place) };
-    list.pop::<V>().map_or(ptr::null_mut(), |block| block.into_start().as_ptr())
-}
-
 /// Gives a block of a class back.
 ///
 /// # Safety
@@ -418,45 +402,6 @@ fn list_for_free<V: Shared>(
         FreeBy::Lookup => lookup::<V>().class(block.addr()).map(ListOffset::of),
         FreeBy::Layout => of_layout(),
     }
-}
-
-/// Gives back a block without a tail, in a variant whose other blocks have one.
-///
-/// # Safety
-/// `block` is live, and this variant allocated it with `layout`.
-#[cold]
-#[inline(never)]
-unsafe fn free_untailed<V: Cached>(block: *mut u8, layout: Layout) {
-    let is_huge = V::LARGE != Large::Fenced || V::page_map().has(block.addr(), Kind::Huge);
-    if !is_huge || guarded::has_tail::<V>(layout) {
-        fatal("free of what is no block:", block.addr());
-    }
-    let layout = guarded::untailed::<V>(layout);
-    // SAFETY: the caller's condition; `guarded::alloc` had the block with that layout.
-    unsafe { large_free::<V>(block, layout.size(), layout.align()) };
-}
-
-/// Gives a sampled block back, after a lookup that found no block of a class. Any other address ends the process.
-#[cold]
-#[inline(never)]
-fn free_sampled<V: Shared>(block: *mut u8) {
-    if !V::page_heap().sampled.has(block.addr()) {
-        fatal("free of what is no block:", block.addr());
-    }
-    V::page_heap().sampled.free(block.addr());
-}
-
-/// Gives back a block for which no class was found.
-///
-/// # Safety
-/// The conditions of [`free`](Backend::free).
-#[inline]
-unsafe fn free_classless<V: Cached>(block: *mut u8, layout: Layout) {
-    if V::FREE_BY == FreeBy::Lookup && V::class_of(layout).is_some() {
-        return free_sampled::<V>(block);
-    }
-    // SAFETY: the caller's condition.
-    unsafe { large_free::<V>(block, layout.size(), layout.align()) };
 }
 
 /// The page map, for a lookup; it counts the lookup.

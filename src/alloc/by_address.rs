@@ -110,6 +110,25 @@ pub(crate) unsafe fn free_found<V: Tabled>(block: *mut u8) {
     }
 }
 
+/// A block of the list for a size, if that list is open and has one. The tables lead to it.
+#[inline(always)]
+pub(super) fn listed<V: Tabled>(size: usize) -> Option<NonNull<u8>> {
+    let place = V::cache().place_for(size)?;
+    // SAFETY: the tables hold only places that the page map has.
+    NonNull::new(unsafe { pop_at::<V>(place) })
+}
+
+/// A block of the list at a place, or null.
+///
+/// # Safety
+/// The place is one that the page map has.
+#[inline(always)]
+pub(super) unsafe fn pop_at<V: Tabled>(place: usize) -> *mut u8 {
+    // SAFETY: the caller's condition.
+    let list = unsafe { V::cache().list_at(place) };
+    list.pop::<V>().map_or(ptr::null_mut(), |block| block.into_start().as_ptr())
+}
+
 /// A block with a tail from the thread's list; null if the list has none, or for 0 bytes.
 #[inline(always)]
 pub(super) fn quick_tailed<V: Tabled>(size: usize) -> *mut u8 {

@@ -131,7 +131,7 @@ impl Sampled {
         // ORDERING: relaxed; the exchange below publishes the list's first pool, and so its link.
         let mut first = POOLS.load(Ordering::Relaxed);
         loop {
-            // ORDERING: relaxed; as above.
+            // ORDERING: relaxed; the exchange below publishes the link.
             self.next.store(first, Ordering::Relaxed);
             // ORDERING: release, paired with the acquire in `all`.
             match POOLS.compare_exchange(first, own, Ordering::Release, Ordering::Relaxed) {

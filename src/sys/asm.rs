@@ -33,10 +33,10 @@ pub(crate) unsafe fn count_up<const OFFSET: usize>(base: *const u8, eighths: usi
     false
 }
 
-/// As above.
+/// The substitute under Miri, which runs no assembly.
 ///
 /// # Safety
-/// As above.
+/// The conditions of the function for processors.
 #[cfg(miri)]
 pub(crate) unsafe fn count_up<const OFFSET: usize>(base: *const u8, eighths: usize) -> bool {
     let place = base.wrapping_add(8 * eighths + OFFSET).cast_mut().cast::<i32>();
@@ -72,10 +72,10 @@ pub(crate) unsafe fn byte_at<const OFFSET: usize>(base: *const u8, index: usize)
     byte
 }
 
-/// As above.
+/// The substitute under Miri, which runs no assembly.
 ///
 /// # Safety
-/// As above.
+/// The conditions of the function for processors.
 #[cfg(miri)]
 pub(crate) unsafe fn byte_at<const OFFSET: usize>(base: *const u8, index: usize) -> usize {
     // SAFETY: the caller's condition.

@@ -58,7 +58,7 @@ pub(crate) unsafe fn answer(number: c_long, arguments: [usize; 6]) -> Result<usi
 /// Answers for the kernel, under Miri. What is unmapped is lost, since a part of a mapping may be.
 ///
 /// # Safety
-/// As above.
+/// The call does nothing to memory that is not the caller's to change.
 #[cfg(miri)]
 pub(crate) unsafe fn answer(number: c_long, arguments: [usize; 6]) -> Result<usize, c_int> {
     use std::alloc::{Layout, alloc_zeroed};
