@@ -6,6 +6,8 @@
 //! ```
 //!
 //! With feature `asan` the address sanitizer finds all but leaks and undefined bytes.
+//!
+//! With `none` no tool may find anything, so it checks WB1 and WB3; the other faults check WB2.
 
 use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::hint::black_box;

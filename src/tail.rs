@@ -256,6 +256,7 @@ mod tests {
         block.start.as_ptr().wrapping_add(at)
     }
 
+    /// Checks TL1 and TL3.
     #[test]
     fn every_size_is_told_and_each_byte_behind_it_is_guarded() {
         choose();
@@ -283,6 +284,7 @@ mod tests {
         }
     }
 
+    /// Checks TL2.
     #[test]
     fn a_blank_block_holds_nothing_but_what_lists_write() {
         let mut memory = [0_u128; 6];

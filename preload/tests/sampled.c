@@ -319,6 +319,7 @@ static void memory(void)
         for (int i = 0; round < 2 && i < 300; i++)
             give(blocks[i]);
     }
+    // Checks SP3: the caller compares it with what a pool may have open.
     dprintf(STDOUT_FILENO, "%lu\n", resident() / KIB);
 }
 

@@ -164,3 +164,24 @@ pub(crate) fn check<V: Shared>(address: usize) {
         fatal("use of a freed block:", address);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Apex;
+
+    /// Checks EM1.
+    #[test]
+    fn an_address_is_in_use_until_it_is_given_back() {
+        let blocks = EmptyBlocks::new();
+        let take = || blocks.take::<Apex>().map(|block| block.addr().get());
+        let all: Vec<usize> = std::iter::from_fn(take).collect();
+        assert_eq!(all.len(), 64 * WORDS);
+        assert!(all.windows(2).all(|two| two[0] + STEP == two[1]));
+        assert!(Apex::page_map().has(all[0], Kind::Empty));
+        let some = all[1000];
+        assert!(blocks.has(some) && !blocks.has(some + 1) && !blocks.has(all[0] - STEP));
+        assert!(blocks.give(some) && !blocks.has(some) && !blocks.give(some));
+        assert!(!blocks.give(some + 8) && take() == Some(some) && take().is_none());
+    }
+}

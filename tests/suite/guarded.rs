@@ -197,6 +197,7 @@ fn a_byte_past_the_end_ends_the_program() {
     }
 }
 
+/// Checks FN1: the pages of a freed huge block have no access.
 #[test]
 fn a_late_write_ends_the_program() {
     for size in SIZES.into_iter().filter(|&size| size >= 24) {
@@ -232,6 +233,7 @@ fn a_freed_block_and_a_fresh_one_are_zero() {
     }
 }
 
+/// Checks QU1: the audit finds each block in one place.
 #[test]
 fn a_freed_block_is_not_handed_out_soon() {
     for id in from("quarantine") {
@@ -250,6 +252,7 @@ fn a_freed_block_is_not_handed_out_soon() {
                 });
                 assert!(comes_back.count() < 10, "{id} {size}");
             }
+            bed.audit();
         });
     }
 }

@@ -146,7 +146,7 @@ fn a_block_that_grows(bed: &'static Bed) {
     (bed.set_limit)(0);
 }
 
-/// Threads that allocate at once do not pass the limit together.
+/// Threads that allocate at once do not pass the limit together. Checks LM1.
 fn threads_together(bed: &'static Bed) {
     const THREADS: usize = 4;
     let sizes = sizes_under(bed, LIMIT);

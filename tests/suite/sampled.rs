@@ -76,6 +76,7 @@ fn underflow_found(bed: &Bed) {
     bring_home(bed, block, SMALL);
 }
 
+/// Checks SP1: the pages of a freed block are closed.
 fn use_after_free(bed: &Bed, size: usize) {
     let block = sampled(bed, size);
     bring_home(bed, block, size);
@@ -83,6 +84,7 @@ fn use_after_free(bed: &Bed, size: usize) {
     write(block.wrapping_add(9));
 }
 
+/// Checks SP2: a lookup finds that the address is the pool's.
 fn double_free(bed: &Bed, size: usize) {
     let block = sampled(bed, size);
     // Both wait in the outbox or a list, and go home one after the other; or the first goes home at once.

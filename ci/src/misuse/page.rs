@@ -183,7 +183,7 @@ mod tests {
 
     fn row(size: u64, ours: Outcome, theirs: Outcome) -> Row {
         let case = Case { title: "Double free".to_owned(), size, number: 0, sizes: 2 };
-        Row { case, outcomes: vec![ours, Outcome::Contained, theirs] }
+        Row { case, outcomes: vec![ours, Outcome::Contained, Outcome::Contained, theirs] }
     }
 
     fn rows() -> [Row; 2] {
@@ -198,7 +198,8 @@ mod tests {
         let text = text(&rows()).expect("a text");
         let line = text.lines().find(|line| line.starts_with("| Double free")).expect("a line");
         let cells = line.split('|').map(str::trim).collect_vec();
-        assert_eq!(cells[2..6], ["all", "detected at once (a)", "contained", "contained"]);
+        assert_eq!(cells[2..4], ["all", "detected at once (a)"]);
+        assert!(cells[4..7].iter().all(|cell| *cell == "contained"));
         assert!(text.ends_with("- (a) `hakmem: fatal: double free: 0x<address>`"), "{text}");
     }
 
