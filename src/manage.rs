@@ -159,6 +159,10 @@ impl<V: Cached> Managed for Central<V> {
         if V::LARGE == Large::Fenced {
             central::fenced::let_go_all::<V>();
         }
+        if V::RECORDS_HUGE {
+            // SAFETY: by the caller's condition no code refers to a block, or will ask for one.
+            unsafe { V::huge_blocks().release() };
+        }
         // SAFETY: by the caller's condition no code refers to a block, or will ask for one.
         unsafe { V::page_heap().release() };
         // SAFETY: by the caller's condition no thread will look an address up, or note one.

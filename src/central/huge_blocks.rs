@@ -180,6 +180,17 @@ impl HugeBlocks {
         Ok(huge)
     }
 
+    /// Unmaps the records.
+    ///
+    /// # Safety
+    /// No code refers to a block, or will ask for one.
+    pub(crate) unsafe fn release(&self) {
+        for leaf in self.root.iter().filter_map(|entry| NonNull::new(entry.get())) {
+            // SAFETY: `leaf` mapped it. By the caller's condition no thread looks into it.
+            unsafe { pages::unmap(leaf.cast(), LEAF_BYTES) };
+        }
+    }
+
     /// Recorded blocks, and bytes of their pages. With the lock held.
     pub(super) fn sum(&self) -> (usize, usize) {
         self.lock.check_held();

@@ -5,6 +5,7 @@
 
 use super::drain::drain_list;
 use super::forks::{Caller, Forks};
+use super::quarantine::Quarantines;
 use super::tables::Tables;
 use super::{CacheOf, Cached, State, ThreadCache, fill, flush, limits, quarantine, sample, shut};
 use crate::base::{ArenaIdx, ClassIdx, rank};
@@ -35,6 +36,8 @@ pub(crate) struct CachePool<T> {
     first: Cell<*const ThreadCache<T>>,
     /// The top of the stack of all mapped caches. [lock]
     made: Cell<*const ThreadCache<T>>,
+    /// The quarantines of the variant. [lock]
+    pub(super) quarantines: Quarantines,
     forks: Forks,
     /// Threads without a cache, by the thread's number, with their count of frees. [shared]
     freeing: [AtomicU64; FREEING],
@@ -49,6 +52,7 @@ impl<T: Tables> CachePool<T> {
             lock: Lock::over(AtomicU32::new(0)),
             first: Cell::new(ptr::null()),
             made: Cell::new(ptr::null()),
+            quarantines: Quarantines::new(),
             forks: Forks::over(AtomicU32::new(0), AtomicU32::new(0), AtomicUsize::new(0)),
             freeing: [const { AtomicU64::new(0) }; FREEING],
         }
@@ -72,7 +76,7 @@ impl<T: Tables> CachePool<T> {
         })
     }
 
-    /// Unmaps all mapped caches.
+    /// Unmaps all mapped caches, and the quarantines.
     ///
     /// # Safety
     /// No thread uses a cache any more. No cache has tables.
@@ -85,6 +89,8 @@ impl<T: Tables> CachePool<T> {
                 // refers to it.
                 unsafe { pages::unmap(cache.cast(), size_of::<ThreadCache<T>>()) };
             }
+            // SAFETY: by the caller's condition no thread uses a cache, nor its quarantine.
+            unsafe { self.quarantines.release() };
         });
     }
 

@@ -28,6 +28,9 @@ const MOST: usize = 1024;
 
 /// A thread's quarantine. Zero bytes are an empty one. [owner]
 pub(super) struct Quarantine {
+    /// Link among those that wait for a thread, and among all that were mapped. [pool's lock]
+    next_free: Cell<*mut Quarantine>,
+    next_made: Cell<*mut Quarantine>,
     small: [Cell<Slot>; MOST],
     larger: [Cell<Slot>; MOST / LARGER],
 }
@@ -60,6 +63,51 @@ impl Slot {
     }
 }
 
+/// All quarantines of a variant. [pool's lock]
+pub(super) struct Quarantines {
+    /// Those that wait for a thread. They are empty.
+    free: Cell<*mut Quarantine>,
+    made: Cell<*mut Quarantine>,
+}
+
+impl Quarantines {
+    pub(super) const fn new() -> Self {
+        Self { free: Cell::new(ptr::null_mut()), made: Cell::new(ptr::null_mut()) }
+    }
+
+    /// An empty quarantine. `None` when memory is exhausted.
+    fn take(&self) -> Option<NonNull<Quarantine>> {
+        if let Some(waiting) = NonNull::new(self.free.get()) {
+            // SAFETY: `put` was given it, and it stays mapped until `release`.
+            self.free.set(unsafe { waiting.as_ref() }.next_free.get());
+            return Some(waiting);
+        }
+        let fresh = pages::map(size_of::<Quarantine>())?.cast::<Quarantine>();
+        // SAFETY: mapped above, zeroed, which is an empty quarantine, and no other code knows of it.
+        unsafe { fresh.as_ref() }.next_made.set(self.made.replace(fresh.as_ptr()));
+        Some(fresh)
+    }
+
+    fn put(&self, empty: NonNull<Quarantine>) {
+        // SAFETY: `take` returned it, and it stays mapped until `release`.
+        unsafe { empty.as_ref() }.next_free.set(self.free.replace(empty.as_ptr()));
+    }
+
+    /// Unmaps all quarantines.
+    ///
+    /// # Safety
+    /// No thread uses one any more.
+    pub(super) unsafe fn release(&self) {
+        while let Some(made) = NonNull::new(self.made.get()) {
+            // SAFETY: a quarantine that `take` noted, which is mapped until the line below.
+            self.made.set(unsafe { made.as_ref() }.next_made.get());
+            // SAFETY: `take` mapped these pages for it. By the caller's condition no thread refers to it.
+            unsafe { pages::unmap(made.cast(), size_of::<Quarantine>()) };
+        }
+        self.free.set(ptr::null_mut());
+    }
+}
+
 /// Takes a freed block in, and returns the one that leaves for it, if any does.
 #[inline(always)]
 pub(crate) fn exchange<V: Cached>(
@@ -71,8 +119,8 @@ pub(crate) fn exchange<V: Cached>(
     if V::QUARANTINE == 0 {
         return Some((block, class));
     }
-    // SAFETY: null, or pages that `map_cold` mapped, zeroed, for this cache alone, until `close` unmaps them. Zero bytes
-    // are an empty quarantine.
+    // SAFETY: null, or a quarantine that `map_cold` took for this cache alone, which stays mapped until the variant is
+    // released.
     let Some(quarantine) = (unsafe { cache.quarantine.get().as_ref() }) else {
         map_cold::<V>(cache);
         return Some((block, class));
@@ -89,20 +137,20 @@ pub(crate) fn exchange<V: Cached>(
     unsafe { leaves.block() }
 }
 
-/// Maps the thread's quarantine, unless the thread has no cache, or memory is exhausted.
+/// Gives the thread a quarantine, unless the thread has no cache, or memory is exhausted.
 #[cold]
 #[inline(never)]
 fn map_cold<V: Cached>(cache: &CacheOf<V>) {
     if cache.is_open()
-        && let Some(pages) = pages::map(size_of::<Quarantine>())
+        && let Some(empty) = V::pool().with_made(|| V::pool().quarantines.take())
     {
-        cache.quarantine.set(pages.cast().as_ptr());
+        cache.quarantine.set(empty.as_ptr());
     }
 }
 
 /// Moves all blocks to their lists.
 pub(super) fn flush<V: Cached>(cache: &CacheOf<V>) {
-    // SAFETY: null, or pages as in `exchange`.
+    // SAFETY: null, or a quarantine as in `exchange`.
     let Some(quarantine) = (unsafe { cache.quarantine.get().as_ref() }) else { return };
     for slot in quarantine.small.iter().chain(&quarantine.larger) {
         // SAFETY: taken out of its slot here.
@@ -112,10 +160,9 @@ pub(super) fn flush<V: Cached>(cache: &CacheOf<V>) {
     }
 }
 
-/// Unmaps the quarantine, which is empty.
+/// Leaves the quarantine, which is empty, to another thread.
 pub(super) fn close<V: Cached>(cache: &CacheOf<V>) {
     if let Some(quarantine) = NonNull::new(cache.quarantine.replace(ptr::null_mut())) {
-        // SAFETY: `map_cold` mapped these pages for this cache, which no longer refers to them.
-        unsafe { pages::unmap(quarantine.cast(), size_of::<Quarantine>()) };
+        V::pool().with_made(|| V::pool().quarantines.put(quarantine));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::counts::Counts;
 use super::limited;
+use super::limits::is_random;
 use super::path::{MEASURE, Mix};
 use crate::bench::table::{align_right, markdown};
 use crate::preload;
@@ -59,6 +60,10 @@ pub(super) fn text(tree: &Tree, counts: &Counts) -> Result<String> {
 /// A line for each variant whose table and whose measured pair contradict each other.
 pub(super) fn contradictions(tree: &Tree, counts: &Counts) -> Vec<String> {
     let line = |variant: &Variant| {
+        // Where chance decides, hits differ from one another.
+        if is_random(variant) {
+            return None;
+        }
         let pair = counts.get(&variant.id, MEASURE)?.figure;
         let [alloc, free] = counts.0.get(&variant.id)?.hit;
         let table = f64::from(alloc.all + free.all);

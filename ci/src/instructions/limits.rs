@@ -29,6 +29,7 @@ pub(super) struct Limits(BTreeMap<String, BTreeMap<String, f64>>);
 /// percent, and some pages.
 fn tolerance(variant: &Variant, measure: &str, limit: f64) -> f64 {
     match measure {
+        _ if is_random(variant) => 8.0 + limit * 0.05,
         _ if measure.starts_with("pages") => 8.0 + limit * 0.01,
         _ if asks_the_system(variant) => 0.01 + limit * 0.01,
         _ => 0.01 + limit * 0.001,
@@ -36,7 +37,13 @@ fn tolerance(variant: &Variant, measure: &str, limit: f64) -> f64 {
 }
 
 fn asks_the_system(variant: &Variant) -> bool {
-    variant.knobs.get("large") != Some(&Value::Word("own".to_owned()))
+    variant.knobs.get("large").is_none_or(|large| *large == Value::Word("system".to_owned()))
+}
+
+/// True if chance decides which blocks a variant hands out, so that no two runs are alike.
+pub(super) fn is_random(variant: &Variant) -> bool {
+    let waits = matches!(variant.knobs.get("quarantine"), Some(Value::Number(1..)));
+    waits || variant.knobs.get("spread") == Some(&Value::Word("random".to_owned()))
 }
 
 fn file() -> PathBuf {
