@@ -147,7 +147,9 @@ static void again(void)
     unsigned long after = size_of_process().resident;
     snprintf(circumstances, sizeof circumstances, ", and there are %lu KiB, of %lu before", after / KIB,
              before / KIB);
-    CHECK(after <= before + 2 * MIB);
+    // The C library keeps a copy of its thread-local storage for each thread: little, but of fifty variants a MiB.
+    unsigned long allowed = strstr(path, "all-variants") != NULL ? 3 * MIB : 2 * MIB;
+    CHECK(after <= before + allowed);
     end_workers();
 }
 
