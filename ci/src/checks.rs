@@ -72,10 +72,10 @@ const IDLES: &str = "idle.c";
 const RETURNING: [&str; 2] = ["apex", REFUSING];
 /// Its argument under these variants.
 const RETURNS: &str = "returns";
-/// The program that misuses sampled blocks, and the beginnings of the variants that sample none: those before the
-/// central backend.
+/// The program that misuses sampled blocks, and the beginnings of the variants that do not run it: those before the
+/// central backend sample none, and a tail of `guard` lies between a block and the closed pages.
 const SAMPLES: &str = "sampled.c";
-const SAMPLELESS: [&str; 5] = ["legacy", "superslab", "option-", "address-map", "uncapped"];
+const SAMPLELESS: [&str; 6] = ["legacy", "superslab", "option-", "address-map", "uncapped", GUARD];
 /// Its argument under the others.
 const SAMPLING: &str = "samples";
 /// The programs that run once more under the default variant, with a part of their blocks sampled.

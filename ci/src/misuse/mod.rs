@@ -32,18 +32,21 @@ struct Column {
     variant: Option<&'static str>,
     /// A setting in the programs' environment.
     setting: Option<(&'static str, &'static str)>,
+    /// True if chance places the blocks, so that a misuse is noticed in one way or another.
+    is_random: bool,
 }
 
 /// The columns of the table.
 const COLUMNS: [Column; 4] = [
-    Column { name: "apex", variant: Some("apex"), setting: None },
+    Column { name: "apex", variant: Some("apex"), setting: None, is_random: false },
     Column {
         name: "apex, each block sampled",
         variant: Some("apex"),
         setting: Some(("HAKMEM_SAMPLE", "1")),
+        is_random: false,
     },
-    Column { name: "guard", variant: Some("guard"), setting: None },
-    Column { name: "the C library's malloc", variant: None, setting: None },
+    Column { name: "guard", variant: Some("guard"), setting: None, is_random: true },
+    Column { name: "the C library's malloc", variant: None, setting: None, is_random: false },
 ];
 
 /// A column with its library, built.
@@ -114,7 +117,7 @@ fn steady(rounds: u32, once: impl Fn() -> Result<Outcome>) -> Result<(Outcome, b
 }
 
 fn library(column: &Column) -> Result<Library> {
-    let &Column { name, variant, setting } = column;
+    let &Column { name, variant, setting, .. } = column;
     let Some(variant) = variant else {
         return Ok(Library { name, file: None, copy: None, setting });
     };
