@@ -320,14 +320,14 @@ impl Run {
         let ((), errno) = with_errno(|| match way {
             // SAFETY: the block is live, or null, and the shadow forgot it.
             Way::Free => unsafe { (face.free)(start) },
-            // SAFETY: as above.
+            // SAFETY: the block is live, or null, and the shadow forgot it.
             Way::Cfree => unsafe { (face.cfree)(start) },
-            // SAFETY: as above; of this size.
+            // SAFETY: a live block of this size, or null, which the shadow forgot.
             Way::Sized if block.align <= 16 => unsafe { (face.free_sized)(start, block.size) },
-            // SAFETY: as above; of this size and alignment.
+            // SAFETY: a live block of this size and alignment, or null, which the shadow forgot.
             Way::Sized => unsafe { (face.free_aligned_sized)(start, block.align, block.size) },
             Way::ReallocToZero if start.is_null() => {}
-            // SAFETY: as above.
+            // SAFETY: the block is live, and the shadow forgot it.
             Way::ReallocToZero => assert!(unsafe { (face.realloc)(start, 0) }.is_null()),
         });
         assert_eq!(errno, UNTOUCHED, "errno after {way:?} of {block:?}");

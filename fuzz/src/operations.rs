@@ -49,7 +49,7 @@ unsafe impl GlobalAlloc for ByAddressAlone {
         }
         let block = Preload::aligned(layout.size(), layout.align());
         if !block.is_null() {
-            // SAFETY: the block has that many bytes, and nobody has seen it yet.
+            // SAFETY: the block has that many bytes, and only this function has it.
             unsafe { block.write_bytes(0, layout.size()) };
         }
         block

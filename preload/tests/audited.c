@@ -4,13 +4,12 @@
 // The writes hit the header of a segment: 2 MiB of addresses, aligned, which hold small blocks. Its place in the header
 // decides what is broken.
 #define _GNU_SOURCE
-#include "check.h"
+#include "again.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 enum { SEGMENT = 2 * MIB, ROUNDS = 60, THREADS = 3 };
 
@@ -74,29 +73,6 @@ static int broken(size_t offset)
     }
 }
 
-// Runs this program again under a setting; returns what it prints on standard error.
-static const char *under(const char *audit, const char *argument, int *status)
-{
-    static char text[1000];
-    int ends[2];
-    CHECK(pipe(ends) == 0);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        CHECK(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO && setenv("HAKMEM_AUDIT", audit, 1) == 0);
-        execl("/proc/self/exe", "audited", argument, (char *)NULL);
-        _exit(2);
-    }
-    close(ends[1]);
-    size_t size = 0;
-    for (ssize_t more; (more = read(ends[0], text + size, sizeof text - 1 - size)) > 0;)
-        size += (size_t)more;
-    text[size] = 0;
-    close(ends[0]);
-    CHECK(waitpid(pid, status, 0) == pid);
-    return text;
-}
-
 int main(int count, char **words)
 {
     if (count > 1) {
@@ -105,9 +81,9 @@ int main(int count, char **words)
     }
     if (getenv("LD_PRELOAD") != NULL) {
         int status = 0;
-        const char *said = under("1x", "nothing", &status);
+        const char *said = again("HAKMEM_AUDIT", "1x", "nothing", &status);
         CHECK(strstr(said, "hakmem: HAKMEM_AUDIT=1x is ignored; allowed: ") == said && status == 0);
-        said = under("5ms", "sound", &status);
+        said = again("HAKMEM_AUDIT", "5ms", "sound", &status);
         // Some variants look at no clock, and say so.
         int has_audits = strstr(said, "this library has no audits") == NULL;
         snprintf(circumstances, sizeof circumstances, ", but: %.60s", said);
@@ -116,7 +92,7 @@ int main(int count, char **words)
         static const char *const offsets[] = {"48", "52"};
         for (size_t i = 0; has_audits && i < sizeof offsets / sizeof *offsets; i++) {
             static const char start[] = "hakmem: fatal: audit: ";
-            said = under("5ms", offsets[i], &status);
+            said = again("HAKMEM_AUDIT", "5ms", offsets[i], &status);
             snprintf(circumstances, sizeof circumstances, ", but: %.60s", said);
             CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
             CHECK(strncmp(said, start, sizeof start - 1) == 0 && strchr(said, '\n')[1] == 0);

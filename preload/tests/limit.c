@@ -1,13 +1,12 @@
 // HAKMEM_LIMIT: memory goes up to the limit and no further, what waits goes back first, and then the answer is null and
 // ENOMEM. A value that is no amount has no effect but one line.
 #define _GNU_SOURCE
-#include "check.h"
+#include "again.h"
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 enum { LIMIT = 64 * MIB, BESIDES = 12 * MIB, MOST = 1 << 20 };
 
@@ -79,29 +78,6 @@ static int limited(void)
     return 0;
 }
 
-// Runs this program again under a limit; returns what it prints on standard error.
-static const char *under(const char *limit, const char *argument, int *status)
-{
-    static char text[1000];
-    int ends[2];
-    CHECK(pipe(ends) == 0);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        CHECK(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO && setenv("HAKMEM_LIMIT", limit, 1) == 0);
-        execl("/proc/self/exe", "limit", argument, (char *)NULL);
-        _exit(2);
-    }
-    close(ends[1]);
-    size_t size = 0;
-    for (ssize_t more; (more = read(ends[0], text + size, sizeof text - 1 - size)) > 0;)
-        size += (size_t)more;
-    text[size] = 0;
-    close(ends[0]);
-    CHECK(waitpid(pid, status, 0) == pid);
-    return text;
-}
-
 int main(int count, char **words)
 {
     if (count > 1)
@@ -113,14 +89,14 @@ int main(int count, char **words)
         for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
             char expected[100];
             snprintf(expected, sizeof expected, "hakmem: HAKMEM_LIMIT=%s is ignored; allowed: ", wrong[i]);
-            const char *said = under(wrong[i], "nothing", &status);
+            const char *said = again("HAKMEM_LIMIT", wrong[i], "nothing", &status);
             CHECK(strstr(said, expected) == said && strchr(said, '\n')[1] == 0 && status == 0);
         }
         for (size_t i = 0; i < sizeof none / sizeof *none; i++)
-            CHECK(*under(none[i], "nothing", &status) == 0 && status == 0);
+            CHECK(*again("HAKMEM_LIMIT", none[i], "nothing", &status) == 0 && status == 0);
         static const char *const same[] = {"64M", "65536k", "67108864"};
         for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
-            const char *said = under(same[i], "limited", &status);
+            const char *said = again("HAKMEM_LIMIT", same[i], "limited", &status);
             // Some variants have no limit, and say so.
             if (strstr(said, "this library has no limit") == NULL && (*said != 0 || status != 0)) {
                 dprintf(STDERR_FILENO, "under HAKMEM_LIMIT=%s: %s", same[i], said);

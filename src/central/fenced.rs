@@ -81,42 +81,40 @@ impl Fenced {
         self.lock.with(|| self.in_use.set(self.in_use.get() - 1));
     }
 
-    /// Unmaps the oldest pages, until no more than `most` bytes are held, or the kernel refuses.
-    fn let_go(&self, most: usize) {
-        self.lock.with(|| {
-            while self.bytes.get() > most {
-                let Some(place) = self.places.get(self.oldest.get()) else { return };
-                let (address, room) = place.get();
-                if let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut(address))
-                    // SAFETY: pages of a freed block, which only this place knows of (FN1).
-                    && unsafe { !fences::unmap(start, room) }
-                {
-                    return;
-                }
-                place.set((0, 0));
-                self.oldest.set((self.oldest.get() + 1) % HELD);
-                self.bytes.set(self.bytes.get() - room);
-            }
-        });
-    }
-
-    /// Holds the pages of a freed block. False if there is no place for them.
-    fn hold(&self, start: usize, bytes: usize) -> bool {
+    /// Holds the pages of a freed block, and unmaps the oldest ones that are too many then. False if they have no place.
+    fn hold(&self, start: usize, room: usize) -> bool {
+        if room > HELD_BYTES {
+            return false;
+        }
         self.lock.with(|| {
             let Some(place) = self.places.get(self.next.get()) else { return false };
-            if place.get() != (0, 0) {
-                return false;
+            while self.bytes.get() + room > HELD_BYTES || place.get() != (0, 0) {
+                if !self.let_go_oldest() {
+                    return false;
+                }
             }
-            place.set((start, bytes));
+            place.set((start, room));
             self.next.set((self.next.get() + 1) % HELD);
-            self.bytes.set(self.bytes.get() + bytes);
+            self.bytes.set(self.bytes.get() + room);
             true
         })
     }
 
-    /// The bytes that are held, but one.
-    fn bytes_but_one(&self) -> usize {
-        self.lock.with(|| self.bytes.get().saturating_sub(1))
+    /// Unmaps the oldest pages. False if there are none, or the kernel refuses. With the lock held.
+    fn let_go_oldest(&self) -> bool {
+        let Some(place) = self.places.get(self.oldest.get()) else { return false };
+        let (address, room) = place.get();
+        let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut(address)) else {
+            return false;
+        };
+        // SAFETY: pages of a freed block, which only this place knows of (FN1).
+        if unsafe { !fences::unmap(start, room) } {
+            return false;
+        }
+        place.set((0, 0));
+        self.oldest.set((self.oldest.get() + 1) % HELD);
+        self.bytes.set(self.bytes.get() - room);
+        true
     }
 
     fn holds(&self, address: usize) -> bool {
@@ -194,17 +192,7 @@ unsafe fn hold<V: Shared>(start: NonNull<u8>, room: usize) {
     // If the kernel refuses, at its limit of mappings, they stay accessible, without memory.
     // SAFETY: the caller's condition.
     unsafe { fences::shut(start, room) };
-    let mut is_held = false;
-    if room <= HELD_BYTES {
-        V::fenced().let_go(HELD_BYTES - room);
-        is_held = V::fenced().hold(start.expose_provenance().get(), room);
-        if !is_held {
-            // All places are taken. The oldest one is the next.
-            V::fenced().let_go(V::fenced().bytes_but_one());
-            is_held = V::fenced().hold(start.expose_provenance().get(), room);
-        }
-    }
-    if !is_held {
+    if !V::fenced().hold(start.expose_provenance().get(), room) {
         // SAFETY: the caller's condition.
         unsafe { fences::unmap(start, room) };
     }
@@ -212,7 +200,8 @@ unsafe fn hold<V: Shared>(start: NonNull<u8>, room: usize) {
 
 /// Gives back all addresses that are held.
 pub(crate) fn let_go_all<V: Shared>() {
-    V::fenced().let_go(0);
+    let fenced = V::fenced();
+    fenced.lock.with(|| while fenced.let_go_oldest() {});
 }
 
 /// Changes a block's size. `None`, and the old block intact, when memory is exhausted.

@@ -136,7 +136,7 @@ impl Pool {
         let (first, bytes) = self.pages(slot);
         // SAFETY: the pages of a block that the program gave up (SP1).
         let is_closed = unsafe { reserved::close(first, bytes) };
-        // SAFETY: as above; no code needs the content.
+        // SAFETY: the pages of a block that the program gave up, so no code needs the content.
         slot.is_dirty.set(unsafe { !pages::purge(first, bytes) });
         slot.freed.set(deed);
         self.frees.set(self.frees.get() + 1);

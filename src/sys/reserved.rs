@@ -74,7 +74,7 @@ mod tests {
         unsafe { start.write_bytes(7, 1 << 12) };
         assert!(kernel::is_readable(start.addr().get()));
         assert!(!kernel::is_readable(start.addr().get() + (1 << 12)));
-        // SAFETY: as above; nothing refers to the page any more.
+        // SAFETY: a page of the range, which only this test has, and which nothing refers to any more.
         assert!(unsafe { close(start, 1 << 12) });
         assert!(!kernel::is_readable(start.addr().get()));
         // SAFETY: reserved above, and nothing refers to it.
