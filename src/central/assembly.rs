@@ -54,8 +54,7 @@ pub(super) struct Move {
     pub(super) outcome: Option<Outcome>,
 }
 
-pub(super) const NO_MOVE: Move =
-    Move { from: Range { start: 0, bytes: 0, renews: false }, to: 0, outcome: None };
+pub(super) const NO_MOVE: Move = Move { from: Range::new(0, 0), to: 0, outcome: None };
 
 /// A place for a huge block, taken out of the extents.
 pub(super) struct Place {
@@ -253,10 +252,8 @@ impl MapCache {
     pub(super) fn note_moved(&self, from: Range, to: usize, leaves: bool) {
         held::check_rank(rank::PAGE_HEAP);
         self.nodes.prepare();
-        match (leaves, from.renews) {
-            (false, _) => self.forget(from.start, from.bytes),
-            (true, true) => self.note_renewed(from, true),
-            (true, false) => self.put(from.start, from.bytes, State::Clean),
+        if leaves {
+            self.put(from.start, from.bytes, State::Clean);
         }
         self.moved.cut(&self.nodes, to, from.bytes);
         self.moved.add(&self.nodes, to, from.bytes);
@@ -276,10 +273,7 @@ impl MapCache {
                     self.note_moved(from, to, leaves);
                     continue;
                 }
-                Some(Outcome::Lost) => {
-                    self.forget(to, from.bytes);
-                    lost = Some((to, to + from.bytes));
-                }
+                Some(Outcome::Lost) => lost = Some((to, to + from.bytes)),
                 Some(Outcome::Stayed) | None => {}
             }
             self.moves.set(false);
@@ -351,10 +345,10 @@ impl PageHeap {
         let leaves = place.leaves;
         for step in place.moves.iter_mut().take(place.count) {
             // SAFETY: both ranges were taken out of the extents, so they are mapped and nothing refers to them (EX1).
-            let mut outcome = unsafe { move_range(step.from, step.to, leaves) };
+            let mut outcome = unsafe { self.move_range(step.from, step.to, leaves) };
             if outcome == (Outcome::Moved { leaves: true }) && step.from.renews {
                 // SAFETY: the pages have moved, and nothing refers to their old addresses.
-                outcome = Outcome::Moved { leaves: unsafe { renew(step.from) } };
+                outcome = Outcome::Moved { leaves: unsafe { self.renew(step.from) } };
             }
             step.outcome = Some(outcome);
             if !matches!(outcome, Outcome::Moved { .. }) {
@@ -362,6 +356,37 @@ impl PageHeap {
             }
         }
         self.lock.with(|| self.map_cache.settle(place))
+    }
+
+    /// Moves a range's pages. If the kernel does not leave the old addresses mapped, though it is asked to, they go, too.
+    ///
+    /// # Safety
+    /// No other code refers to the two ranges, and no code needs what is at `to`.
+    pub(super) unsafe fn move_range(&self, from: Range, to: usize, leaves: bool) -> Outcome {
+        // SAFETY: the caller's condition.
+        let outcome = unsafe { self.move_to(from, to, leaves) };
+        if leaves && matches!(outcome, Outcome::Stayed) {
+            // SAFETY: the caller's condition.
+            return unsafe { self.move_to(from, to, false) };
+        }
+        outcome
+    }
+
+    /// Moves a range's pages by one call, which may unmap the new addresses, and the old ones unless it leaves them.
+    ///
+    /// # Safety
+    /// As for [`move_range`](Self::move_range).
+    pub(super) unsafe fn move_to(&self, from: Range, to: usize, leaves: bool) -> Outcome {
+        let target = Range::new(to, from.bytes);
+        let call = || {
+            // SAFETY: the caller's condition.
+            unsafe { moves::move_to(from.place(), from.bytes, target.place(), leaves) }
+        };
+        let call = || self.risk(target, call, |outcome| *outcome != Outcome::Lost);
+        if leaves {
+            return call();
+        }
+        self.risk(from, call, |outcome| !matches!(outcome, Outcome::Moved { .. }))
     }
 
     /// Makes a dirty extent of a place whose pages were moved, `fresh` bytes of which were to get memory.
@@ -372,30 +397,6 @@ impl PageHeap {
             self.limit.arrive(fresh);
         });
     }
-}
-
-/// Moves a range's pages. If the kernel does not leave the old addresses mapped, though it is asked to, they go, too.
-///
-/// # Safety
-/// No other code refers to the two ranges, and no code needs what is at `to`.
-pub(super) unsafe fn move_range(from: Range, to: usize, leaves: bool) -> Outcome {
-    let (source, bytes) = (from.place(), from.bytes);
-    // SAFETY: the caller's condition.
-    let outcome = unsafe { moves::move_to(source, bytes, address(to), leaves) };
-    if leaves && matches!(outcome, Outcome::Stayed) {
-        // SAFETY: the caller's condition.
-        return unsafe { moves::move_to(source, bytes, address(to), false) };
-    }
-    outcome
-}
-
-/// Maps a range anew.
-///
-/// # Safety
-/// It is mapped, and nothing refers to it.
-pub(super) unsafe fn renew(range: Range) -> bool {
-    // SAFETY: the caller's condition.
-    unsafe { pages::renew(range.place(), range.bytes) }
 }
 
 impl Place {

@@ -108,33 +108,42 @@ impl PageHeap {
         given
     }
 
-    /// Gives the memory of a range that is away back to the kernel, and makes it a clean extent. A range whose pages the program has
-    /// locked is unmapped.
+    /// Gives the memory of a range that was taken out back to the kernel, and makes it a clean extent. A range whose
+    /// pages the program has locked is unmapped.
     fn give(&self, range: Range) {
         let Range { start, bytes, renews } = range;
-        if renews {
+        // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
+        let is_clean = !renews && unsafe { pages::purge(range.place(), bytes) };
+        let (is_mapped, state) = match (renews, is_clean) {
             // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
-            let is_renewed = unsafe { pages::renew(range.place(), bytes) };
-            return self.lock.with(|| {
-                self.limit.arrive(bytes);
-                self.map_cache.note_renewed(range, is_renewed);
-            });
-        }
-        // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
-        let is_clean = unsafe { pages::purge(range.place(), bytes) };
-        // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
-        let is_unmapped = !is_clean && unsafe { pages::unmap(range.place(), bytes) };
+            (true, _) => (unsafe { self.renew(range) }, State::Clean),
+            (false, true) => (true, State::Clean),
+            // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
+            (false, false) => (unsafe { !self.unmap_range(range) }, State::Dirty),
+        };
         self.lock.with(|| {
             self.limit.arrive(bytes);
-            if is_clean {
-                return self.map_cache.put(start, bytes, State::Clean);
+            if !renews && !is_clean {
+                self.map_cache.note_locked();
             }
-            self.map_cache.note_locked();
-            match is_unmapped {
-                true => self.map_cache.forget(start, bytes),
-                false => self.map_cache.put(start, bytes, State::Dirty),
+            if is_mapped {
+                self.map_cache.put(start, bytes, state);
             }
         });
+    }
+
+    /// Makes a call that may unmap a range, and returns its answer, by which the range `is_mapped` still or not.
+    /// Meanwhile the map cache does not own it (MC3).
+    pub(super) fn risk<R>(
+        &self,
+        range: Range,
+        call: impl FnOnce() -> R,
+        is_mapped: impl FnOnce(&R) -> bool,
+    ) -> R {
+        self.lock.with(|| self.map_cache.risk(range));
+        let answer = call();
+        self.lock.with(|| self.map_cache.note_risked(range, is_mapped(&answer)));
+        answer
     }
 
     /// Gives back up to `most` of the bytes that this round has to. Returns how many.
@@ -156,13 +165,62 @@ impl PageHeap {
         let unmap_one = || {
             let range = self.lock.with(|| self.map_cache.take_surplus(all))?;
             // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
-            let is_unmapped = unsafe { pages::unmap(range.place(), range.bytes) };
-            self.lock.with(|| match is_unmapped {
-                true => self.map_cache.forget(range.start, range.bytes),
-                false => self.map_cache.put(range.start, range.bytes, State::Clean),
-            });
+            let is_unmapped = unsafe { self.unmap_range(range) };
+            if !is_unmapped {
+                self.lock.with(|| self.map_cache.put(range.start, range.bytes, State::Clean));
+            }
             is_unmapped.then_some(())
         };
         core::iter::from_fn(unmap_one).take(most).count()
+    }
+
+    /// Maps a range anew. False if the kernel refuses; the map cache does not own the range then.
+    ///
+    /// # Safety
+    /// It is mapped, and nothing refers to it.
+    pub(super) unsafe fn renew(&self, range: Range) -> bool {
+        // SAFETY: the caller's condition.
+        let call = || unsafe { pages::renew(range.place(), range.bytes) };
+        self.risk(range, call, |&is_mapped| is_mapped)
+    }
+
+    /// Unmaps a range. False, and nothing changed, if the kernel refuses.
+    ///
+    /// # Safety
+    /// It is mapped, and nothing refers to it.
+    unsafe fn unmap_range(&self, range: Range) -> bool {
+        // SAFETY: the caller's condition.
+        let call = || unsafe { pages::unmap(range.place(), range.bytes) };
+        self.risk(range, call, |&is_unmapped| !is_unmapped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// MC3: while a thread unmaps a range, another maps one there.
+    #[test]
+    fn addresses_that_a_call_unmaps_may_be_another_thread_s_before_it_returns() {
+        const BYTES: usize = 16 * PAGE_BYTES;
+        static PAGE_HEAP: PageHeap = PageHeap::new();
+        let (page_heap, cache) = (&PAGE_HEAP, &PAGE_HEAP.map_cache);
+        let (start, bytes) = page_heap.reserve(BYTES, PAGE_BYTES).expect("address space");
+        let take = || {
+            cache.add(start, bytes);
+            cache.take(State::Clean, BYTES, PAGE_BYTES)
+        };
+        let taken = page_heap.lock.with(take).expect("added");
+        let range = Range::new(taken.addr().get(), BYTES);
+        let call = || {
+            // The kernel unmaps the range, and then has its addresses for the next who asks.
+            page_heap.lock.with(|| cache.add(range.start, range.bytes));
+            true
+        };
+        page_heap.risk(range, call, |_| false);
+        let owns = || (cache.owned.contains(range.start, range.bytes), cache.check());
+        assert_eq!(page_heap.lock.with(owns), (true, Ok(0)));
+        // SAFETY: no thread uses the page heap any more.
+        page_heap.lock.with(|| unsafe { cache.release() });
     }
 }

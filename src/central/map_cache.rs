@@ -18,6 +18,8 @@
 //!
 //! MC1  `owned` holds the addresses that are mapped for huge blocks. An extent lies in it, and so does a huge block.
 //! MC2  `moved` holds the ranges in `owned` to which pages were moved. Each is a mapping of its own.
+//! MC3  While a call may unmap a range, no part of it is in `owned`: the kernel may give its addresses to another thread
+//!      before the call returns, and that thread owns them then.
 //!
 //! The caller holds the lock of the page heap.
 //!
@@ -51,6 +53,8 @@ pub(crate) struct MapCache {
     pub(super) free: Extents,
     pub(super) owned: Ranges,
     pub(super) moved: Ranges,
+    /// Bytes of ranges that a call may unmap now (MC3).
+    at_risk: Cell<usize>,
     /// Bytes of huge blocks in use.
     live: Cell<usize>,
     /// The most bytes that huge blocks had, less what went back since.
@@ -82,6 +86,10 @@ pub(super) struct Range {
 }
 
 impl Range {
+    pub(super) const fn new(start: usize, bytes: usize) -> Self {
+        Self { start, bytes, renews: false }
+    }
+
     pub(super) fn place(self) -> NonNull<u8> {
         address(self.start)
     }
@@ -99,6 +107,7 @@ impl MapCache {
             free: Extents::new(),
             owned: Ranges::new(),
             moved: Ranges::new(),
+            at_risk: Cell::new(0),
             live: Cell::new(0),
             peak: Cell::new(0),
             early: Cell::new(0),
@@ -244,21 +253,22 @@ impl MapCache {
         self.owned.last_before(start + bytes).is_some_and(is_in)
     }
 
-    /// Forgets a range that is no longer mapped.
-    pub(super) fn forget(&self, start: usize, bytes: usize) {
+    /// Disowns a range before a call that may unmap it (MC3).
+    pub(super) fn risk(&self, range: Range) {
         held::check_rank(rank::PAGE_HEAP);
-        self.owned.cut(&self.nodes, start, bytes);
-        self.moved.cut(&self.nodes, start, bytes);
+        self.nodes.prepare();
+        self.owned.cut(&self.nodes, range.start, range.bytes);
+        self.moved.cut(&self.nodes, range.start, range.bytes);
+        self.at_risk.set(self.at_risk.get() + range.bytes);
     }
 
-    /// Notes that a range without memory was mapped anew, or is lost.
-    pub(super) fn note_renewed(&self, range: Range, is_renewed: bool) {
+    /// Owns a range again after such a call, if it is still mapped.
+    pub(super) fn note_risked(&self, range: Range, is_mapped: bool) {
         held::check_rank(rank::PAGE_HEAP);
-        if !is_renewed {
-            return self.forget(range.start, range.bytes);
+        self.at_risk.set(self.at_risk.get() - range.bytes);
+        if is_mapped {
+            self.own(range.start, range.bytes);
         }
-        self.moved.cut(&self.nodes, range.start, range.bytes);
-        self.put(range.start, range.bytes, State::Clean);
     }
 
     /// The last part of a range that is one mapping, as far as is known.
@@ -300,7 +310,7 @@ impl MapCache {
         if !has_room || !(all || is_much) {
             return None;
         }
-        let range = Range { start: node.start(), bytes: node.bytes(), renews: false };
+        let range = Range::new(node.start(), node.bytes());
         self.free.take(&self.nodes, node, range.start, range.bytes);
         Some(range)
     }
@@ -316,8 +326,8 @@ impl MapCache {
         self.moves.set(!self.is_locked.get());
     }
 
-    /// An error unless the extents are sound, and lie in `owned` (MC1, MC2). Returns the bytes of `owned` that are no
-    /// extents. For audits.
+    /// An error unless the extents are sound, and lie in `owned` (MC1, MC2). Returns the bytes that are no extents. For
+    /// audits.
     pub(super) fn check(&self) -> Result<usize, Unsound> {
         self.free.check()?;
         let owned = self.owned.sum();
@@ -332,7 +342,7 @@ impl MapCache {
             ensure(is_owned, "MC2, moved pages outside", moved.start())?;
         }
         let free = self.free.bytes(State::Clean) + self.free.bytes(State::Dirty);
-        Ok(owned.unwrap_or(0).saturating_sub(free))
+        Ok((owned.unwrap_or(0) + self.at_risk.get()).saturating_sub(free))
     }
 
     /// Notes that the kernel would not take pages back.

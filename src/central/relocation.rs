@@ -10,11 +10,11 @@
 //!
 //! Never: copies bytes, but where the kernel refuses to move the rest of a block that it has begun to move.
 
-use super::assembly::{Filling, Move, NO_MOVE, Place, move_range, renew};
+use super::assembly::{Filling, Move, NO_MOVE, Place};
 use super::map_cache::{MapCache, address};
 use super::ranges::State;
 use super::{PageHeap, Shared};
-use crate::sys::moves::{self, Outcome};
+use crate::sys::moves::Outcome;
 
 /// Mappings that a block which moves may have, and bytes for each: a call takes as long as a copy of so many.
 const PARTS: usize = 32;
@@ -58,13 +58,11 @@ impl PageHeap {
         for part in parts.iter_mut() {
             let outcome = if count == 1 {
                 // SAFETY: only the caller refers to the block, and nothing to the place.
-                unsafe { move_range(part.from, part.to, place.leaves) }
+                unsafe { self.move_range(part.from, part.to, place.leaves) }
             } else {
                 // The old addresses must stay mapped: the block is copied back if another part is lost.
                 // SAFETY: only the caller refers to the block, and nothing to the place.
-                unsafe {
-                    moves::move_to(part.from.place(), part.from.bytes, address(part.to), true)
-                }
+                unsafe { self.move_to(part.from, part.to, true) }
             };
             part.outcome = Some(outcome);
             if !matches!(outcome, Outcome::Moved { .. }) {
@@ -81,7 +79,8 @@ impl PageHeap {
                 }
                 Some(Outcome::Moved { leaves: true }) if part.from.renews => {
                     // SAFETY: the pages have moved, and nothing refers to their old addresses.
-                    part.outcome = Some(Outcome::Moved { leaves: unsafe { renew(part.from) } });
+                    let leaves = unsafe { self.renew(part.from) };
+                    part.outcome = Some(Outcome::Moved { leaves });
                 }
                 Some(Outcome::Stayed) | None if !has_lost => {
                     // SAFETY: both ranges are mapped and disjoint; only the caller refers to them.
@@ -128,7 +127,6 @@ impl MapCache {
                 Some(Outcome::Moved { leaves }) => self.note_moved(from, to, leaves),
                 Some(Outcome::Lost) => {
                     self.moves.set(false);
-                    self.forget(to, from.bytes);
                     self.put_around(place, (to, to + from.bytes));
                 }
                 Some(Outcome::Stayed) | None if !has_lost => {
