@@ -80,11 +80,11 @@ use crate::thread_cache::drain::overflow_cold;
 use crate::thread_cache::lend::lender;
 use crate::thread_cache::refill::{refill_cold, refill_zeroed_cold};
 use crate::thread_cache::tables::{COUNTS, Tabled};
-use crate::thread_cache::{Cached, sample, shut};
+use crate::thread_cache::{CacheOf, Cached, sample, shut};
 use crate::variant::{FreeBy, Inside, Large};
 use crate::{check, guarded, realloc};
 use by_address::{
-    free_cold, free_tailed, listed, pop_at, quick_tailed, tailed_or_empty, zeroed_cold,
+    empty, free_cold, free_tailed, listed, pop_at, quick_tailed, tailed, zeroed_cold,
 };
 use by_layout::{free_classless, free_sampled, free_untailed};
 use core::alloc::Layout;
@@ -150,7 +150,7 @@ impl<V: Cached> Backend for Central<V> {
             );
         }
         // SAFETY: the caller's condition; the list is that of the block's class.
-        unsafe { free_to_list::<V>(block, offset) };
+        unsafe { free_to_list::<V>(V::cache(), block, offset) };
     }
 
     #[inline(always)]
@@ -176,8 +176,12 @@ impl<V: Tabled> Addressed for Central<V> {
     }
 
     fn malloc(size: usize) -> *mut u8 {
+        let address = empty::<V>(size, 16);
+        if !address.is_null() {
+            return address;
+        }
         if V::HAS_TAILS {
-            return tailed_or_empty::<V>(size, 16, false);
+            return tailed::<V>(size, 16, false);
         }
         if let Some(block) = listed::<V>(size).or_else(|| take_span::<V>(size)) {
             return block.as_ptr();
@@ -199,8 +203,12 @@ impl<V: Tabled> Addressed for Central<V> {
     }
 
     fn aligned(size: usize, align: usize) -> *mut u8 {
+        let address = empty::<V>(size, align);
+        if !address.is_null() {
+            return address;
+        }
         if V::HAS_TAILS {
-            return tailed_or_empty::<V>(size, align.max(16), false);
+            return tailed::<V>(size, align.max(16), false);
         }
         let Ok(layout) = Layout::from_size_align(size.max(1), align.max(16)) else {
             return ptr::null_mut();
@@ -217,8 +225,12 @@ impl<V: Tabled> Addressed for Central<V> {
     }
 
     fn zeroed(size: usize) -> *mut u8 {
+        let address = empty::<V>(size, 16);
+        if !address.is_null() {
+            return address;
+        }
         if V::HAS_TAILS {
-            return tailed_or_empty::<V>(size, 16, true);
+            return tailed::<V>(size, 16, true);
         }
         if let Some(place) = V::cache().place_for(size)
             // SAFETY: the tables hold only places that the page map has.
@@ -295,7 +307,7 @@ impl<V: Tabled> Addressed for Central<V> {
         {
             return has == size && block.addr().is_multiple_of(align);
         }
-        let (size, align) = (size.max(1), align.max(16));
+        let (asked, size, align) = (size, size.max(1), align.max(16));
         match find::<V>(block.addr()) {
             Found::Block(class) => V::CLASS_TABLE
                 .at(size, align)
@@ -310,6 +322,7 @@ impl<V: Tabled> Addressed for Central<V> {
                 class.is_some_and(|class| V::CLASSES.block_bytes(class) == bytes)
                     || size == bytes && class == V::CLASS_TABLE.at(bytes, alignment)
             }
+            Found::Empty => asked == 0,
             Found::Foreign => true,
         }
     }
@@ -328,6 +341,7 @@ impl<V: Tabled> Addressed for Central<V> {
             }
             Found::Span(slices) => Some(slices * SLICE_BYTES),
             Found::Huge(bytes) | Found::Sampled(bytes, _) => Some(bytes),
+            Found::Empty => Some(0),
             Found::Foreign => None,
         }
     }
@@ -361,20 +375,24 @@ pub(crate) fn pop<V: Cached>(offset: ListOffset) -> Option<*mut u8> {
 #[inline(always)]
 pub(crate) unsafe fn free_of_class<V: Cached>(block: *mut u8, class: ClassIdx) {
     // SAFETY: the caller's condition.
-    unsafe { free_to_list::<V>(block, ListOffset::of(class)) };
+    unsafe { free_to_list::<V>(V::cache(), block, ListOffset::of(class)) };
 }
 
-/// Gives a block of a class back.
+/// Gives a block of a class back to the thread's list, or goes on from there.
 ///
 /// # Safety
-/// `block` is a live block of the class of the list at this offset.
+/// `block` is a live block of the class of the list at this offset, and `cache` is the thread's.
 #[inline(always)]
-unsafe fn free_to_list<V: Cached>(block: *mut u8, offset: ListOffset) {
+pub(crate) unsafe fn free_to_list<V: Cached>(
+    cache: &CacheOf<V>,
+    block: *mut u8,
+    offset: ListOffset,
+) {
     // SAFETY: a live block is not null.
     let start = unsafe { NonNull::new_unchecked(block) };
     // SAFETY: a block of this class starts there. It is free now: the caller was its only owner, and gave it up (FB1).
     let block = unsafe { FreeBlock::new(start) };
-    if let Err(block) = V::cache().list_at_offset(offset).push::<V>(block, V::SHARED) {
+    if let Err(block) = cache.list_at_offset(offset).push::<V>(block, V::SHARED) {
         overflow_cold::<V>(block, offset.class());
     }
 }
@@ -389,7 +407,7 @@ pub(crate) unsafe fn free_small<V: Cached>(block: *mut u8, offset: ListOffset) {
         return free_sampled::<V>(block);
     };
     // SAFETY: the caller's condition; the list is that of the block's class.
-    unsafe { free_to_list::<V>(block, offset) };
+    unsafe { free_to_list::<V>(V::cache(), block, offset) };
 }
 
 /// The list that a block is freed to: by a lookup, or the one that serves its layout.

@@ -216,6 +216,10 @@ pub(crate) trait Managed {
         false
     }
 
+    /// Checks all blocks at the end of a program, in a variant whose blocks have tails. What was misused ends it with one
+    /// line.
+    fn check_at_end() {}
+
     /// Limits the memory to so many bytes; 0 for no limit. False if the backend has no limit.
     fn set_limit(_bytes: usize) -> bool {
         false

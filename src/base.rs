@@ -96,6 +96,12 @@ impl ListOffset {
         Self((class.index() * LIST_BYTES) as u16)
     }
 
+    /// The offset of so many bytes, which another offset had.
+    #[inline(always)]
+    pub(crate) const fn from_bytes(bytes: u16) -> Self {
+        Self::of(ClassIdx::from_table((bytes as usize / LIST_BYTES) as u8))
+    }
+
     /// The class of the list.
     #[inline(always)]
     pub(crate) const fn class(self) -> ClassIdx {

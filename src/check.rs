@@ -2,6 +2,7 @@
 
 use crate::base::{ClassIdx, bit_range, slices_in};
 use crate::central::{self, ListId};
+use crate::guarded;
 use crate::page_map::Kind;
 use crate::slab::{Segment, Slab, usable_slices};
 use crate::stats::{Audit, Unsound, ensure};
@@ -81,6 +82,7 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
         flush::<V>(cache);
     }
     central::check_shared::<V>(true)?;
+    guarded::audit::check::<V>()?;
     let mut sum = Audit::default();
     let mut purgeable = 0;
     for segment in V::page_heap().all() {

@@ -12,20 +12,21 @@
 //! alloc                                        free
 //! ├ alloc.rs     pop_or_refill   a block       ├ page_map      kind          what is there
 //! ├ tail.rs      is_blank        no late write ├ tail.rs       told          in use, and not overflown
-//! └ tail.rs      set_in_use      its tail      ├ tail.rs       wipe, set_freed
+//! └ tail.rs      set_in_use      its tail      ├ tail.rs       wipe_all
 //!                                              ├ quarantine.rs exchange      another block leaves
-//!                                              └ alloc.rs      free_of_class that one goes to its list
+//!                                              └ alloc.rs      free_to_list  that one goes to its list
 //! ```
 //!
 //! Every block is found by its address, in both faces. In `GlobalAlloc` the layout must be the block's, to the byte.
 //!
 //! Never: trusts a layout, or follows a link.
 
+pub(crate) mod audit;
 mod large;
 
 pub(crate) use large::{has_tail, untailed};
 
-use crate::alloc::{free_of_class, pop};
+use crate::alloc::{free_to_list, pop};
 use crate::base::{ClassIdx, ListOffset, SLICE_BYTES};
 use crate::central::{self, fenced};
 use crate::free_block::FreeBlock;
@@ -34,11 +35,11 @@ use crate::page_map::Kind;
 use crate::slab::Segment;
 use crate::sys::fatal::fatal;
 use crate::sys::secret;
-use crate::tail::{TAIL_BYTES, Tailed, Told};
+use crate::tail::{Compared, TAIL_BYTES, Tailed, Told};
 use crate::thread_cache::refill::refill_cold;
 use crate::thread_cache::tables::Tabled;
 use crate::thread_cache::{CacheOf, Cached, quarantine};
-use crate::variant::{Large, Wipe};
+use crate::variant::{Large, Variant, Wipe};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 use large::alloc_large;
@@ -74,8 +75,10 @@ pub(crate) unsafe fn alloc<V: Cached>(layout: Layout, zeroed: bool) -> *mut u8 {
     let Some(start) = NonNull::new(pop_or_refill_keyed::<V>(offset)) else {
         return ptr::null_mut();
     };
-    // SAFETY: a block of the class, which the list gave to this function alone.
-    unsafe { prepare::<V>(start, offset.class(), size, zeroed) }
+    let bytes = V::CLASSES.block_bytes(offset.class());
+    // SAFETY: a block of the class, whose sizes are multiples of 16 here, and which the list gave to this function alone.
+    let block = unsafe { Tailed::new(start, bytes) };
+    prepare::<V>(start, block, size, zeroed)
 }
 
 /// A block of the list at this offset; null when memory is exhausted.
@@ -95,35 +98,36 @@ fn refill_keyed_cold<V: Cached>(offset: ListOffset) -> *mut u8 {
     refill_cold::<V>(offset.class())
 }
 
-/// Prepares a block of a class for a program that asked for `size` bytes; all zero if `zeroed`.
+/// Prepares a block for a program that asked for `size` bytes; all zero if `zeroed`.
 ///
-/// # Safety
-/// The block is the caller's alone, and has room for the size and a tail. If blocks are wiped, it was.
+/// The block is the caller's alone, and has room for the size. If blocks are wiped, it was.
 #[inline(always)]
-pub(crate) unsafe fn prepare<V: Cached>(
+pub(crate) fn prepare<V: Variant>(
     start: NonNull<u8>,
-    class: ClassIdx,
+    block: Tailed,
     size: usize,
     zeroed: bool,
 ) -> *mut u8 {
-    // SAFETY: a block of the class, whose sizes are multiples of 16 here, and which is the caller's alone.
-    let block = unsafe { Tailed::new(start, V::CLASSES.block_bytes(class)) };
     if V::WIPE == Wipe::Checked {
+        // The list has written there, and has checked that nothing else did (FB3).
+        block.wipe_node();
         check_blank(start, block);
-    } else if zeroed {
-        block.wipe(0, size);
+    } else {
+        if zeroed {
+            block.wipe(0, size);
+        }
+        block.wipe_slack(size);
     }
     block.set_in_use(size);
     start.as_ptr()
 }
 
-/// Ends the process if a free block was written to since it was wiped. Then makes it zero, but for its tail.
+/// Ends the process if a free block was written to since it was wiped.
 #[inline(always)]
 fn check_blank(start: NonNull<u8>, block: Tailed) {
     if !block.is_blank() {
         written_to_cold(start);
     }
-    block.blank_words();
 }
 
 #[cold]
@@ -132,21 +136,56 @@ fn written_to_cold(start: NonNull<u8>) -> ! {
     fatal("a freed block was written to:", start.addr().get())
 }
 
+#[cold]
+#[inline(never)]
+fn written_before_cold(start: NonNull<u8>) -> ! {
+    fatal(
+        "a block was written before its start, or the one in front past its end:",
+        start.addr().get(),
+    )
+}
+
 /// Gives a block back. False, and nothing done, for a block that neither tails nor fences guard: the caller knows it,
 /// or it is another allocator's.
 ///
 /// # Safety
 /// `block` is not null, and the caller's to give up; `told` is its layout, if the caller has one. (Misuse is noticed as
 /// far as the table above says.)
+#[inline(always)]
 pub(crate) unsafe fn free<V: Cached>(block: NonNull<u8>, told: Option<Layout>) -> bool {
     let address = block.addr().get();
+    if let Some(layout) = told
+        && let Some(class) = V::page_map().class(address)
+        && V::CLASSES.is_start(class, address)
+        // SAFETY: a block of the class starts there.
+        && let Some(tailed) = unsafe { tailed_in_slab::<V>(block, class) }
+        && tailed.size(compared::<V>()) == Some(layout.size())
+        && address.is_multiple_of(layout.align())
+    {
+        give::<V>(V::cache(), block, ListOffset::of(class), tailed);
+        return true;
+    }
+    // SAFETY: the caller's condition.
+    unsafe { free_cold::<V>(block, told) }
+}
+
+/// Gives a block back that is none of a class, or was misused.
+///
+/// # Safety
+/// The conditions of [`free`].
+#[cold]
+#[inline(never)]
+unsafe fn free_cold<V: Cached>(block: NonNull<u8>, told: Option<Layout>) -> bool {
+    let address = block.addr().get();
     let Some(found) = find::<V>(block) else { return false };
-    let size = size_of_found(block, found, told);
+    let size = size_of_found::<V>(block, found, told);
     match found {
-        Guarded::Block(class, tailed) => give::<V>(V::cache(), block, class, tailed),
+        Guarded::Block(class, tailed) => {
+            give::<V>(V::cache(), block, ListOffset::of(class), tailed);
+        }
         Guarded::Span(slices, tailed) => {
             if V::WIPE == Wipe::Checked {
-                tailed.wipe(0, size);
+                tailed.wipe(0, (size + 1).min(tailed.room()));
             }
             tailed.set_freed();
             // SAFETY: a span of so many slices, which the caller gave up.
@@ -164,22 +203,6 @@ pub(crate) unsafe fn free<V: Cached>(block: NonNull<u8>, told: Option<Layout>) -
     true
 }
 
-/// Frees a block of a class whose tail says that it is in use.
-#[inline(always)]
-fn give<V: Cached>(cache: &CacheOf<V>, start: NonNull<u8>, class: ClassIdx, tailed: Tailed) {
-    if V::WIPE == Wipe::Checked {
-        tailed.wipe_all();
-    } else {
-        tailed.set_freed();
-    }
-    // SAFETY: a block of the class starts there. The caller gave it up, and its tail said so far that it was in use, so
-    // no list or slab has it (FB1).
-    let block = unsafe { FreeBlock::new(start) };
-    if let Some((block, class)) = quarantine::exchange::<V>(cache, block, class) {
-        release::<V>(block, class);
-    }
-}
-
 /// Frees a block by its address, if it is of the class at a place and in use; else returns false. The page map has that
 /// place for the address.
 ///
@@ -188,35 +211,95 @@ fn give<V: Cached>(cache: &CacheOf<V>, start: NonNull<u8>, class: ClassIdx, tail
 #[inline(always)]
 pub(crate) unsafe fn free_at_place<V: Tabled>(block: *mut u8, place: usize) -> bool {
     let cache = V::cache();
-    let Some(class) = Kind::class_at(place) else { return false };
-    let (offset, bytes) = (block.addr() % SLICE_BYTES, V::CLASSES.block_bytes(class));
-    // Behind the last block there may be a rest of the slice.
-    if !cache.tables.is_start(block.addr(), place) || offset + bytes > SLICE_BYTES {
+    if !cache.tables.is_start(block.addr(), place) {
         return false;
     }
+    // SAFETY: no block starts at a place without a class.
+    let class = unsafe { Kind::class_at_its_place(place) };
     // SAFETY: the slice is a slab's, and slice 0 of the address space is none.
     let start = unsafe { NonNull::new_unchecked(block) };
+    // SAFETY: a block of the class starts there.
+    let Some(tailed) = (unsafe { tailed_in_slab::<V>(start, class) }) else { return false };
+    let list = ListOffset::of(class);
+    if V::WIPE == Wipe::Checked && !tailed.is_short() {
+        free_long::<V>(cache, start, list, tailed);
+        return true;
+    }
+    let compared = if V::WIPE == Wipe::Checked { Compared::Short } else { Compared::First };
+    if tailed.size(compared).is_none() {
+        return false;
+    }
+    give::<V>(cache, start, list, tailed);
+    true
+}
+
+/// Frees a block that takes some time, or ends the process.
+#[inline(never)]
+fn free_long<V: Cached>(cache: &CacheOf<V>, start: NonNull<u8>, list: ListOffset, tailed: Tailed) {
+    match tailed.told(compared::<V>()) {
+        Told::InUse(_) => give::<V>(cache, start, list, tailed),
+        wrong => misused_cold(start, wrong),
+    }
+}
+
+/// How much of a slack is compared: all that `prepare` has seen to be zero.
+const fn compared<V: Variant>() -> Compared {
+    match V::WIPE {
+        Wipe::Checked => Compared::Whole,
+        Wipe::None => Compared::First,
+    }
+}
+
+/// The block at a place in a slab where one starts. `None` behind the last block, where there may be a rest of the slice.
+///
+/// # Safety
+/// The slice is a slab of the class.
+#[inline(always)]
+unsafe fn tailed_in_slab<V: Cached>(start: NonNull<u8>, class: ClassIdx) -> Option<Tailed> {
+    let bytes = V::CLASSES.block_bytes(class);
+    if start.addr().get() % SLICE_BYTES + bytes > SLICE_BYTES {
+        return None;
+    }
     // SAFETY: a block of the class starts there, in a slab, which is mapped. If a program breaks the rules and it is not
     // in use, other code may write there. The tail is read then, and mostly ends the process.
-    let tailed = unsafe { Tailed::new(start, bytes) };
-    let in_use = matches!(tailed.told(), Told::InUse(_));
-    if in_use {
-        give::<V>(cache, start, class, tailed);
+    Some(unsafe { Tailed::new(start, bytes) })
+}
+
+/// Frees a block of a class whose tail says that it is in use.
+#[inline(always)]
+fn give<V: Cached>(cache: &CacheOf<V>, start: NonNull<u8>, list: ListOffset, tailed: Tailed) {
+    if V::WIPE == Wipe::Checked {
+        let has_none_in_front = start.addr().get().is_multiple_of(SLICE_BYTES) || tailed.is_least();
+        // SAFETY: the block lies in a slab of such blocks, and is not the first.
+        let is_sound = has_none_in_front || unsafe { tailed.is_behind_a_tail() };
+        if !is_sound {
+            written_before_cold(start);
+        }
+        tailed.wipe_all();
+    } else {
+        tailed.set_freed();
     }
-    in_use
+    // SAFETY: a block of the class starts there. The caller gave it up, and its tail said so far that it was in use, so
+    // no list or slab has it (FB1).
+    let block = unsafe { FreeBlock::new(start) };
+    if let Some((block, list)) = quarantine::exchange::<V>(cache, block, list, tailed.is_short()) {
+        release::<V>(cache, block, list);
+    }
 }
 
 /// Gives a block to its list that has left the quarantine, or went past it.
 #[inline(always)]
-fn release<V: Cached>(block: FreeBlock, class: ClassIdx) {
+fn release<V: Cached>(cache: &CacheOf<V>, block: FreeBlock, list: ListOffset) {
     let start = block.into_start();
-    // SAFETY: a block of the class, which only this function has.
-    let tailed = unsafe { Tailed::new(start, V::CLASSES.block_bytes(class)) };
-    if V::WIPE == Wipe::Checked && !tailed.has_blank_words() {
-        written_to_cold(start);
+    if V::WIPE == Wipe::Checked {
+        // SAFETY: a block of the class, which only this function has.
+        let tailed = unsafe { Tailed::new(start, V::CLASSES.block_bytes(list.class())) };
+        if !tailed.has_blank_node() {
+            written_to_cold(start);
+        }
     }
     // SAFETY: a free block of the class, which only this function has (FB1).
-    unsafe { free_of_class::<V>(start.as_ptr(), class) };
+    unsafe { free_to_list::<V>(cache, start.as_ptr(), list) };
 }
 
 /// Changes a block's size to `new`, which is above 0, at an alignment. Null, and the old block intact, when memory is
@@ -230,7 +313,7 @@ pub(crate) unsafe fn realloc<V: Cached>(
     new: usize,
 ) -> Option<*mut u8> {
     let found = find::<V>(block)?;
-    let old = size_of_found(block, found, told);
+    let old = size_of_found::<V>(block, found, told);
     let align = told.map_or(16, |layout| layout.align());
     let Ok(layout) = Layout::from_size_align(new, align) else { return Some(ptr::null_mut()) };
     let Ok(tailed) = Layout::from_size_align(new + TAIL_BYTES, align) else {
@@ -253,8 +336,7 @@ pub(crate) unsafe fn realloc<V: Cached>(
     if let Guarded::Block(_, tailed) | Guarded::Span(_, tailed) = found
         && in_place
     {
-        tailed.wipe(new.min(old), old);
-        tailed.set_in_use(new);
+        tailed.resize(old, new);
         return Some(block.as_ptr());
     }
     // SAFETY: the new size is above 0.
@@ -270,7 +352,7 @@ pub(crate) unsafe fn realloc<V: Cached>(
 
 /// The size that a block was allocated with; `None` for a block that neither tails nor fences guard.
 pub(crate) fn size_of<V: Cached>(block: NonNull<u8>) -> Option<usize> {
-    find::<V>(block).map(|found| size_of_found(block, found, None))
+    find::<V>(block).map(|found| size_of_found::<V>(block, found, None))
 }
 
 /// What starts at an address. `None` for what neither tails nor fences guard.
@@ -287,8 +369,7 @@ fn find<V: Cached>(block: NonNull<u8>) -> Option<Guarded> {
     match V::page_map().kind(address) {
         Kind::Class(class) => {
             let (offset, bytes) = (address % SLICE_BYTES, V::CLASSES.block_bytes(class));
-            if V::CLASSES.index_at(class, offset) * bytes != offset || offset + bytes > SLICE_BYTES
-            {
+            if !V::CLASSES.is_start(class, address) || offset + bytes > SLICE_BYTES {
                 fatal("free of an address inside a block:", address);
             }
             return Some(Guarded::Block(class, tailed(bytes)));
@@ -327,10 +408,10 @@ fn find<V: Cached>(block: NonNull<u8>) -> Option<Guarded> {
 /// The size of a block in use. A block that is not, or was written past its end, or has another layout than it is said
 /// to have, ends the process.
 #[inline]
-fn size_of_found(block: NonNull<u8>, found: Guarded, told: Option<Layout>) -> usize {
+fn size_of_found<V: Cached>(block: NonNull<u8>, found: Guarded, told: Option<Layout>) -> usize {
     let size = match found {
         Guarded::Block(_, tailed) | Guarded::Span(_, tailed) | Guarded::Sampled(tailed) => {
-            match tailed.told() {
+            match tailed.told(compared::<V>()) {
                 Told::InUse(size) => size,
                 wrong => misused_cold(block, wrong),
             }

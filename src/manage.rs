@@ -8,7 +8,7 @@ use crate::thread_cache::lifecycle::prepare_for_forks;
 use crate::thread_cache::short::give_all_back;
 use crate::thread_cache::{Cached, fill, flush, sample, shut};
 use crate::variant::Large;
-use crate::{central, check};
+use crate::{central, check, guarded};
 use core::ptr;
 
 /// A trim that could give back no more bytes than this does nothing, since programs call trims again and again. It is
@@ -103,6 +103,10 @@ impl<V: Cached> Managed for Central<V> {
             V::page_heap().audits.set_every(ms);
         }
         looks
+    }
+
+    fn check_at_end() {
+        guarded::audit::at_end::<V>();
     }
 
     fn set_limit(bytes: usize) -> bool {

@@ -6,7 +6,7 @@ use crate::alloc::{
 };
 use crate::backend::{Addressed, Backend, Central};
 use crate::base::ListOffset;
-use crate::central::{Moved, huge_resize};
+use crate::central::{self, Moved, huge_resize};
 use crate::large::{grown_slices, is_huge, place, slices_of, span_slices, tick};
 use crate::sys::fatal::fatal;
 use crate::sys::system;
@@ -207,6 +207,13 @@ pub(crate) unsafe fn realloc_at<V: Tabled>(block: *mut u8, new: usize) -> Option
     let mut old_class = None;
     let old = match find::<V>(block.addr()) {
         Found::Foreign => return None,
+        Found::Empty => {
+            let moved = Central::<V>::malloc(new);
+            if !moved.is_null() {
+                central::empty::free::<V>(block.addr());
+            }
+            return Some(moved);
+        }
         Found::Block(class) => {
             check_in_use::<V>(block, class);
             old_class = Some(class);

@@ -260,6 +260,7 @@ fn file_at(number: c_int) -> Option<(u64, u64)> {
 }
 
 extern "C" fn at_end() {
+    Preload::check_at_end();
     // SAFETY: written before `main` only.
     match unsafe { WANTED.0.get().read() } {
         To::Nobody => {}

@@ -8,12 +8,12 @@ use crate::large::{give_huge, give_span};
 use crate::page_map::Kind;
 use crate::slab::Segment;
 use crate::sys::fatal::fatal;
-use crate::sys::rtld_next;
-use crate::tail::TAIL_BYTES;
+use crate::sys::{kernel, rtld_next};
+use crate::tail::{SHORT, TAIL_BYTES, Tailed};
 use crate::thread_cache::drain::overflow_cold;
 use crate::thread_cache::sample;
-use crate::thread_cache::tables::{SMALL, Tabled};
-use crate::variant::{Empty, Foreign, Inside};
+use crate::thread_cache::tables::Tabled;
+use crate::variant::{Empty, Foreign, Inside, Large};
 use crate::{central, check, guarded};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -31,6 +31,8 @@ pub(crate) enum Found {
     Huge(usize),
     /// A sampled block in use, with the size and the alignment that were asked for.
     Sampled(usize, usize),
+    /// An address without access, for 0 bytes.
+    Empty,
     /// No block of this variant.
     Foreign,
 }
@@ -90,13 +92,16 @@ pub(super) unsafe fn free_cold<V: Tabled>(block: *mut u8) {
 pub(crate) unsafe fn free_found<V: Tabled>(block: *mut u8) {
     let Some(start) = NonNull::new(block) else { return };
     // Not found first: a second free is more than the use of a freed block.
-    if V::page_map().has(block.addr(), Kind::Sampled) {
-        return V::page_heap().sampled.free(block.addr());
+    match V::page_map().kind(block.addr()) {
+        Kind::Sampled => return V::page_heap().sampled.free(block.addr()),
+        Kind::Empty => return central::empty::free::<V>(block.addr()),
+        _ => {}
     }
     match find::<V>(block.addr()) {
         // SAFETY: no block of this variant, so the next allocator's; the rest is the caller's condition.
         Found::Foreign => unsafe { rtld_next::free(block) },
         Found::Sampled(..) => V::page_heap().sampled.free(block.addr()),
+        Found::Empty => central::empty::free::<V>(block.addr()),
         Found::Block(class) => {
             learn::<V>(block.addr());
             check::freed::<V>(V::cache(), class, block.addr());
@@ -129,30 +134,36 @@ pub(super) unsafe fn pop_at<V: Tabled>(place: usize) -> *mut u8 {
     list.pop::<V>().map_or(ptr::null_mut(), |block| block.into_start().as_ptr())
 }
 
-/// A block with a tail from the thread's list; null if the list has none, or for 0 bytes.
+/// A short block with a tail from the thread's list; null if the list has none, or for 0 bytes.
 #[inline(always)]
 pub(super) fn quick_tailed<V: Tabled>(size: usize) -> *mut u8 {
     let cache = V::cache();
-    // The one below 0 is beyond the tables, too.
-    if size.wrapping_sub(1) >= SMALL - TAIL_BYTES - 1 {
+    // The one below 0 is above all, too.
+    if size.wrapping_sub(1) >= SHORT - TAIL_BYTES {
         return ptr::null_mut();
     }
     let Some(place) = cache.small_place(size + TAIL_BYTES) else { return ptr::null_mut() };
-    let Some(class) = Kind::class_at(place) else { return ptr::null_mut() };
     // SAFETY: the tables hold only places that the page map has.
     let Some(block) = unsafe { cache.list_at(place) }.pop::<V>() else { return ptr::null_mut() };
-    // SAFETY: a block of the class, which the list gave to this function alone. The class serves the size with a tail.
-    unsafe { guarded::prepare::<V>(block.into_start(), class, size, false) }
+    // SAFETY: the page map has the place, and only lists of classes have blocks.
+    let class = unsafe { Kind::class_at_its_place(place) };
+    let (start, bytes) = (block.into_start(), V::CLASSES.block_bytes(class));
+    // SAFETY: a block of the class, which the list gave to this function alone. `SHORT` is a power of two, so neither the
+    // class of a size up to it nor one that lends to it has larger blocks (C1).
+    let block = unsafe { Tailed::new_short(start, bytes) };
+    guarded::prepare::<V>(start, block, size, false)
 }
 
-/// A block with a tail, or an address for 0 bytes where these have no access; null when memory is exhausted.
-pub(super) fn tailed_or_empty<V: Tabled>(size: usize, align: usize, zeroed: bool) -> *mut u8 {
-    if size == 0 && align <= 16 && V::EMPTY == Empty::Unreadable {
-        // If all such addresses are in use, a block serves.
-        if let Some(address) = central::empty::alloc::<V>() {
-            return address.as_ptr();
-        }
+/// An address for 0 bytes, where these have no access. If all such addresses are in use, a block serves.
+pub(super) fn empty<V: Tabled>(size: usize, align: usize) -> *mut u8 {
+    if size > 0 || align > 16 || V::EMPTY == Empty::Least {
+        return ptr::null_mut();
     }
+    central::empty::alloc::<V>().map_or(ptr::null_mut(), NonNull::as_ptr)
+}
+
+/// A block with a tail; null when memory is exhausted.
+pub(super) fn tailed<V: Tabled>(size: usize, align: usize, zeroed: bool) -> *mut u8 {
     // A block of 0 bytes has a tail alone.
     match Layout::from_size_align(size, align) {
         // SAFETY: the tail makes the size of what is asked for greater than 0.
@@ -230,13 +241,11 @@ pub(crate) fn find<V: Tabled>(address: usize) -> Found {
             let (bytes, align) = V::page_heap().sampled.layout(address);
             return Found::Sampled(bytes, align);
         }
-        Kind::Free
-        | Kind::Header
-        | Kind::Span
-        | Kind::Body
-        | Kind::SuperSlab
-        | Kind::Empty
-        | Kind::Fenced => {}
+        Kind::Empty => {
+            central::empty::check::<V>(address);
+            return Found::Empty;
+        }
+        Kind::Free | Kind::Header | Kind::Span | Kind::Body | Kind::SuperSlab | Kind::Fenced => {}
     }
     fatal("free of what is no block:", address);
 }
@@ -265,10 +274,19 @@ pub(crate) fn check_in_use<V: Tabled>(block: *mut u8, class: ClassIdx) {
     }
 }
 
-/// Answers for a block of another allocator. With `foreign = "fatal"` it ends the process.
+/// Answers for a block of another allocator. What cannot be one ends the process; so does any with `foreign = "fatal"`.
 fn foreign<V: Tabled>(address: usize) -> Found {
-    if V::FOREIGN == Foreign::Fatal && !rtld_next::is_from_arena(address) {
+    if rtld_next::is_from_arena(address) || V::LARGE == Large::System {
+        return Found::Foreign;
+    }
+    if V::FOREIGN == Foreign::Fatal {
         fatal("no block of this allocator:", address);
+    }
+    // An allocator aligns its blocks to 8 at least, and has its notes in front of them or elsewhere. The map cache's
+    // addresses without a block are those of huge blocks that were freed, or lie inside of one.
+    let may_be = address.is_multiple_of(8) && kernel::is_readable(address);
+    if !may_be || V::page_heap().has_addresses(address) {
+        fatal("free of what is no block:", address);
     }
     Found::Foreign
 }

@@ -5,6 +5,11 @@ use crate::base::{MAX_SLICES, SEGMENT_BYTES, SLICE_BYTES};
 use crate::sys::atomic::Ordering;
 
 impl PageHeap {
+    /// True if the map cache has an address: a huge block's, or one that no block has.
+    pub(crate) fn has_addresses(&self, address: usize) -> bool {
+        self.lock.with(|| self.map_cache.owned.overlaps(address, 1))
+    }
+
     /// Slices in use. With the lock held.
     pub(super) fn in_use(&self) -> u32 {
         self.lock.check_held();

@@ -62,6 +62,10 @@ pub trait ByAddress: Copy + 'static {
     /// the least alignment. A block of another allocator is not looked at.
     fn check_size(block: *mut u8, size: usize, align: usize);
 
+    /// Checks all blocks at the end of the program, if the variant's blocks have tails and no other thread is left. What
+    /// was misused ends the program with one line.
+    fn check_at_end();
+
     /// Gives unused memory back to the kernel, if it may be more than 128 KiB. If the next allocator serves a part, it
     /// trims, too. True if anything went back, other than pages of slabs in use.
     fn trim() -> bool;
@@ -167,9 +171,14 @@ impl<V: Variant<Backend: Addressed>> ByAddress for V {
     fn check_size(block: *mut u8, size: usize, align: usize) {
         // A block that a tool watches has bytes of its own around it.
         let watched = watcher::is_on();
-        if !block.is_null() && !watched && !V::Backend::serves(block, size, align) {
+        let is_right = || align.is_power_of_two() && V::Backend::serves(block, size, align);
+        if !block.is_null() && !watched && !is_right() {
             fatal("free with another size or alignment:", block.addr());
         }
+    }
+
+    fn check_at_end() {
+        V::Backend::check_at_end();
     }
 
     unsafe fn free_sized(block: *mut u8, size: usize, align: usize) {

@@ -3,7 +3,7 @@
 //! A span has a tail, as a block of a class has. A huge block has none: it lies between fences, or is as it is without
 //! tails.
 
-use super::{check_blank, written_to_cold};
+use super::check_blank;
 use crate::base::SLICE_BYTES;
 use crate::central::fenced;
 use crate::large::{large, large_zeroed, place, span_most, span_slices, take_span, tick};
@@ -44,10 +44,6 @@ pub(super) unsafe fn alloc_large<V: Cached>(
     if wiped && let Some(start) = take_span::<V>(tailed.size()) {
         // SAFETY: a span of so many slices, which the span cache gave to this function alone.
         let block = unsafe { Tailed::new(start, bytes) };
-        // No list has written to it.
-        if !block.has_blank_words() {
-            written_to_cold(start);
-        }
         check_blank(start, block);
         block.set_in_use(layout.size());
         return start.as_ptr();
@@ -59,7 +55,11 @@ pub(super) unsafe fn alloc_large<V: Cached>(
     };
     if let Some(start) = NonNull::new(start) {
         // SAFETY: a span of so many slices, which the page heap gave to this function alone.
-        unsafe { Tailed::new(start, bytes) }.set_in_use(layout.size());
+        let block = unsafe { Tailed::new(start, bytes) };
+        if V::WIPE == Wipe::None {
+            block.wipe_slack(layout.size());
+        }
+        block.set_in_use(layout.size());
     }
     start
 }

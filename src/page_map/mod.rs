@@ -45,6 +45,7 @@ use crate::base::{ClassIdx, MAX_CLASSES, SLICE_LG};
 use crate::sys::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 use crate::sys::pages;
 use core::cell::UnsafeCell;
+use core::hint;
 use core::ptr::{self, NonNull};
 
 /// Bits of an address that Linux gives to a 64-bit program, unless the program asks for more.
@@ -146,6 +147,20 @@ impl Kind {
     pub(crate) fn class_at(place: usize) -> Option<ClassIdx> {
         let number = (place / 2).checked_sub(CLASSLESS)?;
         Some(ClassIdx::new(number % MAX_CLASSES))
+    }
+
+    /// The class whose list is at a place.
+    ///
+    /// # Safety
+    /// The place is one that the page map has, and a class's.
+    #[inline(always)]
+    pub(crate) unsafe fn class_at_its_place(place: usize) -> ClassIdx {
+        let number = place / 2;
+        // SAFETY: a place is even, and those of classes come behind the others (caller's condition).
+        unsafe { hint::assert_unchecked(place == 2 * number && number >= CLASSLESS) };
+        // SAFETY: there are at most `MAX_CLASSES` of them.
+        unsafe { hint::assert_unchecked(number - CLASSLESS < MAX_CLASSES) };
+        ClassIdx::from_table((number - CLASSLESS) as u8)
     }
 
     /// The class of the slab, if the slice is one.

@@ -47,7 +47,7 @@ fn fresh() -> u64 {
 }
 
 /// A generator of pseudo-random numbers: the high bits of a linear congruential one, with Knuth's constants (MMIX). Zero
-/// bytes are one that seeds itself. What it places shows nothing of the secret.
+/// bytes are one that is not seeded yet. What it places shows nothing of the secret.
 pub(crate) struct Random(Cell<u64>);
 
 const FACTOR: u64 = 6_364_136_223_846_793_005;
@@ -58,23 +58,21 @@ impl Random {
         Self(Cell::new(0))
     }
 
-    /// A number below `end`, which is above 0 and below 2^32.
+    /// Seeds the generator, unless that was done.
+    #[cold]
+    pub(crate) fn seed(&self) {
+        if self.0.get() == 0 {
+            self.0.set(errno::kept(fresh));
+        }
+    }
+
+    /// A number below `end`, which is above 0 and below 2^32. Without a seed it is one that others can guess.
     #[inline(always)]
     pub(crate) fn below(&self, end: usize) -> usize {
-        let before = match self.0.get() {
-            0 => seed_cold(),
-            state => state,
-        };
-        let state = before.wrapping_mul(FACTOR).wrapping_add(STEP);
+        let state = self.0.get().wrapping_mul(FACTOR).wrapping_add(STEP);
         self.0.set(state);
         (((state >> 32) * end as u64) >> 32) as usize
     }
-}
-
-#[cold]
-#[inline(never)]
-fn seed_cold() -> u64 {
-    errno::kept(fresh)
 }
 
 #[cfg(test)]
@@ -89,6 +87,7 @@ mod tests {
         assert!(first != 0 && secret() == first);
         assert_ne!(fresh(), fresh());
         let random = Random::new();
+        random.seed();
         let mut seen = [0_u32; 10];
         for _ in 0..10_000 {
             seen[random.below(10)] += 1;

@@ -28,6 +28,19 @@ pub(crate) fn process() -> u32 {
     kernel::number(libc::SYS_getpid)
 }
 
+/// True if this is the process's only thread. False where that is not known.
+pub(crate) fn is_alone() -> bool {
+    let mut status = MaybeUninit::<libc::stat>::zeroed();
+    let (name, place) =
+        (c"/proc/self/task".as_ptr().addr(), status.as_mut_ptr().expose_provenance());
+    // SAFETY: the name ends in 0, and `status` has room for what the call writes.
+    let answer = unsafe { kernel::call(libc::SYS_stat, [name, place, 0, 0, 0, 0]) };
+    // SAFETY: zeros are a value of it, and so is what the call writes.
+    let links = unsafe { status.assume_init() }.st_nlink;
+    // The folder has a link for each thread, and two more, as every folder.
+    answer.is_some() && links == 3
+}
+
 /// The C library's number of this thread, which is not 0. The only thread of a child inherits it from the forking
 /// thread.
 pub(crate) fn handle() -> usize {

@@ -12,8 +12,9 @@
 //!
 //! Never: locks, or keeps blocks of a thread without a cache.
 
+use super::drain::overflow_cold;
 use super::{CacheOf, Cached};
-use crate::base::ClassIdx;
+use crate::base::ListOffset;
 use crate::free_block::FreeBlock;
 use crate::sys::pages;
 use core::cell::Cell;
@@ -35,31 +36,33 @@ pub(super) struct Quarantine {
     larger: [Cell<Slot>; MOST / LARGER],
 }
 
-/// A block's address, with its class above the bits of the address; or 0.
+/// A block's address, and below it the offset of its list; or 0.
 #[derive(Clone, Copy)]
 struct Slot(u64);
 
-/// The bits of an address.
-const ADDRESS_BITS: u32 = 48;
+/// The bits of an offset. An address has no more than the other 48.
+const OFFSET_BITS: u32 = 16;
 
 impl Slot {
     const EMPTY: Self = Self(0);
 
-    fn of(block: FreeBlock, class: ClassIdx) -> Self {
+    #[inline(always)]
+    fn of(block: FreeBlock, list: ListOffset) -> Self {
         let address = block.into_start().expose_provenance().get() as u64;
-        Self(address | (class.index() as u64) << ADDRESS_BITS)
+        Self(address << OFFSET_BITS | list.bytes() as u64)
     }
 
-    /// The block that lay in a slot, and its class.
+    /// The block that lay in a slot, and its list.
     ///
     /// # Safety
     /// The value was taken out of a slot (QU1).
-    unsafe fn block(self) -> Option<(FreeBlock, ClassIdx)> {
-        let address = self.0 & ((1 << ADDRESS_BITS) - 1);
-        let start = NonNull::new(ptr::with_exposed_provenance_mut(address as usize))?;
-        let class = ClassIdx::from_table((self.0 >> ADDRESS_BITS) as u8);
+    #[inline(always)]
+    unsafe fn block(self) -> Option<(FreeBlock, ListOffset)> {
+        let address = (self.0 >> OFFSET_BITS) as usize;
+        let start = NonNull::new(ptr::with_exposed_provenance_mut(address))?;
+        let list = ListOffset::from_bytes(self.0 as u16);
         // SAFETY: a slot that is not 0 held a free block (QU1), and no slot holds it any more, by the caller's condition.
-        Some((unsafe { FreeBlock::new(start) }, class))
+        Some((unsafe { FreeBlock::new(start) }, list))
     }
 }
 
@@ -108,43 +111,68 @@ impl Quarantines {
     }
 }
 
-/// Takes a freed block in, and returns the one that leaves for it, if any does.
+/// Takes a freed block of a list in, and returns the one that leaves for it, if any does. `is_small` may be false for a
+/// small block, too.
 #[inline(always)]
 pub(crate) fn exchange<V: Cached>(
     cache: &CacheOf<V>,
     block: FreeBlock,
-    class: ClassIdx,
-) -> Option<(FreeBlock, ClassIdx)> {
-    let bytes = V::CLASSES.block_bytes(class);
+    list: ListOffset,
+    is_small: bool,
+) -> Option<(FreeBlock, ListOffset)> {
     if V::QUARANTINE == 0 {
-        return Some((block, class));
+        return Some((block, list));
     }
     // SAFETY: null, or a quarantine that `map_cold` took for this cache alone, which stays mapped until the variant is
     // released.
-    let Some(quarantine) = (unsafe { cache.quarantine.get().as_ref() }) else {
-        map_cold::<V>(cache);
-        return Some((block, class));
+    match unsafe { cache.quarantine.get().as_ref() } {
+        Some(quarantine) => exchange_in::<V>(quarantine, cache, block, list, is_small),
+        None => {
+            first_cold::<V>(cache, block, list);
+            None
+        }
+    }
+}
+
+#[inline(always)]
+fn exchange_in<V: Cached>(
+    quarantine: &Quarantine,
+    cache: &CacheOf<V>,
+    block: FreeBlock,
+    list: ListOffset,
+    is_small: bool,
+) -> Option<(FreeBlock, ListOffset)> {
+    let slot = if is_small || V::CLASSES.block_bytes(list.class()) <= SMALL {
+        quarantine.small.get(cache.placing.below(V::QUARANTINE))
+    } else {
+        quarantine.larger.get(cache.placing.below((V::QUARANTINE / LARGER).max(1)))
     };
-    let (slots, count) = match bytes <= SMALL {
-        true => (&quarantine.small[..], V::QUARANTINE),
-        false => (&quarantine.larger[..], V::QUARANTINE / LARGER),
-    };
-    let Some(slot) = slots.get(cache.placing.below(count.max(1))) else {
-        return Some((block, class));
-    };
-    let leaves = slot.replace(Slot::of(block, class));
+    let Some(slot) = slot else { return Some((block, list)) };
+    let leaves = slot.replace(Slot::of(block, list));
     // SAFETY: taken out of its slot above.
     unsafe { leaves.block() }
 }
 
-/// Gives the thread a quarantine, unless the thread has no cache, or memory is exhausted.
+/// Gives the thread a quarantine for its first block. The block goes past it if the thread has no cache, or memory is
+/// exhausted.
 #[cold]
 #[inline(never)]
-fn map_cold<V: Cached>(cache: &CacheOf<V>) {
+fn first_cold<V: Cached>(cache: &CacheOf<V>, block: FreeBlock, list: ListOffset) {
+    let mapped = || V::pool().with_made(|| V::pool().quarantines.take());
+    let mut passes = Some((block, list));
     if cache.is_open()
-        && let Some(empty) = V::pool().with_made(|| V::pool().quarantines.take())
+        && let Some(empty) = mapped()
+        && let Some((block, list)) = passes.take()
     {
+        cache.placing.seed();
         cache.quarantine.set(empty.as_ptr());
+        // SAFETY: taken above for this cache alone, and mapped until the variant is released.
+        passes = exchange_in::<V>(unsafe { empty.as_ref() }, cache, block, list, false);
+    }
+    if let Some((block, list)) = passes
+        && let Err(block) = cache.list_at_offset(list).push::<V>(block, V::SHARED)
+    {
+        overflow_cold::<V>(block, list.class());
     }
 }
 
@@ -154,8 +182,8 @@ pub(super) fn flush<V: Cached>(cache: &CacheOf<V>) {
     let Some(quarantine) = (unsafe { cache.quarantine.get().as_ref() }) else { return };
     for slot in quarantine.small.iter().chain(&quarantine.larger) {
         // SAFETY: taken out of its slot here.
-        if let Some((block, class)) = unsafe { slot.replace(Slot::EMPTY).block() } {
-            cache.blocks::<V>(class).put::<V>(block);
+        if let Some((block, list)) = unsafe { slot.replace(Slot::EMPTY).block() } {
+            cache.blocks::<V>(list.class()).put::<V>(block);
         }
     }
 }

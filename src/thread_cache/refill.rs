@@ -120,6 +120,7 @@ fn refill<V: Cached>(cache: &'static CacheOf<V>, class: ClassIdx) -> Option<Free
         let mut fetched = Batch::new();
         central::take::<V>(cache.list_id::<V>(class), want, &mut fetched);
         if V::SPREAD == Spread::Random {
+            cache.placing.seed();
             fetched.shuffle(&cache.placing);
         }
         list.fill::<V>(&mut fetched);

@@ -17,7 +17,7 @@ use crate::free_list::{EXCESS_OFFSET, FreeList};
 use crate::page_map::{CLASSLESS, Kind, Leaves};
 use crate::sys::asm::byte_at;
 use crate::sys::atomic::{AtomicU8, Ordering};
-use crate::variant::Variant;
+use crate::variant::{Empty, Variant};
 use core::mem::offset_of;
 use core::ptr;
 
@@ -105,11 +105,7 @@ impl AddressTables {
     }
 
     /// True if a block starts at an address in a slab, of the class at this place. It may be one that was never handed
-    /// out.
-    ///
-    /// A block starts at each multiple of its size in the slice. `offset` is a multiple of `bytes` exactly if `offset`
-    /// times 2^32/`bytes`, rounded up, is below that factor modulo 2^32, as long as both have 16 bits: Lemire, Kaser
-    /// and Kurz, "Faster remainder by direct computation", 2019.
+    /// out. The arithmetic is that of `SizeClasses::is_start`; it is false for a place without a class.
     #[inline(always)]
     pub(crate) fn is_start(&self, address: usize, place: usize) -> bool {
         let inverses = ptr::from_ref(&self.inverse).cast::<u8>();
@@ -188,8 +184,12 @@ impl Cache {
 
 /// The place of the list for a size, or the place of `Foreign` for a size above the classes.
 ///
-/// Sizes below 16 use the class of 16 bytes, since C aligns blocks to 16. A class that is not in `own` may borrow.
+/// Sizes below 16 use the class of 16 bytes, since C aligns blocks to 16. Size 0 may have no class. A class that is not in
+/// `own` may borrow.
 const fn place_for<V: Variant>(size: usize, own: u64) -> u8 {
+    if size == 0 && matches!(V::EMPTY, Empty::Unreadable) {
+        return Kind::Foreign.place();
+    }
     match V::CLASS_TABLE.at(if size < 16 { 16 } else { size }, 1) {
         Some(class) => match lender::<V>(class) {
             Some(lender) if !has_own(own, class) => Kind::Class(lender).place(),

@@ -172,6 +172,17 @@ impl SizeClasses {
         self.blocks[class.index()] as usize
     }
 
+    /// True if a block starts at an address in a slab of this class. It may be one that was never handed out.
+    ///
+    /// A block starts at each multiple of its size in the slice. `offset` is a multiple of `bytes` exactly if `offset`
+    /// times 2^32/`bytes`, rounded up, is below that factor modulo 2^32, as long as both have 16 bits: Lemire, Kaser
+    /// and Kurz, "Faster remainder by direct computation", 2019.
+    #[inline(always)]
+    pub(crate) const fn is_start(&self, class: ClassIdx, address: usize) -> bool {
+        let inverse = self.inverse[class.index()];
+        (address as u16 as u32).wrapping_mul(inverse) < inverse
+    }
+
     /// The number of the block, of this class, at an offset from the start of its slice. The offset is below
     /// [`SLICE_BYTES`].
     #[inline(always)]

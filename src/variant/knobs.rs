@@ -220,7 +220,7 @@ knobs! {
     empty: Empty, Central, {
         /// A block of the smallest class.
         Least = "least",
-        /// An address without access. Needs `tail = "checked"`.
+        /// An address without access.
         Unreadable = "unreadable",
     };
     /// What a free compares a small block with.

@@ -196,6 +196,7 @@ pub(crate) const fn by_address(knobs: Knobs) -> Knobs {
         // A tail tells all that these checks find.
         freed: if checks && !has_tails { Freed::Newest } else { knobs.freed },
         inside: if checks && !has_tails { Inside::Checked } else { knobs.inside },
+        empty: if checks && !has_tails { Empty::Unreadable } else { knobs.empty },
         ..knobs
     }
 }
@@ -220,8 +221,7 @@ pub(crate) const fn check<V: Variant>() {
         assert!(!has_tails || !has_small, "`tail`: a tail needs blocks of 16 bytes");
         let relies = V::QUARANTINE > 0
             || matches!(V::WIPE, Wipe::Checked)
-            || matches!(V::LARGE, Large::Fenced)
-            || matches!(V::EMPTY, Empty::Unreadable);
+            || matches!(V::LARGE, Large::Fenced);
         assert!(!relies || has_tails, "`tail`: the other checks of freed blocks need it");
         assert!(
             matches!(V::HEADERS, Headers::Open) || matches!(V::LARGE, Large::Fenced),
