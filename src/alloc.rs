@@ -84,7 +84,7 @@ use crate::thread_cache::{CacheOf, Cached, sample, shut};
 use crate::variant::{FreeBy, Inside, Large};
 use crate::{check, guarded, realloc};
 use by_address::{
-    empty, free_cold, free_tailed, listed, pop_at, quick_tailed, tailed, zeroed_cold,
+    empty, free_cold, free_tailed, listed, pop_at, quick_long, quick_tailed, tailed, zeroed_cold,
 };
 use by_layout::{free_classless, free_sampled, free_untailed};
 use core::alloc::Layout;
@@ -181,7 +181,8 @@ impl<V: Tabled> Addressed for Central<V> {
             return address;
         }
         if V::HAS_TAILS {
-            return tailed::<V>(size, 16, false);
+            let block = quick_long::<V>(size).map(NonNull::as_ptr);
+            return block.unwrap_or_else(|| tailed::<V>(size, 16, false));
         }
         if let Some(block) = listed::<V>(size).or_else(|| take_span::<V>(size)) {
             return block.as_ptr();

@@ -236,16 +236,16 @@ pub(crate) unsafe fn free_at_place<V: Tabled>(block: *mut u8, place: usize) -> b
 /// Frees a block that takes some time, or ends the process.
 #[inline(never)]
 fn free_long<V: Cached>(cache: &CacheOf<V>, start: NonNull<u8>, list: ListOffset, tailed: Tailed) {
-    match tailed.told(compared::<V>()) {
-        Told::InUse(_) => give::<V>(cache, start, list, tailed),
-        wrong => misused_cold(start, wrong),
+    match tailed.size(compared::<V>()) {
+        Some(_) => give::<V>(cache, start, list, tailed),
+        None => misused_cold(start, tailed.told(compared::<V>())),
     }
 }
 
-/// How much of a slack is compared: all that `prepare` has seen to be zero.
+/// How much of a slack is compared, of what `prepare` has seen to be zero.
 const fn compared<V: Variant>() -> Compared {
     match V::WIPE {
-        Wipe::Checked => Compared::Whole,
+        Wipe::Checked => Compared::Much,
         Wipe::None => Compared::First,
     }
 }

@@ -20,7 +20,7 @@
 //! | anything else | overwritten, or in a list whose seal lies there |
 //!
 //! TL1  A block in use has the tail of its slack, and [`FENCE`] behind the program's bytes, unless a program wrote past
-//!      them. The next 7 bytes of the slack are zero; all are, where blocks are wiped.
+//!      them. The next 7 bytes of the slack are zero; all are, where blocks are wiped. A free compares the first of them.
 //! TL2  A freed block has a tail of zero, or a list's seal there, unless a program wrote to it.
 //! TL3  The process's secret is chosen before the first block is in use.
 //! TL4  Where blocks are wiped, the tail of a block of more than 16 bytes is always zero or that of its slack. A change
@@ -76,9 +76,12 @@ pub(crate) enum Compared {
     First,
     /// All, and no more than 16 bytes are right.
     Short,
-    /// All.
-    Whole,
+    /// The first 8 bytes, [`MUCH`] more, and the last 8.
+    Much,
 }
+
+/// Bytes of slack, beside the first 8 and the last 8, that a free compares. A span may have 64 KiB.
+const MUCH: usize = 64;
 
 /// A block with its bytes, tail included.
 #[derive(Clone, Copy)]
@@ -166,7 +169,8 @@ impl Tailed {
     pub(crate) fn resize(self, old: usize, new: usize) {
         // The fence behind the old bytes goes, too, unless it is the tail's.
         self.wipe(new.min(old), (old + 1).min(self.room()));
-        self.wipe_slack(new);
+        // Where blocks are wiped, it is zero already.
+        self.wipe(new, self.room().min(new + TAIL_BYTES));
         self.set_in_use(new);
     }
 
@@ -182,10 +186,13 @@ impl Tailed {
         self.bytes <= 16
     }
 
-    /// Makes the slack behind `size` bytes zero, or as much of it as is compared where blocks are not wiped.
+    /// Makes the first 8 bytes of the slack behind `size` bytes zero, or of the tail, which the caller writes then.
+    #[inline(always)]
     pub(crate) fn wipe_slack(self, size: usize) {
-        let end = self.room();
-        self.wipe(size, end.min(size + TAIL_BYTES));
+        let first = self.start.as_ptr().wrapping_add(size).cast::<u64>();
+        // SAFETY: 8 bytes that end with the block's last one at most. Only the caller writes there, since blocks are not
+        // wiped, and so no other thread looks at the tail (TL4).
+        unsafe { first.write_unaligned(0) };
     }
 
     /// Notes that the block is freed.
@@ -214,7 +221,7 @@ impl Tailed {
             Compared::First => true,
             _ if slack <= TAIL_BYTES => true,
             Compared::Short => slack <= 2 * TAIL_BYTES && self.last_is_zero(),
-            Compared::Whole => self.last_is_zero() && self.is_zero(size + TAIL_BYTES),
+            Compared::Much => self.last_is_zero() && self.more_is_zero(size + TAIL_BYTES),
         };
         is_untouched.then_some(size)
     }
@@ -225,9 +232,15 @@ impl Tailed {
         self.word(self.room() - TAIL_BYTES) == 0
     }
 
-    /// True if the bytes from an offset on are zero, up to the last 8 bytes before the tail.
-    fn is_zero(self, from: usize) -> bool {
-        (from..self.room() - TAIL_BYTES).step_by(TAIL_BYTES).all(|at| self.word(at) == 0)
+    /// True if [`MUCH`] bytes from an offset on are zero, or those up to the last 8 before the tail.
+    fn more_is_zero(self, from: usize) -> bool {
+        let last = self.room() - TAIL_BYTES;
+        let (mut at, mut all) = (from, 0);
+        while at < last.min(from + MUCH) {
+            all |= self.word(at);
+            at += TAIL_BYTES;
+        }
+        all == 0
     }
 
     /// 8 bytes at an offset, which is not above that of the tail.
@@ -266,7 +279,7 @@ impl Tailed {
 
     /// True if the block is in use and has a sound tail and slack, or was freed, and is zero but for its first 16 bytes.
     pub(crate) fn is_sound(self) -> bool {
-        match self.told(Compared::Whole) {
+        match self.told(Compared::Much) {
             Told::InUse(_) => true,
             Told::Freed => {
                 (2 * TAIL_BYTES..self.room()).step_by(TAIL_BYTES).all(|at| self.word(at) == 0)
@@ -341,9 +354,13 @@ impl Tailed {
             _ => {
                 let first = self.start.as_ptr().cast::<__m128i>();
                 let count = end / size_of::<__m128i>();
-                for at in (0..count - 4).step_by(4).chain([count - 4]) {
-                    (at..at + 4).for_each(|at| act(first.wrapping_add(at)));
+                let mut four = |at: usize| (at..at + 4).for_each(|at| act(first.wrapping_add(at)));
+                let mut at = 0;
+                while at + 4 < count {
+                    four(at);
+                    at += 4;
                 }
+                four(count - 4);
             }
         }
     }
@@ -390,19 +407,20 @@ mod tests {
         for count in [1, 2, 3, 20] {
             let mut memory = vec![u128::MAX; count];
             let block = tailed(&mut memory);
-            assert_eq!(block.told(Compared::Whole), Told::Unknown);
+            assert_eq!(block.told(Compared::Much), Told::Unknown);
             let room = 16 * count - TAIL_BYTES;
             for size in 0..=room {
                 block.wipe_all();
                 block.set_in_use(size);
-                assert_eq!(block.told(Compared::Whole), Told::InUse(size), "{count} {size}");
+                assert_eq!(block.told(Compared::Much), Told::InUse(size), "{count} {size}");
                 for (at, new) in (size..16 * count).flat_map(|at| [(at, 0x41), (at, 0)]) {
                     // SAFETY: a byte of the block.
                     let old = unsafe { byte(block, at).read() };
                     // SAFETY: the same byte.
                     unsafe { byte(block, at).write(new) };
                     let is_seen = |compared| !matches!(block.told(compared), Told::InUse(_));
-                    assert_eq!(is_seen(Compared::Whole), old != new, "{size} {at}");
+                    let is_far = at >= size + 8 + MUCH && at < room - 8;
+                    assert_eq!(is_seen(Compared::Much), old != new && !is_far, "{size} {at}");
                     let is_near = at < size + 8 || at >= room;
                     assert_eq!(is_seen(Compared::First), old != new && is_near, "{size} {at}");
                     let is_long = size + 16 < room;
@@ -410,10 +428,10 @@ mod tests {
                     // SAFETY: the same byte.
                     unsafe { byte(block, at).write(old) };
                 }
-                assert_eq!(block.told(Compared::Whole), Told::InUse(size));
+                assert_eq!(block.told(Compared::Much), Told::InUse(size));
             }
             block.set_freed();
-            assert_eq!(block.told(Compared::Whole), Told::Freed);
+            assert_eq!(block.told(Compared::Much), Told::Freed);
         }
     }
 
@@ -450,7 +468,7 @@ mod tests {
         second.set_in_use(20);
         assert_ne!(first.tail(), second.tail());
         second.write(first.tail());
-        assert_eq!(second.told(Compared::Whole), Told::Unknown);
+        assert_eq!(second.told(Compared::Much), Told::Unknown);
     }
 
     /// Checks TL4.

@@ -154,6 +154,20 @@ pub(super) fn quick_tailed<V: Tabled>(size: usize) -> *mut u8 {
     guarded::prepare::<V>(start, block, size, false)
 }
 
+/// As [`quick_tailed`], for longer blocks.
+#[inline(always)]
+pub(super) fn quick_long<V: Tabled>(size: usize) -> Option<NonNull<u8>> {
+    let place = V::cache().place_for(size.checked_add(TAIL_BYTES)?)?;
+    // SAFETY: the tables hold only places that the page map has.
+    let block = unsafe { V::cache().list_at(place) }.pop::<V>()?;
+    // SAFETY: the page map has the place, and only lists of classes have blocks.
+    let class = unsafe { Kind::class_at_its_place(place) };
+    let (start, bytes) = (block.into_start(), V::CLASSES.block_bytes(class));
+    // SAFETY: a block of the class, which the list gave to this function alone.
+    let block = unsafe { Tailed::new(start, bytes) };
+    NonNull::new(guarded::prepare::<V>(start, block, size, false))
+}
+
 /// An address for 0 bytes, where these have no access. If all such addresses are in use, a block serves.
 pub(super) fn empty<V: Tabled>(size: usize, align: usize) -> *mut u8 {
     if size > 0 || align > 16 || V::EMPTY == Empty::Least {

@@ -86,6 +86,25 @@ pub(crate) fn run(bed: &'static Bed, program: &str, size: &str) {
             // SAFETY: a live block of that layout; the overflow is the misuse.
             unsafe { bed.allocator.realloc(block, layout(size), size + 3) };
         }
+        "zero_past_the_end" => {
+            write(block, size as isize, 0);
+            free(bed, block, size);
+        }
+        "far_past_the_end" => {
+            write(block, size as isize + 60, 0x41);
+            free(bed, block, size);
+        }
+        "before_the_start" => {
+            let blocks: Vec<_> = (0..70).map(|_| alloc(bed, size)).collect();
+            let is_inner = |block: &*mut u8| !block.addr().is_multiple_of(1 << 16);
+            let inner = blocks.into_iter().find(is_inner).expect("a slab has many blocks");
+            write(inner, -1, 0x41);
+            free(bed, inner, size);
+        }
+        "past_the_end_of_a_live_block" => {
+            write(block, size as isize, 0);
+            bed.audit();
+        }
         "late_write_first" => late_write(bed, block, size, 0),
         "late_write_last" => late_write(bed, block, size, size - 1),
         "late_read" => {
@@ -129,6 +148,7 @@ fn assert_fault(id: &str, program: &str, size: usize) {
 
 const FREED: &str = "double free, or use of a freed block:";
 const PAST: &str = "a block was written past its end:";
+const BEFORE: &str = "a block was written before its start, or the one in front past its end:";
 const NOT_IN_USE: &str = "a block is not in use, or was written past its end:";
 const NO_BLOCK: &str = "free of what is no block:";
 const INSIDE: &str = "free of an address inside a block:";
@@ -187,6 +207,7 @@ fn a_byte_past_the_end_ends_the_program() {
             assert_fatal(id, "overflow_by_1", size, &[PAST, NOT_IN_USE]);
             assert_fatal(id, "overflow_by_8", size, &[PAST, NOT_IN_USE]);
             assert_fatal(id, "resized_after_an_overflow", size, &[PAST, NOT_IN_USE]);
+            assert_fatal(id, "zero_past_the_end", size, &[PAST, NOT_IN_USE]);
         }
     }
     for id in from("fenced-large") {
@@ -194,6 +215,33 @@ fn a_byte_past_the_end_ends_the_program() {
         assert_fatal(id, "resized_after_an_overflow", HUGE, &[PAST]);
         assert_fault(id, "overflow_by_8", 1 << 20);
         assert_fault(id, "below", 1 << 20);
+    }
+}
+
+/// Checks TL1 and TL4.
+#[test]
+fn a_byte_elsewhere_outside_of_a_block_ends_the_program() {
+    for id in ["wiped-blocks", "guard"] {
+        for size in [5000, 20_000, 100_000] {
+            assert_fatal(id, "far_past_the_end", size, &[PAST]);
+        }
+        for size in [24, 100, 1000, 20_000] {
+            assert_fatal(id, "before_the_start", size, &[BEFORE]);
+        }
+    }
+}
+
+/// Checks TL1 and TL2.
+#[test]
+fn an_audit_finds_what_no_free_has_seen() {
+    for id in ["wiped-blocks", "guard"] {
+        for size in [24, 100, 1000, 20_000, 100_000] {
+            let words = ["guarded", id, "past_the_end_of_a_live_block", &size.to_string()];
+            let output = child(&words);
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            let is_found = stderr.contains("TL1 or TL2, a block's tail");
+            assert!(!output.status.success() && is_found, "{words:?}: {stderr}");
+        }
     }
 }
 
@@ -253,6 +301,23 @@ fn a_freed_block_is_not_handed_out_soon() {
                 assert!(comes_back.count() < 10, "{id} {size}");
             }
             bed.audit();
+        });
+    }
+}
+
+#[test]
+fn a_thread_s_first_freed_block_waits_too() {
+    for id in from("quarantine") {
+        let bed = bed(id);
+        bed.alone(|| {
+            let first = move || {
+                let block = alloc(bed, 100);
+                free(bed, block, 100);
+                let next = alloc(bed, 100);
+                assert_ne!(next, block, "{id}");
+                free(bed, next, 100);
+            };
+            (0..20).for_each(|_| std::thread::spawn(first).join().expect("no panic"));
         });
     }
 }
