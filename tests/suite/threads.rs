@@ -341,7 +341,46 @@ fn a_forked_child_allocates_and_frees(bed: &'static Bed) {
     assert_sound_and_empty(bed);
 }
 
+/// Threads count as long as they have lists of their own, and no longer. Checks AR3.
+fn threads_are_counted(bed: &'static Bed) {
+    const THREADS: usize = 5;
+    let block = || drop(Filled::new(bed, 64, 8, 1));
+    block();
+    // Some variants have no lists of threads.
+    let one = bed.audit().threads;
+    assert!(one <= 1, "{one} threads");
+    for _ in 0..3 {
+        let (begun, ends) = (&Barrier::new(THREADS + 1), &Barrier::new(THREADS + 1));
+        thread::scope(|scope| {
+            let work = move || {
+                block();
+                begun.wait();
+                ends.wait();
+            };
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
+            begun.wait();
+            assert_eq!(bed.audit().threads, one * (1 + THREADS));
+            ends.wait();
+            join_all(threads);
+        });
+        assert_eq!(bed.audit().threads, one);
+    }
+}
+
+/// Spans that this thread keeps are free ones. Checks SC1.
+fn spans_that_are_kept_are_free(bed: &'static Bed) {
+    for round in 0..20 {
+        drop(Filled::new(bed, 200_000, 8, round));
+        bed.audit();
+    }
+    let spans: Vec<_> = (0..40).map(|n| Filled::new(bed, 100_000, 8, n)).collect();
+    drop(spans);
+    bed.audit();
+}
+
 for_each_bed!(
+    threads_are_counted,
+    spans_that_are_kept_are_free,
     threads_hand_blocks_to_each_other,
     blocks_that_two_others_free,
     a_hundred_threads_at_once,
