@@ -32,7 +32,7 @@ fn each_part_in_its_time(size: usize, keeps: usize) {
     go_on_to(&mut now, START);
     let all = resident() - before;
     let unused = |part: &mut Vec<Option<Filled>>| {
-        let goes = |n: &usize| keeps == 0 || n % keeps > 0;
+        let goes = |n: &usize| keeps == 0 || !n.is_multiple_of(keeps);
         part.iter_mut().enumerate().filter(|(n, _)| goes(n)).for_each(|(_, block)| *block = None);
     };
     let gone = || all.saturating_sub(resident() - before);
