@@ -2,7 +2,7 @@
 //! the other tests look at what the variants do to blocks.
 #![cfg(feature = "all-variants")]
 
-use crate::testbed::{Bed, HARDENED, bed, child};
+use crate::testbed::{Bed, HARDENED, bed, child, child_succeeds};
 use std::alloc::Layout;
 use std::collections::HashSet;
 use std::os::unix::process::ExitStatusExt;
@@ -93,6 +93,14 @@ pub(crate) fn run(bed: &'static Bed, program: &str, size: &str) {
             println!("read {}", read(block, size / 2));
         }
         "below" => write(block, -1, 1),
+        "tail_without_secret" => {
+            let tail = (block.addr() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 25 << 25;
+            // SAFETY: the block's tail lies behind its bytes, which leave no slack; the write is the misuse.
+            unsafe { block.wrapping_add(size).cast::<u64>().write(tail) };
+            free(bed, block, size);
+        }
+        "addresses_held" => return addresses_held(bed, size),
+        "threads" => return threads_leave_nothing(bed, size),
         _ => panic!("no program {program}"),
     }
     println!("survived");
@@ -109,6 +117,44 @@ fn late_write(bed: &Bed, block: *mut u8, size: usize, at: usize) {
     free(bed, block, size);
     write(block, at as isize, 0x41);
     go_round(bed, size);
+}
+
+/// Bytes of addresses that the process has.
+fn mapped() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("procfs");
+    statm.split(' ').next().and_then(|pages| pages.parse::<usize>().ok()).expect("pages") * 4096
+}
+
+/// The addresses of freed huge blocks are held, but not too many, and none after a purge.
+fn addresses_held(bed: &Bed, size: usize) {
+    const MOST: usize = 64 << 20;
+    free(bed, alloc(bed, size), size);
+    (bed.purge)();
+    let before = mapped();
+    for n in 1..300 {
+        free(bed, alloc(bed, size), size);
+        let held = mapped().saturating_sub(before);
+        assert!(held <= MOST + 4096 * 600, "{held} bytes are held");
+        assert!(held >= (n * size).min(MOST / 2), "{held} bytes are held, of {n} blocks");
+    }
+    (bed.purge)();
+    let left = mapped().saturating_sub(before);
+    assert!(left < size, "{left} bytes are left");
+}
+
+/// Threads that come and go leave no addresses behind.
+fn threads_leave_nothing(bed: &'static Bed, size: usize) {
+    let come_and_go = || {
+        for _ in 0..200 {
+            let work = move || (0..10).for_each(|_| free(bed, alloc(bed, size), size));
+            std::thread::spawn(work).join().expect("no panic");
+        }
+    };
+    come_and_go();
+    let before = mapped();
+    come_and_go();
+    let more = mapped().saturating_sub(before);
+    assert!(more < 1 << 20, "{more} bytes more");
 }
 
 /// Runs a program, which must end by SIGABRT with the line `hakmem: fatal: <what> 0x<address>`.
@@ -197,6 +243,13 @@ fn a_byte_past_the_end_ends_the_program() {
     }
 }
 
+#[test]
+fn a_tail_that_knows_no_secret_ends_the_program() {
+    for id in HARDENED {
+        assert_fatal(id, "tail_without_secret", 24, &[NOT_IN_USE]);
+    }
+}
+
 /// Checks FN1: the pages of a freed huge block have no access.
 #[test]
 fn a_late_write_ends_the_program() {
@@ -271,4 +324,16 @@ fn blocks_come_in_no_order() {
             blocks.into_iter().for_each(|block| free(bed, block, 48));
         });
     }
+}
+
+#[test]
+fn a_part_of_the_freed_addresses_is_held() {
+    from("fenced-large")
+        .for_each(|id| child_succeeds(&["guarded", id, "addresses_held", "1000003"]));
+}
+
+/// Checks QU2.
+#[test]
+fn a_thread_leaves_its_quarantine_to_the_next() {
+    from("quarantine").for_each(|id| child_succeeds(&["guarded", id, "threads", "100"]));
 }

@@ -323,22 +323,49 @@ fn a_forked_child_allocates_and_frees(bed: &'static Bed) {
             })
             .collect();
         for _ in 0..30 {
-            // SAFETY: the child calls nothing but the allocator and `_exit`.
-            let child = unsafe { libc::fork() };
-            if child == 0 {
-                let code = i32::from(!works(bed));
-                // SAFETY: it ends the child, and runs nothing of the parent's.
-                unsafe { libc::_exit(code) };
-            }
-            let mut status = -1;
-            // SAFETY: `status` is writable, and the child is ours.
-            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-            assert_eq!(status, 0, "{}", bed.id);
+            in_a_child(bed, || works(bed));
         }
         stop.store(true, Ordering::Relaxed);
         join_all(busy);
     });
     assert_sound_and_empty(bed);
+}
+
+/// Forks a child in which `action` must return true. The action calls nothing but the allocator.
+fn in_a_child(bed: &Bed, action: impl FnOnce() -> bool) {
+    // SAFETY: the child calls nothing but the allocator and `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let code = i32::from(!action());
+        // SAFETY: it ends the child, and runs nothing of the parent's.
+        unsafe { libc::_exit(code) };
+    }
+    let mut status = -1;
+    // SAFETY: `status` is writable, and the child is ours.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0, "{}", bed.id);
+}
+
+/// A thread keeps spans up to its share, an eighth of the heap; some of the heap is not these spans.
+fn a_part_of_the_spans_is_kept(bed: &'static Bed) {
+    const SPANS: usize = 60;
+    const BYTES: usize = 400_000;
+    let (keeps, ends) = (&Barrier::new(2), &Barrier::new(2));
+    thread::scope(|scope| {
+        let work = move || {
+            let spans: Vec<_> = (0..SPANS).map(|n| Filled::new(bed, BYTES, 8, n as u8)).collect();
+            drop(spans);
+            keeps.wait();
+            ends.wait();
+        };
+        let thread = scope.spawn(work);
+        keeps.wait();
+        let kept = bed.audit().spans;
+        ends.wait();
+        join_all([thread]);
+        assert!(kept <= SPANS / 5, "{kept} spans are kept");
+    });
+    assert_eq!(bed.audit().spans, 0);
 }
 
 /// Threads count as long as they have lists of their own, and no longer. Checks AR3.
@@ -360,6 +387,8 @@ fn threads_are_counted(bed: &'static Bed) {
             let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
             begun.wait();
             assert_eq!(bed.audit().threads, one * (1 + THREADS));
+            // In a child they are gone, and the one that forked does not count.
+            in_a_child(bed, || bed.audit().threads == 0);
             ends.wait();
             join_all(threads);
         });
@@ -381,6 +410,7 @@ fn spans_that_are_kept_are_free(bed: &'static Bed) {
 for_each_bed!(
     threads_are_counted,
     spans_that_are_kept_are_free,
+    a_part_of_the_spans_is_kept,
     threads_hand_blocks_to_each_other,
     blocks_that_two_others_free,
     a_hundred_threads_at_once,
