@@ -99,6 +99,7 @@ pub(crate) fn run(bed: &'static Bed, program: &str, size: &str) {
             unsafe { block.wrapping_add(size).cast::<u64>().write(tail) };
             free(bed, block, size);
         }
+        "rest_of_slice" => free(bed, rest_of_slice(bed, size), size),
         "addresses_held" => return addresses_held(bed, size),
         "threads" => return threads_leave_nothing(bed, size),
         _ => panic!("no program {program}"),
@@ -117,6 +118,18 @@ fn late_write(bed: &Bed, block: *mut u8, size: usize, at: usize) {
     free(bed, block, size);
     write(block, at as isize, 0x41);
     go_round(bed, size);
+}
+
+/// The address behind the last block of a slice, in which less than a block is left.
+fn rest_of_slice(bed: &Bed, size: usize) -> *mut u8 {
+    const SLICE: usize = 64 << 10;
+    let blocks: Vec<_> = (0..200).map(|_| alloc(bed, size)).collect();
+    // A block starts at each multiple of its class's bytes, so the least distance is a block.
+    let offsets = blocks.iter().map(|block| block.addr() % SLICE).filter(|offset| *offset > 0);
+    let bytes = offsets.min().expect("a second block of a slice");
+    let rest = SLICE / bytes * bytes;
+    assert!(rest < SLICE && rest + bytes > SLICE, "blocks of {bytes} bytes leave nothing");
+    blocks[0].wrapping_sub(blocks[0].addr() % SLICE).wrapping_add(rest)
 }
 
 /// Bytes of addresses that the process has.
@@ -222,6 +235,7 @@ fn an_address_inside_a_block_ends_the_program() {
             assert_fatal(id, "inside", size, &[INSIDE]);
         }
         assert_fatal(id, "inside", 100_000, &[NO_BLOCK]);
+        assert_fatal(id, "rest_of_slice", 5000, &[INSIDE]);
     }
     assert_fatal("guard", "inside", HUGE, &[NO_BLOCK]);
 }
