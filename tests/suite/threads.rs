@@ -2,6 +2,7 @@
 
 use crate::testbed::{Bed, Filled, apex, child, child_succeeds, for_each_bed, join_all, set_clock};
 use std::alloc::Layout;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Barrier, Mutex, mpsc};
 use std::thread;
 
@@ -322,28 +323,29 @@ fn a_forked_child_allocates_and_frees(bed: &'static Bed) {
                 })
             })
             .collect();
-        for _ in 0..30 {
-            in_a_child(bed, || works(bed));
-        }
+        let all_work = (0..30).all(|_| is_so_in_a_child(|| works(bed)));
         stop.store(true, Ordering::Relaxed);
         join_all(busy);
+        assert!(all_work, "{}", bed.id);
     });
     assert_sound_and_empty(bed);
 }
 
-/// Forks a child in which `action` must return true. The action calls nothing but the allocator.
-fn in_a_child(bed: &Bed, action: impl FnOnce() -> bool) {
+/// True if an action returns true in a child of a fork. The action calls nothing but the allocator.
+fn is_so_in_a_child(action: impl FnOnce() -> bool) -> bool {
     // SAFETY: the child calls nothing but the allocator and `_exit`.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        let code = i32::from(!action());
+        // A panic must not go on with the parent's work.
+        let is_true = catch_unwind(AssertUnwindSafe(action)).unwrap_or(false);
+        let code = i32::from(!is_true);
         // SAFETY: it ends the child, and runs nothing of the parent's.
         unsafe { libc::_exit(code) };
     }
     let mut status = -1;
     // SAFETY: `status` is writable, and the child is ours.
-    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-    assert_eq!(status, 0, "{}", bed.id);
+    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    waited == child && status == 0
 }
 
 /// A thread keeps spans up to its share, an eighth of the heap; some of the heap is not these spans.
@@ -386,11 +388,12 @@ fn threads_are_counted(bed: &'static Bed) {
             };
             let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
             begun.wait();
-            assert_eq!(bed.audit().threads, one * (1 + THREADS));
+            let counted = bed.audit().threads;
             // In a child they are gone, and the one that forked does not count.
-            in_a_child(bed, || bed.audit().threads == 0);
+            let are_gone = is_so_in_a_child(|| bed.audit().threads == 0);
             ends.wait();
             join_all(threads);
+            assert_eq!((counted, are_gone), (one * (1 + THREADS), true));
         });
         assert_eq!(bed.audit().threads, one);
     }
