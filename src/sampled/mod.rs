@@ -270,3 +270,6 @@ impl Sampled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
