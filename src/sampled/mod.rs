@@ -122,6 +122,7 @@ impl Sampled {
 
     /// Makes the pool. With the lock held.
     fn set_up(&'static self, map: &PageMap) -> bool {
+        self.lock.check_held();
         let Some(addresses) = reserved::reserve(BYTES, slots::ALIGN) else { return false };
         let start = addresses.expose_provenance().get();
         let pool = if map.cover(start) { pages::map(size_of::<Pool>()) } else { None };

@@ -5,10 +5,14 @@ use crate::base::SLICE_BYTES;
 use core::iter;
 
 fn sampled() -> &'static Sampled {
+    sampled_with_map().0
+}
+
+fn sampled_with_map() -> (&'static Sampled, &'static PageMap) {
     let sampled: &'static Sampled = Box::leak(Box::new(Sampled::new()));
     let map: &'static PageMap = Box::leak(Box::new(PageMap::new()));
     assert!(sampled.lock.with(|| sampled.set_up(map)));
-    sampled
+    (sampled, map)
 }
 
 fn allocate(sampled: &Sampled, size: usize) -> Option<usize> {
@@ -70,4 +74,21 @@ fn each_byte_beside_a_block_is_told() {
         sampled.free(block);
         assert!(!sampled.is_live(block));
     }
+}
+
+/// Checks SP2.
+#[test]
+fn the_page_map_has_each_slice_and_no_other() {
+    let (sampled, map) = sampled_with_map();
+    let start = sampled.start();
+    for slice in 0..=BYTES / SLICE_BYTES + 1 {
+        let at = start + slice * SLICE_BYTES - SLICE_BYTES;
+        let is_inside = (start..start + BYTES).contains(&at);
+        assert_eq!(
+            (sampled.has(at), map.has(at, Kind::Sampled)),
+            (is_inside, is_inside),
+            "{slice}"
+        );
+    }
+    assert!(sampled.has(start + BYTES - 1));
 }
