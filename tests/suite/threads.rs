@@ -308,6 +308,8 @@ fn a_forked_child_allocates_and_frees(bed: &'static Bed) {
         })
     }
 
+    // A fork that begins before a variant's first use runs without its handlers.
+    drop(Filled::new(bed, 64, 8, 1));
     let stop = &AtomicBool::new(false);
     thread::scope(|scope| {
         let busy: Vec<_> = (0..2)
