@@ -8,7 +8,7 @@ use crate::slab::{Segment, Slab, usable_slices};
 use crate::stats::{Audit, Unsound, ensure};
 use crate::sys::fatal::fatal;
 use crate::sys::pages;
-use crate::thread_cache::lend::lender;
+use crate::thread_cache::lend::{self, lender};
 use crate::thread_cache::{CacheOf, Cached, flush, limits, shut, spans};
 use crate::variant::least_limit;
 use core::{ptr, slice};
@@ -83,7 +83,7 @@ pub(crate) unsafe fn audit<V: Cached>() -> Result<Audit, Unsound> {
     }
     central::check_shared::<V>(true)?;
     guarded::audit::check::<V>()?;
-    let mut sum = Audit::default();
+    let mut sum = Audit { threads: check_threads::<V>(cache)?, ..Audit::default() };
     let mut purgeable = 0;
     for segment in V::page_heap().all() {
         let mut taken = segment.free.get();
@@ -166,7 +166,17 @@ fn check_cache<V: Cached>(cache: &CacheOf<V>) -> Result<(), Unsound> {
     }
     cache.outbox.check(|class, address| is_out::<V>(class, address))?;
     spans::check::<V>(cache)?;
+    lend::check::<V>(cache)?;
     limits::check::<V>(cache)
+}
+
+/// An error unless threads and their arenas are counted. Returns the threads.
+fn check_threads<V: Cached>(cache: &CacheOf<V>) -> Result<usize, Unsound> {
+    let threads = V::pool().with_made(|| V::page_heap().users.check())?;
+    let arena = cache.arena();
+    let is_used = !cache.is_open() || central::used::<V>().any(|used| used == arena);
+    ensure(is_used, "AR1, this thread's arena", ptr::from_ref(cache).addr())?;
+    Ok(threads)
 }
 
 /// True if a block of a class starts at an address, and is out of its slab.

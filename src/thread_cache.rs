@@ -257,6 +257,11 @@ impl<T> ThreadCache<T> {
         unsafe { &*list }
     }
 
+    /// The arena whose central lists the thread uses.
+    pub(crate) fn arena(&self) -> ArenaIdx {
+        self.arena.get()
+    }
+
     /// The central list that serves this thread for a class.
     fn list_id<V: Shared>(&self, class: ClassIdx) -> ListId {
         central::list_id::<V>(self.arena.get(), class)

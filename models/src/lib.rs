@@ -32,6 +32,9 @@ mod sys {
 #[allow(dead_code, reason = "the models use some of it")]
 mod base;
 mod central;
+#[path = "../../src/sampled/chain.rs"]
+#[allow(dead_code, reason = "the models use some of it")]
+mod chain;
 #[path = "../../src/report/list/claim.rs"]
 #[allow(dead_code, reason = "the models use some of it")]
 mod claim;
@@ -41,12 +44,16 @@ mod flag;
 mod forks;
 #[path = "../../src/slab/home.rs"]
 mod home;
+#[path = "../../src/sys/installed.rs"]
+#[allow(dead_code, reason = "the models use some of it")]
+mod installed;
 #[path = "../../src/sys/key.rs"]
 mod key;
-#[path = "../../src/page_map/leaf.rs"]
-#[allow(dead_code, reason = "the models use some of it")]
-mod leaf;
 mod locking;
+#[path = "../../src/central/numbers.rs"]
+mod numbers;
+#[path = "../../src/sys/published.rs"]
+mod published;
 mod registry;
 #[path = "../../src/report/list/remote.rs"]
 mod remote;

@@ -1,7 +1,8 @@
 //! Runs the models; each explores every interleaving up to its bound.
 
 use hakmem_models::models::{
-    behind_locks, claim, forks, freelist, home, key, leaf, lock, registry, remote,
+    behind_locks, chain, claim, forks, freelist, home, installed, key, lock, numbers, published,
+    registry, remote,
 };
 
 #[test]
@@ -80,18 +81,18 @@ fn remote_an_orphan_is_adopted_once() {
 }
 
 #[test]
-fn leaf_one_stays_and_is_whole() {
-    leaf::one_leaf_stays_and_is_whole();
+fn published_one_stays_and_is_whole() {
+    published::one_leaf_stays_and_is_whole();
 }
 
 #[test]
-fn leaf_a_plain_store_loses_notes() {
-    leaf::a_plain_store_loses_notes();
+fn published_a_plain_store_loses_notes() {
+    published::a_plain_store_loses_notes();
 }
 
 #[test]
-fn leaf_a_relaxed_look_finds_an_unmade_leaf() {
-    leaf::a_relaxed_look_finds_an_unmade_leaf();
+fn published_a_relaxed_look_finds_an_unmade_leaf() {
+    published::a_relaxed_look_finds_an_unmade_leaf();
 }
 
 #[test]
@@ -182,4 +183,29 @@ fn remote_a_push_finds_the_owner_s_heap() {
 #[test]
 fn remote_an_adopter_sees_what_the_last_owner_did() {
     remote::an_adopter_sees_what_the_last_owner_did();
+}
+
+#[test]
+fn published_what_is_set_is_whole() {
+    published::what_is_set_is_whole();
+}
+
+#[test]
+fn chain_what_is_found_is_whole_and_none_is_lost() {
+    chain::what_is_found_is_whole_and_none_is_lost();
+}
+
+#[test]
+fn installed_once_and_whole() {
+    installed::once_and_whole();
+}
+
+#[test]
+fn installed_after_one_failed_another_tries() {
+    installed::after_one_failed_another_tries();
+}
+
+#[test]
+fn numbers_each_has_one_owner() {
+    numbers::each_has_one_owner();
 }

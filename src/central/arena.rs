@@ -17,13 +17,17 @@
 //!
 //! AR1  `in_use` is above the index of each arena that a thread has, or has had.
 //! AR2  `users` and `in_use` change with the lock of the cache pool held.
+//! AR3  `threads` is the sum of `users`. It counts the threads with an open cache; but not the one that forked, in a
+//!      child.
 //!
 //! Never: frees an arena.
 
 use super::{CentralList, Shared};
 use crate::base::{ArenaIdx, ClassIdx, MAX_ARENAS, MAX_CLASSES, rank};
+use crate::stats::{Unsound, ensure};
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::{cpus, held};
+use core::ptr;
 
 /// Arenas for each processor.
 const PER_CPU: usize = 4;
@@ -40,7 +44,7 @@ pub(crate) struct Users {
     users: [AtomicU32; MAX_ARENAS],
     /// Arenas that threads have come to use: those with a lower index (AR1). [shared]
     in_use: AtomicU32,
-    /// Threads that have an arena. [shared]
+    /// Threads that have an arena (AR3). [shared]
     threads: AtomicU32,
     /// Arenas that threads may come to use; 0 before the first thread does. [shared]
     most: AtomicU32,
@@ -92,6 +96,20 @@ impl Users {
             users.store(0, Ordering::Relaxed);
         }
         self.threads.store(0, Ordering::Relaxed);
+    }
+
+    /// An error unless the arenas that threads have are in use, and the threads are counted. Returns the threads. For
+    /// audits, with the lock of the cache pool held.
+    pub(crate) fn check(&self) -> Result<usize, Unsound> {
+        let in_use = self.in_use.load(Ordering::Relaxed) as usize;
+        let place = ptr::from_ref(self).addr();
+        let count = |users: &AtomicU32| users.load(Ordering::Relaxed) as usize;
+        let beyond = self.users.iter().skip(in_use).any(|users| count(users) > 0);
+        ensure(!beyond, "AR1, an arena that threads have", place)?;
+        let threads = count(&self.threads);
+        let is_sum = self.users.iter().map(count).sum::<usize>() == threads;
+        ensure(is_sum, "AR3, threads are counted", place)?;
+        Ok(threads)
     }
 
     /// Threads that have a thread cache; 1 when the last has just ended.

@@ -184,7 +184,7 @@ impl PageHeap {
         let is_listed = clean.is_none() && self.dirty_segments.iter().count() == purgeable;
         let is_counted = self.dirty_segment_count.get() as usize == purgeable;
         ensure(is_listed && is_counted, "V3, dirty segments", at)?;
-        let others = self.map_cache.check()?;
+        let others = self.map_cache.check(rests)?;
         let known = self.map_cache.live() + lent;
         ensure(known <= others, "MC1, huge blocks have addresses", place)?;
         let is_exact = known == others && self.limit.is_quiet();

@@ -1,18 +1,18 @@
-//! Blocks of 0 bytes: addresses without access, 16 bytes apart, and a bit for each that tells if it is in use.
+//! Blocks of 0 bytes: addresses without access, 16 bytes apart, each with a number that is taken while it is in use.
 //!
 //! The C library's rules let a program ask for 0 bytes. What it gets must be an address of its own, which it may free but
 //! not use. An access ends the program with SIGSEGV. The idea is phkmalloc's and OpenBSD's.
 //!
-//! EM1  A bit is set exactly while its address is in use.
-//!
 //! Never: gives an address access.
 
 use super::Shared;
+use super::numbers::Numbers;
 use crate::base::SLICE_BYTES;
 use crate::page_map::Kind;
-use crate::sys::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::sys::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
 use crate::sys::fatal::fatal;
 use crate::sys::fences;
+use crate::sys::published::Published;
 use core::ptr::{self, NonNull};
 
 /// Bytes between two addresses.
@@ -25,29 +25,27 @@ const WORDS: usize = BYTES / STEP / 64;
 /// The blocks of 0 bytes of a variant.
 pub(crate) struct EmptyBlocks {
     /// The first address; null before there is any. [shared], [const] once set
-    first: AtomicPtr<u8>,
-    /// The word that the last search ended with. [shared]
-    hint: AtomicUsize,
-    /// How many are in use, or are about to be. [shared]
-    count: AtomicUsize,
-    /// A bit for each address (EM1). [shared]
-    used: [AtomicU64; WORDS],
+    first: Published<u8>,
+    /// The addresses in use, by their number.
+    in_use: Numbers<WORDS>,
 }
 
 impl EmptyBlocks {
     pub(crate) const fn new() -> Self {
         Self {
-            first: AtomicPtr::new(ptr::null_mut()),
-            hint: AtomicUsize::new(0),
-            count: AtomicUsize::new(0),
-            used: [const { AtomicU64::new(0) }; WORDS],
+            first: Published::over(AtomicPtr::new(ptr::null_mut())),
+            in_use: Numbers::over(
+                AtomicUsize::new(0),
+                AtomicUsize::new(0),
+                [const { AtomicU64::new(0) }; WORDS],
+            ),
         }
     }
 
     /// The first address. The range is mapped and noted if it is not yet. `None` when memory is exhausted.
     fn range<V: Shared>(&self) -> Option<NonNull<u8>> {
-        // ORDERING: acquire, paired with the release below: the page map has the range.
-        if let Some(first) = NonNull::new(self.first.load(Ordering::Acquire)) {
+        // The page map has the range of an address that is found here (F2).
+        if let Some(first) = NonNull::new(self.first.get()) {
             return Some(first);
         }
         let fresh = fences::map_shut_aligned(BYTES, SLICE_BYTES)?;
@@ -60,18 +58,7 @@ impl EmptyBlocks {
         if covered {
             note(Kind::Empty);
         }
-        let placed = covered
-            && self
-                .first
-                // ORDERING: release, paired with the acquire above; relaxed on failure, since it is read again below.
-                .compare_exchange(
-                    ptr::null_mut(),
-                    fresh.as_ptr(),
-                    Ordering::Release,
-                    Ordering::Relaxed,
-                )
-                .is_ok();
-        if placed {
+        if covered && self.first.put(fresh.as_ptr()) {
             return Some(fresh);
         }
         if covered {
@@ -79,70 +66,30 @@ impl EmptyBlocks {
         }
         // SAFETY: mapped above, and no other code knows of it.
         unsafe { fences::unmap_shut(fresh, BYTES) };
-        // ORDERING: acquire, paired with the release above.
-        NonNull::new(self.first.load(Ordering::Acquire))
+        NonNull::new(self.first.get())
     }
 
     /// Takes an address. `None` if all are in use, or memory is exhausted.
     fn take<V: Shared>(&self) -> Option<NonNull<u8>> {
         let first = self.range::<V>()?;
-        // ORDERING: relaxed; a number that publishes nothing. It is too high for a moment where it is taken back below.
-        if self.count.fetch_add(1, Ordering::Relaxed) >= 64 * WORDS {
-            // ORDERING: relaxed; a number that publishes nothing.
-            self.count.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        // ORDERING: relaxed; it is where a search begins.
-        let hint = self.hint.load(Ordering::Relaxed);
-        for at in (0..WORDS).map(|word| (hint + word) % WORDS) {
-            let word = self.used.get(at)?;
-            // ORDERING: relaxed; the exchange below decides.
-            let mut bits = word.load(Ordering::Relaxed);
-            while bits != u64::MAX {
-                let bit = bits.trailing_ones() as usize;
-                // ORDERING: relaxed; there is no memory behind the address that a thread could read.
-                match word.compare_exchange(
-                    bits,
-                    bits | 1 << bit,
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                ) {
-                    Ok(_) => {
-                        // ORDERING: relaxed, as for the load.
-                        self.hint.store(at, Ordering::Relaxed);
-                        return NonNull::new(first.as_ptr().wrapping_add((64 * at + bit) * STEP));
-                    }
-                    Err(now) => bits = now,
-                }
-            }
-        }
-        // ORDERING: relaxed; a number that publishes nothing.
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        None
+        let number = self.in_use.take()?;
+        NonNull::new(first.as_ptr().wrapping_add(number * STEP))
     }
 
-    /// Changes the bit of an address to unused. False if it was not in use.
+    /// The number of an address, if it has one. The caller got the address after the range was placed.
+    fn number(&self, address: usize) -> Option<usize> {
+        let offset = address.wrapping_sub(self.first.peek().addr());
+        offset.is_multiple_of(STEP).then_some(offset / STEP)
+    }
+
+    /// Gives an address back. False if it was not in use.
     fn give(&self, address: usize) -> bool {
-        // ORDERING: relaxed; the caller got the address after the range was placed.
-        let offset = address.wrapping_sub(self.first.load(Ordering::Relaxed).addr());
-        let (number, bit) = (offset / STEP, 1 << (offset / STEP % 64));
-        let Some(word) = self.used.get(number / 64) else { return false };
-        // ORDERING: relaxed; the bit publishes nothing (EM1).
-        let was = offset.is_multiple_of(STEP) && word.fetch_and(!bit, Ordering::Relaxed) & bit != 0;
-        if was {
-            // ORDERING: relaxed; a number that publishes nothing.
-            self.count.fetch_sub(1, Ordering::Relaxed);
-        }
-        was
+        self.number(address).is_some_and(|number| self.in_use.give(number))
     }
 
     /// True if an address is in use.
     fn has(&self, address: usize) -> bool {
-        // ORDERING: relaxed, as in `give`.
-        let offset = address.wrapping_sub(self.first.load(Ordering::Relaxed).addr());
-        let Some(word) = self.used.get(offset / STEP / 64) else { return false };
-        // ORDERING: relaxed; a caller that owns the address changed the bit itself, or got it from the thread that did.
-        offset.is_multiple_of(STEP) && word.load(Ordering::Relaxed) >> (offset / STEP % 64) & 1 == 1
+        self.number(address).is_some_and(|number| self.in_use.has(number))
     }
 }
 

@@ -102,6 +102,7 @@ impl Fenced {
 
     /// Unmaps the oldest pages. False if there are none, or the kernel refuses. With the lock held.
     fn let_go_oldest(&self) -> bool {
+        self.lock.check_held();
         let Some(place) = self.places.get(self.oldest.get()) else { return false };
         let (address, room) = place.get();
         let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut(address)) else {

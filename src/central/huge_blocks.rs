@@ -18,12 +18,13 @@
 //! Never: maps or unmaps the block itself.
 
 use crate::base::{PAGE_LG, SLICE_BYTES, SLICE_LG, rank};
-use crate::page_map::{Kind, LeafPlace, PageMap};
+use crate::page_map::{Kind, PageMap};
 use crate::stats::{Unsound, ensure};
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
 use crate::sys::pages;
+use crate::sys::published::Published;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -39,7 +40,7 @@ const PAGES: u64 = 1 << PAGE_BITS;
 /// The records of one variant.
 pub(crate) struct HugeBlocks {
     pub(super) lock: Lock<{ rank::HUGE_BLOCKS }>,
-    root: [LeafPlace<AtomicU64>; ROOT_WORDS],
+    root: [Published<AtomicU64>; ROOT_WORDS],
     /// Recorded blocks, and bytes of their pages. [lock]
     count: Cell<usize>,
     bytes: Cell<usize>,
@@ -52,7 +53,7 @@ impl HugeBlocks {
     pub(crate) const fn new() -> Self {
         Self {
             lock: Lock::over(AtomicU32::new(0)),
-            root: [const { LeafPlace::over(AtomicPtr::new(ptr::null_mut())) }; ROOT_WORDS],
+            root: [const { Published::over(AtomicPtr::new(ptr::null_mut())) }; ROOT_WORDS],
             count: Cell::new(0),
             bytes: Cell::new(0),
         }

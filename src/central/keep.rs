@@ -218,7 +218,7 @@ mod tests {
             true
         };
         page_heap.risk(range, call, |_| false);
-        let owns = || (cache.owned.contains(range.start, range.bytes), cache.check());
+        let owns = || (cache.owned.contains(range.start, range.bytes), cache.check(false));
         assert_eq!(page_heap.lock.with(owns), (true, Ok(0)));
         // SAFETY: no thread uses the page heap any more.
         page_heap.lock.with(|| unsafe { cache.release() });

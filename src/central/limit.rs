@@ -28,6 +28,7 @@ use crate::backend::LimitHandler;
 use crate::base::{SLICE_BYTES, bit_range};
 use crate::slab::Segment;
 use crate::sys::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use crate::sys::published::Published;
 use core::cell::Cell;
 use core::ptr;
 
@@ -36,7 +37,7 @@ pub(crate) struct Limit {
     /// Bytes; 0 for no limit. [shared]
     most: AtomicUsize,
     /// The address of the [`LimitHandler`]; null for none. [shared]
-    handler: AtomicPtr<()>,
+    handler: Published<()>,
     /// Bytes with memory that are in no set of the page heap: pages on their way into a huge block, or back to the
     /// kernel. [page heap]
     away: Cell<usize>,
@@ -48,7 +49,7 @@ impl Limit {
     pub(super) const fn new() -> Self {
         Self {
             most: AtomicUsize::new(0),
-            handler: AtomicPtr::new(ptr::null_mut()),
+            handler: Published::over(AtomicPtr::new(ptr::null_mut())),
             away: Cell::new(0),
             fenced: Cell::new(0),
         }
@@ -68,15 +69,13 @@ impl Limit {
 
     pub(crate) fn set_handler(&self, handler: Option<LimitHandler>) {
         let address = handler.map_or(ptr::null_mut(), |handler| handler as *mut ());
-        // ORDERING: release, paired with the acquire in `handler`: what the program prepared for its handler comes first.
-        self.handler.store(address, Ordering::Release);
+        // What the program prepared for its handler comes first (F2).
+        self.handler.set(address);
     }
 
     pub(crate) fn handler(&self) -> Option<LimitHandler> {
-        // ORDERING: acquire, paired with the release in `set_handler`.
-        let address = self.handler.load(Ordering::Acquire);
         // SAFETY: null is `None`, and any other value was made of such a function by `set_handler`.
-        unsafe { core::mem::transmute::<*mut (), Option<LimitHandler>>(address) }
+        unsafe { core::mem::transmute::<*mut (), Option<LimitHandler>>(self.handler.get()) }
     }
 
     /// Notes that so many bytes with memory left their set, or are about to get memory. With the lock of the page heap

@@ -30,7 +30,7 @@ use super::low_water::LowWater;
 use super::ranges::{Node, Nodes, Ranges, State};
 use crate::base::{PAGE_BYTES, rank, round_up};
 use crate::stats::{Unsound, ensure};
-use crate::sys::{held, pages};
+use crate::sys::{held, pages, watcher};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -327,8 +327,8 @@ impl MapCache {
     }
 
     /// An error unless the extents are sound, and lie in `owned` (MC1, MC2). Returns the bytes that are no extents. For
-    /// audits.
-    pub(super) fn check(&self) -> Result<usize, Unsound> {
+    /// audits; some pages of clean extents must be zero (EX3) if the program `rests`.
+    pub(super) fn check(&self, rests: bool) -> Result<usize, Unsound> {
         self.free.check()?;
         let owned = self.owned.sum();
         ensure(owned.is_some(), "RG3, addresses of huge blocks", 0)?;
@@ -336,6 +336,12 @@ impl MapCache {
         for extent in self.free.iter() {
             let is_owned = self.owned.contains(extent.start(), extent.bytes());
             ensure(is_owned, "MC1, an extent outside", extent.start())?;
+            // A tool that watches would report the look, and a live program would wait for it.
+            if rests && extent.state() == State::Clean && !watcher::is_on() {
+                // SAFETY: mapped (EX1), and no block has it.
+                let is_zero = unsafe { pages::looks_zero(address(extent.start()), extent.bytes()) };
+                ensure(is_zero, "EX3, a clean extent", extent.start())?;
+            }
         }
         for moved in self.moved.iter() {
             let is_owned = self.owned.contains(moved.start(), moved.bytes());

@@ -45,6 +45,7 @@ mod limit;
 mod list;
 mod low_water;
 mod map_cache;
+mod numbers;
 mod page_heap;
 mod parked;
 mod pending;

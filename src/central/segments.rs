@@ -155,7 +155,7 @@ impl PageHeap {
     ///
     /// # Safety
     /// No code refers to a block of the variant, or will ask for one.
-    pub(crate) unsafe fn release(&self) {
+    pub(crate) unsafe fn release(&'static self) {
         // SAFETY: no code refers to a block, or will ask for one, by the caller's condition.
         unsafe { self.sampled.release() };
         self.lock.with(|| {

@@ -35,15 +35,14 @@
 //!
 //! Never: reads the memory at an address.
 
-mod leaf;
 mod leaves;
 
-pub(crate) use leaf::LeafPlace;
 pub(crate) use leaves::Leaves;
 
 use crate::base::{ClassIdx, MAX_CLASSES, SLICE_LG};
 use crate::sys::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 use crate::sys::pages;
+use crate::sys::published::Published;
 use core::cell::UnsafeCell;
 use core::hint;
 use core::ptr::{self, NonNull};
@@ -175,12 +174,12 @@ impl Kind {
 /// The page map of a variant: all its leaves.
 pub(crate) struct PageMap {
     /// One per part; empty for a part without a leaf. [shared]
-    leaves: [LeafPlace<u8>; PARTS],
+    leaves: [Published<u8>; PARTS],
 }
 
 impl PageMap {
     pub(crate) const fn new() -> Self {
-        Self { leaves: [const { LeafPlace::over(AtomicPtr::new(ptr::null_mut())) }; PARTS] }
+        Self { leaves: [const { Published::over(AtomicPtr::new(ptr::null_mut())) }; PARTS] }
     }
 
     /// Makes sure that the part of an address has a leaf, so that its slices can be noted. False if memory is exhausted,
@@ -261,7 +260,7 @@ impl PageMap {
 
     /// The leaf of an address's part. Null if the part has none, or is beyond the map.
     fn leaf(&self, address: usize) -> *mut u8 {
-        self.leaves.get(address >> PART_LG).map_or(ptr::null_mut(), LeafPlace::get)
+        self.leaves.get(address >> PART_LG).map_or(ptr::null_mut(), Published::get)
     }
 
     /// Unmaps the leaves.

@@ -14,6 +14,7 @@
 //! | `pool.rs` | blocks come and go |
 //! | `slots.rs` | the addresses of the pool, and what is known of each slot |
 //! | `gap.rs` | the blocks between two samples |
+//! | `chain.rs` | the list of all pools |
 //! | `trace.rs` | stack traces |
 //! | `report.rs` | what is said of a misuse |
 //!
@@ -25,6 +26,7 @@
 //! Source: Serebryany et al., "GWP-ASan: Sampling-Based Detection of Memory-Safety Bugs in Production", 2023.
 //! Never: is asked on a hit.
 
+mod chain;
 mod gap;
 mod pool;
 mod report;
@@ -38,8 +40,10 @@ use crate::batch::Batch;
 use crate::page_map::{Kind, PageMap};
 use crate::sys::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use crate::sys::lock::Lock;
+use crate::sys::published::Published;
 use crate::sys::segv::{self, Fault};
 use crate::sys::{pages, reserved, thread};
+use chain::{Chain, Chained};
 use core::ptr::{self, NonNull};
 use pool::Pool;
 use report::{Access, Misuse};
@@ -54,13 +58,19 @@ pub(crate) struct Sampled {
     /// The first address of the pool; 0 before its first use. [shared]
     start: AtomicUsize,
     /// The pool; null before its first use. [shared]
-    pool: AtomicPtr<Pool>,
+    pool: Published<Pool>,
     /// Link in the list of all pools in use. [shared]
-    next: AtomicPtr<Self>,
+    next: Chain<Self>,
 }
 
 /// The pools in use, of all variants: the handler of a fault looks for its address there. [shared]
-static POOLS: AtomicPtr<Sampled> = AtomicPtr::new(ptr::null_mut());
+static POOLS: Chain<Sampled> = Chain::over(AtomicPtr::new(ptr::null_mut()));
+
+impl Chained for Sampled {
+    fn link(&self) -> &Chain<Self> {
+        &self.next
+    }
+}
 
 impl Sampled {
     pub(crate) const fn new() -> Self {
@@ -68,8 +78,8 @@ impl Sampled {
             lock: Lock::over(AtomicU32::new(0)),
             mean: AtomicU32::new(0),
             start: AtomicUsize::new(0),
-            pool: AtomicPtr::new(ptr::null_mut()),
-            next: AtomicPtr::new(ptr::null_mut()),
+            pool: Published::over(AtomicPtr::new(ptr::null_mut())),
+            next: Chain::over(AtomicPtr::new(ptr::null_mut())),
         }
     }
 
@@ -112,6 +122,7 @@ impl Sampled {
 
     /// Makes the pool. With the lock held.
     fn set_up(&'static self, map: &PageMap) -> bool {
+        self.lock.check_held();
         let Some(addresses) = reserved::reserve(BYTES, slots::ALIGN) else { return false };
         let start = addresses.expose_provenance().get();
         let pool = if map.cover(start) { pages::map(size_of::<Pool>()) } else { None };
@@ -123,31 +134,19 @@ impl Sampled {
         // SAFETY: fresh pages, large enough, aligned to a page. All bytes zero is an empty pool.
         unsafe { pool.as_ref() }.start.set(start);
         map.note_slices(start, SLICES + 1, Kind::Sampled);
-        // ORDERING: release, paired with the acquire in `pool`: what is written above comes before any use of the pool.
-        self.pool.store(pool.as_ptr(), Ordering::Release);
+        // What is written above comes before any use of the pool (F2).
+        self.pool.set(pool.as_ptr());
         // ORDERING: relaxed, as in `start`.
         self.start.store(start, Ordering::Relaxed);
-        let own = ptr::from_ref(self).cast_mut();
-        // ORDERING: relaxed; the exchange below publishes the list's first pool, and so its link.
-        let mut first = POOLS.load(Ordering::Relaxed);
-        loop {
-            // ORDERING: relaxed; the exchange below publishes the link.
-            self.next.store(first, Ordering::Relaxed);
-            // ORDERING: release, paired with the acquire in `all`.
-            match POOLS.compare_exchange(first, own, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return true,
-                Err(other) => first = other,
-            }
-        }
+        POOLS.add(self);
+        true
     }
 
     /// The pool, once blocks were sampled.
     fn pool(&self) -> Option<&Pool> {
-        // ORDERING: acquire, paired with the release in `set_up`.
-        let pool = self.pool.load(Ordering::Acquire);
         // SAFETY: null, or what `set_up` mapped, which stays until the variant is released. Its fields are cells, which
         // are touched with the lock held.
-        unsafe { pool.as_ref() }
+        unsafe { self.pool.get().as_ref() }
     }
 
     /// A block with pages of its own, all zero; it lies at their end, or else at their beginning. `None` if it is too
@@ -231,23 +230,9 @@ impl Sampled {
     ///
     /// # Safety
     /// No code refers to a block of the variant, or will ask for one. No other thread runs code of the object.
-    pub(crate) unsafe fn release(&self) {
+    pub(crate) unsafe fn release(&'static self) {
         let Some(pool) = self.pool() else { return };
-        let own = ptr::from_ref(self).cast_mut();
-        let mut link = &POOLS;
-        // ORDERING: acquire, paired with the release in `set_up`: the pool's own link.
-        while let Some(other) = NonNull::new(link.load(Ordering::Acquire)) {
-            // SAFETY: pools in the list are statics of this object.
-            let other = unsafe { other.as_ref() };
-            if ptr::eq(other, own) {
-                // ORDERING: relaxed; no other thread runs code of the object, by the caller's condition.
-                link.store(self.next.load(Ordering::Relaxed), Ordering::Relaxed);
-                break;
-            }
-            link = &other.next;
-        }
-        // ORDERING: relaxed; no other thread runs code of the object, by the caller's condition.
-        if POOLS.load(Ordering::Relaxed).is_null() {
+        if POOLS.remove(self) {
             segv::remove();
         }
         if let Some(addresses) = NonNull::new(ptr::with_exposed_provenance_mut(pool.start.get())) {
@@ -261,18 +246,8 @@ impl Sampled {
 
 /// Answers for a fault: true if it was in a pool. The report is written then.
 fn answer(fault: Fault) -> bool {
-    // ORDERING: acquire, paired with the release in `set_up`.
-    let mut pool = POOLS.load(Ordering::Acquire);
-    // SAFETY: null, or a static of this object.
-    while let Some(sampled) = unsafe { pool.as_ref() } {
-        if sampled.has(fault.address) {
-            sampled.explain(fault);
-            return true;
-        }
-        // ORDERING: acquire, paired with the release in `set_up`.
-        pool = sampled.next.load(Ordering::Acquire);
-    }
-    false
+    let sampled = POOLS.iter().find(|sampled| sampled.has(fault.address));
+    sampled.inspect(|sampled| sampled.explain(fault)).is_some()
 }
 
 /// Times that the handler of a fault tries to get the lock. The thread that faulted may itself hold it.
@@ -296,3 +271,6 @@ impl Sampled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

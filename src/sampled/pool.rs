@@ -9,10 +9,10 @@
 use super::report::{self, Access, Misuse};
 use super::slots::{self, Deed, Holds, SLOTS, Slot};
 use super::trace::{self, Code, Trace};
-use crate::base::PAGE_BYTES;
+use crate::base::{PAGE_BYTES, rank};
 use crate::sys::maps::Space;
 use crate::sys::segv::Fault;
-use crate::sys::{pages, reserved, thread};
+use crate::sys::{held, pages, reserved, thread};
 use core::cell::{Cell, UnsafeCell};
 use core::ptr::{self, NonNull};
 
@@ -66,6 +66,7 @@ impl Pool {
     }
 
     pub(super) fn allocate(&self, size: usize, align: usize, at_end: bool) -> Option<NonNull<u8>> {
+        held::check_rank(rank::SAMPLED);
         // Never used slots come first, then the one that was emptied first.
         let order = |slot: &usize| self.order.get(*slot).map_or(TAKEN, Cell::get);
         let number = slots::that_fit(size, align).min_by_key(order)?;
@@ -111,6 +112,7 @@ impl Pool {
 
     /// The slot of the block in use that starts at an address, or what is wrong with freeing it.
     pub(super) fn live(&self, address: usize) -> Result<&Slot, &'static str> {
+        held::check_rank(rank::SAMPLED);
         let Some((_, slot)) = self.slot_at(address) else { return Err(report::NO_BLOCK) };
         match slot.holds.get() {
             Holds::Live if slot.start.get() == address => Ok(slot),
@@ -122,6 +124,7 @@ impl Pool {
 
     /// Takes a block back; the misuse, if it is one.
     pub(super) fn free(&self, address: usize) -> Option<Misuse> {
+        held::check_rank(rank::SAMPLED);
         let deed = self.deed();
         let misuse = |what, address, access| {
             Some(Misuse { what, address, access, trace: deed.trace, slot: None })

@@ -21,6 +21,8 @@ pub struct Audit {
     pub listed: usize,
     /// Freed blocks that wait in parked lists, in transfer caches, or for the thread that owns their slab.
     pub waiting: usize,
+    /// Threads with lists of their own; central backend only.
+    pub threads: usize,
 }
 
 impl Audit {

@@ -19,11 +19,13 @@ cfg_if::cfg_if! {
         pub(crate) mod fork;
         pub(crate) mod futex;
         pub(crate) mod held;
+        mod installed;
         pub(crate) mod kernel;
         mod key;
         pub(crate) mod maps;
         pub(crate) mod moves;
         pub(crate) mod pages;
+        pub(crate) mod published;
         pub(crate) mod reserved;
         pub(crate) mod secret;
         pub(crate) mod segv;

@@ -147,7 +147,7 @@ pub(crate) unsafe fn zero(start: NonNull<u8>, bytes: usize) {
 ///
 /// # Safety
 /// The conditions of [`zero`].
-unsafe fn looks_zero(start: NonNull<u8>, bytes: usize) -> bool {
+pub(crate) unsafe fn looks_zero(start: NonNull<u8>, bytes: usize) -> bool {
     let pages = bytes.div_ceil(PAGE_BYTES);
     (1..=LOOKS).all(|look| {
         let page = (pages * look).div_ceil(LOOKS) - 1;

@@ -10,7 +10,8 @@
 //!
 //! Never: allocates, or takes a lock.
 
-use super::atomic::{AtomicU32, Ordering};
+use super::atomic::AtomicU32;
+use super::installed::Installed;
 use super::{errno, kernel, thread};
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
@@ -46,48 +47,31 @@ unsafe impl Sync for Chain {}
 
 static CHAIN: Chain = Chain(UnsafeCell::new(MaybeUninit::uninit()));
 
-/// [`NONE`], [`BUSY`] while a thread installs the handler, then [`INSTALLED`]. [shared]
-static STATE: AtomicU32 = AtomicU32::new(NONE);
-const NONE: u32 = 0;
-const BUSY: u32 = 1;
-const INSTALLED: u32 = 2;
+/// Whether the handler is installed.
+static STATE: Installed = Installed::over(AtomicU32::new(0));
 
 /// Installs the handler, unless it was installed before. False if the kernel refuses, or another thread is at it.
 pub(crate) fn install(answer: Answer) -> bool {
-    errno::kept(|| install_anyhow(answer))
+    errno::kept(|| STATE.install(|| install_anyhow(answer)))
 }
 
 fn install_anyhow(answer: Answer) -> bool {
-    // ORDERING: acquire, paired with the release below: what `CHAIN` holds comes before this thread's use of it.
-    match STATE.compare_exchange(NONE, BUSY, Ordering::Acquire, Ordering::Acquire) {
-        Ok(_) => {}
-        Err(state) => return state == INSTALLED,
-    }
-    let Some(before) = action() else {
-        // ORDERING: relaxed; nothing was written.
-        STATE.store(NONE, Ordering::Relaxed);
-        return false;
-    };
-    // SAFETY: only the thread that made the state `BUSY` comes here, and the handler is not installed yet.
+    let Some(before) = action() else { return false };
+    // SAFETY: one thread at a time comes here (IS1), and the handler is not installed yet.
     unsafe { CHAIN.0.get().write(MaybeUninit::new((before, answer))) };
     let mut ours = before;
     ours.sa_sigaction = handle as extern "C" fn(_, _, _) as usize;
     // An alternate stack, if the thread has one: its own may be the reason for the fault.
     let kept = before.sa_flags & (libc::SA_RESTART | libc::SA_NODEFER);
     ours.sa_flags = kept | libc::SA_SIGINFO | libc::SA_ONSTACK;
-    let is_set = set(&ours);
-    // ORDERING: release, paired with the acquire above.
-    STATE.store(if is_set { INSTALLED } else { NONE }, Ordering::Release);
-    is_set
+    set(&ours)
 }
 
 /// Installs the action from before again, if the handler is still this one. The code may be unloaded afterwards.
 pub(crate) fn remove() {
-    // ORDERING: acquire, paired with the release in `install_anyhow`.
-    if STATE.load(Ordering::Acquire) == INSTALLED && is_ours() {
+    if STATE.is_installed() && is_ours() {
         set(&chain().0);
-        // ORDERING: relaxed; the object is being unloaded, and no other thread runs its code.
-        STATE.store(NONE, Ordering::Relaxed);
+        STATE.note_removed();
     }
 }
 

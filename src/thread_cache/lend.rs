@@ -18,14 +18,25 @@
 use super::tables::Tables;
 use super::{CacheOf, Cached, refill};
 use crate::base::{ClassIdx, MAX_CLASSES, PAGE_BYTES, rank};
+use crate::stats::{Unsound, ensure};
 use crate::sys::held;
 use crate::variant::{Lending, Variant};
 use core::marker::PhantomData;
+use core::ptr;
 
 /// Bytes of blocks that a lender fetches before it stops to lend.
 const LENT_BYTES: usize = 16 << 10;
 /// Bytes of the largest blocks that are lent. A page holds few larger ones.
 const MOST_BYTES: usize = 1024;
+
+/// An error unless each size leads to the list of the class that serves it (LE1). For audits.
+pub(crate) fn check<V: Cached>(cache: &CacheOf<V>) -> Result<(), Unsound> {
+    let is_set = V::pool().with_made(|| {
+        let is_quick = !V::COUNTED || !cache.is_shut();
+        cache.tables.is_set::<V>(is_quick, cache.own_classes.get())
+    });
+    ensure(is_set, "LE1, the lists that sizes lead to", ptr::from_ref(cache).addr())
+}
 
 /// The class that lends to a class; `None` if every thread has blocks of its own.
 pub(crate) const fn lender<V: Variant>(class: ClassIdx) -> Option<ClassIdx> {

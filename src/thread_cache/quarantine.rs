@@ -9,14 +9,15 @@
 //! idea is that of `DieHarder` (Novark and Berger 2010) and of OpenBSD's malloc.
 //!
 //! QU1  A slot holds 0, or a free block of its class that only the quarantine refers to.
+//! QU2  A quarantine is one thread's, or waits for one. It changes hands with the lock of the cache pool held.
 //!
 //! Never: locks, or keeps blocks of a thread without a cache.
 
 use super::drain::overflow_cold;
 use super::{CacheOf, Cached};
-use crate::base::ListOffset;
+use crate::base::{ListOffset, rank};
 use crate::free_block::FreeBlock;
-use crate::sys::pages;
+use crate::sys::{held, pages};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -80,6 +81,7 @@ impl Quarantines {
 
     /// An empty quarantine. `None` when memory is exhausted.
     fn take(&self) -> Option<NonNull<Quarantine>> {
+        held::check_rank(rank::CACHE_POOL); // Checks QU2.
         if let Some(waiting) = NonNull::new(self.free.get()) {
             // SAFETY: `put` was given it, and it stays mapped until `release`.
             self.free.set(unsafe { waiting.as_ref() }.next_free.get());
@@ -92,6 +94,7 @@ impl Quarantines {
     }
 
     fn put(&self, empty: NonNull<Quarantine>) {
+        held::check_rank(rank::CACHE_POOL); // Checks QU2.
         // SAFETY: `take` returned it, and it stays mapped until `release`.
         unsafe { empty.as_ref() }.next_free.set(self.free.replace(empty.as_ptr()));
     }

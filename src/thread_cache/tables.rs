@@ -35,11 +35,17 @@ pub(crate) trait Tables: Sync + 'static {
 
     /// Makes the sizes of a class lead to their list.
     fn set_class<V: Variant>(&self, class: ClassIdx, own: u64);
+
+    /// True if the sizes lead where `set_quick` makes them lead (LE1). For audits.
+    fn is_set<V: Variant>(&self, quick: bool, own: u64) -> bool;
 }
 
 impl Tables for () {
     fn set_quick<V: Variant>(&self, _quick: bool, _own: u64) {}
     fn set_class<V: Variant>(&self, _class: ClassIdx, _own: u64) {}
+    fn is_set<V: Variant>(&self, _quick: bool, _own: u64) -> bool {
+        true
+    }
 }
 
 /// A variant whose threads have tables that lead from an address to a list.
@@ -141,6 +147,18 @@ impl Tables for AddressTables {
                 place.store(place_for::<V>(size, own), Ordering::Relaxed);
             }
         }
+    }
+
+    fn is_set<V: Variant>(&self, quick: bool, own: u64) -> bool {
+        let is = |place: &AtomicU8, open| {
+            let to = if quick { open } else { Kind::Foreign.place() };
+            // ORDERING: relaxed; the caller holds the lock under which other threads write to the tables.
+            place.load(Ordering::Relaxed) == to
+        };
+        let mut small = self.small.iter().enumerate();
+        let mut medium = self.medium.iter().enumerate();
+        small.all(|(size, place)| is(place, place_for::<V>(size, own)))
+            && medium.all(|(step, place)| is(place, place_in_step::<V>(step)))
     }
 }
 

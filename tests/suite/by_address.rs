@@ -244,6 +244,38 @@ fn a_lent_block_has_a_layout_too_by_itself() {
 }
 
 #[test]
+fn a_class_borrows_a_page_at_most() {
+    BED.alone(a_class_borrows_a_page_at_most_by_itself);
+}
+
+/// Each class in a thread of its own, whose lists are empty at first. Checks LE1: the audit looks at the tables.
+fn a_class_borrows_a_page_at_most_by_itself() {
+    const BLOCKS: usize = 200;
+    const PAGE: usize = 4096;
+    let mut borrowed = 0;
+    for size in (24..=1024).step_by(8) {
+        // Lists of an ended thread would serve this one.
+        Preload::purge();
+        let lent = std::thread::scope(|scope| {
+            let work = move || {
+                let blocks: Vec<Held> = (0..BLOCKS).map(|n| malloc(size, n as u8)).collect();
+                BED.audit();
+                // SAFETY: the block is this thread's.
+                let room = |held: &Held| unsafe { Preload::usable_size(held.block) };
+                let own = room(&blocks[BLOCKS - 1]);
+                let lent = blocks.iter().map(room).filter(|room| *room != own).sum::<usize>();
+                blocks.into_iter().for_each(Held::free);
+                lent
+            };
+            scope.spawn(work).join().expect("no panic")
+        });
+        assert!(lent <= PAGE, "{lent} bytes for blocks of {size}");
+        borrowed += lent;
+    }
+    assert!(borrowed > PAGE || Preload::ID != "apex", "nothing was lent");
+}
+
+#[test]
 fn blocks_of_the_next_allocator_go_back_to_it() {
     BED.alone(blocks_of_the_next_allocator_go_back_to_it_by_itself);
 }

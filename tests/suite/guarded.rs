@@ -2,7 +2,7 @@
 //! the other tests look at what the variants do to blocks.
 #![cfg(feature = "all-variants")]
 
-use crate::testbed::{Bed, HARDENED, bed, child};
+use crate::testbed::{Bed, HARDENED, bed, child, child_succeeds};
 use std::alloc::Layout;
 use std::collections::HashSet;
 use std::os::unix::process::ExitStatusExt;
@@ -112,6 +112,15 @@ pub(crate) fn run(bed: &'static Bed, program: &str, size: &str) {
             println!("read {}", read(block, size / 2));
         }
         "below" => write(block, -1, 1),
+        "tail_without_secret" => {
+            let tail = (block.addr() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 25 << 25;
+            // SAFETY: the block's tail lies behind its bytes, which leave no slack; the write is the misuse.
+            unsafe { block.wrapping_add(size).cast::<u64>().write(tail) };
+            free(bed, block, size);
+        }
+        "rest_of_slice" => free(bed, rest_of_slice(bed, size), size),
+        "addresses_held" => return addresses_held(bed, size),
+        "threads" => return threads_leave_nothing(bed, size),
         _ => panic!("no program {program}"),
     }
     println!("survived");
@@ -128,6 +137,56 @@ fn late_write(bed: &Bed, block: *mut u8, size: usize, at: usize) {
     free(bed, block, size);
     write(block, at as isize, 0x41);
     go_round(bed, size);
+}
+
+/// The address behind the last block of a slice, in which less than a block is left.
+fn rest_of_slice(bed: &Bed, size: usize) -> *mut u8 {
+    const SLICE: usize = 64 << 10;
+    let blocks: Vec<_> = (0..200).map(|_| alloc(bed, size)).collect();
+    // A block starts at each multiple of its class's bytes, so the least distance is a block.
+    let offsets = blocks.iter().map(|block| block.addr() % SLICE).filter(|offset| *offset > 0);
+    let bytes = offsets.min().expect("a second block of a slice");
+    let rest = SLICE / bytes * bytes;
+    assert!(rest < SLICE && rest + bytes > SLICE, "blocks of {bytes} bytes leave nothing");
+    blocks[0].wrapping_sub(blocks[0].addr() % SLICE).wrapping_add(rest)
+}
+
+/// Bytes of addresses that the process has.
+fn mapped() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("procfs");
+    statm.split(' ').next().and_then(|pages| pages.parse::<usize>().ok()).expect("pages") * 4096
+}
+
+/// The addresses of freed huge blocks are held, but not too many, and none after a purge.
+fn addresses_held(bed: &Bed, size: usize) {
+    const MOST: usize = 64 << 20;
+    free(bed, alloc(bed, size), size);
+    (bed.purge)();
+    let before = mapped();
+    for n in 1..300 {
+        free(bed, alloc(bed, size), size);
+        let held = mapped().saturating_sub(before);
+        assert!(held <= MOST + 4096 * 600, "{held} bytes are held");
+        assert!(held >= (n * size).min(MOST / 2), "{held} bytes are held, of {n} blocks");
+    }
+    (bed.purge)();
+    let left = mapped().saturating_sub(before);
+    assert!(left < size, "{left} bytes are left");
+}
+
+/// Threads that come and go leave no addresses behind.
+fn threads_leave_nothing(bed: &'static Bed, size: usize) {
+    let come_and_go = || {
+        for _ in 0..200 {
+            let work = move || (0..10).for_each(|_| free(bed, alloc(bed, size), size));
+            std::thread::spawn(work).join().expect("no panic");
+        }
+    };
+    come_and_go();
+    let before = mapped();
+    come_and_go();
+    let more = mapped().saturating_sub(before);
+    assert!(more < 1 << 20, "{more} bytes more");
 }
 
 /// Runs a program, which must end by SIGABRT with the line `hakmem: fatal: <what> 0x<address>`.
@@ -196,6 +255,7 @@ fn an_address_inside_a_block_ends_the_program() {
             assert_fatal(id, "inside", size, &[INSIDE]);
         }
         assert_fatal(id, "inside", 100_000, &[NO_BLOCK]);
+        assert_fatal(id, "rest_of_slice", 5000, &[INSIDE]);
     }
     assert_fatal("guard", "inside", HUGE, &[NO_BLOCK]);
 }
@@ -242,6 +302,13 @@ fn an_audit_finds_what_no_free_has_seen() {
             let is_found = stderr.contains("TL1 or TL2, a block's tail");
             assert!(!output.status.success() && is_found, "{words:?}: {stderr}");
         }
+    }
+}
+
+#[test]
+fn a_tail_that_knows_no_secret_ends_the_program() {
+    for id in HARDENED {
+        assert_fatal(id, "tail_without_secret", 24, &[NOT_IN_USE]);
     }
 }
 
@@ -336,4 +403,16 @@ fn blocks_come_in_no_order() {
             blocks.into_iter().for_each(|block| free(bed, block, 48));
         });
     }
+}
+
+#[test]
+fn a_part_of_the_freed_addresses_is_held() {
+    from("fenced-large")
+        .for_each(|id| child_succeeds(&["guarded", id, "addresses_held", "1000003"]));
+}
+
+/// Checks QU2.
+#[test]
+fn a_thread_leaves_its_quarantine_to_the_next() {
+    from("quarantine").for_each(|id| child_succeeds(&["guarded", id, "threads", "100"]));
 }

@@ -1,5 +1,6 @@
 //! The tests of the library, one program for all variants of the build.
 
+mod aging;
 mod by_address;
 mod exhaustion;
 mod guarded;
@@ -22,6 +23,7 @@ fn as_child() {
     let Ok(case) = std::env::var("CASE") else { return };
     let words: Vec<&str> = case.split(' ').collect();
     match words[..] {
+        ["aging", case] => aging::run(case),
         ["exhaustion", id, spare] => exhaustion::run_dry(testbed::bed(id), spare),
         #[cfg(feature = "all-variants")]
         ["guarded", id, program, size] => guarded::run(testbed::bed(id), program, size),

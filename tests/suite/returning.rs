@@ -14,7 +14,7 @@ fn filling(size: usize, pattern: u8) -> Filled {
     Filled::new(apex(), size, 8, pattern)
 }
 
-fn resident() -> usize {
+pub(crate) fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("procfs");
     let pages = statm.split(' ').nth(1).expect("resident pages");
     pages.parse::<usize>().expect("a number") * 4096

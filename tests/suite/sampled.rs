@@ -216,6 +216,27 @@ fn off_again(bed: &Bed) {
     assert_eq!(bed.audit().live(), 0);
 }
 
+/// One block in so many is sampled, at either end of its pages by chance. The bounds are ten standard deviations away.
+fn one_in_so_many(bed: &Bed) {
+    const MEAN: u32 = 10;
+    const BLOCKS: usize = 5000;
+    const SLICE: usize = 64 << 10;
+    assert!((bed.sample)(MEAN));
+    let (mut at_end, mut at_beginning) = (0, 0);
+    for _ in 0..BLOCKS {
+        // The thread keeps no span, which would serve it without a look at the count.
+        (bed.purge)();
+        let block = alloc(bed, LARGE);
+        // A span starts with a slice. A sampled block ends with one, or starts behind the slice's first page.
+        at_end += usize::from((block.addr() + LARGE).is_multiple_of(SLICE));
+        at_beginning += usize::from(block.addr() % SLICE == 4096);
+        free(bed, block, LARGE);
+    }
+    let (least, most) = (BLOCKS / 20 - 150, BLOCKS / 20 + 150);
+    assert!((least..most).contains(&at_end), "{at_end} at the end");
+    assert!((least..most).contains(&at_beginning), "{at_beginning} at the beginning");
+}
+
 /// Runs a program by its name.
 pub(crate) fn run(bed: &'static Bed, program: &str) {
     match program {
@@ -233,6 +254,7 @@ pub(crate) fn run(bed: &'static Bed, program: &str) {
         "handler_before" => handler_before(bed),
         "forked" => forked(bed),
         "between_threads" => bed.alone(|| between_threads(bed)),
+        "one_in_so_many" => one_in_so_many(bed),
         "off_again" => bed.alone(|| off_again(bed)),
         "operations_1" => bed.alone(|| shadow_map::operate_with_samples(bed, 1)),
         "operations_3" => bed.alone(|| shadow_map::operate_with_samples(bed, 3)),
@@ -312,6 +334,11 @@ fn random_operations_with_samples(bed: &'static Bed) {
 #[test]
 fn a_handler_that_was_there_gets_other_faults() {
     assert_reported(testbed::apex(), "handler_before", libc::SIGSEGV);
+}
+
+#[test]
+fn one_block_in_so_many_is_sampled() {
+    child_succeeds(&["sampled", "apex", "one_in_so_many"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::testbed::{Bed, Filled, apex, child, child_succeeds, for_each_bed, join_all, set_clock};
 use std::alloc::Layout;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Barrier, Mutex, mpsc};
 use std::thread;
 
@@ -307,6 +308,8 @@ fn a_forked_child_allocates_and_frees(bed: &'static Bed) {
         })
     }
 
+    // A fork that begins before a variant's first use runs without its handlers.
+    drop(Filled::new(bed, 64, 8, 1));
     let stop = &AtomicBool::new(false);
     thread::scope(|scope| {
         let busy: Vec<_> = (0..2)
@@ -322,26 +325,98 @@ fn a_forked_child_allocates_and_frees(bed: &'static Bed) {
                 })
             })
             .collect();
-        for _ in 0..30 {
-            // SAFETY: the child calls nothing but the allocator and `_exit`.
-            let child = unsafe { libc::fork() };
-            if child == 0 {
-                let code = i32::from(!works(bed));
-                // SAFETY: it ends the child, and runs nothing of the parent's.
-                unsafe { libc::_exit(code) };
-            }
-            let mut status = -1;
-            // SAFETY: `status` is writable, and the child is ours.
-            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-            assert_eq!(status, 0, "{}", bed.id);
-        }
+        let all_work = (0..30).all(|_| is_so_in_a_child(|| works(bed)));
         stop.store(true, Ordering::Relaxed);
         join_all(busy);
+        assert!(all_work, "{}", bed.id);
     });
     assert_sound_and_empty(bed);
 }
 
+/// True if an action returns true in a child of a fork. The action calls nothing but the allocator.
+fn is_so_in_a_child(action: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child calls nothing but the allocator and `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // A panic must not go on with the parent's work.
+        let is_true = catch_unwind(AssertUnwindSafe(action)).unwrap_or(false);
+        let code = i32::from(!is_true);
+        // SAFETY: it ends the child, and runs nothing of the parent's.
+        unsafe { libc::_exit(code) };
+    }
+    let mut status = -1;
+    // SAFETY: `status` is writable, and the child is ours.
+    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    waited == child && status == 0
+}
+
+/// A thread keeps spans up to its share, an eighth of the heap; some of the heap is not these spans.
+fn a_part_of_the_spans_is_kept(bed: &'static Bed) {
+    const SPANS: usize = 64;
+    let bytes = |n: usize| 60_000 + n % 8 * 65_536;
+    let (keeps, ends) = (&Barrier::new(2), &Barrier::new(2));
+    thread::scope(|scope| {
+        let work = move || {
+            let spans: Vec<_> =
+                (0..SPANS).map(|n| Filled::new(bed, bytes(n), 8, n as u8)).collect();
+            drop(spans);
+            keeps.wait();
+            ends.wait();
+        };
+        let thread = scope.spawn(work);
+        keeps.wait();
+        let kept = bed.audit().spans;
+        ends.wait();
+        join_all([thread]);
+        assert!(kept <= SPANS / 2, "{kept} spans are kept");
+    });
+    assert_eq!(bed.audit().spans, 0);
+}
+
+/// Threads count as long as they have lists of their own, and no longer. Checks AR3.
+fn threads_are_counted(bed: &'static Bed) {
+    const THREADS: usize = 5;
+    let block = || drop(Filled::new(bed, 64, 8, 1));
+    block();
+    // Some variants have no lists of threads.
+    let one = bed.audit().threads;
+    assert!(one <= 1, "{one} threads");
+    for _ in 0..3 {
+        let (begun, ends) = (&Barrier::new(THREADS + 1), &Barrier::new(THREADS + 1));
+        thread::scope(|scope| {
+            let work = move || {
+                block();
+                begun.wait();
+                ends.wait();
+            };
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
+            begun.wait();
+            let counted = bed.audit().threads;
+            // In a child they are gone, and the one that forked does not count.
+            let are_gone = is_so_in_a_child(|| bed.audit().threads == 0);
+            ends.wait();
+            join_all(threads);
+            assert_eq!((counted, are_gone), (one * (1 + THREADS), true));
+        });
+        assert_eq!(bed.audit().threads, one);
+    }
+}
+
+/// Spans that this thread keeps are free ones. Checks SC1.
+fn spans_that_are_kept_are_free(bed: &'static Bed) {
+    for round in 0..20 {
+        drop(Filled::new(bed, 200_000, 8, round));
+        bed.audit();
+    }
+    let spans: Vec<_> = (0..40).map(|n| Filled::new(bed, 100_000, 8, n)).collect();
+    drop(spans);
+    bed.audit();
+}
+
 for_each_bed!(
+    threads_are_counted,
+    spans_that_are_kept_are_free,
+    a_part_of_the_spans_is_kept,
     threads_hand_blocks_to_each_other,
     blocks_that_two_others_free,
     a_hundred_threads_at_once,

@@ -43,21 +43,10 @@ const UNCHECKED: [(&str, &str); 3] = [
     ("WA1", "`cargo ci test instructions` counts what a hit takes without these features."),
 ];
 
-/// Files whose strong orderings no planted bug weakens, and why.
-const UNMODELLED: [(&str, &str); 4] = [
-    (
-        "src/central/empty.rs",
-        "it publishes one address with its notes in the page map; a model of both is missing",
-    ),
-    ("src/central/limit.rs", "it publishes what a program prepared for its own handler"),
-    ("src/sampled/mod.rs", "it publishes the pool once; a model of the handler is missing"),
-    ("src/sys/segv.rs", "it publishes the handler that was there before, once"),
-];
-
 const ORDERINGS: &str = "
 ## Orderings
 
-Each atomic operation with an ordering that is stronger than relaxed has planted bugs that weaken it, or the reason why not.
+Each atomic operation with an ordering that is stronger than relaxed has planted bugs that weaken it.
 An `ORDERING` comment beside the operation names its partner.
 All other atomic operations are relaxed: they publish nothing, or other synchronisation orders them, as their comments say.
 
@@ -73,15 +62,13 @@ pub(crate) fn page() -> Result<String> {
     page.push_str(ORDERINGS);
     for strong in orderings::all(root(), &bugs)? {
         let bugs = strong.weakened_by.iter().map(|(bug, _)| format!("`{bug}`")).join(", ");
-        let checks = strong.weakened_by.iter().map(|(_, check)| check_shown(check)).unique();
-        let reason = UNMODELLED.iter().find(|(file, _)| Path::new(file) == strong.file);
-        let checks = checks.chain(reason.map(|(_, reason)| format!("nothing: {reason}")));
+        let mut checks = strong.weakened_by.iter().map(|(_, check)| check_shown(check)).unique();
         let (file, function) = (strong.file.display(), &strong.function);
         let orderings = &strong.orderings;
         let _ = writeln!(
             page,
             "| {file} `{function}` | {orderings} | {bugs} | {} |",
-            checks.into_iter().join(", ")
+            checks.join(", ")
         );
     }
     Ok(page)
@@ -177,10 +164,7 @@ mod tests {
     fn each_strong_ordering_is_weakened_by_a_bug() {
         let all = orderings::all(root(), &table::read().expect("the table")).expect("the source");
         assert!(all.len() > 20, "{} orderings", all.len());
-        let is_modelled =
-            |file: &Path| UNMODELLED.iter().all(|(unmodelled, _)| Path::new(unmodelled) != file);
         let left = all.iter().filter(|strong| strong.weakened_by.is_empty());
-        let left = left.filter(|strong| is_modelled(&strong.file));
         let left: Vec<_> = left.map(|strong| (&strong.file, &*strong.function)).collect();
         assert_eq!(left, [], "no bug in ci/planted weakens these");
     }

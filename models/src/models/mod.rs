@@ -2,13 +2,16 @@
 //! bug its guard is there for is found when the guard is taken out.
 
 pub mod behind_locks;
+pub mod chain;
 pub mod claim;
 pub mod forks;
 pub mod freelist;
 pub mod home;
+pub mod installed;
 pub mod key;
-pub mod leaf;
 pub mod lock;
+pub mod numbers;
+pub mod published;
 pub mod registry;
 pub mod remote;
 

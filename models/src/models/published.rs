@@ -1,7 +1,7 @@
-//! Places of leaves: one leaf stays, and who finds it finds what was done to it before.
+//! Published pointers: one leaf stays, and who finds it finds what was done to it before.
 
 use super::{check, finds_a_fault};
-use crate::leaf::LeafPlace;
+use crate::published::Published;
 use crate::sys::atomic::{AtomicPtr, AtomicU32, Ordering};
 use loom::sync::Arc;
 use loom::thread;
@@ -15,7 +15,7 @@ struct Leaf {
 }
 
 struct Shared {
-    place: LeafPlace<Leaf>,
+    place: Published<Leaf>,
     /// For the place without its guard.
     plain: AtomicPtr<Leaf>,
     leaves: [Leaf; 2],
@@ -29,7 +29,7 @@ type Get = fn(&Shared) -> *mut Leaf;
 fn contend(put: Put, get: Get) {
     let leaf = || Leaf { made_by: AtomicU32::new(0), notes: AtomicU32::new(0) };
     let shared = Arc::new(Shared {
-        place: LeafPlace::over(AtomicPtr::new(ptr::null_mut())),
+        place: Published::over(AtomicPtr::new(ptr::null_mut())),
         plain: AtomicPtr::new(ptr::null_mut()),
         leaves: [leaf(), leaf()],
     });
@@ -90,4 +90,30 @@ pub fn a_relaxed_look_finds_an_unmade_leaf() {
         |shared, leaf| shared.place.put(leaf),
         |shared| shared.place.peek(),
     )));
+}
+
+/// A thread sets one thing after another; a second one that finds a thing finds it made.
+pub fn what_is_set_is_whole() {
+    check(|| {
+        let thing = || Leaf { made_by: AtomicU32::new(0), notes: AtomicU32::new(0) };
+        let place = Published::over(AtomicPtr::new(ptr::null_mut()));
+        let shared = Arc::new((place, [thing(), thing()]));
+        let other = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                for (number, thing) in (1..).zip(&shared.1) {
+                    thing.made_by.store(number, Ordering::Relaxed);
+                    shared.0.set(ptr::from_ref(thing).cast_mut());
+                }
+            })
+        };
+        // SAFETY: null, or a thing of `shared`, which lives.
+        if let Some(thing) = unsafe { shared.0.get().as_ref() } {
+            assert_ne!(thing.made_by.load(Ordering::Relaxed), 0, "F2: an unmade thing");
+        }
+        other.join().expect("it ends");
+        // SAFETY: as above.
+        let last = unsafe { shared.0.get().as_ref() }.expect("a thing");
+        assert_eq!(last.made_by.load(Ordering::Relaxed), 2, "the newest thing");
+    });
 }
