@@ -12,7 +12,7 @@ use crate::base::SLICE_BYTES;
 use crate::page_map::Kind;
 use crate::sys::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::fatal::fatal;
-use crate::sys::fences;
+use crate::sys::pages;
 use core::ptr::{self, NonNull};
 
 /// Bytes between two addresses.
@@ -50,7 +50,7 @@ impl EmptyBlocks {
         if let Some(first) = NonNull::new(self.first.load(Ordering::Acquire)) {
             return Some(first);
         }
-        let fresh = fences::map_shut_aligned(BYTES, SLICE_BYTES)?;
+        let fresh = pages::map_aligned_shut(BYTES, SLICE_BYTES)?;
         let (address, map) = (fresh.addr().get(), V::page_map());
         let note = |kind| {
             (0..SLICES).for_each(|slice| map.note(address + slice * SLICE_BYTES, kind));
@@ -78,7 +78,7 @@ impl EmptyBlocks {
             note(Kind::Foreign);
         }
         // SAFETY: mapped above, and no other code knows of it.
-        unsafe { fences::unmap_shut(fresh, BYTES) };
+        unsafe { pages::unmap(fresh, BYTES) };
         // ORDERING: acquire, paired with the release above.
         NonNull::new(self.first.load(Ordering::Acquire))
     }

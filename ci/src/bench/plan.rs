@@ -175,7 +175,7 @@ mod tests {
             kept-mappings free-by-layout byte-bound transfer-cache fullest-first fresh-zero \
             purge-slots purge-pages spread-lines room-to-grow parked-lists reclaim-first \
             finer-classes zero-dirty arenas moved-pages heap-share span-cache huge-pages lent-blocks \
-            apex option-ad option-ad-hash";
+            stepwise-access apex option-ad option-ad-hash";
         assert_eq!(chosen_variants(&tree(), &[]).expect("the matrix").join(" "), expected);
     }
 
