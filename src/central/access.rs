@@ -80,3 +80,39 @@ impl PageHeap {
         Some((pages, open?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Apex;
+    use crate::sys::kernel;
+
+    /// Checks X5. The kernel tells whether a word may be read.
+    #[test]
+    fn a_segment_has_access_as_far_as_it_says() {
+        let heap = PageHeap::new();
+        let fresh = |end| heap.lock.with(|| heap.map_fresh::<Apex>(end)).expect("address space");
+        for (first, steps) in [(1, [8, 16, 24, 32]), (9, [16, 16, 24, 32]), (32, [32; 4])] {
+            let (pages, open) = fresh(first);
+            // SAFETY: pages of a segment, zeroed, of which so many slices have access, and which only this test has.
+            let segment = unsafe { Segment::create::<Apex>(pages, open, false) };
+            let check = |open: usize| {
+                for slice in (0..MAX_SLICES).map(SliceIdx::new) {
+                    let start = segment.slice_start(slice).addr().get();
+                    for at in [start, start + SLICE_BYTES - 8] {
+                        let is_open = slice.index() < open;
+                        assert_eq!(kernel::is_readable(at), is_open, "{} of {open}", slice.index());
+                    }
+                }
+                assert_eq!(segment.open_slices().count_ones() as usize, open);
+            };
+            check(open);
+            for (end, open) in [2, 10, 24, 25].into_iter().zip(steps) {
+                assert!(segment.open_to::<Apex>(end));
+                check(open);
+            }
+            // SAFETY: mapped above, and the segment is used no more.
+            assert!(unsafe { pages::unmap(pages, SEGMENT_BYTES) });
+        }
+    }
+}

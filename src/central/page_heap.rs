@@ -402,10 +402,10 @@ impl PageHeap {
                 let fits = wanted.end <= MAX_SLICES
                     && segment.free.get() & bit_range(wanted.start, wanted.end)
                         == bit_range(wanted.start, wanted.end);
-                if !fits
-                    || !self.admits_run(segment, end, new - old)
-                    || !segment.open_to::<V>(wanted.end)
-                {
+                if !fits || !self.admits_run(segment, end, new - old) {
+                    return false;
+                }
+                if !segment.open_to::<V>(wanted.end) {
                     return false;
                 }
                 self.mark_used(segment, SliceIdx::new(end), new - old);

@@ -360,6 +360,20 @@ mod tests {
         assert_eq!((run.slice().index(), run.is_dirty), (4, false));
     }
 
+    /// So a fresh segment opens as few steps as it can.
+    #[test]
+    fn clean_slices_from_the_low_end() {
+        let (mut free, low) = (BUT_THE_HEADER, |run: Run| run.slice().index());
+        for (count, align, start) in [(1, 1, 1), (2, 2, 2), (3, 1, 4), (8, 8, 8), (1, 1, 7)] {
+            for growth in [Growth::Tight, Growth::Roomy] {
+                let wanted = Wanted { count, align, growth };
+                let best = best_run(free, 0, wanted).map(low);
+                assert_eq!(best, Some(start), "{count} of {free:b}");
+            }
+            free &= !bit_range(start, start + count);
+        }
+    }
+
     #[test]
     fn the_most_dirty_slices_ahead() {
         let find = |free, dirty, count| {
