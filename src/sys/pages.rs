@@ -32,12 +32,7 @@ pub(super) fn map_near(hint: *mut u8, bytes: usize) -> Option<NonNull<u8>> {
 
 /// # Safety
 /// With `MAP_FIXED` nothing refers to what is mapped at `hint`.
-unsafe fn map_with(
-    hint: *mut u8,
-    bytes: usize,
-    access: c_int,
-    flag: c_int,
-) -> Option<NonNull<u8>> {
+unsafe fn map_with(hint: *mut u8, bytes: usize, access: c_int, flag: c_int) -> Option<NonNull<u8>> {
     // No MAP_NORESERVE: where pages get access, the kernel then refuses what no machine has, and not at the first touch.
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flag;
     let no_file = usize::MAX;
