@@ -38,7 +38,7 @@ impl PageHeap {
         wanted: Wanted,
     ) -> Option<(&'static Segment, SliceIdx)> {
         self.lock.check_held();
-        let (segment, slice) = self.find::<V>(wanted, false)?;
+        let (segment, slice) = self.find::<V, false>(wanted)?;
         if !self.admits_run(segment, slice.index(), wanted.count) {
             return None;
         }
@@ -52,7 +52,7 @@ impl PageHeap {
     #[cold]
     #[inline(never)]
     fn find_open_cold<V: Shared>(&self, wanted: Wanted) -> Option<(&'static Segment, SliceIdx)> {
-        let (segment, slice) = self.find::<V>(wanted, true)?;
+        let (segment, slice) = self.find::<V, true>(wanted)?;
         self.admits_run(segment, slice.index(), wanted.count).then_some((segment, slice))
     }
 

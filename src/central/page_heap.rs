@@ -267,7 +267,7 @@ impl PageHeap {
             return None;
         }
         let wanted = Wanted { count: 1, align: 1, growth: Growth::Tight };
-        let (segment, slice) = self.find::<V>(wanted, false)?;
+        let (segment, slice) = self.find::<V, false>(wanted)?;
         if segment.dirty.get() & slice.bit() == 0 {
             return None;
         }
@@ -277,11 +277,10 @@ impl PageHeap {
     }
 
     /// Finds the free slices that take the least memory, among the first few segments that have enough. All of them have
-    /// access if the run is to be `open`.
-    pub(super) fn find<V: Shared>(
+    /// access if they are to be `OPEN`.
+    pub(super) fn find<V: Shared, const OPEN: bool>(
         &self,
         wanted: Wanted,
-        open: bool,
     ) -> Option<(&'static Segment, SliceIdx)> {
         self.lock.check_held();
         let mut best: Option<(Run, &'static Segment)> = None;
@@ -290,7 +289,7 @@ impl PageHeap {
                 break;
             }
             V::counters().count(Event::Look);
-            let among = if open { segment.open_slices() } else { u32::MAX };
+            let among = if OPEN { segment.open_slices() } else { u32::MAX };
             let Some(run) = segment.find_run(wanted, among) else { continue };
             if run.is_dirty || best.is_none() {
                 best = Some((run, segment));
