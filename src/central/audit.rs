@@ -196,6 +196,8 @@ impl PageHeap {
         let mut taken = segment.free.get();
         ensure(taken & !usable_slices::<V>() == 0, "X1, the header is in use", at)?;
         ensure(segment.dirty.get() & !taken == 0, "X2, dirty slices are free", at)?;
+        let touched = segment.dirty.get() | usable_slices::<V>() & !taken;
+        ensure(touched & !segment.open_slices() == 0, "X5, a slice without access", at)?;
         ensure(
             segment.refused.get() & !segment.dirty.get() == 0,
             "X2, refused slices are dirty",

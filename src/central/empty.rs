@@ -11,7 +11,7 @@ use crate::base::SLICE_BYTES;
 use crate::page_map::Kind;
 use crate::sys::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
 use crate::sys::fatal::fatal;
-use crate::sys::fences;
+use crate::sys::pages;
 use crate::sys::published::Published;
 use core::ptr::{self, NonNull};
 
@@ -48,7 +48,7 @@ impl EmptyBlocks {
         if let Some(first) = NonNull::new(self.first.get()) {
             return Some(first);
         }
-        let fresh = fences::map_shut_aligned(BYTES, SLICE_BYTES)?;
+        let fresh = pages::map_aligned_shut(BYTES, SLICE_BYTES)?;
         let (address, map) = (fresh.addr().get(), V::page_map());
         let note = |kind| {
             (0..SLICES).for_each(|slice| map.note(address + slice * SLICE_BYTES, kind));
@@ -65,7 +65,7 @@ impl EmptyBlocks {
             note(Kind::Foreign);
         }
         // SAFETY: mapped above, and no other code knows of it.
-        unsafe { fences::unmap_shut(fresh, BYTES) };
+        unsafe { pages::unmap(fresh, BYTES) };
         NonNull::new(self.first.get())
     }
 

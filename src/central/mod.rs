@@ -26,6 +26,7 @@
 //!
 //! Never: touches the lists of a thread cache.
 
+mod access;
 mod arena;
 mod assembly;
 mod audit;

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `page_heap.rs` | slices and spans |
 //! | `segments.rs` | segments mapped and unmapped |
+//! | `access.rs` | which slices have access |
 //! | `dirty.rs` | dirty segments, in the order in which purges visit them |
 //! | `audit.rs` | whether all that is true |
 //! | `samples.rs` | sampled blocks, which must not come to a slab |
@@ -198,10 +199,7 @@ impl PageHeap {
     /// that reclaiming frees, then slices of a new segment.
     fn claim<V: Shared>(&self, wanted: Wanted, span: u8) -> Option<Claimed> {
         let claim_free = || {
-            let (segment, slice) = self.find::<V>(wanted)?;
-            if !self.admits_run(segment, slice.index(), wanted.count) {
-                return None;
-            }
+            let (segment, slice) = self.find_open::<V>(wanted)?;
             let clean = self.mark_used(segment, slice, wanted.count);
             segment.span[slice.index()].set(span);
             if span > 0 {
@@ -230,7 +228,7 @@ impl PageHeap {
             }
         }
         let grow = || {
-            self.map::<V>(wanted.count)?;
+            self.map::<V>(wanted.count, wanted.align + wanted.count)?;
             claim_free()
         };
         let mut asked = None;
@@ -269,7 +267,7 @@ impl PageHeap {
             return None;
         }
         let wanted = Wanted { count: 1, align: 1, growth: Growth::Tight };
-        let (segment, slice) = self.find::<V>(wanted)?;
+        let (segment, slice) = self.find::<V, false>(wanted)?;
         if segment.dirty.get() & slice.bit() == 0 {
             return None;
         }
@@ -278,8 +276,12 @@ impl PageHeap {
         Some(Claimed { segment, slice, clean })
     }
 
-    /// Finds the free slices that take the least memory, among the first few segments that have enough.
-    fn find<V: Shared>(&self, wanted: Wanted) -> Option<(&'static Segment, SliceIdx)> {
+    /// Finds the free slices that take the least memory, among the first few segments that have enough. All of them have
+    /// access if they are to be `OPEN`.
+    pub(super) fn find<V: Shared, const OPEN: bool>(
+        &self,
+        wanted: Wanted,
+    ) -> Option<(&'static Segment, SliceIdx)> {
         self.lock.check_held();
         let mut best: Option<(Run, &'static Segment)> = None;
         for (looks, segment) in self.available.iter().enumerate() {
@@ -287,7 +289,8 @@ impl PageHeap {
                 break;
             }
             V::counters().count(Event::Look);
-            let Some(run) = segment.find_run(wanted) else { continue };
+            let among = if OPEN { segment.open_slices() } else { u32::MAX };
+            let Some(run) = segment.find_run(wanted, among) else { continue };
             if run.is_dirty || best.is_none() {
                 best = Some((run, segment));
             }
@@ -399,6 +402,9 @@ impl PageHeap {
                     && segment.free.get() & bit_range(wanted.start, wanted.end)
                         == bit_range(wanted.start, wanted.end);
                 if !fits || !self.admits_run(segment, end, new - old) {
+                    return false;
+                }
+                if !segment.open_to::<V>(wanted.end) {
                     return false;
                 }
                 self.mark_used(segment, SliceIdx::new(end), new - old);

@@ -20,26 +20,29 @@ use crate::sys::{fences, pages, watcher};
 use crate::variant::Headers;
 use core::ptr::NonNull;
 
-/// Segments whose headers have fences at most. Each is four mappings, of which the kernel gives a process some 65 000.
-const FENCED_MOST: u32 = 4096;
+/// Segments at most whose pages differ in their access. Each is two mappings, and four if its header has fences. The
+/// kernel gives a process some 65 000.
+const SPLIT_MOST: u32 = 4096;
 
 impl PageHeap {
-    /// Maps a segment of which so many slices are to be used, and notes it in the page map. If the kernel refuses, a
-    /// clean extent may serve. `None` when memory is exhausted, or when the address is beyond the page map.
-    pub(super) fn map<V: Shared>(&self, slices: usize) -> Option<&'static Segment> {
+    /// Maps a segment of which so many slices before `end` are to be used, and notes it in the page map. If the kernel
+    /// refuses, a clean extent may serve. `None` when memory is exhausted, or when the address is beyond the page map.
+    pub(super) fn map<V: Shared>(&self, slices: usize, end: usize) -> Option<&'static Segment> {
         self.lock.check_held();
         // The header is a slice, too (LM1).
         if !self.admits((1 + slices) * SLICE_BYTES) {
             return None;
         }
-        let pages = pages::map_aligned(SEGMENT_BYTES, SEGMENT_BYTES)
-            .or_else(|| self.map_cache.take(State::Clean, SEGMENT_BYTES, SEGMENT_BYTES))?;
+        let (pages, open) = self.map_fresh::<V>(end).or_else(|| {
+            let pages = self.map_cache.take(State::Clean, SEGMENT_BYTES, SEGMENT_BYTES)?;
+            // SAFETY: mapped, as extents are (EX1).
+            unsafe { pages::refuse_huge_pages(pages, SEGMENT_BYTES) };
+            Some((pages, MAX_SLICES))
+        })?;
         watcher::show(pages.as_ptr(), SEGMENT_BYTES);
-        // SAFETY: mapped above.
-        unsafe { pages::refuse_huge_pages(pages, SEGMENT_BYTES) };
         // SAFETY: zeroed pages of that size and alignment: a new mapping, or a range that `take` removed from its set.
-        // No other thread knows of them.
-        unsafe { self.add::<V>(pages) }
+        // The first `open` slices have access. No other thread knows of them.
+        unsafe { self.add::<V>(pages, open) }
     }
 
     /// Makes a segment of a dirty extent, so that what large blocks left serves others. `None` if no dirty extent has
@@ -59,14 +62,14 @@ impl PageHeap {
     /// Adds a segment whose pages have memory. All its slices are dirty. With the lock held.
     ///
     /// # Safety
-    /// As for [`add`](Self::add).
+    /// As for [`add`](Self::add), and all the pages have access.
     pub(super) unsafe fn add_with_memory<V: Shared>(
         &self,
         pages: NonNull<u8>,
     ) -> Option<&'static Segment> {
         self.lock.check_held();
         // SAFETY: the caller's condition.
-        let segment = unsafe { self.add::<V>(pages) }?;
+        let segment = unsafe { self.add::<V>(pages, MAX_SLICES) }?;
         for slice in slices_in(usable_slices::<V>()) {
             segment.freed_at[slice.index()].set(self.now());
         }
@@ -79,16 +82,16 @@ impl PageHeap {
     /// page map, or memory is exhausted; the pages are unmapped then. With the lock held.
     ///
     /// # Safety
-    /// `pages` are [`SEGMENT_BYTES`] bytes, aligned to their size, of which the header's are zero. No other thread knows
-    /// of them.
-    unsafe fn add<V: Shared>(&self, pages: NonNull<u8>) -> Option<&'static Segment> {
+    /// `pages` are [`SEGMENT_BYTES`] bytes, aligned to their size, of which the first `open` slices have access, and the
+    /// header's bytes are zero. No other thread knows of them.
+    unsafe fn add<V: Shared>(&self, pages: NonNull<u8>, open: usize) -> Option<&'static Segment> {
         self.lock.check_held();
         // SAFETY: the caller's condition. `unmap` takes the segment out of the page map and all lists before it unmaps
         // the pages, so they stay mapped while a thread can find them.
-        let segment = unsafe { Segment::create::<V>(pages, self.segments.get() < FENCED_MOST) };
+        let segment = unsafe { Segment::create::<V>(pages, open, self.may_split()) };
         if !V::page_map().cover(segment.address()) {
             // SAFETY: the segment's own pages. It is in no list and not in the page map, so no thread refers to it.
-            unsafe { self.let_go::<V>(pages) };
+            unsafe { self.let_go::<V>(segment) };
             return None;
         }
         V::counters().count(Event::AcquireGrow);
@@ -106,7 +109,7 @@ impl PageHeap {
 
     /// Maps a segment ahead of need, which stays mapped for good.
     pub(crate) fn map_spare<V: Shared>(&self) -> bool {
-        self.lock.with(|| self.map::<V>(0).map(|segment| segment.pinned.set(true)).is_some())
+        self.lock.with(|| self.map::<V>(0, 1).map(|segment| segment.pinned.set(true)).is_some())
     }
 
     /// Unmaps a segment without memory, all of whose slices are free. With the lock held.
@@ -121,14 +124,16 @@ impl PageHeap {
         // The pages that the program has locked go with the mapping.
         self.dirty_slices.set(self.dirty_slices.get() - segment.dirty.get().count_ones());
         // SAFETY: no block of the segment is out, the segment is in no list, and no lookup finds it (X4).
-        unsafe { self.let_go::<V>(segment.slice_start(SliceIdx::FIRST)) };
+        unsafe { self.let_go::<V>(segment) };
     }
 
     /// Unmaps a segment, or gives it to the map cache if it came from there, or if the kernel refuses.
     ///
     /// # Safety
-    /// The pages are those of a segment, and nothing refers to them.
-    unsafe fn let_go<V: Shared>(&self, pages: NonNull<u8>) {
+    /// Nothing refers to the segment but the caller, which does so no more.
+    unsafe fn let_go<V: Shared>(&self, segment: &'static Segment) {
+        let is_split = V::HEADERS == Headers::Fenced || !segment.is_open();
+        let pages = segment.slice_start(SliceIdx::FIRST);
         let start = pages.expose_provenance().get();
         let is_lent = self.map_cache.owned.overlaps(start, SEGMENT_BYTES);
         // SAFETY: the caller's condition.
@@ -136,7 +141,7 @@ impl PageHeap {
             return;
         }
         // SAFETY: the caller's condition.
-        if V::HEADERS == Headers::Fenced && unsafe { !fences::open(pages, SEGMENT_BYTES) } {
+        if is_split && unsafe { !fences::open(pages, SEGMENT_BYTES) } {
             // The kernel allows no more mappings. The addresses are lost, and what memory they have goes back.
             // SAFETY: the caller's condition.
             unsafe { pages::purge(pages, SEGMENT_BYTES) };
@@ -167,6 +172,11 @@ impl PageHeap {
             // SAFETY: no code refers to a block, or will ask for one, by the caller's condition.
             unsafe { self.map_cache.release() };
         });
+    }
+
+    /// True if a new segment may be several mappings.
+    pub(super) fn may_split(&self) -> bool {
+        self.segments.get() < SPLIT_MOST
     }
 
     /// Segments that are mapped now.

@@ -19,6 +19,8 @@
 //!     the lock of the page heap. Only a thread that makes its arena the home of a homeless slab touches that slab.
 //! X4  A thread keeps a reference to a segment or a slab no longer than it holds the lock that it was found under. It
 //!     may keep it longer while a slice or a block of it is out. So no reference is left when the segment is unmapped.
+//! X5  A slice that is in use, or dirty, is one of the segment's first `open` slices. These have access, but what is a
+//!     fence. The count only rises.
 //!
 //! Never: locks, or decides which thread gets a slice.
 
@@ -27,4 +29,4 @@ mod home;
 mod segment;
 
 pub(crate) use bitmap::{BINNED, PURGEABLE, Slab};
-pub(crate) use segment::{ALL, AVAILABLE, DIRTY, Run, Segment, Wanted, usable_slices};
+pub(crate) use segment::{ALL, AVAILABLE, DIRTY, Run, Segment, Wanted, step_end, usable_slices};

@@ -6,7 +6,7 @@ use crate::base::{
 };
 use crate::linked::{Linked, Links};
 use crate::sys::fences;
-use crate::variant::{Growth, Headers, Variant};
+use crate::variant::{Access, Growth, Headers, Variant};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -21,7 +21,17 @@ pub(crate) const fn usable_slices<V: Variant>() -> u32 {
     }
 }
 
-/// The header of a segment. In a fresh segment all bytes are zero but those of `free`.
+/// Slices that get access together. The memory of a program that uses little lies in the first two steps.
+const STEP: usize = 8;
+
+/// The end of the step that ends at a slice, or has it: of the slices that get access with it.
+pub(crate) const fn step_end<V: Variant>(end: usize) -> usize {
+    let usable = MAX_SLICES - usable_slices::<V>().leading_zeros() as usize;
+    let steps = end.next_multiple_of(STEP);
+    if steps < usable { steps } else { usable }
+}
+
+/// The header of a segment. In a fresh segment all bytes are zero but those of `free` and `open`.
 #[repr(C, align(64))]
 pub(crate) struct Segment {
     /// Neighbours among the segments with free slices. [page heap]
@@ -39,6 +49,8 @@ pub(crate) struct Segment {
     pub(crate) refused: Cell<u32>,
     /// True if the segment was mapped ahead of need. It then stays mapped. [page heap]
     pub(crate) pinned: Cell<bool>,
+    /// Slices from the start that have access (X5): whole steps, or all. [page heap]
+    open: Cell<u8>,
     /// For each dirty slice, the time at which it became free, in milliseconds. [page heap]
     pub(crate) freed_at: [Cell<u64>; MAX_SLICES],
     /// For each slice, the slices of the span that starts there; 0 if none does. [page heap]
@@ -82,15 +94,20 @@ impl Segment {
     /// Makes a segment, with every slice free; `fenced` if its header may have fences.
     ///
     /// # Safety
-    /// `pages` are [`SEGMENT_BYTES`] bytes, aligned to their size, and those of `Self` are zero. No other thread knows
-    /// of them, and they stay mapped while a thread can find them.
-    pub(crate) unsafe fn create<V: Variant>(pages: NonNull<u8>, fenced: bool) -> &'static Self {
+    /// `pages` are [`SEGMENT_BYTES`] bytes, aligned to their size, of which the first `open` slices have access. The
+    /// bytes of `Self` are zero. No other thread knows of the pages, and they stay mapped while a thread can find them.
+    pub(crate) unsafe fn create<V: Variant>(
+        pages: NonNull<u8>,
+        open: usize,
+        fenced: bool,
+    ) -> &'static Self {
         // From now on everything in the segment is reached by address.
         let segment = ptr::with_exposed_provenance::<Self>(pages.expose_provenance().get());
         // SAFETY: zero bytes are a valid segment (numbers, atomics, `None`s), aligned and large enough, by the
         // caller's condition.
         let segment = unsafe { &*segment };
         segment.free.set(usable_slices::<V>());
+        segment.open.set(open as u8);
         if V::HEADERS == Headers::Fenced && fenced {
             segment.fence();
         }
@@ -101,9 +118,11 @@ impl Segment {
     /// the header of this segment or of the next one. If the kernel refuses, at its limit of mappings, they stay open.
     fn fence(&self) {
         const HEADER: usize = round_up(size_of::<Segment>(), PAGE_BYTES);
-        let fences =
-            [(self.slice_start(SliceIdx::FIRST), HEADER), (self.slice_start(SliceIdx::LAST), 0)];
-        for (slice, from) in fences {
+        let fences = [(SliceIdx::FIRST, HEADER), (SliceIdx::LAST, 0)];
+        // No step reaches the last slice.
+        let is_open = |slice: SliceIdx| self.open_slices() & slice.bit() != 0;
+        for (slice, from) in fences.into_iter().filter(|&(slice, _)| is_open(slice)) {
+            let slice = self.slice_start(slice);
             // SAFETY: inside the slice.
             let first = unsafe { slice.add(from) };
             // SAFETY: whole pages of the segment behind the header's own, or of a slice that no mask offers. Nothing
@@ -158,9 +177,41 @@ impl Segment {
         self.free.get() == usable_slices::<V>() && self.purgeable_slices() == 0
     }
 
-    /// The best run of free slices for a request, if there is one.
-    pub(crate) fn find_run(&self, wanted: Wanted) -> Option<Run> {
-        best_run(self.free.get(), self.dirty.get(), wanted)
+    /// The slices that have access, but what is a fence (X5).
+    pub(crate) fn open_slices(&self) -> u32 {
+        bit_range(0, self.open.get().into())
+    }
+
+    /// True if all slices have access, but what is a fence.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open_slices() == u32::MAX
+    }
+
+    /// Gives access to the slices before `end`, and to those of its step (X5). False if the kernel refuses; nothing has
+    /// changed then.
+    #[inline]
+    pub(crate) fn open_to<V: Variant>(&self, end: usize) -> bool {
+        V::ACCESS == Access::Whole
+            || end <= self.open.get().into()
+            || self.open_cold(step_end::<V>(end))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn open_cold(&self, end: usize) -> bool {
+        let first = SliceIdx::new(self.open.get().into());
+        let bytes = (end - first.index()) * SLICE_BYTES;
+        // SAFETY: whole slices of the segment, which are behind the open ones. So nothing refers to them (X5).
+        let is_open = unsafe { fences::open(self.slice_start(first), bytes) };
+        if is_open {
+            self.open.set(end as u8);
+        }
+        is_open
+    }
+
+    /// The best run of free slices for a request, of those in a mask, if there is one.
+    pub(crate) fn find_run(&self, wanted: Wanted, among: u32) -> Option<Run> {
+        best_run(self.free.get() & among, self.dirty.get(), wanted)
     }
 }
 
@@ -307,6 +358,20 @@ mod tests {
         assert_eq!((run.slice().index(), run.is_dirty), (5, true));
         let run = best_run(0b1111_0110, 0b0110_0000, tight(3)).expect("a run");
         assert_eq!((run.slice().index(), run.is_dirty), (4, false));
+    }
+
+    /// So a fresh segment opens as few steps as it can.
+    #[test]
+    fn clean_slices_from_the_low_end() {
+        let (mut free, low) = (BUT_THE_HEADER, |run: Run| run.slice().index());
+        for (count, align, start) in [(1, 1, 1), (2, 2, 2), (3, 1, 4), (8, 8, 8), (1, 1, 7)] {
+            for growth in [Growth::Tight, Growth::Roomy] {
+                let wanted = Wanted { count, align, growth };
+                let best = best_run(free, 0, wanted).map(low);
+                assert_eq!(best, Some(start), "{count} of {free:b}");
+            }
+            free &= !bit_range(start, start + count);
+        }
     }
 
     #[test]

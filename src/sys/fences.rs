@@ -9,7 +9,7 @@
 //! Never: sets `errno`, or gives a fence access.
 
 use super::{kernel, pages};
-use crate::base::{PAGE_BYTES, bytes_to_multiple, round_up};
+use crate::base::{PAGE_BYTES, round_up};
 use core::ffi::c_int;
 use core::ptr::{self, NonNull};
 
@@ -71,28 +71,6 @@ unsafe fn protect(pages: NonNull<u8>, bytes: usize, access: c_int) -> bool {
     let arguments = [pages.expose_provenance().get(), bytes, access as usize, 0, 0, 0];
     // SAFETY: the caller's condition.
     unsafe { kernel::call(libc::SYS_mprotect, arguments) }.is_some()
-}
-
-/// Maps `bytes` without access at a multiple of `align`; both are whole pages, and `align` a power of two. `None` when
-/// the kernel refuses.
-pub(crate) fn map_shut_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
-    let first = map_shut(bytes.checked_add(align)?)?;
-    let lead = bytes_to_multiple(first.addr().get(), align);
-    // SAFETY: the mapping's start, which no other code knows of.
-    unsafe { unmap_range(first, 0, lead) };
-    // SAFETY: the mapping's end, which no other code knows of.
-    unsafe { unmap_range(first, lead + bytes, align - lead) };
-    // SAFETY: inside the mapping.
-    Some(unsafe { first.add(lead) })
-}
-
-/// Unmaps what [`map_shut_aligned`] returned.
-///
-/// # Safety
-/// Nothing refers to it.
-pub(crate) unsafe fn unmap_shut(first: NonNull<u8>, bytes: usize) {
-    // SAFETY: the caller's condition.
-    unsafe { unmap_range(first, 0, bytes) };
 }
 
 /// Unmaps pages and their fences. False if the kernel refuses, as it may at its limit of mappings: nothing has changed

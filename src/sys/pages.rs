@@ -6,7 +6,11 @@
 use super::{kernel, watcher};
 use crate::base::{PAGE_BYTES, bytes_to_multiple, round_up};
 use core::arch::asm;
+use core::ffi::c_int;
 use core::ptr::{self, NonNull};
+
+/// The access that pages have, but those without any.
+const OPEN: c_int = libc::PROT_READ | libc::PROT_WRITE;
 
 /// Zero pages in a row after which [`zero`] samples the rest of a range.
 const ZEROS: usize = 16;
@@ -23,15 +27,14 @@ pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
 /// Maps `bytes` as [`map`] does, at `hint` if it is not null and nothing is mapped there.
 pub(super) fn map_near(hint: *mut u8, bytes: usize) -> Option<NonNull<u8>> {
     // SAFETY: a hint without MAP_FIXED leaves the kernel the choice of the address.
-    unsafe { map_with(hint, bytes, 0) }
+    unsafe { map_with(hint, bytes, OPEN, 0) }
 }
 
 /// # Safety
 /// With `MAP_FIXED` nothing refers to what is mapped at `hint`.
-unsafe fn map_with(hint: *mut u8, bytes: usize, flag: libc::c_int) -> Option<NonNull<u8>> {
-    // No MAP_NORESERVE: the kernel then refuses here what no machine has, and not at the first touch.
+unsafe fn map_with(hint: *mut u8, bytes: usize, access: c_int, flag: c_int) -> Option<NonNull<u8>> {
+    // No MAP_NORESERVE: where pages get access, the kernel then refuses what no machine has, and not at the first touch.
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flag;
-    let access = libc::PROT_READ | libc::PROT_WRITE;
     let no_file = usize::MAX;
     let arguments = [hint.expose_provenance(), bytes, access as usize, flags as usize, no_file, 0];
     // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches no memory in use. Nor does one at
@@ -47,12 +50,25 @@ unsafe fn map_with(hint: *mut u8, bytes: usize, flag: libc::c_int) -> Option<Non
 ///
 /// At its limit of mappings the kernel may refuse to take the surplus back. Those addresses are lost, without memory.
 pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
+    map_aligned_with(bytes, align, OPEN)
+}
+
+/// Maps `bytes` as [`map_aligned`] does, but without access. The kernel reckons with no memory for them yet.
+pub(crate) fn map_aligned_shut(bytes: usize, align: usize) -> Option<NonNull<u8>> {
+    map_aligned_with(bytes, align, libc::PROT_NONE)
+}
+
+fn map_aligned_with(bytes: usize, align: usize, access: c_int) -> Option<NonNull<u8>> {
+    let map_near = |hint, bytes| {
+        // SAFETY: a hint without MAP_FIXED leaves the kernel the choice of the address.
+        unsafe { map_with(hint, bytes, access, 0) }
+    };
     // New mappings mostly lie side by side, so behind an aligned one the next is aligned as it comes.
-    let first = map(bytes)?;
+    let first = map_near(ptr::null_mut(), bytes)?;
     if first.addr().get().is_multiple_of(align) {
         return Some(first);
     }
-    // SAFETY: mapped by `map`, and no other code knows of it.
+    // SAFETY: mapped above, and no other code knows of it.
     unsafe { unmap(first, bytes) };
     // New mappings mostly go below the others.
     let below = first.as_ptr().map_addr(|address| address & !(align - 1));
@@ -60,9 +76,9 @@ pub(crate) fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     if second.addr().get().is_multiple_of(align) {
         return Some(second);
     }
-    // SAFETY: mapped by `map_near`, and no other code knows of it.
+    // SAFETY: mapped above, and no other code knows of it.
     unsafe { unmap(second, bytes) };
-    let whole = map(bytes.checked_add(align)?)?;
+    let whole = map_near(ptr::null_mut(), bytes.checked_add(align)?)?;
     let lead = bytes_to_multiple(whole.addr().get(), align);
     let tail = align - lead;
     // SAFETY: `lead` is below `align`, hence inside the mapping of `bytes + align`.
@@ -198,7 +214,7 @@ pub(crate) unsafe fn populate(start: NonNull<u8>, bytes: usize, huge: bool) {
 /// # Safety
 /// The range is whole pages, private and anonymous, and the caller owns it. The advice changes no content that the
 /// caller needs.
-pub(super) unsafe fn advise(start: NonNull<u8>, bytes: usize, advice: libc::c_int) -> bool {
+pub(super) unsafe fn advise(start: NonNull<u8>, bytes: usize, advice: c_int) -> bool {
     let arguments = [start.expose_provenance().get(), bytes, advice as usize, 0, 0, 0];
     // SAFETY: the caller's condition.
     unsafe { kernel::call(libc::SYS_madvise, arguments) }.is_some()
@@ -211,7 +227,7 @@ pub(super) unsafe fn advise(start: NonNull<u8>, bytes: usize, advice: libc::c_in
 /// The range is whole pages mapped by this module, and nothing refers to it.
 pub(crate) unsafe fn renew(start: NonNull<u8>, bytes: usize) -> bool {
     // SAFETY: the range is mapped and unreferenced, by the caller's condition.
-    unsafe { map_with(start.as_ptr(), bytes, libc::MAP_FIXED) }.is_some()
+    unsafe { map_with(start.as_ptr(), bytes, OPEN, libc::MAP_FIXED) }.is_some()
 }
 
 #[cfg(test)]

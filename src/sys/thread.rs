@@ -5,6 +5,7 @@
 
 use super::atomic::AtomicU32;
 use super::key::KeyPlace;
+use super::weak::weak;
 use super::{errno, kernel};
 use core::arch::asm;
 use core::ffi::{CStr, c_void};
@@ -28,17 +29,12 @@ pub(crate) fn process() -> u32 {
     kernel::number(libc::SYS_getpid)
 }
 
-/// True if this is the process's only thread. False where that is not known.
+/// True if the process has never had another thread. False where that is not known.
 pub(crate) fn is_alone() -> bool {
-    let mut status = MaybeUninit::<libc::stat>::zeroed();
-    let (name, place) =
-        (c"/proc/self/task".as_ptr().addr(), status.as_mut_ptr().expose_provenance());
-    // SAFETY: the name ends in 0, and `status` has room for what the call writes.
-    let answer = unsafe { kernel::call(libc::SYS_stat, [name, place, 0, 0, 0, 0]) };
-    // SAFETY: zeros are a value of it, and so is what the call writes.
-    let links = unsafe { status.assume_init() }.st_nlink;
-    // The folder has a link for each thread, and two more, as every folder.
-    answer.is_some() && links == 3
+    // glibc has this number since 2.32. Sandboxes would not let every program ask the kernel.
+    let alone = weak!("__libc_single_threaded").cast::<u8>();
+    // SAFETY: null, or a number that the C library has, and that no other thread changes as long as it is not 0.
+    unsafe { alone.as_ref() }.is_some_and(|&alone| alone != 0)
 }
 
 /// The C library's number of this thread, which is not 0. The only thread of a child inherits it from the forking

@@ -216,6 +216,13 @@ knobs! {
         /// Without access.
         Fenced = "fenced",
     };
+    /// Which slices of a fresh segment have access.
+    access: Access, Central, {
+        /// All of them.
+        Whole = "whole",
+        /// The first eight, header included, and eight more when a claim first needs one of them.
+        Stepwise = "stepwise",
+    };
     /// What a request for 0 bytes gets, in the C face.
     empty: Empty, Central, {
         /// A block of the smallest class.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mmap`, `mremap` | no memory, or the process has as many mappings as it may have |
 //! | `munmap` | as many mappings: a hole would make one more |
+//! | `mprotect` | as many mappings, or no memory for the pages that are to have access |
 //! | `madvise` | the pages are locked, or the kernel does not know the advice |
 //!
 //! A thread that starts inherits the filter. A thread that blocks signals must make no such call: the kernel would end
@@ -21,22 +22,27 @@ pub(crate) enum Refuse {
     AllAfter,
     /// That call and all after it, but `madvise`: the process has as many mappings as it may have.
     Mappings,
+    /// Each `mprotect`: the kernel has no memory for more pages with access.
+    Access,
 }
 
 /// Calls until one is refused; none if this is 0.
 static UNTIL: AtomicU32 = AtomicU32::new(0);
 static AND_ALL_AFTER: AtomicBool = AtomicBool::new(false);
 static BUT_ADVICE: AtomicBool = AtomicBool::new(false);
+static ONLY_ACCESS: AtomicBool = AtomicBool::new(false);
 static REFUSED: AtomicU32 = AtomicU32::new(0);
 
 /// The calls that the filter stops.
-const STOPPED: [i64; 4] = [libc::SYS_mmap, libc::SYS_mremap, libc::SYS_munmap, libc::SYS_madvise];
+const STOPPED: [i64; 5] =
+    [libc::SYS_mmap, libc::SYS_mremap, libc::SYS_munmap, libc::SYS_mprotect, libc::SYS_madvise];
 
 /// Refuses the call of this number from now on.
 pub(crate) fn refuse(until: u32, which: Refuse) {
     // ORDERING: relaxed; the threads that read them start later, or are this one.
     AND_ALL_AFTER.store(which != Refuse::One, Ordering::Relaxed);
     BUT_ADVICE.store(which == Refuse::Mappings, Ordering::Relaxed);
+    ONLY_ACCESS.store(which == Refuse::Access, Ordering::Relaxed);
     REFUSED.store(0, Ordering::Relaxed);
     UNTIL.store(until, Ordering::Relaxed);
 }
@@ -50,7 +56,11 @@ pub(crate) fn relent() -> u32 {
 
 /// True if this call is to be refused.
 fn refused(number: i64) -> bool {
-    if number == libc::SYS_madvise && BUT_ADVICE.load(Ordering::Relaxed) {
+    let is_exempt = match number {
+        libc::SYS_madvise => BUT_ADVICE.load(Ordering::Relaxed),
+        _ => false,
+    };
+    if is_exempt || number != libc::SYS_mprotect && ONLY_ACCESS.load(Ordering::Relaxed) {
         return false;
     }
     let all_after = AND_ALL_AFTER.load(Ordering::Relaxed);

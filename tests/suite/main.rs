@@ -1,5 +1,6 @@
 //! The tests of the library, one program for all variants of the build.
 
+mod access;
 mod aging;
 mod by_address;
 mod exhaustion;
@@ -24,6 +25,8 @@ fn as_child() {
     let words: Vec<&str> = case.split(' ').collect();
     match words[..] {
         ["aging", case] => aging::run(case),
+        ["access", id, "fresh"] => access::of_a_fresh_heap(testbed::bed(id)),
+        ["access", "apex", "refused"] => access::of_a_heap_that_gets_no_more(),
         ["exhaustion", id, spare] => exhaustion::run_dry(testbed::bed(id), spare),
         #[cfg(feature = "all-variants")]
         ["guarded", id, program, size] => guarded::run(testbed::bed(id), program, size),

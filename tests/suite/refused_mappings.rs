@@ -194,7 +194,7 @@ fn live_a_little(bed: &Bed, room: &mut Room) -> u32 {
 }
 
 /// Runs `action` in a child process, which must end well.
-fn in_a_fork(action: impl FnOnce()) {
+pub(crate) fn in_a_fork(action: impl FnOnce()) {
     // SAFETY: the child runs `action` on this thread, and ends.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "no process");

@@ -13,6 +13,7 @@ use std::time::Instant;
 /// One variant.
 pub(crate) struct Bed {
     pub(crate) id: &'static str,
+    parent: Option<&'static str>,
     pub(crate) allocator: &'static (dyn GlobalAlloc + Sync),
     /// Size classes; 0 for the system's malloc.
     pub(crate) classes: usize,
@@ -48,6 +49,7 @@ impl Bed {
     ) -> Self {
         Self {
             id,
+            parent: V::PARENT,
             allocator,
             classes: V::CLASSES,
             purge: V::purge,
@@ -63,6 +65,14 @@ impl Bed {
             audit: V::audit,
             lock: Mutex::new(()),
         }
+    }
+
+    /// True if this is the variant with that id, or one below it. A variant that the build leaves out ends the way.
+    pub(crate) fn descends_from(&self, id: &str) -> bool {
+        let parent = |parent: &&str| BEDS.iter().find(|bed| bed.id == *parent);
+        self.id == id
+            || self.parent == Some(id)
+            || self.parent.as_ref().and_then(parent).is_some_and(|bed| bed.descends_from(id))
     }
 
     /// Runs a test while no other test of this variant runs. A variant has one heap per process, and an audit reads it

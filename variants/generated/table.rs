@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0x5c091a2398764344;
+    0x35798585d0fa14e7;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -423,11 +423,19 @@ table! {
         ..HUGE_PAGES
     };
 
+    StepwiseAccess STEPWISE_ACCESS {
+        id: "stepwise-access", parent: Some("lent-blocks"), rank: 51, twin: None, default: false,
+        doc: "Variant `stepwise-access`: `lent-blocks` with `access = stepwise`.\n\nWhat does it cost to give the slices of a segment access in steps, when they are first needed?",
+    } = Knobs {
+        access: Access::Stepwise,
+        ..LENT_BLOCKS
+    };
+
     Apex APEX {
-        id: "apex", parent: Some("lent-blocks"), rank: 51, twin: None, default: true,
-        doc: "Variant `apex`: `lent-blocks` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
+        id: "apex", parent: Some("stepwise-access"), rank: 52, twin: None, default: true,
+        doc: "Variant `apex`: `stepwise-access` with `thread_slot = inline`.\n\nWhat does it save to have the lists in the thread-local slot, and not a pointer to them?",
     } = Knobs {
         thread_slot: Slot::Inline,
-        ..LENT_BLOCKS
+        ..STEPWISE_ACCESS
     };
 }

@@ -175,7 +175,7 @@ mod tests {
             kept-mappings free-by-layout byte-bound transfer-cache fullest-first fresh-zero \
             purge-slots purge-pages spread-lines room-to-grow parked-lists reclaim-first \
             finer-classes zero-dirty arenas moved-pages heap-share span-cache huge-pages lent-blocks \
-            apex option-ad option-ad-hash";
+            stepwise-access apex option-ad option-ad-hash";
         assert_eq!(chosen_variants(&tree(), &[]).expect("the matrix").join(" "), expected);
     }
 
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_job_for_every_variant_with_the_features_that_select_it() {
         let jobs = jobs(&tree());
-        assert_eq!(jobs.len(), 38);
+        assert_eq!(jobs.len(), 39);
         for job in &jobs {
             let part = planned(&["--ledger", "--shard", &job["shard"]], &[]);
             let ids = part.iter().map(|cell| cell.id.as_str()).unique().collect_vec();

@@ -141,8 +141,8 @@ mod tests {
         let tree = crate::workspace::variants().expect("the variants");
         let out: Vec<_> =
             left_out(&tree).map(|(variant, key)| (variant.id.as_str(), key)).collect();
-        assert_eq!(out, [("lent-blocks", "thread_slot")]);
-        let unset = knob(&tree.variants["lent-blocks"], tree.default_variant());
+        assert_eq!(out, [("stepwise-access", "thread_slot")]);
+        let unset = knob(&tree.variants["stepwise-access"], tree.default_variant());
         assert_eq!(unset, "thread_slot unset");
         let abd = &tree.variants["option-abd-hash"];
         assert_eq!(knob(&tree.variants["option-bd-hash"], abd), "recycle = none");
