@@ -27,7 +27,7 @@ mod large;
 pub(crate) use large::{has_tail, untailed};
 
 use crate::alloc::{free_to_list, pop};
-use crate::base::{ClassIdx, ListOffset, SLICE_BYTES};
+use crate::base::{ClassIdx, ListOffset, PAGE_BYTES, SLICE_BYTES};
 use crate::central::{self, fenced};
 use crate::free_block::FreeBlock;
 use crate::large::{give_span, span_slices, tick};
@@ -184,10 +184,10 @@ unsafe fn free_cold<V: Cached>(block: NonNull<u8>, told: Option<Layout>) -> bool
             give::<V>(V::cache(), block, ListOffset::of(class), tailed);
         }
         Guarded::Span(slices, tailed) => {
+            tailed.set_freed();
             if V::WIPE == Wipe::Checked {
                 tailed.wipe(0, (size + 1).min(tailed.room()));
             }
-            tailed.set_freed();
             // SAFETY: a span of so many slices, which the caller gave up.
             unsafe { give_span::<V>(block, slices) };
         }
@@ -269,8 +269,9 @@ unsafe fn tailed_in_slab<V: Cached>(start: NonNull<u8>, class: ClassIdx) -> Opti
 #[inline(always)]
 fn give<V: Cached>(cache: &CacheOf<V>, start: NonNull<u8>, list: ListOffset, tailed: Tailed) {
     if V::WIPE == Wipe::Checked {
-        let has_none_in_front = start.addr().get().is_multiple_of(SLICE_BYTES) || tailed.is_least();
-        // SAFETY: the block lies in a slab of such blocks, and is not the first.
+        // A program may have taken the access to the page in front, if the block there has whole pages.
+        let has_none_in_front = start.addr().get().is_multiple_of(PAGE_BYTES) || tailed.is_least();
+        // SAFETY: the block lies in a slab of such blocks, and is not the first, which lies at the start of a page.
         let is_sound = has_none_in_front || unsafe { tailed.is_behind_a_tail() };
         if !is_sound {
             written_before_cold(start);

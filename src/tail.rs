@@ -25,11 +25,14 @@
 //! TL3  The process's secret is chosen before the first block is in use.
 //! TL4  Where blocks are wiped, the tail of a block of more than 16 bytes is always zero or that of its slack. A change
 //!      of it is one store, so a thread that frees the next block may look at it.
+//! TL5  While an operation changes a block and its slack, the tail is zero. So a signal or a fork in its middle finds no
+//!      block in use with a wrong slack.
 //!
 //! The idea of a canary is that of `StackGuard` (Cowan et al. 1998); `hardened_malloc` has one behind each block.
 //!
 //! Never: reads or writes outside of the block.
 
+use crate::sys::asm;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::secret::{SPREAD, secret};
 use core::arch::x86_64::{
@@ -161,12 +164,14 @@ impl Tailed {
             // SAFETY: the first byte of the slack, which only the caller writes (condition of `new`).
             unsafe { first.write(FENCE as u8) };
         }
+        asm::keep_order(); // TL5
         // The longest slack, a span's, is below the bytes of a slice.
         self.write(self.tail_of((slack as u64 & SLACKS) << SLACK_AT));
     }
 
     /// Notes that a block in use has `new` bytes, and no longer `old`.
     pub(crate) fn resize(self, old: usize, new: usize) {
+        self.set_freed();
         // The fence behind the old bytes goes, too, unless it is the tail's.
         self.wipe(new.min(old), (old + 1).min(self.room()));
         // Where blocks are wiped, it is zero already.
@@ -199,6 +204,7 @@ impl Tailed {
     #[inline(always)]
     pub(crate) fn set_freed(self) {
         self.write(0);
+        asm::keep_order(); // TL5
     }
 
     /// The size of a block in use. `None` if the tail is wrong, or the slack as far as it is compared.
@@ -274,17 +280,6 @@ impl Tailed {
             0 => Told::Freed,
             tail if tail == self.tail_of(tail & SLACKS << SLACK_AT) => Told::Overflown,
             _ => Told::Unknown,
-        }
-    }
-
-    /// True if the block is in use and has a sound tail and slack, or was freed, and is zero but for its first 16 bytes.
-    pub(crate) fn is_sound(self) -> bool {
-        match self.told(Compared::Much) {
-            Told::InUse(_) => true,
-            Told::Freed => {
-                (2 * TAIL_BYTES..self.room()).step_by(TAIL_BYTES).all(|at| self.word(at) == 0)
-            }
-            Told::Overflown | Told::Unknown => false,
         }
     }
 
@@ -388,7 +383,9 @@ impl Tailed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::atomic::{AtomicPtr, AtomicU32};
     use crate::sys::secret::choose;
+    use core::ptr;
 
     fn tailed(memory: &mut [u128]) -> Tailed {
         let bytes = size_of_val(memory);
@@ -469,6 +466,48 @@ mod tests {
         assert_ne!(first.tail(), second.tail());
         second.write(first.tail());
         assert_eq!(second.told(Compared::Much), Told::Unknown);
+    }
+
+    /// Checks TL5: a signal's handler looks at a block while the thread changes it.
+    #[test]
+    fn a_signal_finds_no_block_in_use_with_a_wrong_slack() {
+        static BLOCK: AtomicPtr<u128> = AtomicPtr::new(ptr::null_mut());
+        static WRONG: AtomicU32 = AtomicU32::new(0);
+        static SIGNALS: AtomicU32 = AtomicU32::new(0);
+        const COUNT: usize = 64;
+        extern "C" fn look(_signal: libc::c_int) {
+            let start = NonNull::new(BLOCK.load(Ordering::Relaxed)).expect("stored before");
+            // SAFETY: the block of this test, of that many bytes. Its thread is interrupted.
+            let block = unsafe { Tailed::new(start.cast(), 16 * COUNT) };
+            let is_right = matches!(block.told(Compared::Much), Told::InUse(_) | Told::Freed);
+            WRONG.fetch_add(u32::from(!is_right), Ordering::Relaxed);
+            SIGNALS.fetch_add(1, Ordering::Relaxed);
+        }
+        choose();
+        let mut memory = vec![0_u128; COUNT];
+        BLOCK.store(memory.as_mut_ptr(), Ordering::Relaxed);
+        let handler: extern "C" fn(libc::c_int) = look;
+        // SAFETY: the handler only reads memory that stays.
+        unsafe { libc::signal(libc::SIGUSR2, handler as libc::sighandler_t) };
+        // SAFETY: it returns this thread's handle.
+        let me = unsafe { libc::pthread_self() };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while SIGNALS.load(Ordering::Relaxed) < 200 {
+                    // SAFETY: the thread waits for this one, and so lives.
+                    unsafe { libc::pthread_kill(me, libc::SIGUSR2) };
+                    std::thread::yield_now();
+                }
+            });
+            let block = tailed(&mut memory);
+            while SIGNALS.load(Ordering::Relaxed) < 200 {
+                block.set_in_use(500);
+                block.resize(500, 900);
+                block.resize(900, 20);
+                block.wipe_all();
+            }
+        });
+        assert_eq!(WRONG.load(Ordering::Relaxed), 0);
     }
 
     /// Checks TL4.

@@ -298,7 +298,7 @@ fn foreign<V: Tabled>(address: usize) -> Found {
     }
     // An allocator aligns its blocks to 8 at least, and has its notes in front of them or elsewhere. The map cache's
     // addresses without a block are those of huge blocks that were freed, or lie inside of one.
-    let may_be = address.is_multiple_of(8) && kernel::is_readable(address);
+    let may_be = address.is_multiple_of(8) && !kernel::is_unreadable(address);
     if !may_be || V::page_heap().has_addresses(address) {
         fatal("free of what is no block:", address);
     }

@@ -137,9 +137,12 @@ pub(crate) fn join<V: Shared>() -> ArenaIdx {
 pub(crate) fn leave<V: Shared>(arena: ArenaIdx) {
     held::check_rank(rank::CACHE_POOL); // Checks AR2.
     let users = &V::page_heap().users;
-    for count in [users.of(arena), &users.threads] {
-        // The count is 0 already if the thread has forked.
-        count.store(count.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+    let (of_arena, threads) = (users.of(arena), &users.threads);
+    // In a child of a fork the only thread is counted no more, but others that have come since are.
+    if of_arena.load(Ordering::Relaxed) > 0 {
+        for count in [of_arena, threads] {
+            count.store(count.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+        }
     }
 }
 

@@ -348,7 +348,8 @@ impl PageHeap {
             let mut outcome = unsafe { self.move_range(step.from, step.to, leaves) };
             if outcome == (Outcome::Moved { leaves: true }) && step.from.renews {
                 // SAFETY: the pages have moved, and nothing refers to their old addresses.
-                outcome = Outcome::Moved { leaves: unsafe { self.renew(step.from) } };
+                outcome =
+                    Outcome::Moved { leaves: unsafe { self.renew(step.from) }.unwrap_or(true) };
             }
             step.outcome = Some(outcome);
             if !matches!(outcome, Outcome::Moved { .. }) {
@@ -382,11 +383,14 @@ impl PageHeap {
             // SAFETY: the caller's condition.
             unsafe { moves::move_to(from.place(), from.bytes, target.place(), leaves) }
         };
-        let call = || self.risk(target, call, |outcome| *outcome != Outcome::Lost);
+        let call = || {
+            self.risk(target, call, |outcome| *outcome != Outcome::Lost).unwrap_or(Outcome::Stayed)
+        };
         if leaves {
             return call();
         }
         self.risk(from, call, |outcome| !matches!(outcome, Outcome::Moved { .. }))
+            .unwrap_or(Outcome::Stayed)
     }
 
     /// Makes a dirty extent of a place whose pages were moved, `fresh` bytes of which were to get memory.

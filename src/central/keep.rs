@@ -114,12 +114,15 @@ impl PageHeap {
         let Range { start, bytes, renews } = range;
         // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
         let is_clean = !renews && unsafe { pages::purge(range.place(), bytes) };
-        let (is_mapped, state) = match (renews, is_clean) {
+        let (is_mapped, state) = if renews {
             // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
-            (true, _) => (unsafe { self.renew(range) }, State::Clean),
-            (false, true) => (true, State::Clean),
+            unsafe { self.renew(range) }
+                .map_or((true, State::Dirty), |is_mapped| (is_mapped, State::Clean))
+        } else if is_clean {
+            (true, State::Clean)
+        } else {
             // SAFETY: taken out of the extents, so it is mapped and nothing refers to it (EX1).
-            (false, false) => (unsafe { !self.unmap_range(range) }, State::Dirty),
+            (unsafe { !self.unmap_range(range) }, State::Dirty)
         };
         self.lock.with(|| {
             self.limit.arrive(bytes);
@@ -133,17 +136,17 @@ impl PageHeap {
     }
 
     /// Makes a call that may unmap a range, and returns its answer, by which the range `is_mapped` still or not.
-    /// Meanwhile the map cache does not own it (MC3).
+    /// Meanwhile the map cache does not own it (MC3). `None`, and no call is made, without nodes for that.
     pub(super) fn risk<R>(
         &self,
         range: Range,
         call: impl FnOnce() -> R,
         is_mapped: impl FnOnce(&R) -> bool,
-    ) -> R {
-        self.lock.with(|| self.map_cache.risk(range));
+    ) -> Option<R> {
+        let is_moved = self.lock.with(|| self.map_cache.risk(range))?;
         let answer = call();
-        self.lock.with(|| self.map_cache.note_risked(range, is_mapped(&answer)));
-        answer
+        self.lock.with(|| self.map_cache.note_risked(range, is_mapped(&answer), is_moved));
+        Some(answer)
     }
 
     /// Gives back up to `most` of the bytes that this round has to. Returns how many.
@@ -174,11 +177,12 @@ impl PageHeap {
         core::iter::from_fn(unmap_one).take(most).count()
     }
 
-    /// Maps a range anew. False if the kernel refuses; the map cache does not own the range then.
+    /// Maps a range anew. False if the kernel refuses; the map cache does not own the range then. `None`, and nothing done,
+    /// without nodes.
     ///
     /// # Safety
     /// It is mapped, and nothing refers to it.
-    pub(super) unsafe fn renew(&self, range: Range) -> bool {
+    pub(super) unsafe fn renew(&self, range: Range) -> Option<bool> {
         // SAFETY: the caller's condition.
         let call = || unsafe { pages::renew(range.place(), range.bytes) };
         self.risk(range, call, |&is_mapped| is_mapped)
@@ -191,7 +195,7 @@ impl PageHeap {
     unsafe fn unmap_range(&self, range: Range) -> bool {
         // SAFETY: the caller's condition.
         let call = || unsafe { pages::unmap(range.place(), range.bytes) };
-        self.risk(range, call, |&is_unmapped| !is_unmapped)
+        self.risk(range, call, |&is_unmapped| !is_unmapped).unwrap_or(false)
     }
 }
 
@@ -217,7 +221,7 @@ mod tests {
             page_heap.lock.with(|| cache.add(range.start, range.bytes));
             true
         };
-        page_heap.risk(range, call, |_| false);
+        assert_eq!(page_heap.risk(range, call, |_| false), Some(true));
         let owns = || (cache.owned.contains(range.start, range.bytes), cache.check(false));
         assert_eq!(page_heap.lock.with(owns), (true, Ok(0)));
         // SAFETY: no thread uses the page heap any more.

@@ -253,21 +253,30 @@ impl MapCache {
         self.owned.last_before(start + bytes).is_some_and(is_in)
     }
 
-    /// Disowns a range before a call that may unmap it (MC3).
-    pub(super) fn risk(&self, range: Range) {
+    /// Disowns a range before a call that may unmap it (MC3). Returns true if pages were moved there. `None`, and nothing
+    /// changed, without nodes for it.
+    pub(super) fn risk(&self, range: Range) -> Option<bool> {
         held::check_rank(rank::PAGE_HEAP);
-        self.nodes.prepare();
+        if !self.nodes.prepare() && !self.nodes.has_two() {
+            return None;
+        }
+        let is_moved = self.moved.overlaps(range.start, range.bytes);
         self.owned.cut(&self.nodes, range.start, range.bytes);
         self.moved.cut(&self.nodes, range.start, range.bytes);
         self.at_risk.set(self.at_risk.get() + range.bytes);
+        Some(is_moved)
     }
 
-    /// Owns a range again after such a call, if it is still mapped.
-    pub(super) fn note_risked(&self, range: Range, is_mapped: bool) {
+    /// Owns a range again after such a call, if it is still mapped. A range that was to be mapped anew is one no more to
+    /// which pages were moved.
+    pub(super) fn note_risked(&self, range: Range, is_mapped: bool, is_moved: bool) {
         held::check_rank(rank::PAGE_HEAP);
         self.at_risk.set(self.at_risk.get() - range.bytes);
         if is_mapped {
             self.own(range.start, range.bytes);
+        }
+        if is_mapped && is_moved && !range.renews {
+            self.moved.add(&self.nodes, range.start, range.bytes);
         }
     }
 

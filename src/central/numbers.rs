@@ -1,7 +1,8 @@
 //! Numbers that threads take, each by one thread at a time, and give back.
 //!
 //! EM1  A bit is set exactly while its number is taken: by one thread.
-//! EM2  `count` is the number of set bits, or more while a thread is about to take a number.
+//! EM2  `count` is the number of set bits, or more while a thread takes a number or gives one back. A child of a fork
+//!      does without the numbers of threads that it caught there.
 //!
 //! Never: locks, or touches memory that a number stands for.
 

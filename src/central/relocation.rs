@@ -79,7 +79,7 @@ impl PageHeap {
                 }
                 Some(Outcome::Moved { leaves: true }) if part.from.renews => {
                     // SAFETY: the pages have moved, and nothing refers to their old addresses.
-                    let leaves = unsafe { self.renew(part.from) };
+                    let leaves = unsafe { self.renew(part.from) }.unwrap_or(true);
                     part.outcome = Some(Outcome::Moved { leaves });
                 }
                 Some(Outcome::Stayed) | None if !has_lost => {

@@ -48,6 +48,17 @@ pub(crate) unsafe fn count_up<const OFFSET: usize>(base: *const u8, eighths: usi
     counted >= 0
 }
 
+/// Makes the compiler leave accesses to memory before and behind this point in their order, for a signal's handler or a
+/// child of a fork that finds the thread in between. There is no instruction.
+#[inline(always)]
+pub(crate) fn keep_order() {
+    #[cfg(not(miri))]
+    // SAFETY: there is no instruction.
+    unsafe {
+        asm!("", options(nostack, preserves_flags));
+    }
+}
+
 /// The byte at `base + index + OFFSET`, by a relaxed load.
 ///
 /// The compiler would need a second instruction to widen the byte.

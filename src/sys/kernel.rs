@@ -101,9 +101,17 @@ pub(crate) fn write_error(line: &[u8]) {
 ///
 /// It asks for a change of the signal mask in a way that the kernel does not know. The kernel reads the mask first.
 pub(crate) fn is_readable(address: usize) -> bool {
+    mask_answer(address) == Err(libc::EINVAL)
+}
+
+/// True if eight bytes at an address cannot be read now. False if the kernel does not say, as a sandbox may make it.
+pub(crate) fn is_unreadable(address: usize) -> bool {
+    mask_answer(address) == Err(libc::EFAULT)
+}
+
+fn mask_answer(address: usize) -> Result<usize, c_int> {
     const NO_WAY: usize = 3;
     let arguments = [NO_WAY, address, 0, 8, 0, 0];
     // SAFETY: the kernel reads the mask if it can, and changes nothing.
-    let answer = unsafe { answer(libc::SYS_rt_sigprocmask, arguments) };
-    answer == Err(libc::EINVAL)
+    unsafe { answer(libc::SYS_rt_sigprocmask, arguments) }
 }

@@ -126,7 +126,7 @@ pub(crate) fn exchange<V: Cached>(
     if V::QUARANTINE == 0 {
         return Some((block, list));
     }
-    // SAFETY: null, or a quarantine that `map_cold` took for this cache alone, which stays mapped until the variant is
+    // SAFETY: null, or a quarantine that `first_cold` took for this cache alone, which stays mapped until the variant is
     // released.
     match unsafe { cache.quarantine.get().as_ref() } {
         Some(quarantine) => exchange_in::<V>(quarantine, cache, block, list, is_small),
