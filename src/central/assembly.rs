@@ -348,8 +348,8 @@ impl PageHeap {
             let mut outcome = unsafe { self.move_range(step.from, step.to, leaves) };
             if outcome == (Outcome::Moved { leaves: true }) && step.from.renews {
                 // SAFETY: the pages have moved, and nothing refers to their old addresses.
-                outcome =
-                    Outcome::Moved { leaves: unsafe { self.renew(step.from) }.unwrap_or(true) };
+                let leaves = unsafe { self.renew(step.from) }.unwrap_or(true);
+                outcome = Outcome::Moved { leaves };
             }
             step.outcome = Some(outcome);
             if !matches!(outcome, Outcome::Moved { .. }) {
