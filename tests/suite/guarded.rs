@@ -96,7 +96,8 @@ pub(crate) fn run(bed: &'static Bed, program: &str, size: &str) {
         }
         "before_the_start" => {
             let blocks: Vec<_> = (0..70).map(|_| alloc(bed, size)).collect();
-            let is_inner = |block: &*mut u8| !block.addr().is_multiple_of(1 << 16);
+            // A block that starts with a page may have one in front that a program has made inaccessible.
+            let is_inner = |block: &*mut u8| !block.addr().is_multiple_of(1 << 12);
             let inner = blocks.into_iter().find(is_inner).expect("a slab has many blocks");
             write(inner, -1, 0x41);
             free(bed, inner, size);
@@ -285,7 +286,7 @@ fn a_byte_elsewhere_outside_of_a_block_ends_the_program() {
         for size in [5000, 20_000, 100_000] {
             assert_fatal(id, "far_past_the_end", size, &[PAST]);
         }
-        for size in [24, 100, 1000, 20_000] {
+        for size in [24, 100, 1000, 5000] {
             assert_fatal(id, "before_the_start", size, &[BEFORE]);
         }
     }
