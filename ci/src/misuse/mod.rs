@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use outcome::Outcome;
 use programs::{Case, Program};
 use rayon::prelude::*;
+use std::iter;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -56,6 +57,7 @@ struct Library {
     /// The same library under another name, so that a process can have both.
     copy: Option<PathBuf>,
     setting: Option<(&'static str, &'static str)>,
+    is_random: bool,
 }
 
 /// A case's outcomes under the libraries, in the order of the columns.
@@ -66,7 +68,7 @@ struct Row {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let only = options.only.as_deref();
-    let rows = rows(options.rounds, only)?;
+    let rows = rows(options.rounds, only, worst)?;
     let text = page::text(&rows)?;
     println!("{text}");
     if only.is_some() { Ok(()) } else { page::write(&text) }
@@ -74,10 +76,35 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Fails if a program's result is not the one in `docs/threat-model.md`.
 pub(crate) fn check() -> Result<()> {
-    page::check(&rows(1, None)?)
+    page::check(&rows(1, None, best)?)
 }
 
-fn rows(rounds: u32, only: Option<&str>) -> Result<Vec<Row>> {
+/// Runs of a case under a library that draws lots.
+const DRAWS: usize = 8;
+
+/// The worst outcome of some runs: a page must not promise more than a library keeps.
+fn worst(once: &dyn Fn() -> Result<Outcome>) -> Result<Outcome> {
+    let outcomes = iter::repeat_with(once).take(DRAWS).collect::<Result<Vec<_>>>()?;
+    outcomes.into_iter().max_by_key(Outcome::badness).context("there are runs")
+}
+
+/// The first outcome without harm, or that of the last run: chance alone must fail no check.
+fn best(once: &dyn Fn() -> Result<Outcome>) -> Result<Outcome> {
+    let mut outcome = once()?;
+    for _ in 1..DRAWS {
+        if outcome.badness() < Outcome::HARM {
+            break;
+        }
+        outcome = once()?;
+    }
+    Ok(outcome)
+}
+
+fn rows(
+    rounds: u32,
+    only: Option<&str>,
+    drawn: impl Fn(&dyn Fn() -> Result<Outcome>) -> Result<Outcome> + Sync,
+) -> Result<Vec<Row>> {
     let programs = programs::built(only)?;
     let libraries = COLUMNS.iter().map(library).collect::<Result<Vec<_>>>()?;
     let cases: Vec<(&Program, Case)> = programs
@@ -88,8 +115,10 @@ fn rows(rounds: u32, only: Option<&str>) -> Result<Vec<Row>> {
     let row = |(program, case): (&Program, Case)| -> Result<Row> {
         let outcome = |library: &Library| {
             let once = || outcome::of(program, &case, library, only.is_some());
+            let many =
+                || if library.is_random { Ok((drawn(&once)?, true)) } else { steady(rounds, once) };
             let (outcome, is_steady) =
-                steady(rounds, once).with_context(|| format!("{case}, {}", library.name))?;
+                many().with_context(|| format!("{case}, {}", library.name))?;
             if !is_steady {
                 eprintln!("varies: {case}, {}", library.name);
                 varying.fetch_add(1, Ordering::Relaxed);
@@ -117,15 +146,15 @@ fn steady(rounds: u32, once: impl Fn() -> Result<Outcome>) -> Result<(Outcome, b
 }
 
 fn library(column: &Column) -> Result<Library> {
-    let &Column { name, variant, setting, .. } = column;
+    let &Column { name, variant, setting, is_random } = column;
     let Some(variant) = variant else {
-        return Ok(Library { name, file: None, copy: None, setting });
+        return Ok(Library { name, file: None, copy: None, setting, is_random });
     };
     let file = preload::library(variant)?;
     let Some(folder) = file.parent() else { bail!("{} has no folder", file.display()) };
     let copy = folder.join("libhakmem-copy.so");
     fs_err::copy(&file, &copy)?;
-    Ok(Library { name, file: Some(file), copy: Some(copy), setting })
+    Ok(Library { name, file: Some(file), copy: Some(copy), setting, is_random })
 }
 
 /// The version of the C library, whose malloc has a column.

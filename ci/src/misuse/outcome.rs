@@ -33,6 +33,22 @@ pub(super) enum Outcome {
     Impossible,
 }
 
+impl Outcome {
+    /// The badness of what is undefined.
+    pub(super) const HARM: u8 = 4;
+
+    /// The worse an outcome is, the higher.
+    pub(super) fn badness(&self) -> u8 {
+        match self {
+            Self::Impossible => 0,
+            Self::Detected { at_once: true, .. } => 1,
+            Self::Detected { at_once: false, .. } => 2,
+            Self::Contained => 3,
+            Self::Undefined { .. } => Self::HARM,
+        }
+    }
+}
+
 /// How a misuse was detected.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum By {
