@@ -26,10 +26,10 @@ pub(super) struct Limits(BTreeMap<String, BTreeMap<String, f64>>);
 ///
 /// Allowance where the system's malloc serves some blocks: a percent. Its instructions are counted too, and depend on
 /// all that the program did before `main`, the length of its arguments included. Pages depend on the kernel too: a
-/// percent, and some pages.
+/// percent, and some pages. Where chance decides, a tenth: large blocks took from 6300 to 6700 instructions there.
 fn tolerance(variant: &Variant, measure: &str, limit: f64) -> f64 {
     match measure {
-        _ if is_random(variant) => 8.0 + limit * 0.05,
+        _ if is_random(variant) => 8.0 + limit * 0.1,
         _ if measure.starts_with("pages") => 8.0 + limit * 0.01,
         _ if asks_the_system(variant) => 0.01 + limit * 0.01,
         _ => 0.01 + limit * 0.001,
