@@ -7,6 +7,7 @@ use super::atomic::AtomicU32;
 use super::key::KeyPlace;
 use super::weak::weak;
 use super::{errno, kernel};
+#[cfg(not(miri))]
 use core::arch::asm;
 use core::ffi::{CStr, c_void};
 use core::marker::PhantomData;
@@ -39,6 +40,7 @@ pub(crate) fn is_alone() -> bool {
 
 /// The C library's number of this thread, which is not 0. The only thread of a child inherits it from the forking
 /// thread.
+#[cfg(not(miri))]
 pub(crate) fn handle() -> usize {
     let handle: usize;
     // Locks are held here, so it must not call `pthread_self`, which another library may replace.
@@ -52,6 +54,13 @@ pub(crate) fn handle() -> usize {
         );
     }
     handle
+}
+
+/// The substitute under Miri, which runs no assembly.
+#[cfg(miri)]
+pub(crate) fn handle() -> usize {
+    // SAFETY: it takes nothing, and does not fail.
+    unsafe { libc::pthread_self() as usize }
 }
 
 /// Bytes of the background thread's stack. Its calls are shallow, but thread-local storage lies on the stack, too.

@@ -133,8 +133,13 @@ fn a_signal_finds_no_block_in_use_with_a_wrong_slack() {
 fn a_byte_before_a_block_is_guarded() {
     choose();
     let mut memory = [0_u128; 8];
-    let (first, second) = memory.split_at_mut(4);
-    let (first, second) = (tailed(first), tailed(second));
+    let start = NonNull::from(&mut memory).cast::<u8>();
+    // SAFETY: half of the memory, aligned to 16, which only this test uses.
+    let first = unsafe { Tailed::new(start, 64) };
+    // SAFETY: inside the memory.
+    let middle = unsafe { start.add(64) };
+    // SAFETY: the other half.
+    let second = unsafe { Tailed::new(middle, 64) };
     // SAFETY: the other block lies in front, and has as many bytes.
     let is_sound = || unsafe { second.is_behind_a_tail() };
     assert!(is_sound());

@@ -10,7 +10,7 @@ use anyhow::Result;
 use std::path::Path;
 
 /// The tests. Those of other modules call the kernel or the C library, or take Miri many minutes.
-const TESTS: [&str; 9] = [
+const TESTS: [&str; 12] = [
     "base::",
     "batch::",
     "free_list::",
@@ -20,6 +20,9 @@ const TESTS: [&str; 9] = [
     "central::huge_blocks::",
     "central::low_water::",
     "report::list::",
+    "tail::tests::a_byte_before",
+    "tail::tests::a_tail_is_of",
+    "tail::tests::a_wiped_block",
 ];
 
 pub(super) fn run() -> Result<()> {
