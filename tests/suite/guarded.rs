@@ -114,7 +114,8 @@ pub(crate) fn run(bed: &'static Bed, program: &str, size: &str) {
         }
         "below" => write(block, -1, 1),
         "tail_without_secret" => {
-            let tail = (block.addr() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 25 << 25;
+            let mixed = (block.addr() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let tail = mixed >> 25 << 25 | 0xA5;
             // SAFETY: the block's tail lies behind its bytes, which leave no slack; the write is the misuse.
             unsafe { block.wrapping_add(size).cast::<u64>().write(tail) };
             free(bed, block, size);
