@@ -29,11 +29,8 @@ fn every_size_is_told_and_each_byte_behind_it_is_guarded() {
             block.set_in_use(size);
             assert_eq!(block.told(Compared::Much), Told::InUse(size), "{count} {size}");
             // SAFETY: a byte of the block.
-            assert_ne!(
-                unsafe { byte(block, size).read() },
-                0,
-                "a string's end would not be noticed"
-            );
+            let next = unsafe { byte(block, size).read() };
+            assert_ne!(next, 0, "a string's end would not be noticed");
             for (at, new) in (size..16 * count).flat_map(|at| [(at, 0x41), (at, 0)]) {
                 // SAFETY: a byte of the block.
                 let old = unsafe { byte(block, at).read() };
