@@ -144,25 +144,34 @@ pub(super) fn quick_tailed<V: Tabled>(size: usize) -> *mut u8 {
     }
     let Some(place) = cache.small_place(size + TAIL_BYTES) else { return ptr::null_mut() };
     // SAFETY: the tables hold only places that the page map has.
-    let Some(block) = unsafe { cache.list_at(place) }.pop::<V>() else { return ptr::null_mut() };
-    // SAFETY: the page map has the place, and only lists of classes have blocks.
-    let class = unsafe { Kind::class_at_its_place(place) };
-    let (start, bytes) = (block.into_start(), V::CLASSES.block_bytes(class));
+    let Some((start, bytes)) = (unsafe { pop_with_bytes::<V>(place) }) else {
+        return ptr::null_mut();
+    };
     // SAFETY: a block of the class, which the list gave to this function alone. `SHORT` is a power of two, so neither the
     // class of a size up to it nor one that lends to it has larger blocks (C1).
     let block = unsafe { Tailed::new_short(start, bytes) };
     guarded::prepare::<V>(start, block, size, false)
 }
 
-/// As [`quick_tailed`], for longer blocks.
+/// A block of the list at a place, and its bytes.
+///
+/// # Safety
+/// The place is one that the page map has.
+#[inline(always)]
+unsafe fn pop_with_bytes<V: Tabled>(place: usize) -> Option<(NonNull<u8>, usize)> {
+    // SAFETY: the caller's condition.
+    let block = unsafe { V::cache().list_at(place) }.pop::<V>()?;
+    // SAFETY: the page map has the place, and only lists of classes have blocks.
+    let class = unsafe { Kind::class_at_its_place(place) };
+    Some((block.into_start(), V::CLASSES.block_bytes(class)))
+}
+
+/// A block with a tail of any class; `None` if the thread's list has none, or for a larger size.
 #[inline(always)]
 pub(super) fn quick_long<V: Tabled>(size: usize) -> Option<NonNull<u8>> {
     let place = V::cache().place_for(size.checked_add(TAIL_BYTES)?)?;
     // SAFETY: the tables hold only places that the page map has.
-    let block = unsafe { V::cache().list_at(place) }.pop::<V>()?;
-    // SAFETY: the page map has the place, and only lists of classes have blocks.
-    let class = unsafe { Kind::class_at_its_place(place) };
-    let (start, bytes) = (block.into_start(), V::CLASSES.block_bytes(class));
+    let (start, bytes) = unsafe { pop_with_bytes::<V>(place) }?;
     // SAFETY: a block of the class, which the list gave to this function alone.
     let block = unsafe { Tailed::new(start, bytes) };
     NonNull::new(guarded::prepare::<V>(start, block, size, false))

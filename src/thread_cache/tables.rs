@@ -17,7 +17,7 @@ use crate::free_list::{EXCESS_OFFSET, FreeList};
 use crate::page_map::{CLASSLESS, Kind, Leaves};
 use crate::sys::asm::byte_at;
 use crate::sys::atomic::{AtomicU8, Ordering};
-use crate::variant::{Empty, Variant};
+use crate::variant::{Empty, Variant, is_multiple};
 use core::mem::offset_of;
 use core::ptr;
 
@@ -111,7 +111,7 @@ impl AddressTables {
     }
 
     /// True if a block starts at an address in a slab, of the class at this place. It may be one that was never handed
-    /// out. The arithmetic is that of `SizeClasses::is_start`; it is false for a place without a class.
+    /// out. It is false for a place without a class.
     #[inline(always)]
     pub(crate) fn is_start(&self, address: usize, place: usize) -> bool {
         let inverses = ptr::from_ref(&self.inverse).cast::<u8>();
@@ -119,7 +119,7 @@ impl AddressTables {
         let inverse = unsafe { inverses.add(2 * place) }.cast::<u32>();
         // SAFETY: inside the array, and aligned, since places are even.
         let inverse = unsafe { inverse.read() };
-        u32::from(address as u16).wrapping_mul(inverse) < inverse
+        is_multiple(address, inverse)
     }
 }
 

@@ -110,6 +110,15 @@ const FINER_BLOCKS: [u16; 64] = seq!(N in 1..=4 {[
     #(16384 + 4096 * N,)*
 ]});
 
+/// True if an address's offset in its slice is a multiple of the bytes whose inverse this is; false for an inverse of 0.
+///
+/// `offset` is a multiple of `bytes` exactly if `offset` times 2^32/`bytes`, rounded up, is below that factor modulo
+/// 2^32, as long as both have 16 bits: Lemire, Kaser and Kurz, "Faster remainder by direct computation", 2019.
+#[inline(always)]
+pub(crate) const fn is_multiple(address: usize, inverse: u32) -> bool {
+    (address as u16 as u32).wrapping_mul(inverse) < inverse
+}
+
 impl SizeTable<ClassIdx> {
     const fn of_classes(sizes: &[u16], step_lg: u32) -> Self {
         let mut entries = [ClassIdx::new(0); ENTRIES];
@@ -173,14 +182,9 @@ impl SizeClasses {
     }
 
     /// True if a block starts at an address in a slab of this class. It may be one that was never handed out.
-    ///
-    /// A block starts at each multiple of its size in the slice. `offset` is a multiple of `bytes` exactly if `offset`
-    /// times 2^32/`bytes`, rounded up, is below that factor modulo 2^32, as long as both have 16 bits: Lemire, Kaser
-    /// and Kurz, "Faster remainder by direct computation", 2019.
     #[inline(always)]
     pub(crate) const fn is_start(&self, class: ClassIdx, address: usize) -> bool {
-        let inverse = self.inverse[class.index()];
-        (address as u16 as u32).wrapping_mul(inverse) < inverse
+        is_multiple(address, self.inverse[class.index()])
     }
 
     /// The number of the block, of this class, at an offset from the start of its slice. The offset is below

@@ -11,7 +11,7 @@
 mod classes;
 mod limits;
 
-pub(crate) use classes::{SizeClasses, SizeTable};
+pub(crate) use classes::{SizeClasses, SizeTable, is_multiple};
 pub(crate) use limits::{least_limit, list_bytes_limit};
 
 use crate::base::{

@@ -32,7 +32,7 @@ impl Shared {
     }
 
     fn read(&self) -> u32 {
-        // SAFETY: as above.
+        // SAFETY: under test; loom reports a thread that writes meanwhile.
         self.written.with(|written| unsafe { *written })
     }
 }

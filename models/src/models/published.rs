@@ -112,7 +112,7 @@ pub fn what_is_set_is_whole() {
             assert_ne!(thing.made_by.load(Ordering::Relaxed), 0, "F2: an unmade thing");
         }
         other.join().expect("it ends");
-        // SAFETY: as above.
+        // SAFETY: null, or a thing of `shared`, which lives.
         let last = unsafe { shared.0.get().as_ref() }.expect("a thing");
         assert_eq!(last.made_by.load(Ordering::Relaxed), 2, "the newest thing");
     });
