@@ -7,6 +7,7 @@
 static void misuse(size_t size)
 {
     struct pair pair = neighbours(size);
-    memset(pair.high - n, 'A', n);
+    for (size_t i = 1; i <= n; i++)
+        *(pair.high - i) ^= 'A';
     survived();
 }

@@ -99,7 +99,10 @@ pub(crate) fn run(bed: &'static Bed, program: &str, size: &str) {
             // A block that starts with a page may have one in front that a program has made inaccessible.
             let is_inner = |block: &*mut u8| !block.addr().is_multiple_of(1 << 12);
             let inner = blocks.into_iter().find(is_inner).expect("a slab has many blocks");
-            write(inner, -1, 0x41);
+            // The tail there ends with a byte of the secret's, which may be any.
+            // SAFETY: broken on purpose, in a process of its own.
+            let old = unsafe { inner.wrapping_sub(1).read_volatile() };
+            write(inner, -1, old ^ 0x41);
             free(bed, inner, size);
         }
         "past_the_end_of_a_live_block" => {
