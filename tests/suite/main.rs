@@ -41,6 +41,7 @@ fn as_child() {
         ["sampled", id, program] => sampled::run(testbed::bed(id), program),
         ["returning", id, name] => returning::run(testbed::bed(id), name),
         ["threads", id, "race"] => threads::race_for_the_first_superslabs(testbed::bed(id)),
+        ["threads", id, "forks"] => threads::fork_while_others_allocate(testbed::bed(id)),
         ["threads", "apex", "parked"] => threads::lists_of_an_ended_thread_serve_the_next(),
         ["threads", "apex", "not_for_good"] => threads::lists_that_nobody_takes_go_home(),
         ["threads", "apex", "spans"] => threads::spans_that_wait_are_sound(),

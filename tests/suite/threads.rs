@@ -287,7 +287,7 @@ fn key_destructors_run_after_the_heap(bed: &'static Bed) {
 }
 
 /// A child of `fork` has one thread. It allocates and frees at once, whatever the other threads were doing.
-fn a_forked_child_allocates_and_frees(bed: &'static Bed) {
+pub(crate) fn fork_while_others_allocate(bed: &'static Bed) {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     /// No assertion in here: a child that unwinds would run the parent's tests.
@@ -331,6 +331,11 @@ fn a_forked_child_allocates_and_frees(bed: &'static Bed) {
         assert!(all_work, "{}", bed.id);
     });
     assert_sound_and_empty(bed);
+}
+
+/// The parent is a process of its own: in this one, each fork would copy the memory of all tests.
+fn a_forked_child_allocates_and_frees(bed: &'static Bed) {
+    child_succeeds(&["threads", bed.id, "forks"]);
 }
 
 /// True if an action returns true in a child of a fork. The action calls nothing but the allocator.
