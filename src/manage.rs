@@ -111,6 +111,10 @@ impl<V: Cached> Managed for Central<V> {
 
     fn set_limit(bytes: usize) -> bool {
         V::page_heap().limit.set_most(bytes);
+        if V::LARGE == Large::Fenced {
+            // From now on freed blocks keep no memory, which would count.
+            central::fenced::let_go_all::<V>();
+        }
         true
     }
 

@@ -7,6 +7,7 @@
 //! | the parked lists | their blocks |
 //! | the page heap | segments, slices, the page map; extents and their places in the map cache |
 //! | the records of huge blocks | the records and the page map |
+//! | the huge blocks between fences | the sums over freed ones |
 //!
 //! The audit of a program that stands still goes further (`check.rs`): it knows that nothing is under way.
 //!
@@ -26,6 +27,7 @@ use crate::slab::{Segment, usable_slices};
 use crate::stats::{Unsound, ensure};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock;
+use crate::variant::Large;
 use core::ptr;
 
 /// Milliseconds after which an audit counts as lost: a child of a fork does not have the thread that made it.
@@ -112,6 +114,9 @@ pub(crate) fn check_shared<V: Shared>(rests: bool) -> Result<(), Unsound> {
     }
     let page_heap = V::page_heap();
     page_heap.lock.with(|| page_heap.check::<V>(rests))?;
+    if V::LARGE == Large::Fenced {
+        ensure(V::fenced().is_sound(), "FN2, freed blocks that are held", 0)?;
+    }
     if V::RECORDS_HUGE {
         let (blocks, map_cache) = (V::huge_blocks(), &page_heap.map_cache);
         // Only a program at rest has the addresses of all its blocks in the map cache.

@@ -5,69 +5,34 @@
 //! ```
 //!
 //! The slack, from the block's last byte to the end of its page, stays zero. A free compares the first bytes of it. The
-//! room, up to an eighth of the block, has no access until the block grows into it. So a block that grows step by step
-//! moves once in many steps.
+//! room, up to the next power of two, has no access until the block grows into it. So a block that grows step by step moves
+//! once in many steps.
 //!
-//! The addresses of the last freed blocks, [`HELD`] of them and [`HELD_BYTES`] at most, stay without access and without
-//! memory, so that a late use ends the program. Then the kernel gets them back. Each block costs a few system calls.
+//! A freed block's addresses stay without access for a while, and its memory may become a new block's (`held.rs`). Each
+//! block costs a few system calls.
 //!
 //! A block and its fences are up to three mappings, of which the kernel gives a process some 65 000. So no more than
 //! [`MOST`] blocks get fences at a time.
 //!
-//! FN1  A place holds `(0, 0)`, or the pages of a freed block with their room. They have no access, but where the kernel
-//!      refused to take it, and no other code refers to them.
-//!
-//! Never: keeps memory of a freed block.
+//! Never: keeps the memory of freed blocks while a limit is set, or without end.
 
+use super::held::{DIRTY_BYTES, Fenced, Place};
 use super::{HOPELESS, Shared};
-use crate::base::{PAGE_BYTES, SLICE_BYTES, rank, round_up};
+use crate::base::{PAGE_BYTES, SLICE_BYTES, round_up};
 use crate::page_map::Kind;
-use crate::sys::atomic::AtomicU32;
 use crate::sys::fatal::fatal;
 use crate::sys::fences;
-use crate::sys::lock::Lock;
 use crate::sys::moves::{Outcome, move_to};
+use crate::sys::pages;
 use core::alloc::Layout;
-use core::cell::Cell;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
-/// Freed blocks whose addresses stay without access, and their bytes, at most.
-const HELD: usize = 256;
-const HELD_BYTES: usize = 64 << 20;
-/// A block may grow by one of so many parts before it moves.
-const ROOMS: usize = 8;
 /// Blocks in use between fences at most.
 const MOST: usize = 8192;
 /// Bytes of slack that a free compares.
 const COMPARED: usize = 64;
 
-/// The freed blocks of a variant whose addresses are held. [lock]
-pub(crate) struct Fenced {
-    pub(super) lock: Lock<{ rank::FENCED }>,
-    in_use: Cell<usize>,
-    /// The place that the next freed block gets, and the one of the oldest.
-    next: Cell<usize>,
-    oldest: Cell<usize>,
-    /// Bytes of the freed blocks, room included.
-    bytes: Cell<usize>,
-    places: [Cell<(usize, usize)>; HELD],
-}
-
-// SAFETY: the other fields are touched with the lock held.
-unsafe impl Sync for Fenced {}
-
 impl Fenced {
-    pub(crate) const fn new() -> Self {
-        Self {
-            lock: Lock::over(AtomicU32::new(0)),
-            in_use: Cell::new(0),
-            next: Cell::new(0),
-            oldest: Cell::new(0),
-            bytes: Cell::new(0),
-            places: [const { Cell::new((0, 0)) }; HELD],
-        }
-    }
-
     /// Counts a block that is to be allocated. False if there are as many as may be.
     fn count_up(&self) -> bool {
         self.lock.with(|| {
@@ -80,48 +45,6 @@ impl Fenced {
     fn count_down(&self) {
         self.lock.with(|| self.in_use.set(self.in_use.get() - 1));
     }
-
-    /// Holds the pages of a freed block, and unmaps the oldest ones that are too many then. False if they have no place.
-    fn hold(&self, start: usize, room: usize) -> bool {
-        if room > HELD_BYTES {
-            return false;
-        }
-        self.lock.with(|| {
-            let Some(place) = self.places.get(self.next.get()) else { return false };
-            while self.bytes.get() + room > HELD_BYTES || place.get() != (0, 0) {
-                if !self.let_go_oldest() {
-                    return false;
-                }
-            }
-            place.set((start, room));
-            self.next.set((self.next.get() + 1) % HELD);
-            self.bytes.set(self.bytes.get() + room);
-            true
-        })
-    }
-
-    /// Unmaps the oldest pages. False if there are none, or the kernel refuses. With the lock held.
-    fn let_go_oldest(&self) -> bool {
-        self.lock.check_held();
-        let Some(place) = self.places.get(self.oldest.get()) else { return false };
-        let (address, room) = place.get();
-        let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut(address)) else {
-            return false;
-        };
-        // SAFETY: pages of a freed block, which only this place knows of (FN1).
-        if unsafe { !fences::unmap(start, room) } {
-            return false;
-        }
-        place.set((0, 0));
-        self.oldest.set((self.oldest.get() + 1) % HELD);
-        self.bytes.set(self.bytes.get() - room);
-        true
-    }
-
-    fn holds(&self, address: usize) -> bool {
-        let is_there = |(start, bytes): (usize, usize)| (start..start + bytes).contains(&address);
-        self.lock.with(|| self.places.iter().any(|place| is_there(place.get())))
-    }
 }
 
 /// Bytes of the pages of a block.
@@ -129,16 +52,28 @@ const fn pages_for(size: usize) -> usize {
     round_up(if size == 0 { 1 } else { size }, PAGE_BYTES)
 }
 
-/// Bytes of a block's pages and its room. No two blocks begin in one slice (RC1).
+/// Bytes of a block's pages and its room, up to the next power of two. No two blocks begin in one slice (RC1).
 const fn room_for(size: usize) -> usize {
-    let part = (1 << (size | 1).ilog2()) / ROOMS;
-    let bytes = round_up(pages_for(size), if part < PAGE_BYTES { PAGE_BYTES } else { part });
+    let bytes = round_up(pages_for(size), 1 << (size | 1).ilog2());
     if bytes < SLICE_BYTES { SLICE_BYTES } else { bytes }
 }
 
 /// Allocates a block, which is zero. `None` if the kernel refuses, the limit is reached, or as many blocks as may be have
 /// fences.
 pub(crate) fn alloc<V: Shared>(layout: Layout) -> Option<NonNull<u8>> {
+    alloc_with::<V>(layout, Memory::Recycled)
+}
+
+/// Where a block's memory comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    /// From a freed block, if one fits.
+    Recycled,
+    /// From the kernel, page by page.
+    Fresh,
+}
+
+fn alloc_with<V: Shared>(layout: Layout, memory: Memory) -> Option<NonNull<u8>> {
     let is_hopeless = layout.size() >= HOPELESS || layout.align() >= HOPELESS;
     if is_hopeless || !V::fenced().count_up() {
         return None;
@@ -150,7 +85,7 @@ pub(crate) fn alloc<V: Shared>(layout: Layout) -> Option<NonNull<u8>> {
         page_heap.limit.change_fenced(0, if is_admitted { bytes } else { 0 });
         is_admitted
     });
-    let start = if is_admitted { map::<V>(layout) } else { None };
+    let start = if is_admitted { map::<V>(layout, memory) } else { None };
     if start.is_none() {
         count_out::<V>(if is_admitted { bytes } else { 0 });
     }
@@ -163,11 +98,27 @@ fn count_out<V: Shared>(bytes: usize) {
     V::page_heap().lock.with(|| V::page_heap().limit.change_fenced(bytes, 0));
 }
 
-fn map<V: Shared>(layout: Layout) -> Option<NonNull<u8>> {
-    let room = room_for(layout.size());
-    let start = fences::map(pages_for(layout.size()), room, layout.align())?;
-    if V::huge_blocks().add(V::page_map(), start, layout.size(), Kind::Fenced) {
-        return Some(start);
+fn map<V: Shared>(layout: Layout, memory: Memory) -> Option<NonNull<u8>> {
+    let (bytes, room) = (pages_for(layout.size()), room_for(layout.size()));
+    let start = fences::map(room, layout.align())?;
+    let fenced = V::fenced();
+    let outcome = match memory {
+        // SAFETY: mapped above without access, and no other code knows of it.
+        Memory::Recycled => fenced.lock.with(|| unsafe { fenced.move_memory(start, bytes) }),
+        Memory::Fresh => Outcome::Stayed,
+    };
+    if outcome == Outcome::Lost {
+        return None;
+    }
+    // SAFETY: mapped above, and no other code knows of it.
+    if unsafe { fences::open(start, bytes) } {
+        if outcome != Outcome::Stayed {
+            // SAFETY: the block's pages.
+            unsafe { pages::zero(start, bytes) };
+        }
+        if V::huge_blocks().add(V::page_map(), start, layout.size(), Kind::Fenced) {
+            return Some(start);
+        }
     }
     // SAFETY: mapped above, and no other code knows of it.
     unsafe { fences::unmap(start, room) };
@@ -184,16 +135,27 @@ pub(crate) unsafe fn free<V: Shared>(start: NonNull<u8>, size: usize) {
     V::huge_blocks().remove(V::page_map(), start, size);
     count_out::<V>(pages_for(size));
     // SAFETY: no record leads to the block any more, and the caller gave it up.
-    unsafe { hold::<V>(start, room_for(size)) };
+    unsafe { hold::<V>(start, room_for(size), pages_for(size)) };
 }
 
+/// Holds the pages of a block, of which the first `dirty` bytes may have memory that is worth keeping.
+///
 /// # Safety
 /// [`fences::map`] returned the pages with so much room, and nothing refers to them.
-unsafe fn hold<V: Shared>(start: NonNull<u8>, room: usize) {
-    // If the kernel refuses, at its limit of mappings, they stay accessible, without memory.
+unsafe fn hold<V: Shared>(start: NonNull<u8>, room: usize, dirty: usize) {
+    let is_kept = dirty <= DIRTY_BYTES && V::PURGE_MS.is_some() && V::page_heap().limit.most() == 0;
     // SAFETY: the caller's condition.
-    unsafe { fences::shut(start, room) };
-    if !V::fenced().hold(start.expose_provenance().get(), room) {
+    let dirty = if is_kept && unsafe { fences::fence(start, room) } { dirty } else { 0 };
+    if dirty == 0 {
+        // If the kernel refuses, at its limit of mappings, they stay accessible, without memory.
+        // SAFETY: the caller's condition.
+        unsafe { fences::shut(start, room) };
+    }
+    let since = V::page_heap().now();
+    let freed = Place { start: start.expose_provenance().get(), room, dirty, since };
+    let fenced = V::fenced();
+    // SAFETY: the caller's condition; what has memory has no access.
+    if !fenced.lock.with(|| unsafe { fenced.hold(freed) }) {
         // SAFETY: the caller's condition.
         unsafe { fences::unmap(start, room) };
     }
@@ -224,7 +186,7 @@ pub(crate) unsafe fn resize<V: Shared>(
         V::huge_blocks().change_length(start, old, new.size());
         return Some(start);
     }
-    let moved = alloc::<V>(new)?;
+    let moved = alloc_with::<V>(new, Memory::Fresh)?;
     let kept = old_bytes.min(new_bytes);
     let size = old.min(new.size());
     // SAFETY: both ranges are pages between fences, which do not overlap. Nothing needs the content of the new block,
@@ -239,7 +201,7 @@ pub(crate) unsafe fn resize<V: Shared>(
             V::huge_blocks().remove(V::page_map(), start, old);
             count_out::<V>(old_bytes);
             // SAFETY: the content has moved, and no record leads to the old block any more.
-            unsafe { hold::<V>(start, room_for(old)) };
+            unsafe { hold::<V>(start, room_for(old), 0) };
         }
         Outcome::Stayed => {
             // SAFETY: both blocks have that many bytes, and do not overlap.

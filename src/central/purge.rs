@@ -7,6 +7,7 @@
 //! | a free slice | it has been free for `purge_ms`, or too many slices wait (`dirty.rs`) |
 //! | a page of a slab that no block in use touches | no block came home to the slab for `purge_ms` |
 //! | a dirty extent of the map cache | no block needed as many bytes for `purge_ms`, or too many wait (`keep.rs`) |
+//! | a freed huge block that had fences | no new block took it for `purge_ms`, or too many wait (`held.rs`) |
 //! | a segment | all of it is free and without memory, and another such segment is there |
 //!
 //! ```text
@@ -165,6 +166,9 @@ fn begin<V: Shared>(round: &Round, terms: Terms) {
     V::page_heap().begin_round();
     round.began_at.set(terms.now);
     round.waiting.set(0);
+    if V::LARGE == Large::Fenced {
+        V::fenced().clean_since(terms.now, terms.delay);
+    }
     V::parked().send_home::<V>(terms.now, terms.delay, if terms.all { usize::MAX } else { 1 });
     round.enter(Stage::List(ListId { arena: ArenaIdx::FIRST, class: ClassIdx::new(0) }));
 }
@@ -210,7 +214,8 @@ pub(crate) fn idle_bytes<V: Shared>() -> usize {
         (used::<V>().map(purgeable).sum::<usize>() + waiting) * at_stake::<V>(class)
     };
     let classes: usize = ClassIdx::all(V::CLASSES.count()).map(of_class).sum();
-    classes + V::parked().bytes::<V>() + V::page_heap().free_bytes()
+    let fenced = if V::LARGE == Large::Fenced { V::fenced().dirty() } else { 0 };
+    classes + V::parked().bytes::<V>() + V::page_heap().free_bytes() + fenced
 }
 
 /// Bytes that may go back when a block comes home: it may be the last block in use on its page.

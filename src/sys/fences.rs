@@ -13,9 +13,9 @@ use crate::base::{PAGE_BYTES, round_up};
 use core::ffi::c_int;
 use core::ptr::{self, NonNull};
 
-/// Maps `room` bytes at a multiple of `align` between fences, and gives access to the first `bytes`, which are zero. The
-/// bytes are whole pages, and `align` is a power of two. `None` when the kernel refuses.
-pub(crate) fn map(bytes: usize, room: usize, align: usize) -> Option<NonNull<u8>> {
+/// Maps `room` bytes without access, at a multiple of `align` and between fences. The room is whole pages, and `align` is
+/// a power of two. `None` when the kernel refuses.
+pub(crate) fn map(room: usize, align: usize) -> Option<NonNull<u8>> {
     let surplus = align.max(PAGE_BYTES) - PAGE_BYTES;
     let fenced = room.checked_add(2 * PAGE_BYTES)?;
     let first = map_shut(fenced.checked_add(surplus)?)?;
@@ -26,14 +26,7 @@ pub(crate) fn map(bytes: usize, room: usize, align: usize) -> Option<NonNull<u8>
     // SAFETY: the rest of the mapping, which no other code knows of.
     unsafe { unmap_range(first, lead + fenced, surplus - lead) };
     // SAFETY: inside the mapping.
-    let pages = unsafe { first.add(lead + PAGE_BYTES) };
-    // SAFETY: pages of the mapping, which no other code knows of.
-    if unsafe { open(pages, bytes) } {
-        return Some(pages);
-    }
-    // SAFETY: mapped above, and no other code knows of it.
-    unsafe { unmap(pages, room) };
-    None
+    Some(unsafe { first.add(lead + PAGE_BYTES) })
 }
 
 /// Gives access to whole pages. False if the kernel refuses; nothing has changed then.
