@@ -121,7 +121,11 @@ fn map<V: Shared>(layout: Layout, memory: Memory) -> Option<NonNull<u8>> {
         }
     }
     // SAFETY: mapped above, and no other code knows of it.
-    unsafe { fences::unmap(start, room) };
+    if unsafe { !fences::unmap(start, room) } {
+        // With memory that moved there.
+        // SAFETY: mapped above, and no other code knows of it.
+        unsafe { hold::<V>(start, room, 0) };
+    }
     None
 }
 

@@ -146,11 +146,10 @@ impl Fenced {
         // SAFETY: pages of a freed block, which only this place knows of (FN1), and the new addresses, by the caller's
         // condition.
         let outcome = unsafe { move_to(from, bytes, to, true) };
-        // What is left there: all, where the kernel refuses.
-        if outcome == Outcome::Stayed || held.dirty > bytes {
-            self.clean(place);
-        } else {
+        if matches!(outcome, Outcome::Moved { .. }) && held.dirty == bytes {
             self.note_clean(place);
+        } else {
+            self.clean(place);
         }
         outcome
     }
