@@ -158,12 +158,12 @@ fn a_span_that_grows(bed: &'static Bed) {
         for (block, layout) in &mut taken.blocks {
             // SAFETY: live, with this layout.
             let moved = unsafe { bed.allocator.realloc(*block, *layout, 3 * layout.size()) };
-            let counted = (bed.counted)();
-            assert!(counted <= limit, "{counted} bytes of {limit}");
             if !moved.is_null() {
                 let new = Layout::from_size_align(3 * layout.size(), 8).expect("a layout");
                 (*block, *layout) = (moved, new);
             }
+            let counted = (bed.counted)();
+            assert!(counted <= limit, "{counted} bytes of {limit}");
         }
     }
     (bed.set_limit)(0);

@@ -1,3 +1,5 @@
+//! Tests of the page heap.
+
 use super::*;
 use crate::Apex;
 
