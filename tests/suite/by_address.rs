@@ -231,6 +231,81 @@ fn absurd_sizes_are_refused_and_the_old_block_stays_by_itself() {
 }
 
 #[test]
+fn small_blocks_are_aligned_however_they_come() {
+    BED.alone(small_blocks_are_aligned_however_they_come_by_itself);
+}
+
+/// A block of a few bytes has 16, aligned to 16, so that a free finds it in the list for its size.
+fn small_blocks_are_aligned_however_they_come_by_itself() {
+    let held: Vec<Held> = (0..200).map(|n| malloc(100 + 30 * (n % 7), 9)).collect();
+    let held: Vec<Held> =
+        held.into_iter().enumerate().map(|(n, held)| held.realloc(1 + n % 8)).collect();
+    for held in held {
+        // SAFETY: the block is this test's.
+        assert!(unsafe { Preload::usable_size(held.block) } >= 16);
+        Preload::check_size(held.block, held.size, 1);
+        held.free();
+    }
+}
+
+#[test]
+fn all_of_a_zeroed_block_is_zero() {
+    BED.alone(all_of_a_zeroed_block_is_zero_by_itself);
+}
+
+/// To its end, also where a list is empty, and the block comes from a slab that others have written to.
+fn all_of_a_zeroed_block_is_zero_by_itself() {
+    const BLOCKS: usize = 400;
+    for size in [1, 20, 33, 100, 1000, 5000, 70_000, 600_000] {
+        let count = BLOCKS.min((16 << 20) / size);
+        let held: Vec<Held> = (0..count).map(|_| malloc(size, 5)).collect();
+        for held in &held {
+            // SAFETY: the block is this test's.
+            let room = unsafe { Preload::usable_size(held.block) };
+            // SAFETY: the block has that many bytes.
+            unsafe { held.block.add(size).write_bytes(0xa5, room - size) };
+        }
+        held.into_iter().for_each(Held::free);
+        let zeroed = |_| {
+            let block = Preload::zeroed(size);
+            assert!(!block.is_null());
+            // SAFETY: the block is this test's.
+            let room = unsafe { Preload::usable_size(block) };
+            // SAFETY: the block has that many bytes.
+            let bytes = unsafe { std::slice::from_raw_parts(block, room) };
+            assert!(bytes.iter().all(|&byte| byte == 0), "{size} bytes");
+            Held::new(block, size, 6)
+        };
+        let held: Vec<Held> = (0..count).map(zeroed).collect();
+        held.into_iter().for_each(Held::free);
+    }
+}
+
+#[test]
+fn a_thread_that_frees_a_little_gets_no_cache() {
+    BED.alone(a_thread_that_frees_a_little_gets_no_cache_by_itself);
+}
+
+/// The C library frees a few blocks at a thread's end. A cache that opened then would never be closed.
+fn a_thread_that_frees_a_little_gets_no_cache_by_itself() {
+    let threads_after = |frees: usize| {
+        let held: Vec<Held> = (0..frees).map(|n| malloc(64, n as u8)).collect();
+        std::thread::scope(|scope| {
+            let work = move || {
+                held.into_iter().for_each(Held::free);
+                BED.audit().threads
+            };
+            scope.spawn(work).join().expect("no panic")
+        })
+    };
+    malloc(64, 1).free();
+    let before = BED.audit().threads;
+    assert_eq!(threads_after(16), before);
+    assert_eq!(threads_after(17), before + 1);
+    assert_eq!(BED.audit().threads, before);
+}
+
+#[test]
 fn a_lent_block_has_a_layout_too() {
     BED.alone(a_lent_block_has_a_layout_too_by_itself);
 }
