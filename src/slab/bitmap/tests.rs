@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::Apex;
-use crate::central::CentralList;
+use crate::sys::atomic::AtomicU32;
+use crate::sys::lock::Lock;
 use crate::sys::pages;
 
 /// Checks Y1 to Y4 of a slab in a segment of its own: which blocks are out, and which pages a purge may take.
@@ -13,8 +14,8 @@ fn a_slab_knows_its_blocks_and_pages() {
     let segment = unsafe { Segment::create::<Apex>(pages, MAX_SLICES, false) };
     let slab = segment.slab(SliceIdx::new(1));
     let class = <Apex as Variant>::CLASS_TABLE.at(1024, 1).expect("a class");
-    let list = CentralList::new();
-    list.lock.with(|| {
+    let lock = Lock::<{ rank::CENTRAL_LIST }>::over(AtomicU32::new(0));
+    lock.with(|| {
         for (is_clean, has_memory) in [(false, 0xFFFF), (true, 0)] {
             slab.set_up::<Apex>(class, is_clean);
             assert_eq!(slab.pages_to_purge::<Apex>(), has_memory, "no block was out");
