@@ -119,3 +119,44 @@ impl Transfer {
 pub(super) fn room<V: Variant>(class: ClassIdx) -> u32 {
     quotient(V::TRANSFER_KIB * 1024, V::CLASSES.block_bytes(class)).min(MOST) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Apex;
+
+    /// Checks TC1: each block comes out once, and no more wait than there is room for.
+    #[test]
+    fn blocks_wait_as_long_as_threads_need_them() {
+        let mut memory = [[0_u64; 2]; 64];
+        let class = <Apex as Variant>::CLASS_TABLE.at(16 << 10, 1).expect("a class");
+        let room = room::<Apex>(class);
+        assert!((4..64).contains(&room), "{room} blocks");
+        let mut batch = Batch::new();
+        for block in &mut memory {
+            // SAFETY: 16 bytes, aligned to 8, that only this test uses.
+            batch.push(unsafe { FreeBlock::new(NonNull::from(block).cast()) });
+        }
+        let transfer = Transfer::new();
+        transfer.put::<Apex>(class, &mut batch);
+        assert_eq!((transfer.len(), batch.len()), (room, 64 - room));
+        let went = Cell::new(0);
+        let empty = |all| {
+            went.set(0);
+            transfer.empty(all, |batch| {
+                went.set(went.get() + batch.len());
+                while batch.pop().is_some() {}
+            });
+            (went.get(), transfer.len())
+        };
+        assert_eq!(empty(false), (0, room), "they have just come");
+        let mut some = Batch::new();
+        transfer.take(3, &mut some);
+        assert_eq!((transfer.len(), some.len()), (room - 3, 3));
+        transfer.put::<Apex>(class, &mut some);
+        assert_eq!(empty(false), (room - 3, 3), "threads needed three of them");
+        assert_eq!(empty(true), (3, 0));
+        transfer.take(1, &mut some);
+        assert_eq!((transfer.len(), some.len()), (0, 0));
+    }
+}

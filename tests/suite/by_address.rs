@@ -231,21 +231,48 @@ fn absurd_sizes_are_refused_and_the_old_block_stays_by_itself() {
 }
 
 #[test]
-fn small_blocks_are_aligned_however_they_come() {
-    BED.alone(small_blocks_are_aligned_however_they_come_by_itself);
+fn all_threads_are_told_that_memory_waits() {
+    BED.alone(all_threads_are_told_that_memory_waits_by_itself);
 }
 
-/// A block of a few bytes has 16, aligned to 16, so that a free finds it in the list for its size.
-fn small_blocks_are_aligned_however_they_come_by_itself() {
-    let held: Vec<Held> = (0..200).map(|n| malloc(100 + 30 * (n % 7), 9)).collect();
-    let held: Vec<Held> =
-        held.into_iter().enumerate().map(|(n, held)| held.realloc(1 + n % 8)).collect();
-    for held in held {
-        // SAFETY: the block is this test's.
-        assert!(unsafe { Preload::usable_size(held.block) } >= 16);
-        Preload::check_size(held.block, held.size, 1);
-        held.free();
+/// A thread that its own lists serve would look at no clock, so the thread that sees memory wait shuts them.
+fn all_threads_are_told_that_memory_waits_by_itself() {
+    /// True if the thread's list serves a block. It has one, unless the lists are shut.
+    fn is_served() -> bool {
+        let block = Preload::quick(64);
+        // SAFETY: null, or this thread's block.
+        unsafe { Preload::free(block) };
+        !block.is_null()
     }
+    /// Takes and frees blocks until the thread's list serves them, or does not.
+    fn until_served(served: bool, size: usize) {
+        while is_served() != served {
+            malloc(64, 1).free();
+            malloc(size, 2).free();
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+    Preload::purge();
+    until_served(true, 64);
+    let (asks, asked) = mpsc::channel();
+    let (says, said) = mpsc::channel();
+    let other = std::thread::spawn(move || {
+        until_served(true, 64);
+        asked.into_iter().for_each(|()| says.send(is_served()).expect("somebody listens"));
+    });
+    let is_other_served = || {
+        asks.send(()).expect("the thread runs");
+        said.recv().expect("the thread runs")
+    };
+    assert!(is_other_served());
+    let held: Vec<Held> = (0..200).map(|_| malloc(120_000, 3)).collect();
+    assert!(is_other_served());
+    held.into_iter().for_each(Held::free);
+    until_served(false, 120_000);
+    assert!(!is_other_served());
+    drop(asks);
+    other.join().expect("no panic");
+    Preload::purge();
 }
 
 #[test]
