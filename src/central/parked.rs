@@ -181,3 +181,47 @@ fn bytes_in<V: Variant>(lists: &[FreeList; MAX_CLASSES]) -> usize {
     };
     ClassIdx::all(V::CLASSES.count()).map(bytes).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Apex;
+    use crate::free_block::FreeBlock;
+    use crate::sys::atomic::AtomicU32;
+    use core::ptr::NonNull;
+
+    /// Checks Q1: a place is taken as long as it has lists. A thread parks little, and the next one starts with it.
+    #[test]
+    fn a_little_is_parked_for_the_next_thread() {
+        let mut memory = [[0_u64; 2]; 16];
+        let class = <Apex as Variant>::CLASS_TABLE.at(32 << 10, 1).expect("a class");
+        let lists = [const { FreeList::unbounded() }; MAX_CLASSES];
+        let list = &lists[class.index()];
+        let parked = Parked::over(Lock::over(AtomicU32::new(0)));
+        let fill = |memory: &mut [[u64; 2]]| {
+            for block in memory {
+                // SAFETY: 16 bytes, aligned to 8, that only this test uses.
+                list.put::<Apex>(unsafe { FreeBlock::new(NonNull::from(block).cast()) });
+            }
+        };
+        let taken = || parked.lock.with(|| parked.taken.get());
+        parked.park::<Apex>(&lists);
+        assert_eq!(taken(), 0, "nothing to park");
+        fill(&mut memory[..9]);
+        parked.park::<Apex>(&lists);
+        assert_eq!((taken(), list.len()), (0, 9), "too much");
+        while list.len() > 7 {
+            list.pop::<Apex>();
+        }
+        list.set_limit(1000);
+        parked.places[0].parked_at.set(u64::MAX);
+        parked.park::<Apex>(&lists);
+        assert_eq!((taken(), list.len()), (1, 0));
+        assert!(parked.places[0].parked_at.get() < u64::MAX);
+        parked.take::<Apex>(&lists);
+        assert_eq!((taken(), list.len()), (0, 7));
+        assert_eq!(list.limit(), list_bytes_limit::<Apex>(class), "no more than a thread may have");
+        assert_eq!(parked.places[0].lists[class.index()].len(), 0);
+        while list.pop::<Apex>().is_some() {}
+    }
+}
