@@ -231,6 +231,25 @@ fn absurd_sizes_are_refused_and_the_old_block_stays_by_itself() {
 }
 
 #[test]
+fn a_block_of_each_size_has_room_for_it() {
+    BED.alone(a_block_of_each_size_has_room_for_it_by_itself);
+}
+
+/// Twice, so that the lists of all sizes have blocks.
+fn a_block_of_each_size_has_room_for_it_by_itself() {
+    for size in (0..40_000).chain(0..40_000) {
+        for block in [Preload::quick(size), Preload::malloc(size), Preload::zeroed(size)] {
+            if !block.is_null() {
+                // SAFETY: the block is this test's.
+                assert!(unsafe { Preload::usable_size(block) } >= size, "{size} bytes");
+            }
+            // SAFETY: null, or a block of this test.
+            unsafe { Preload::free(block) };
+        }
+    }
+}
+
+#[test]
 fn all_threads_are_told_that_memory_waits() {
     BED.alone(all_threads_are_told_that_memory_waits_by_itself);
 }
