@@ -273,6 +273,15 @@ fn all_threads_are_told_that_memory_waits_by_itself() {
     }
     Preload::purge();
     until_served(true, 64);
+    // Two threads that have ended: one of their caches waits for a thread all the time.
+    let both = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        let work = || {
+            malloc(64, 1).free();
+            both.wait();
+        };
+        join_all([(); 2].map(|()| scope.spawn(work)));
+    });
     let (asks, asked) = mpsc::channel();
     let (says, said) = mpsc::channel();
     let other = std::thread::spawn(move || {
@@ -289,6 +298,15 @@ fn all_threads_are_told_that_memory_waits_by_itself() {
     held.into_iter().for_each(Held::free);
     until_served(false, 120_000);
     assert!(!is_other_served());
+    Preload::purge();
+    until_served(true, 64);
+    // The next thread gets the cache that waited, whose lists nobody shut.
+    let work = || {
+        malloc(64, 1).free();
+        BED.audit();
+        assert!(is_served());
+    };
+    std::thread::spawn(work).join().expect("no panic");
     drop(asks);
     other.join().expect("no panic");
     Preload::purge();
