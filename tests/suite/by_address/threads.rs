@@ -100,11 +100,14 @@ fn a_thread_that_has_closed_its_cache_has_none() {
     BED.alone(a_thread_that_has_closed_its_cache_has_none_by_itself);
 }
 
-/// Its cache waits for the next thread, which takes it while the first one is not yet at its end.
+/// Its cache waits for the next thread, which takes it while the first one is not yet at its end. As many threads come as
+/// may find a cache there.
 fn a_thread_that_has_closed_its_cache_has_none_by_itself() {
     use std::ffi::c_void;
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const NEXT: usize = 32;
 
     /// What a key's destructor finds: it runs again as long as it sets its value.
     struct Late {
@@ -135,21 +138,24 @@ fn a_thread_that_has_closed_its_cache_has_none_by_itself() {
     assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(run)) }, 0);
     let (runs, found) = (AtomicUsize::new(0), AtomicUsize::new(1));
     let late: &'static Late =
-        Box::leak(Box::new(Late { key, runs, found, turns: Barrier::new(2) }));
+        Box::leak(Box::new(Late { key, runs, found, turns: Barrier::new(1 + NEXT) }));
     let first = std::thread::spawn(move || {
         malloc(64, 1).free();
         // SAFETY: the key exists.
         unsafe { libc::pthread_setspecific(late.key, ptr::from_ref(late).cast()) };
     });
-    let next = std::thread::spawn(move || {
-        late.turns.wait();
-        let held = [(); 3].map(|()| malloc(64, 2));
-        held.into_iter().for_each(Held::free);
-        late.turns.wait();
-        late.turns.wait();
-    });
+    let next = || {
+        std::thread::spawn(move || {
+            late.turns.wait();
+            let held = [(); 3].map(|()| malloc(64, 2));
+            held.into_iter().for_each(Held::free);
+            late.turns.wait();
+            late.turns.wait();
+        })
+    };
+    let next = [(); NEXT].map(|()| next());
     first.join().expect("no panic");
-    next.join().expect("no panic");
+    next.into_iter().for_each(|next| next.join().expect("no panic"));
     // SAFETY: no thread that has a value for it is left.
     unsafe { libc::pthread_key_delete(key) };
     // ORDERING: relaxed; the threads have ended.
