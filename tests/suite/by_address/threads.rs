@@ -6,6 +6,25 @@ use hakmem::{ByAddress, Observe, Preload};
 use std::ptr;
 use std::sync::mpsc;
 
+/// True if the thread's list serves a block. It has one, unless the lists are shut.
+fn is_served() -> bool {
+    let block = Preload::quick(64);
+    // SAFETY: null, or this thread's block.
+    unsafe { Preload::free(block) };
+    !block.is_null()
+}
+
+/// Takes and frees blocks until the thread's list serves them, or does not.
+fn until_served(served: bool, size: usize) {
+    let turn = |_| {
+        malloc(64, 1).free();
+        malloc(size, 2).free();
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        is_served() == served
+    };
+    assert!((0..20_000).any(turn), "lists stay shut, or open");
+}
+
 #[test]
 fn a_thread_that_frees_a_little_gets_no_cache() {
     BED.alone(a_thread_that_frees_a_little_gets_no_cache_by_itself);
@@ -37,23 +56,6 @@ fn all_threads_are_told_that_memory_waits() {
 
 /// A thread that its own lists serve would look at no clock, so the thread that sees memory wait shuts them.
 fn all_threads_are_told_that_memory_waits_by_itself() {
-    /// True if the thread's list serves a block. It has one, unless the lists are shut.
-    fn is_served() -> bool {
-        let block = Preload::quick(64);
-        // SAFETY: null, or this thread's block.
-        unsafe { Preload::free(block) };
-        !block.is_null()
-    }
-    /// Takes and frees blocks until the thread's list serves them, or does not.
-    fn until_served(served: bool, size: usize) {
-        let turn = |_| {
-            malloc(64, 1).free();
-            malloc(size, 2).free();
-            std::thread::sleep(std::time::Duration::from_millis(1));
-            is_served() == served
-        };
-        assert!((0..20_000).any(turn), "lists stay shut, or open");
-    }
     Preload::purge();
     until_served(true, 64);
     // Two threads that have ended: one of their caches waits for a thread all the time.
@@ -133,6 +135,8 @@ fn a_thread_that_has_closed_its_cache_has_none_by_itself() {
         late.found.store(Preload::quick(64).addr(), Ordering::Relaxed);
         late.turns.wait();
     }
+    // Lists that are shut serve nobody.
+    Preload::purge();
     let mut key = 0;
     // SAFETY: `key` is writable and the callback lives forever.
     assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(run)) }, 0);
@@ -147,8 +151,7 @@ fn a_thread_that_has_closed_its_cache_has_none_by_itself() {
     let next = || {
         std::thread::spawn(move || {
             late.turns.wait();
-            let held = [(); 3].map(|()| malloc(64, 2));
-            held.into_iter().for_each(Held::free);
+            until_served(true, 64);
             late.turns.wait();
             late.turns.wait();
         })
