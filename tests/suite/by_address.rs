@@ -267,7 +267,7 @@ fn all_of_a_zeroed_block_is_zero_by_itself() {
             // SAFETY: the block is this test's.
             let room = unsafe { Preload::usable_size(held.block) };
             // SAFETY: the block has that many bytes.
-            unsafe { held.block.add(size).write_bytes(0xa5, room - size) };
+            unsafe { held.block.wrapping_add(size).write_bytes(0xa5, room - size) };
         }
         held.into_iter().for_each(Held::free);
         let zeroed = |_| {
