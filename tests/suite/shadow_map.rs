@@ -299,8 +299,8 @@ fn apex_grows_a_large_block_in_place() {
 /// A block that grows keeps its alignment, from any kind of block to any other, and wherever it moves.
 fn what_grows_stays_aligned(bed: &'static Bed) {
     for align in [64, 4096, 64 << 10, 2 << 20] {
-        let mut blocks: Vec<Filled> = (1..9).map(|n| Filled::new(bed, 900, align, n)).collect();
-        for size in [3000, 20_000, 90_000, 400_000, 900_000, 3 << 20, 5 << 20, 70_000, 100] {
+        let mut blocks: Vec<Filled> = (1..5).map(|n| Filled::new(bed, 900, align, n)).collect();
+        for size in [3000, 20_000, 90_000, 400_000, 900_000, 2 << 20, 70_000, 100] {
             blocks.iter_mut().enumerate().for_each(|(n, block)| block.realloc(size + 4096 * n));
         }
         drop(blocks);
