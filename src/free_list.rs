@@ -201,6 +201,12 @@ impl FreeList {
         }
     }
 
+    /// True if the list is closed, and no push is left to undo. A count that sank below `CLOSED`, or rose beyond all
+    /// numbers, would open the list. For audits.
+    pub(crate) fn counts_nothing(&self) -> bool {
+        self.shared_excess() == CLOSED
+    }
+
     /// True if the list is open and below its limit.
     pub(crate) fn has_room(&self) -> bool {
         self.shared_excess() < -1

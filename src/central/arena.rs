@@ -157,3 +157,37 @@ pub(crate) fn used<V: Shared>() -> impl Iterator<Item = ArenaIdx> {
 pub(super) fn are_several<V: Shared>() -> bool {
     V::page_heap().users.in_use.load(Ordering::Relaxed) > 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Apex;
+    use crate::sys::lock::Lock;
+    use crate::variant::Chosen;
+
+    /// Checks AR1 to AR3. No other test of this program has threads in the variant's arenas.
+    #[test]
+    fn threads_spread_over_arenas() {
+        let pool = Lock::<{ rank::CACHE_POOL }>::over(AtomicU32::new(0));
+        let users = &Apex::page_heap().users;
+        pool.with(|| {
+            let join = || join::<Apex>().index();
+            assert_eq!([(); 4].map(|()| join()), [0, 1, 2, 3]);
+            assert!(are_several::<Apex>() && users.check() == Ok(4));
+            leave::<Apex>(ArenaIdx::new(1));
+            assert_eq!((users.threads(), join()), (3, 1), "the one that the fewest have");
+            // An arena whose threads have ended still has slabs, which purges and forks look for.
+            for arena in 0..4 {
+                leave::<Apex>(ArenaIdx::new(arena));
+            }
+            assert_eq!((users.check(), used::<Apex>().count(), join()), (Ok(0), 4, 0));
+            assert_eq!(used::<Apex>().count(), 4);
+            leave::<Apex>(ArenaIdx::FIRST);
+            // The most are a few for each processor.
+            assert!((4..=<Apex as Chosen>::ARENAS).contains(&users.most::<Apex>()));
+            assert!(users.most::<Apex>() <= PER_CPU * cpus::count());
+            // So in a program with one thread, as the other tests of this one are, no block waits for another arena.
+            users.in_use.store(1, Ordering::Relaxed);
+        });
+    }
+}

@@ -409,3 +409,6 @@ impl Place {
         address(self.start)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,3 +142,34 @@ extern "C" fn run<V: Shared>(_: *mut c_void) -> *mut c_void {
     }
     ptr::null_mut()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Apex;
+    use crate::central::PageHeap;
+
+    /// The child of a fork does not have the thread, so memory that waits there is worth a hurry.
+    #[test]
+    fn a_child_has_lost_the_thread() {
+        let heap = PageHeap::new();
+        let background = &heap.background;
+        assert!(background.changes(OFF, WANTED) && background.changes(WANTED, RUNS));
+        let waits = || {
+            heap.note_pending();
+            heap.pending.load(Ordering::Relaxed) != 0
+        };
+        assert!(!waits(), "the thread purges");
+        heap.after_fork();
+        assert!(waits() && background.changes(LOST, RUNS));
+    }
+
+    /// No code of a library that is to go away may run in a thread that starts after its end.
+    #[test]
+    fn a_thread_that_was_asked_for_does_not_start_after_the_end() {
+        assert!(ask::<Apex>());
+        stop::<Apex>();
+        start_if_wanted::<Apex>();
+        assert!(!Apex::page_heap().background.runs());
+    }
+}

@@ -124,3 +124,87 @@ impl PageHeap {
         self.regretted.set(self.regretted.get().saturating_sub(slices));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Apex;
+    use crate::base::{SliceIdx, bit_range};
+
+    /// Runs `action` with a page heap of its own, which has a segment, and with the lock held.
+    fn with_segment(action: impl FnOnce(&PageHeap, &'static Segment)) {
+        let heap = PageHeap::new();
+        heap.lock.with(|| {
+            let segment = heap.map::<Apex>(1, 1).expect("address space");
+            action(&heap, segment);
+            let in_use = !segment.free.get() & crate::slab::usable_slices::<Apex>();
+            let used = SliceIdx::new(in_use.trailing_zeros() as usize);
+            if in_use != 0 {
+                heap.mark_free::<Apex>(segment, used, in_use.count_ones() as usize);
+            }
+            heap.note_clean(segment, u32::MAX);
+            heap.unmap::<Apex>(segment);
+        });
+    }
+
+    /// A program that locks its memory would pay for a call each time.
+    #[test]
+    fn what_the_kernel_refused_waits_for_its_next_use() {
+        with_segment(|heap, segment| {
+            let slice = SliceIdx::new(3);
+            let turn = || {
+                heap.mark_used(segment, slice, 2);
+                heap.mark_free::<Apex>(segment, slice, 2);
+            };
+            turn();
+            assert!(segment.purgeable_slices() == 0b11000 && heap.next_dirty_segment().is_some());
+            heap.note_refused(segment, 0b11000);
+            assert!(segment.purgeable_slices() == 0 && heap.next_dirty_segment().is_none());
+            assert!(segment.is_decommitted::<Apex>() && heap.dirty_segment_count() == 0);
+            assert_eq!(heap.dirty_slices.get(), 2, "they have memory");
+            turn();
+            assert!(segment.purgeable_slices() == 0b11000 && heap.next_dirty_segment().is_some());
+        });
+    }
+
+    #[test]
+    fn regrets_raise_the_allowance_and_slices_that_wait_in_vain_lower_it() {
+        with_segment(|heap, segment| {
+            let figures = || (heap.early.get(), heap.regretted.get());
+            heap.early.set(5);
+            heap.mark_used(segment, SliceIdx::new(1), 3);
+            assert_eq!(figures(), (2, 3));
+            // A dirty slice serves, so nothing went back too early.
+            heap.mark_free::<Apex>(segment, SliceIdx::new(1), 3);
+            heap.mark_used(segment, SliceIdx::new(1), 3);
+            assert_eq!(figures(), (2, 3));
+            heap.mark_used(segment, SliceIdx::new(4), 8);
+            assert_eq!(figures(), (0, 5));
+            heap.forget_regrets(2);
+            assert_eq!(figures(), (0, 3));
+            heap.forget_regrets(9);
+            assert_eq!(figures(), (0, 0));
+        });
+    }
+
+    #[test]
+    fn one_segment_without_memory_stays() {
+        with_segment(|heap, segment| {
+            let map = || heap.map::<Apex>(1, 1).expect("address space");
+            let (other, ahead) = (map(), map());
+            ahead.pinned.set(true);
+            for segment in [segment, ahead, other] {
+                heap.mark_used(segment, SliceIdx::new(1), 1);
+                heap.mark_free::<Apex>(segment, SliceIdx::new(1), 1);
+                heap.note_clean(segment, bit_range(1, 2));
+                heap.end_turn::<Apex>(segment);
+            }
+            assert_eq!(heap.segments.get(), 2, "the spare one, and the one mapped ahead");
+            // What comes into use is spare no more.
+            heap.mark_used(segment, SliceIdx::new(1), 1);
+            heap.unmap_spare::<Apex>();
+            assert_eq!(heap.segments.get(), 2);
+            heap.unmap::<Apex>(ahead);
+        });
+    }
+}

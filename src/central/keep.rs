@@ -227,4 +227,39 @@ mod tests {
         // SAFETY: no thread uses the page heap any more.
         page_heap.lock.with(|| unsafe { cache.release() });
     }
+
+    #[test]
+    fn what_is_too_much_goes_back_and_counts_meanwhile() {
+        const MIB: usize = 1 << 20;
+        static PAGE_HEAP: PageHeap = PageHeap::new();
+        let (page_heap, cache) = (&PAGE_HEAP, &PAGE_HEAP.map_cache);
+        let (start, bytes) = page_heap.reserve(24 * MIB, PAGE_BYTES).expect("address space");
+        let take = |bytes| {
+            cache.change_live(0, bytes);
+            cache.take(State::Clean, bytes, PAGE_BYTES).expect("added")
+        };
+        let [all, first, second] = page_heap.lock.with(|| {
+            cache.add(start, bytes);
+            // Other bytes are on their way, which the calls below must leave alone.
+            page_heap.limit.leave(64 * MIB);
+            [8, 8, 4].map(|mib| take(mib * MIB))
+        });
+        let figures = || {
+            let all = || (cache.live(), cache.bytes(), cache.early.get(), page_heap.counted());
+            let (live, dirty, early, counted) = page_heap.lock.with(all);
+            [live, dirty, early, counted].map(|bytes| bytes / MIB)
+        };
+        assert_eq!(figures(), [20, 0, 0, 84]);
+        // SAFETY: taken above, and nothing refers to it.
+        unsafe { page_heap.keep(all, 8 * MIB, 0) };
+        assert_eq!(figures(), [12, 0, 8, 76], "nothing stays");
+        // SAFETY: taken above, and nothing refers to it.
+        unsafe { page_heap.keep(first, 8 * MIB, 10 * MIB) };
+        assert_eq!(figures(), [4, 8, 8, 76], "as much stays");
+        // SAFETY: taken above, and nothing refers to it.
+        unsafe { page_heap.keep(second, 4 * MIB, 10 * MIB) };
+        assert_eq!(figures(), [0, 10, 10, 74], "the oldest goes back");
+        // SAFETY: no thread uses the page heap any more.
+        page_heap.lock.with(|| unsafe { cache.release() });
+    }
 }

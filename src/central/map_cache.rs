@@ -369,29 +369,4 @@ impl MapCache {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::atomic::AtomicU32;
-    use crate::sys::lock::Lock;
-
-    /// MC2: no part of the cache's addresses reaches from one mapping into another.
-    #[test]
-    fn a_moved_range_is_a_mapping_of_its_own() {
-        let (start, lock) = (1 << 32, Lock::<{ rank::PAGE_HEAP }>::over(AtomicU32::new(0)));
-        let cache = MapCache::new();
-        lock.with(|| {
-            cache.own(start, 16 * PAGE_BYTES);
-            let from = Range { start, bytes: PAGE_BYTES, renews: false };
-            cache.note_moved(from, start + 8 * PAGE_BYTES, true);
-            let pages = |part: Range| ((part.start - start) / PAGE_BYTES, part.bytes / PAGE_BYTES);
-            let at = |page: usize| start + page * PAGE_BYTES;
-            assert_eq!(pages(cache.first_part(at(4), at(16))), (4, 4));
-            assert_eq!(pages(cache.first_part(at(8), at(16))), (8, 1));
-            assert_eq!(pages(cache.last_part(at(4), at(9))), (8, 1));
-            assert_eq!(pages(cache.last_part(at(4), at(16))), (9, 7));
-            assert_eq!(cache.moved.count(), 1);
-        });
-        // SAFETY: only this test has the cache, and uses it no more.
-        unsafe { cache.nodes.release() };
-    }
-}
+mod tests;

@@ -57,6 +57,8 @@ mod relocation;
 mod round;
 mod samples;
 mod segments;
+#[cfg(test)]
+mod tests;
 mod tidy;
 mod transfer;
 mod tuning;

@@ -415,3 +415,6 @@ impl PageHeap {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

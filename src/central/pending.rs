@@ -38,10 +38,14 @@ impl PageHeap {
 
     /// True if much memory waits and no thread has told the others. The caller then tells them.
     pub(crate) fn is_news<V: Shared>(&self) -> bool {
+        V::COUNTED && self.tells()
+    }
+
+    #[inline]
+    fn tells(&self) -> bool {
         let told = |pending: u32| (pending & (PENDING | TOLD) == PENDING).then_some(pending | TOLD);
         // ORDERING: relaxed; the flags publish nothing. Of several threads that ask at once, one gets true.
-        V::COUNTED
-            && told(self.pending.load(Ordering::Relaxed)).is_some()
+        told(self.pending.load(Ordering::Relaxed)).is_some()
             && self.pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, told).is_ok()
     }
 
@@ -107,5 +111,56 @@ impl PageHeap {
         let free = self.dirty_slices.get() as usize * SLICE_BYTES + kept + more;
         let all = self.segments.get() as usize * SEGMENT_BYTES + kept;
         free >= bytes && free >= quotient(all, part) && free > self.tuning.idle_kept()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(heap: &PageHeap) -> u32 {
+        heap.pending.load(Ordering::Relaxed)
+    }
+
+    /// Ends a round after which little is left.
+    fn end_round(heap: &PageHeap) -> bool {
+        heap.lock.with(|| heap.end_round(0, false))
+    }
+
+    #[test]
+    fn the_flags_change_as_the_table_says() {
+        let heap = PageHeap::new();
+        assert!(!heap.tells(), "no news");
+        heap.note_pending();
+        assert_eq!(flags(&heap), PENDING | SEEN);
+        assert!(heap.tells());
+        assert!(!heap.tells(), "one thread tells the others");
+        assert_eq!(flags(&heap), PENDING | SEEN | TOLD);
+        heap.begin_round();
+        assert_eq!(flags(&heap), PENDING | TOLD);
+        // A thread sees much memory wait while the round goes on, so the next round hurries, too.
+        heap.note_pending();
+        assert!(end_round(&heap));
+        assert_eq!(flags(&heap), PENDING | SEEN | TOLD);
+        heap.begin_round();
+        assert!(!end_round(&heap));
+        assert_eq!(flags(&heap), 0);
+        heap.note_pending();
+        heap.note_kept();
+        assert_eq!(flags(&heap), 0);
+    }
+
+    #[test]
+    fn a_child_forgets_what_other_threads_had_begun() {
+        let heap = PageHeap::new();
+        heap.note_pending();
+        assert!(heap.tells());
+        heap.asked.store(1, Ordering::Relaxed);
+        heap.lock.with(|| heap.limit.leave(SLICE_BYTES));
+        heap.after_fork();
+        // The child's threads are told anew, look at the clock again, and have all of the limit.
+        assert_eq!(flags(&heap), PENDING | SEEN);
+        assert_eq!(heap.asked.load(Ordering::Relaxed), 0);
+        assert_eq!(heap.lock.with(|| heap.counted()), 0);
     }
 }

@@ -260,3 +260,62 @@ fn next<V: Shared>(ListId { arena, class }: ListId) -> Option<ListId> {
     let arena = used::<V>().find(|other| other.index() > arena.index())?;
     Some(ListId { arena, class: ClassIdx::new(0) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Apex;
+    use crate::batch::Batch;
+    use crate::central::{PageHeap, give, take_one};
+    use crate::variant::Growth;
+    use std::sync::{Mutex, PoisonError};
+
+    /// Held by a test that uses the variant's own page heap.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    #[test]
+    fn a_purge_of_all_leaves_nothing() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let heap = Apex::page_heap();
+        let id = ListId { arena: ArenaIdx::FIRST, class: ClassIdx::new(5) };
+        let blocks = [(); 3].map(|()| take_one::<Apex>(id).expect("a block"));
+        let (span, _) = heap.claim_span::<Apex>(3, 1, Growth::Tight).expect("a span");
+        let mut batch = Batch::new();
+        blocks.into_iter().for_each(|block| batch.push(block));
+        give::<Apex>(id, &mut batch);
+        // SAFETY: claimed above, and nothing refers to it.
+        unsafe { heap.give_span::<Apex>(span, 3) };
+        assert!(idle_bytes::<Apex>() > 0 && heap.segments() > 0);
+        purge_all::<Apex>();
+        assert_eq!((idle_bytes::<Apex>(), heap.segments()), (0, 0));
+    }
+
+    #[test]
+    fn a_thread_looks_at_the_clock_in_its_turn() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let heap: &PageHeap = Apex::page_heap();
+        // The program's own clock may allocate, and so come here again.
+        let asks = Cell::new(true);
+        tick::<Apex>(&asks);
+        assert!(asks.get() && heap.now() == 0);
+        asks.set(false);
+        tick::<Apex>(&asks);
+        assert!(!asks.get() && heap.now() > 0);
+        let asked = || heap.asked.load(Ordering::Relaxed);
+        // Another thread without a cache looks at the clock now.
+        heap.asked.store(1, Ordering::Relaxed);
+        heap.set_now(1);
+        tick_alone::<Apex>();
+        assert!(asked() == 1 && heap.now() == 1);
+        heap.asked.store(0, Ordering::Relaxed);
+        tick_alone::<Apex>();
+        assert!(asked() == 0 && heap.now() > 1);
+        // A thread that read the clock earlier, and comes later, makes no step.
+        let stepped_at = || heap.round.lock.with(|| heap.round.stepped_at.get());
+        let now = stepped_at();
+        step_cold::<Apex>(Terms { now: now - 1, delay: 1000, all: false });
+        assert_eq!(stepped_at(), now);
+        step_cold::<Apex>(Terms { now: now + 1, delay: 1000, all: false });
+        assert_eq!(stepped_at(), now + 1);
+    }
+}

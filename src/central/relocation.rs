@@ -138,3 +138,32 @@ impl MapCache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{PAGE_BYTES, rank};
+    use crate::sys::atomic::AtomicU32;
+    use crate::sys::lock::Lock;
+
+    /// A range that pages were moved to is a mapping of its own, and the kernel allows so many.
+    #[test]
+    fn a_block_moves_while_there_is_room_for_mappings() {
+        const BYTES: usize = 1 << 20;
+        let (start, lock) = (1 << 32, Lock::<{ rank::PAGE_HEAP }>::over(AtomicU32::new(0)));
+        let cache = MapCache::new();
+        lock.with(|| {
+            cache.own(start, 64 << 20);
+            let count = || cache.parts(start, BYTES).map(|parts| parts.count);
+            assert_eq!(count(), Some(1));
+            for moved in (0..8192).take_while(|_| cache.has_room_for(1)) {
+                assert!(cache.nodes.prepare());
+                let at = start + 2 * BYTES + 2 * moved * PAGE_BYTES;
+                cache.moved.add(&cache.nodes, at, PAGE_BYTES);
+            }
+            assert_eq!(count(), None);
+        });
+        // SAFETY: only this test has the cache, and uses it no more.
+        unsafe { cache.nodes.release() };
+    }
+}

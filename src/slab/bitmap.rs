@@ -376,3 +376,6 @@ impl Slab {
 fn pages_of(first: usize, last: usize, bytes: usize) -> u32 {
     bit_range((first * bytes) >> PAGE_LG, ((last * bytes + bytes - 1) >> PAGE_LG) + 1)
 }
+
+#[cfg(test)]
+mod tests;

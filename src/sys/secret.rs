@@ -25,10 +25,14 @@ pub(crate) fn secret() -> u64 {
 #[inline(never)]
 pub(crate) fn choose() {
     if secret() == 0 {
-        let fresh = errno::kept(fresh) | 1;
-        // ORDERING: relaxed; the threads agree on the number of the first, and it publishes nothing.
-        let _ = SECRET.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed);
+        settle(errno::kept(fresh) | 1);
     }
+}
+
+/// Makes this number the secret, unless another thread was first.
+fn settle(fresh: u64) {
+    // ORDERING: relaxed; the threads agree on the number of the first, and it publishes nothing.
+    let _ = SECRET.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed);
 }
 
 /// Random bits from the kernel. Early after a boot it has none yet; then the addresses of stack and code must do, which
@@ -84,6 +88,8 @@ mod tests {
         choose();
         let first = secret();
         choose();
+        // A thread that chose one at the same time.
+        settle(!first);
         assert!(first != 0 && secret() == first);
         assert_ne!(fresh(), fresh());
         let random = Random::new();

@@ -27,10 +27,10 @@
 //! Never: shuts lists with a lock held, except that the C face briefly holds the lock of the cache pool.
 
 use super::{CacheOf, Cached, Tables, ThreadCache, limits, spans};
-use crate::base::ClassIdx;
+use crate::base::{ClassIdx, rank};
 use crate::central;
 use crate::sys::atomic::Ordering;
-use crate::sys::clock;
+use crate::sys::{clock, held};
 
 /// Frees in a row between two looks at the clock.
 const FREES: u32 = 32;
@@ -135,6 +135,7 @@ pub(crate) fn open<V: Cached>(cache: &'static CacheOf<V>) {
     if V::COUNTED {
         // With the lock, since another thread may be shutting them.
         return V::pool().with_made(|| {
+            held::check_rank(rank::CACHE_POOL);
             // Much memory may have begun to wait before this thread got the lock.
             if V::page_heap().purge_pending::<V>() {
                 return;

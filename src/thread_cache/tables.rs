@@ -36,7 +36,8 @@ pub(crate) trait Tables: Sync + 'static {
     /// Makes the sizes of a class lead to their list.
     fn set_class<V: Variant>(&self, class: ClassIdx, own: u64);
 
-    /// True if the sizes lead where `set_quick` makes them lead (LE1). For audits.
+    /// True if the sizes lead where `set_quick` makes them lead (LE1), and the closed lists of kinds without a class have
+    /// no push left to undo. For audits.
     fn is_set<V: Variant>(&self, quick: bool, own: u64) -> bool;
 }
 
@@ -157,7 +158,8 @@ impl Tables for AddressTables {
         };
         let mut small = self.small.iter().enumerate();
         let mut medium = self.medium.iter().enumerate();
-        small.all(|(size, place)| is(place, place_for::<V>(size, own)))
+        self.closed.iter().all(FreeList::counts_nothing)
+            && small.all(|(size, place)| is(place, place_for::<V>(size, own)))
             && medium.all(|(step, place)| is(place, place_in_step::<V>(step)))
     }
 }

@@ -3,6 +3,8 @@
 //! The programs in C, `preload/tests/`, check what C programs see of it.
 #![cfg(feature = "preload")]
 
+mod threads;
+
 use crate::refused_mappings;
 use crate::testbed::{Bed, Filled, join_all};
 use hakmem::{ByAddress, Observe, Preload};
@@ -228,6 +230,59 @@ fn absurd_sizes_are_refused_and_the_old_block_stays_by_itself() {
     }
     // SAFETY: null is nothing to free.
     unsafe { Preload::free(ptr::null_mut()) };
+}
+
+#[test]
+fn a_block_of_each_size_has_room_for_it() {
+    BED.alone(a_block_of_each_size_has_room_for_it_by_itself);
+}
+
+/// The list of the smallest blocks always has one, so that a size that leads there by mistake gets it.
+fn a_block_of_each_size_has_room_for_it_by_itself() {
+    for size in (0..40_000).chain(0..40_000) {
+        malloc(1, 1).free();
+        for block in [Preload::quick(size), Preload::malloc(size), Preload::zeroed(size)] {
+            if !block.is_null() {
+                // SAFETY: the block is this test's.
+                assert!(unsafe { Preload::usable_size(block) } >= size, "{size} bytes");
+            }
+            // SAFETY: null, or a block of this test.
+            unsafe { Preload::free(block) };
+        }
+    }
+}
+
+#[test]
+fn all_of_a_zeroed_block_is_zero() {
+    BED.alone(all_of_a_zeroed_block_is_zero_by_itself);
+}
+
+/// To its end, also where a list is empty, and the block comes from a slab that others have written to.
+fn all_of_a_zeroed_block_is_zero_by_itself() {
+    const BLOCKS: usize = 400;
+    for size in [1, 20, 33, 100, 1000, 5000, 70_000, 600_000] {
+        let count = BLOCKS.min((16 << 20) / size);
+        let held: Vec<Held> = (0..count).map(|_| malloc(size, 5)).collect();
+        for held in &held {
+            // SAFETY: the block is this test's.
+            let room = unsafe { Preload::usable_size(held.block) };
+            // SAFETY: the block has that many bytes.
+            unsafe { held.block.wrapping_add(size).write_bytes(0xa5, room - size) };
+        }
+        held.into_iter().for_each(Held::free);
+        let zeroed = |_| {
+            let block = Preload::zeroed(size);
+            assert!(!block.is_null());
+            // SAFETY: the block is this test's.
+            let room = unsafe { Preload::usable_size(block) };
+            // SAFETY: the block has that many bytes.
+            let bytes = unsafe { std::slice::from_raw_parts(block, room) };
+            assert!(bytes.iter().all(|&byte| byte == 0), "{size} bytes");
+            Held::new(block, size, 6)
+        };
+        let held: Vec<Held> = (0..count).map(zeroed).collect();
+        held.into_iter().for_each(Held::free);
+    }
 }
 
 #[test]

@@ -146,6 +146,29 @@ fn a_block_that_grows(bed: &'static Bed) {
     (bed.set_limit)(0);
 }
 
+/// A span grows where it is only as far as the limit allows. Checks LM1.
+fn a_span_that_grows(bed: &'static Bed) {
+    if sizes_under(bed, 0).contains(&120_000) {
+        let mut taken = Taken::none(bed);
+        assert!((0..8).all(|_| taken.one(120_000)));
+        (bed.purge)();
+        // No memory waits, so any more of it would be beyond the limit.
+        let limit = (bed.counted)();
+        (bed.set_limit)(limit);
+        for (block, layout) in &mut taken.blocks {
+            // SAFETY: live, with this layout.
+            let moved = unsafe { bed.allocator.realloc(*block, *layout, 3 * layout.size()) };
+            if !moved.is_null() {
+                let new = Layout::from_size_align(3 * layout.size(), 8).expect("a layout");
+                (*block, *layout) = (moved, new);
+            }
+            let counted = (bed.counted)();
+            assert!(counted <= limit, "{counted} bytes of {limit}");
+        }
+    }
+    (bed.set_limit)(0);
+}
+
 /// Threads that allocate at once do not pass the limit together. Checks LM1.
 fn threads_together(bed: &'static Bed) {
     const THREADS: usize = 4;
@@ -253,6 +276,7 @@ for_each_bed!(
     up_to_the_limit,
     below_what_is_in_use,
     a_block_that_grows,
+    a_span_that_grows,
     threads_together,
     nothing_counts_in_an_empty_heap,
 );

@@ -37,6 +37,8 @@ fn as_child() {
         ["refused_mappings", "c-face"] => refused_mappings::run(&by_address::CALLED),
         ["limit", "handler"] => limit::the_handler_makes_room_by_itself(),
         ["refused_mappings", id] => refused_mappings::run(testbed::bed(id)),
+        ["where_all_is_locked"] => refused_mappings::run_where_all_is_locked(),
+        ["where_nothing_is_unmapped"] => refused_mappings::run_where_nothing_is_unmapped(),
         ["in_background", case] => refused_mappings::run_in_background(case),
         ["sampled", id, program] => sampled::run(testbed::bed(id), program),
         ["returning", id, name] => returning::run(testbed::bed(id), name),

@@ -73,6 +73,28 @@ fn wrong_size(bed: &Bed) {
     free(bed, alloc(bed, 100), 1000);
 }
 
+/// Frees an address, and has what is freed come home to its slab.
+fn free_and_bring_home(bed: &'static Bed, block: *mut u8, size: usize) {
+    let address = block.expose_provenance();
+    let frees = move || free(bed, std::ptr::with_exposed_provenance_mut(address), size);
+    std::thread::spawn(frees).join().expect("it frees");
+    // The thread may have left its lists to the next one.
+    (bed.purge)();
+}
+
+fn interior_pointer_comes_home(bed: &'static Bed) {
+    free_and_bring_home(bed, alloc(bed, 100).wrapping_add(16), 100);
+}
+
+fn wrong_size_comes_home(bed: &'static Bed) {
+    free_and_bring_home(bed, alloc(bed, 100), 1000);
+}
+
+/// The first block of a size is alone, and the next one was never handed out.
+fn never_handed_out(bed: &'static Bed) {
+    free_and_bring_home(bed, alloc(bed, 2048).wrapping_add(2048), 2048);
+}
+
 /// So many bytes have a span of two slices, and of five.
 const TWO_SLICES: usize = 100_000;
 const FIVE_SLICES: usize = 300_000;
@@ -100,6 +122,12 @@ fn span_of_another_length(bed: &Bed) {
     free(bed, alloc(bed, TWO_SLICES), FIVE_SLICES);
 }
 
+fn realloc_of_another_length(bed: &Bed) {
+    let span = alloc(bed, FIVE_SLICES);
+    // SAFETY: broken on purpose; this program runs in a process of its own.
+    unsafe { bed.allocator.realloc(span, layout(TWO_SLICES), 3 * TWO_SLICES / 2) };
+}
+
 /// Frees a block of another variant.
 #[cfg(feature = "all-variants")]
 fn wrong_variant(bed: &Bed) {
@@ -107,13 +135,17 @@ fn wrong_variant(bed: &Bed) {
 }
 
 /// Runs a program by its name.
-pub(crate) fn run(bed: &Bed, program: &str) {
+pub(crate) fn run(bed: &'static Bed, program: &str) {
     match program {
         "double_free" => double_free(bed),
         "double_free_after_others" => double_free_after_others(bed),
         "double_free_does_not_pass_for_empty" => double_free_does_not_pass_for_empty(bed),
         "interior_pointer" => interior_pointer(bed),
         "wrong_size" => wrong_size(bed),
+        "interior_pointer_comes_home" => interior_pointer_comes_home(bed),
+        "wrong_size_comes_home" => wrong_size_comes_home(bed),
+        "never_handed_out" => never_handed_out(bed),
+        "realloc_of_another_length" => realloc_of_another_length(bed),
         "double_free_of_a_span" => double_free_of_a_span(bed),
         "double_free_of_a_kept_span" => double_free_of_a_kept_span(bed),
         "span_of_another_length" => span_of_another_length(bed),
@@ -177,6 +209,24 @@ fn an_interior_pointer_is_detected() {
 #[test]
 fn a_wrong_size_is_detected() {
     assert_each_fatal("wrong_size", "free with a layout of another size class:");
+}
+
+/// A slab looks at each block that comes home, in a release build, too.
+#[test]
+fn what_comes_home_is_a_block_of_the_slab() {
+    let (inside, other) =
+        ("free of an address inside a block:", "free with a layout of another size class:");
+    assert_fatal_in_any_build("apex", "interior_pointer_comes_home", inside);
+    assert_fatal_in_any_build("apex", "wrong_size_comes_home", other);
+    // A checked build looks at the address first.
+    let what = if cfg!(debug_assertions) { inside } else { other };
+    assert_fatal_in_any_build("apex", "never_handed_out", what);
+}
+
+#[test]
+fn a_realloc_of_a_span_of_another_length_is_detected() {
+    let what = "realloc with a layout of another size:";
+    assert_fatal_in_any_build("apex", "realloc_of_another_length", what);
 }
 
 #[test]

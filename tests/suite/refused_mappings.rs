@@ -232,6 +232,17 @@ fn shared() -> *mut Outcome {
 
 /// Pages of this process in memory, without those of files.
 fn resident_kib() -> usize {
+    let [_, resident, of_files] = pages();
+    (resident - of_files) * PAGE / 1024
+}
+
+fn mapped_kib() -> usize {
+    let [mapped, ..] = pages();
+    mapped * PAGE / 1024
+}
+
+/// Pages of this process: mapped, in memory, and those of files in memory.
+fn pages() -> [usize; 3] {
     let mut text = [0; 128];
     let mut file = File::open("/proc/self/statm").expect("procfs");
     let bytes = file.read(&mut text).expect("procfs");
@@ -240,7 +251,7 @@ fn resident_kib() -> usize {
         let word = text.split_whitespace().nth(index).expect("seven numbers");
         word.parse().expect("a number")
     };
-    (number(1) - number(2)) * PAGE / 1024
+    [0, 1, 2].map(number)
 }
 
 fn case(bed: &Bed, until: u32, which: Refuse) -> Outcome {
@@ -341,6 +352,53 @@ fn the_background_thread_is_refused() {
     for case in ["no_thread", "no_purge"] {
         crate::testbed::child_succeeds(&["in_background", case]);
     }
+}
+
+/// The child: the kernel takes no memory back, as from a program that locks its memory. So it maps no more than a block
+/// has: all of it would be in memory at once.
+pub(crate) fn run_where_all_is_locked() {
+    let bed = bed("apex");
+    let mut held = Vec::new();
+    let layout = Layout::from_size_align(1 << 20, 16).expect("a layout");
+    // The first block opens the thread's cache.
+    assert_eq!(take(bed, &mut held, Layout::from_size_align(64, 16).expect("a layout"), true), 0);
+    kernel::refuse_always(&[libc::SYS_madvise]);
+    let before = mapped_kib();
+    assert_eq!(take(bed, &mut held, layout, true), 0);
+    let grown = mapped_kib() - before;
+    assert!((1024..2048).contains(&grown), "{grown} KiB for a block of 1024");
+    held.drain(..).for_each(|held| give(bed, held));
+}
+
+/// The child: at its limit of mappings the kernel unmaps nothing. The addresses of a segment then serve huge blocks, and
+/// have access again, which most of them never had.
+pub(crate) fn run_where_nothing_is_unmapped() {
+    const SEGMENT: usize = 2 << 20;
+    let bed = bed("apex");
+    let layout = |size| Layout::from_size_align(size, 16).expect("a layout");
+    let mut held = Vec::new();
+    // The only segment, half of which gets access.
+    assert_eq!(take(bed, &mut held, layout(500_000), false), 0);
+    let segment = held[0].block.addr() / SEGMENT;
+    kernel::refuse_always(&[libc::SYS_munmap]);
+    held.drain(..).for_each(|held| give(bed, held));
+    (bed.purge)();
+    assert_eq!((bed.superslabs)(), 0);
+    assert_eq!(take(bed, &mut held, layout(SEGMENT), true), 0);
+    let block = held[0].block;
+    assert_eq!(block.addr() / SEGMENT, segment);
+    // SAFETY: the block has that many bytes.
+    unsafe { block.write_bytes(3, SEGMENT) };
+}
+
+#[test]
+fn what_the_kernel_does_not_unmap_has_access() {
+    crate::testbed::child_succeeds(&["where_nothing_is_unmapped"]);
+}
+
+#[test]
+fn a_program_that_locks_its_memory() {
+    crate::testbed::child_succeeds(&["where_all_is_locked"]);
 }
 
 for_each_bed!(each_in_turn);

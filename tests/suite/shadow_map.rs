@@ -296,7 +296,20 @@ fn apex_grows_a_large_block_in_place() {
     });
 }
 
+/// A block that grows keeps its alignment, from any kind of block to any other, and wherever it moves.
+fn what_grows_stays_aligned(bed: &'static Bed) {
+    for align in [64, 4096, 64 << 10, 2 << 20] {
+        let mut blocks: Vec<Filled> = (1..5).map(|n| Filled::new(bed, 900, align, n)).collect();
+        for size in [3000, 20_000, 90_000, 400_000, 900_000, 2 << 20, 70_000, 100] {
+            blocks.iter_mut().enumerate().for_each(|(n, block)| block.realloc(size + 4096 * n));
+        }
+        drop(blocks);
+        bed.audit();
+    }
+}
+
 for_each_bed!(
+    what_grows_stays_aligned,
     random_operations,
     every_small_layout,
     every_class_fills_slabs,

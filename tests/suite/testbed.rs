@@ -183,6 +183,7 @@ impl Filled {
         // SAFETY: the block is live and came from this allocator with this layout.
         let block = unsafe { self.bed.allocator.realloc(self.block, self.layout, size) };
         assert!(!block.is_null(), "{size}");
+        assert!(block.addr().is_multiple_of(self.layout.align()), "{size}, {:?}", self.layout);
         let kept = size.min(self.layout.size());
         self.block = block;
         self.layout = Layout::from_size_align(kept, self.layout.align()).expect("as before");
