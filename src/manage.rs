@@ -63,9 +63,10 @@ impl<V: Cached> Managed for Central<V> {
             return false;
         }
         // Programs call this again and again, so it compares a sum that needs no walk over the heap.
-        let before = V::page_heap().slack();
+        let slack = || V::page_heap().slack() + central::fenced_bytes::<V>();
+        let before = slack();
         Self::purge();
-        V::page_heap().slack() < before
+        slack() < before
     }
 
     fn background() -> bool {
@@ -113,7 +114,7 @@ impl<V: Cached> Managed for Central<V> {
         V::page_heap().limit.set_most(bytes);
         if V::LARGE == Large::Fenced {
             // From now on freed blocks keep no memory, which would count.
-            central::fenced::let_go_all::<V>();
+            V::fenced().clean_since(V::page_heap().now(), 0);
         }
         true
     }

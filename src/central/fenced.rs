@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The slack, from the block's last byte to the end of its page, stays zero. A free compares the first bytes of it. The
-//! room, up to the next power of two, has no access until the block grows into it. So a block that grows step by step moves
-//! once in many steps.
+//! room, up to a quarter of the block, has no access until the block grows into it. So a block that grows step by step
+//! moves once in many steps.
 //!
 //! A freed block's addresses stay without access for a while, and its memory may become a new block's (`held.rs`). Each
 //! block costs a few system calls.
@@ -14,9 +14,10 @@
 //! A block and its fences are up to three mappings, of which the kernel gives a process some 65 000. So no more than
 //! [`MOST`] blocks get fences at a time.
 //!
-//! Never: keeps the memory of freed blocks while a limit is set, or without end.
+//! Never: keeps the content of a freed block, or its memory while a limit is set.
 
 use super::held::{DIRTY_BYTES, Fenced, Place};
+use super::pending::MUCH;
 use super::{HOPELESS, Shared};
 use crate::base::{PAGE_BYTES, SLICE_BYTES, round_up};
 use crate::page_map::Kind;
@@ -29,6 +30,8 @@ use core::ptr::NonNull;
 
 /// Blocks in use between fences at most.
 const MOST: usize = 8192;
+/// A block may grow by one of so many parts before it moves.
+const ROOMS: usize = 4;
 /// Bytes of slack that a free compares.
 const COMPARED: usize = 64;
 
@@ -52,9 +55,10 @@ const fn pages_for(size: usize) -> usize {
     round_up(if size == 0 { 1 } else { size }, PAGE_BYTES)
 }
 
-/// Bytes of a block's pages and its room, up to the next power of two. No two blocks begin in one slice (RC1).
+/// Bytes of a block's pages and its room. No two blocks begin in one slice (RC1).
 const fn room_for(size: usize) -> usize {
-    let bytes = round_up(pages_for(size), 1 << (size | 1).ilog2());
+    let part = (1 << (size | 1).ilog2()) / ROOMS;
+    let bytes = round_up(pages_for(size), if part < PAGE_BYTES { PAGE_BYTES } else { part });
     if bytes < SLICE_BYTES { SLICE_BYTES } else { bytes }
 }
 
@@ -111,18 +115,13 @@ fn map<V: Shared>(layout: Layout, memory: Memory) -> Option<NonNull<u8>> {
         return None;
     }
     // SAFETY: mapped above, and no other code knows of it.
-    if unsafe { fences::open(start, bytes) } {
-        if outcome != Outcome::Stayed {
-            // SAFETY: the block's pages.
-            unsafe { pages::zero(start, bytes) };
-        }
-        if V::huge_blocks().add(V::page_map(), start, layout.size(), Kind::Fenced) {
-            return Some(start);
-        }
+    let is_open = unsafe { fences::open(start, bytes) };
+    if is_open && V::huge_blocks().add(V::page_map(), start, layout.size(), Kind::Fenced) {
+        return Some(start);
     }
     // SAFETY: mapped above, and no other code knows of it.
     if unsafe { !fences::unmap(start, room) } {
-        // With memory that moved there.
+        // The pages may have the memory of a freed block, so they get a place.
         // SAFETY: mapped above, and no other code knows of it.
         unsafe { hold::<V>(start, room, 0) };
     }
@@ -147,22 +146,47 @@ pub(crate) unsafe fn free<V: Shared>(start: NonNull<u8>, size: usize) {
 /// # Safety
 /// [`fences::map`] returned the pages with so much room, and nothing refers to them.
 unsafe fn hold<V: Shared>(start: NonNull<u8>, room: usize, dirty: usize) {
-    let is_kept = dirty <= DIRTY_BYTES && V::PURGE_MS.is_some() && V::page_heap().limit.most() == 0;
+    let (fenced, page_heap) = (V::fenced(), V::page_heap());
+    let has_limit = || page_heap.limit.most() > 0;
+    let is_worth_it = (1..=DIRTY_BYTES).contains(&dirty) && V::PURGE_MS.is_some() && !has_limit();
     // SAFETY: the caller's condition.
-    let dirty = if is_kept && unsafe { fences::fence(start, room) } { dirty } else { 0 };
+    let dirty = if is_worth_it && unsafe { put_aside(start, room, dirty) } { dirty } else { 0 };
     if dirty == 0 {
         // If the kernel refuses, at its limit of mappings, they stay accessible, without memory.
         // SAFETY: the caller's condition.
         unsafe { fences::shut(start, room) };
     }
-    let since = V::page_heap().now();
+    let since = page_heap.now();
     let freed = Place { start: start.expose_provenance().get(), room, dirty, since };
-    let fenced = V::fenced();
     // SAFETY: the caller's condition; what has memory has no access.
     if !fenced.lock.with(|| unsafe { fenced.hold(freed) }) {
         // SAFETY: the caller's condition.
         unsafe { fences::unmap(start, room) };
     }
+    if dirty > 0 && has_limit() {
+        // It was set meanwhile.
+        fenced.clean_since(since, 0);
+    }
+    let waiting = fenced.dirty();
+    if waiting >= MUCH.0 && page_heap.lock.with(|| page_heap.is_much(waiting, MUCH)) {
+        page_heap.note_pending();
+    }
+}
+
+/// Wipes the first `dirty` bytes of pages, and takes the access to all. False if the kernel refuses, or a program has
+/// mapped something else there.
+///
+/// # Safety
+/// The conditions of [`hold`].
+unsafe fn put_aside(start: NonNull<u8>, room: usize, dirty: usize) -> bool {
+    // SAFETY: the caller's condition.
+    if unsafe { !pages::set_aside(start, dirty) } {
+        return false;
+    }
+    // SAFETY: the caller's condition. The kernel has just said that the pages are private and anonymous.
+    unsafe { pages::zero(start, dirty) };
+    // SAFETY: the caller's condition.
+    unsafe { fences::fence(start, room) }
 }
 
 /// Gives back all addresses that are held.

@@ -1,29 +1,34 @@
 //! The places of freed huge blocks between fences, which are held without access for a while.
 //!
 //! ```text
-//!          free                  a new block takes the memory,
-//!  in use ──────▶ held, dirty ─── or no round of purging saw one take it ──▶ held, clean ──▶ unmapped
-//!                      └──────────── too many are held, or a purge ────────────────────────────▶
+//!          free                a new block takes the memory,
+//!  in use ──────▶ held, dirty ────── or `purge_ms` pass ──────▶ held, clean ──▶ unmapped
+//!                      └────────── too many are held, or a purge ───────────────▶
 //! ```
 //!
 //! A late use of such a block ends the program. [`HELD`] places and [`HELD_BYTES`] at most are held, and then the kernel
 //! gets the addresses back.
 //!
-//! A *dirty* place has memory, [`DIRTY_BYTES`] in all places at most. The kernel moves this memory to the addresses of a
-//! new block. So a program that replaces its large blocks gets new addresses each time, but seldom new pages: a page
-//! fault costs more than to wipe a page.
+//! A *dirty* place has memory, which is zero; all places have [`DIRTY_BYTES`] at most. The kernel moves this memory to the
+//! addresses of a new block. So a program that replaces its large blocks gets new addresses each time, but seldom new
+//! pages: a page fault costs more than to wipe a page. Bytes that the block never touched count as well.
+//!
+//! A program may have changed the mapping of its block: mapped a file there, locked it, or advised something for forks.
+//! Such memory goes to no other block (`pages::set_aside`, `move_to`).
 //!
 //! FN1  A place holds `FREE`, or the pages of a freed block with their room. They have no access, but where the kernel
 //!      refused to take it, and no other code refers to them.
-//! FN2  `bytes` and `dirty` are the sums of the places' bytes, at most [`HELD_BYTES`] and [`DIRTY_BYTES`].
+//! FN2  `bytes` and `dirty` are the sums of the places' bytes, at most [`HELD_BYTES`] and [`DIRTY_BYTES`]. No place has
+//!      more dirty bytes than bytes.
 //!
 //! Never: gives a program the content of a freed block.
 
 use crate::base::rank;
 use crate::sys::atomic::AtomicU32;
+use crate::sys::fences;
 use crate::sys::lock::Lock;
 use crate::sys::moves::{Outcome, move_to};
-use crate::sys::{fences, pages};
+use crate::sys::pages::{bring_back, is_locked, purge};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -83,7 +88,13 @@ impl Fenced {
 
     /// Bytes of freed blocks with memory.
     pub(super) fn dirty(&self) -> usize {
-        self.lock.with(|| self.dirty.get())
+        self.lock.with(|| self.dirty_counted())
+    }
+
+    /// Bytes of freed blocks with memory. With the lock held.
+    pub(super) fn dirty_counted(&self) -> usize {
+        self.lock.check_held();
+        self.dirty.get()
     }
 
     /// Holds the pages of a freed block, and unmaps the oldest ones that are too many then. False if they have no place.
@@ -133,8 +144,8 @@ impl Fenced {
         true
     }
 
-    /// Moves the memory of a freed block to `bytes` bytes of new addresses, if there is one that fits. They have no access
-    /// then, and the content of the freed block. With the lock held.
+    /// Moves the memory of a freed block, which is zero, to `bytes` bytes of new addresses, if there is one that fits. They
+    /// have no access then. With the lock held.
     ///
     /// # Safety
     /// The new addresses are whole pages that are mapped without access, and no other code refers to them.
@@ -143,9 +154,17 @@ impl Fenced {
         let Some(place) = self.best_fit(bytes) else { return Outcome::Stayed };
         let held = place.get();
         let Some(from) = held.pages() else { return Outcome::Stayed };
-        // SAFETY: pages of a freed block, which only this place knows of (FN1), and the new addresses, by the caller's
-        // condition.
-        let outcome = unsafe { move_to(from, bytes, to, true) };
+        // Where a program locks all that it maps from now on, its block must have pages of its own.
+        // SAFETY: the first of the new pages, by the caller's condition.
+        let is_plain = unsafe { !is_locked(to) };
+        // SAFETY: dirty pages of a freed block, which only this place knows of (FN1).
+        let is_ready = is_plain && unsafe { bring_back(from, bytes) };
+        let outcome = match is_ready {
+            // SAFETY: two ranges of `bytes`, which differ: dirty pages of a freed block, which only this place knows of
+            // (FN1), and the new ones, by the caller's condition.
+            true => unsafe { move_to(from, bytes, to, true) },
+            false => Outcome::Stayed,
+        };
         if matches!(outcome, Outcome::Moved { .. }) && held.dirty == bytes {
             self.note_clean(place);
         } else {
@@ -162,7 +181,7 @@ impl Fenced {
     }
 
     /// Gives the memory back to the kernel of all blocks that were freed `delay` ms ago, or earlier. The clock wraps.
-    pub(super) fn clean_since(&self, now: u64, delay: u64) {
+    pub(crate) fn clean_since(&self, now: u64, delay: u64) {
         let is_due = |place: &&Cell<Place>| {
             let Place { dirty, since, .. } = place.get();
             dirty > 0 && now.wrapping_sub(since) >= delay
@@ -179,7 +198,7 @@ impl Fenced {
         let held = place.get();
         if let Some(start) = held.pages() {
             // SAFETY: pages of a freed block, which only this place knows of (FN1).
-            unsafe { pages::purge(start, held.dirty) };
+            unsafe { purge(start, held.dirty) };
         }
         self.note_clean(place);
     }
@@ -211,7 +230,9 @@ impl Fenced {
         self.lock.with(|| {
             let (bytes, dirty): (usize, usize) =
                 (sum(|place| place.room), sum(|place| place.dirty));
+            let is_within = |place: &Cell<Place>| place.get().dirty <= place.get().room;
             (bytes, dirty) == (self.bytes.get(), self.dirty.get()) // Checks FN2.
+                && self.places.iter().all(is_within)
                 && bytes <= HELD_BYTES
                 && dirty <= DIRTY_BYTES
         })

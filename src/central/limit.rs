@@ -95,6 +95,11 @@ impl Limit {
         self.fenced.set(self.fenced.get() - old + new);
     }
 
+    /// Bytes of huge blocks between fences that are in use. With the lock of the page heap held.
+    pub(super) fn fenced(&self) -> usize {
+        self.fenced.get()
+    }
+
     /// True if no pages are on their way. For audits.
     pub(super) fn is_quiet(&self) -> bool {
         self.away.get() == 0

@@ -76,7 +76,7 @@ pub(crate) use list::{CentralList, ListId, list_id};
 pub(crate) use page_heap::PageHeap;
 pub(crate) use parked::Parked;
 use parked::parks;
-pub(crate) use purge::{at_stake, idle_bytes, purge_all, tick, tick_alone};
+pub(crate) use purge::{at_stake, fenced_bytes, idle_bytes, purge_all, tick, tick_alone};
 pub(crate) use transfer::Transfer;
 pub(crate) use usage::usage;
 

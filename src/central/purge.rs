@@ -177,7 +177,8 @@ fn end<V: Shared>(round: &Round) {
     round.lock.check_held(); // Checks RD1.
     let unseen = round.unseen.get() + 1;
     let page_heap = V::page_heap();
-    let seen = page_heap.lock.with(|| page_heap.end_round(round.waiting.get(), unseen > HURRIES));
+    let waiting = round.waiting.get() + fenced_bytes::<V>();
+    let seen = page_heap.lock.with(|| page_heap.end_round(waiting, unseen > HURRIES));
     round.unseen.set(if seen { 0 } else { unseen });
     round.enter(Stage::Done);
 }
@@ -214,8 +215,12 @@ pub(crate) fn idle_bytes<V: Shared>() -> usize {
         (used::<V>().map(purgeable).sum::<usize>() + waiting) * at_stake::<V>(class)
     };
     let classes: usize = ClassIdx::all(V::CLASSES.count()).map(of_class).sum();
-    let fenced = if V::LARGE == Large::Fenced { V::fenced().dirty() } else { 0 };
-    classes + V::parked().bytes::<V>() + V::page_heap().free_bytes() + fenced
+    classes + V::parked().bytes::<V>() + V::page_heap().free_bytes() + fenced_bytes::<V>()
+}
+
+/// Bytes that a purge finds in freed huge blocks between fences.
+pub(crate) fn fenced_bytes<V: Shared>() -> usize {
+    if V::LARGE == Large::Fenced { V::fenced().dirty() } else { 0 }
 }
 
 /// Bytes that may go back when a block comes home: it may be the last block in use on its page.

@@ -4,6 +4,7 @@ use super::tidy::runs;
 use super::{Shared, lock_all, unlock_all};
 use crate::base::{ClassIdx, SEGMENT_BYTES, SLICE_BYTES, SliceIdx};
 use crate::stats::Usage;
+use crate::variant::Large;
 
 /// Counts with every lock held, so that the counts are of one moment. `listed` returns how many blocks of a class lie
 /// in the asking thread's cache.
@@ -33,8 +34,13 @@ pub(crate) fn usage<V: Shared>(listed: impl Fn(ClassIdx) -> usize) -> Usage {
     }
     let (large_blocks, large) = if V::RECORDS_HUGE { V::huge_blocks().sum() } else { (0, 0) };
     let (_, sampled, open) = V::page_heap().sampled.in_use();
+    let freed = if V::LARGE == Large::Fenced { V::fenced().dirty_counted() } else { 0 };
     let usage = Usage {
-        mapped: superslabs * SEGMENT_BYTES + V::page_heap().map_cache.bytes() + large + open,
+        mapped: superslabs * SEGMENT_BYTES
+            + V::page_heap().map_cache.bytes()
+            + large
+            + open
+            + freed,
         in_use: blocks + large + sampled,
         large_blocks,
         large,

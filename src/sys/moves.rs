@@ -1,8 +1,7 @@
 //! Moves of pages from one address to another, by the kernel and without a copy (mremap).
 
 use super::kernel;
-use super::pages::{advise, map_near, unmap};
-use crate::base::PAGE_BYTES;
+use super::pages::{advise, is_locked, map_near, unmap};
 use core::ptr::NonNull;
 
 /// Bytes that no mapping can have.
@@ -65,9 +64,8 @@ fn is_one_mapping(start: NonNull<u8>, bytes: usize) -> bool {
     let arguments = [start.expose_provenance().get(), bytes, NO_LENGTH, 0, 0, 0];
     // SAFETY: the call is refused, and changes nothing.
     let refused = unsafe { kernel::answer(libc::SYS_mremap, arguments) };
-    // The kernel refuses this advice for locked pages. Linux has it since 5.4; before that, no pages move.
-    // SAFETY: the advice changes no content.
-    refused == Err(libc::ENOMEM) && unsafe { advise(start, PAGE_BYTES, libc::MADV_COLD) }
+    // SAFETY: a page of the range.
+    refused == Err(libc::ENOMEM) && unsafe { !is_locked(start) }
 }
 
 /// Maps `bytes` at an address where nothing is mapped. False if something is, or if the kernel refuses.
@@ -85,6 +83,7 @@ fn map_at(at: NonNull<u8>, bytes: usize) -> bool {
 mod tests {
     use super::super::pages::map;
     use super::*;
+    use crate::base::PAGE_BYTES;
 
     #[test]
     fn no_page_moves_to_where_it_is() {

@@ -209,6 +209,40 @@ pub(crate) unsafe fn populate(start: NonNull<u8>, bytes: usize, huge: bool) {
     }
 }
 
+/// Prepares pages with memory for a time without an owner: a child of a fork gets zeros there, whatever a program has
+/// advised for its block. False if that is not in the kernel's power: a program has mapped a file there, or memory that
+/// processes share, or the kernel is older than Linux 4.14.
+///
+/// # Safety
+/// The range is whole pages that this module or `fences` mapped, and the caller owns it.
+pub(crate) unsafe fn set_aside(start: NonNull<u8>, bytes: usize) -> bool {
+    // SAFETY: the advice changes no content in this process.
+    let is_ours = unsafe { advise(start, bytes, libc::MADV_WIPEONFORK) };
+    // SAFETY: the advice changes no content.
+    is_ours && unsafe { advise(start, bytes, libc::MADV_DOFORK) }
+}
+
+/// Ends [`set_aside`]: the pages have no advice of a former owner that a new one would notice. False if the kernel refuses.
+///
+/// # Safety
+/// The conditions of `set_aside`.
+pub(crate) unsafe fn bring_back(start: NonNull<u8>, bytes: usize) -> bool {
+    // SAFETY: the advice changes no content in this process.
+    let is_kept = unsafe { advise(start, bytes, libc::MADV_KEEPONFORK) };
+    // SAFETY: the advice changes no content.
+    is_kept && unsafe { advise(start, bytes, libc::MADV_DODUMP) }
+}
+
+/// True if a program has locked the memory of a page, or the kernel is older than Linux 5.4.
+///
+/// # Safety
+/// The page is mapped, and the caller owns it.
+pub(crate) unsafe fn is_locked(page: NonNull<u8>) -> bool {
+    // The kernel refuses this advice for locked pages.
+    // SAFETY: the advice changes no content.
+    unsafe { !advise(page, PAGE_BYTES, libc::MADV_COLD) }
+}
+
 /// Calls madvise(2) for a range. False if the kernel refuses.
 ///
 /// # Safety

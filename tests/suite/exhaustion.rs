@@ -70,7 +70,7 @@ fn limit_address_space(spare_kib: u64) {
 /// Room for nothing, for a heap, for part of a SuperSlab, for one, for a few: each mapping call fails first in one of
 /// the runs.
 fn null_and_no_more(bed: &Bed) {
-    for spare_kib in [0, 4, 16, 64, 512, 1100, 2048, 4200, 8192, 20_000] {
+    for spare_kib in [0, 4, 16, 64, 512, 1100, 2048, 4200, 8192, 40_000] {
         let output = child(&["exhaustion", bed.id, &spare_kib.to_string()]);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{} with {spare_kib} KiB: {stderr}", bed.id);

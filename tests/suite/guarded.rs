@@ -2,7 +2,9 @@
 //! the other tests look at what the variants do to blocks.
 #![cfg(feature = "all-variants")]
 
-use crate::testbed::{Bed, HARDENED, bed, child, child_succeeds, set_clock};
+mod huge;
+
+use crate::testbed::{Bed, HARDENED, bed, child, child_succeeds};
 use std::alloc::Layout;
 use std::collections::HashSet;
 use std::os::unix::process::ExitStatusExt;
@@ -124,10 +126,11 @@ pub(crate) fn run(bed: &'static Bed, program: &str, size: &str) {
             free(bed, block, size);
         }
         "rest_of_slice" => free(bed, rest_of_slice(bed, size), size),
-        "addresses_held" => return addresses_held(bed, size),
-        "memory_moves" => return memory_moves(bed, size),
-        "memory_goes_back" => return memory_goes_back(bed, size),
-        "threads" => return threads_leave_nothing(bed, size),
+        "addresses_held" => return huge::addresses_held(bed, size),
+        "memory_moves" => return huge::memory_moves(bed, size),
+        "mapping_changed" => return huge::mapping_changed(bed, size),
+        "memory_goes_back" => return huge::memory_goes_back(bed, size),
+        "threads" => return huge::threads_leave_nothing(bed, size),
         _ => panic!("no program {program}"),
     }
     println!("survived");
@@ -156,135 +159,6 @@ fn rest_of_slice(bed: &Bed, size: usize) -> *mut u8 {
     let rest = SLICE / bytes * bytes;
     assert!(rest < SLICE && rest + bytes > SLICE, "blocks of {bytes} bytes leave nothing");
     blocks[0].wrapping_sub(blocks[0].addr() % SLICE).wrapping_add(rest)
-}
-
-/// Bytes of addresses that the process has.
-fn mapped() -> usize {
-    statm(0)
-}
-
-/// Bytes of memory that the process has.
-fn resident() -> usize {
-    statm(1)
-}
-
-fn statm(column: usize) -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("procfs");
-    let pages = statm.split(' ').nth(column).and_then(|pages| pages.parse::<usize>().ok());
-    pages.expect("pages") * 4096
-}
-
-/// Page faults of this thread.
-fn faults() -> i64 {
-    // SAFETY: all zero is a value of this type.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: `usage` is writable.
-    assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) }, 0);
-    usage.ru_minflt
-}
-
-/// Fills a block, so that all of it has memory.
-fn fill(block: *mut u8, size: usize) {
-    // SAFETY: a live block of that size.
-    unsafe { block.write_bytes(0x41, size) };
-}
-
-/// New blocks, all zero and at other addresses, seldom need new pages.
-fn memory_moves(bed: &Bed, size: usize) {
-    const ROUNDS: usize = 20;
-    for sizes in [[size, size], [size, size - 9000], [size, size * 2 / 3]] {
-        free(bed, alloc(bed, size), size);
-        let mut seen = HashSet::new();
-        let before = faults();
-        for round in 0..ROUNDS {
-            let size = sizes[round % 2];
-            let block = alloc(bed, size);
-            assert!((0..size).step_by(509).all(|at| read(block, at) == 0), "{round}");
-            assert!(read(block, size - 1) == 0 && seen.insert(block.addr()), "{round}");
-            fill(block, size);
-            free(bed, block, size);
-        }
-        // A fresh page would take two: when it is read, and when it is written to.
-        let faults = (faults() - before) as usize;
-        assert!(faults < ROUNDS * size / 4096 * 3 / 2, "{sizes:?}: {faults} page faults");
-        bed.audit();
-    }
-    // What moved with a block's pages is not the new bytes of a block that grows.
-    let block = alloc(bed, size);
-    fill(block, size);
-    // SAFETY: a live block of that layout.
-    let block = unsafe { bed.allocator.realloc(block, layout(size), 3 * size) };
-    assert!((0..size).all(|at| read(block, at) == 0x41));
-    assert!((size..3 * size).all(|at| read(block, at) == 0));
-    free(bed, block, 3 * size);
-}
-
-/// Freed blocks keep a bounded part of their memory, until a round of purging or a limit.
-fn memory_goes_back(bed: &Bed, size: usize) {
-    const MOST: usize = 32 << 20;
-    const SLACK: usize = 2 << 20;
-    let freed = || {
-        let blocks: Vec<_> = (0..60).map(|_| alloc(bed, size)).collect();
-        blocks.iter().for_each(|&block| fill(block, size));
-        blocks.into_iter().for_each(|block| free(bed, block, size));
-        bed.audit();
-    };
-    set_clock(1);
-    freed();
-    set_clock(10_000);
-    (bed.purge)();
-    let before = resident();
-    let kept = || resident().saturating_sub(before);
-    freed();
-    assert!((MOST / 2..MOST + SLACK).contains(&kept()), "{} bytes", kept());
-    set_clock(20_000);
-    for _ in 0..100 {
-        free(bed, alloc(bed, 200_000), 200_000);
-    }
-    assert!(kept() < SLACK, "{} bytes after a round", kept());
-    freed();
-    assert!(kept() > MOST / 2, "{} bytes", kept());
-    (bed.purge)();
-    assert!(kept() < SLACK, "{} bytes after a purge", kept());
-    freed();
-    (bed.set_limit)(1 << 30);
-    assert!(kept() < SLACK, "{} bytes under a limit", kept());
-    freed();
-    assert!(kept() < SLACK, "{} bytes under a limit", kept());
-}
-
-/// The addresses of freed huge blocks are held, but not too many, and none after a purge.
-fn addresses_held(bed: &Bed, size: usize) {
-    const MOST: usize = 64 << 20;
-    const BLOCKS: usize = 300;
-    // The page map gets its part for these addresses, which it keeps.
-    (0..BLOCKS).for_each(|_| free(bed, alloc(bed, size), size));
-    (bed.purge)();
-    let before = mapped();
-    for n in 1..BLOCKS {
-        free(bed, alloc(bed, size), size);
-        let held = mapped().saturating_sub(before);
-        assert!(held <= MOST + 4096 * 600, "{held} bytes are held");
-        assert!(held >= (n * size).min(MOST / 2), "{held} bytes are held, of {n} blocks");
-    }
-    (bed.purge)();
-    let left = mapped().saturating_sub(before);
-    assert!(left < size, "{left} bytes are left");
-}
-
-/// Threads that come and go leave no addresses behind.
-fn threads_leave_nothing(bed: &'static Bed, size: usize) {
-    let come_and_go = || {
-        for _ in 0..200 {
-            let work = move || (0..10).for_each(|_| free(bed, alloc(bed, size), size));
-            std::thread::spawn(work).join().expect("no panic");
-        }
-    };
-    come_and_go();
-    let before = mapped();
-    come_and_go();
-    let more = mapped().saturating_sub(before);
-    assert!(more < 1 << 20, "{more} bytes more");
 }
 
 /// Runs a program, which must end by SIGABRT with the line `hakmem: fatal: <what> 0x<address>`.
@@ -515,6 +389,7 @@ fn a_new_block_takes_the_memory_of_a_freed_one() {
     from("fenced-large").for_each(|id| {
         child_succeeds(&["guarded", id, "memory_moves", "1000003"]);
         child_succeeds(&["guarded", id, "memory_goes_back", "1000003"]);
+        child_succeeds(&["guarded", id, "mapping_changed", "1000003"]);
     });
 }
 
