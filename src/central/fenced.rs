@@ -183,6 +183,11 @@ unsafe fn put_aside(start: NonNull<u8>, room: usize, dirty: usize) -> bool {
     if unsafe { !pages::set_aside(start, dirty) } {
         return false;
     }
+    // The program may have taken the access.
+    // SAFETY: the caller's condition.
+    if unsafe { !fences::open(start, dirty) } {
+        return false;
+    }
     // SAFETY: the caller's condition. The kernel has just said that the pages are private and anonymous.
     unsafe { pages::zero(start, dirty) };
     // SAFETY: the caller's condition.

@@ -67,10 +67,11 @@ pub(super) fn memory_moves(bed: &Bed, size: usize) {
     free(bed, block, 3 * size);
 }
 
-/// Memory of which a program made something else goes to no new block: shared memory, and pages that no child has.
+/// What a program does to the pages of its block reaches no new block: shared memory, pages that no child has, pages that
+/// can't be written to.
 pub(super) fn mapping_changed(bed: &Bed, size: usize) {
     const PART: usize = 16 * 4096;
-    let changes: [fn(*mut u8) -> bool; 2] = [
+    let changes: [fn(*mut u8) -> bool; 3] = [
         |block| {
             let access = libc::PROT_READ | libc::PROT_WRITE;
             let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
@@ -80,11 +81,13 @@ pub(super) fn mapping_changed(bed: &Bed, size: usize) {
         },
         // SAFETY: pages of a live block; the advice changes no content.
         |block| unsafe { libc::madvise(block.cast(), PART, libc::MADV_DONTFORK) == 0 },
+        // SAFETY: pages of a live block, to which no code writes from now on.
+        |block| unsafe { libc::mprotect(block.cast(), PART, libc::PROT_READ) == 0 },
     ];
     for change in changes {
         let block = alloc(bed, size);
-        assert!(change(block));
         fill(block, size);
+        assert!(change(block));
         free(bed, block, size);
         let next = alloc(bed, size);
         fill(next, size);
