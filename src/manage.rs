@@ -112,7 +112,7 @@ impl<V: Cached> Managed for Central<V> {
 
     fn set_limit(bytes: usize) -> bool {
         V::page_heap().limit.set_most(bytes);
-        if V::LARGE == Large::Fenced {
+        if V::LARGE == Large::Fenced && bytes > 0 {
             // From now on freed blocks keep no memory, which would count.
             V::fenced().clean_since(V::page_heap().now(), 0);
         }
@@ -125,7 +125,7 @@ impl<V: Cached> Managed for Central<V> {
     }
 
     fn counted() -> usize {
-        V::page_heap().lock.with(|| V::page_heap().counted())
+        V::page_heap().lock.with(|| V::page_heap().counted()) + central::fenced_bytes::<V>()
     }
 
     fn fill_with(byte: u8) -> bool {

@@ -9,17 +9,17 @@
 //! moves once in many steps.
 //!
 //! A freed block's addresses stay without access for a while, and its memory may become a new block's (`held.rs`). Each
-//! block costs a few system calls.
+//! block costs about a dozen system calls.
 //!
 //! A block and its fences are up to three mappings, of which the kernel gives a process some 65 000. So no more than
 //! [`MOST`] blocks get fences at a time.
 //!
-//! Never: keeps the content of a freed block, or its memory while a limit is set.
+//! Never: keeps memory of a freed block while a limit is set, unless the program has locked it.
 
 use super::held::{DIRTY_BYTES, Fenced, Place};
 use super::pending::MUCH;
 use super::{HOPELESS, Shared};
-use crate::base::{PAGE_BYTES, SLICE_BYTES, round_up};
+use crate::base::{PAGE_BYTES, SLICE_BYTES, quotient, round_up};
 use crate::page_map::Kind;
 use crate::sys::fatal::fatal;
 use crate::sys::fences;
@@ -111,6 +111,7 @@ fn map<V: Shared>(layout: Layout, memory: Memory) -> Option<NonNull<u8>> {
         Memory::Recycled => fenced.lock.with(|| unsafe { fenced.move_memory(start, bytes) }),
         Memory::Fresh => Outcome::Stayed,
     };
+    // The fences stay for ever. Between them may be another thread's mapping.
     if outcome == Outcome::Lost {
         return None;
     }
@@ -164,11 +165,16 @@ unsafe fn hold<V: Shared>(start: NonNull<u8>, room: usize, dirty: usize) {
         unsafe { fences::unmap(start, room) };
     }
     if dirty > 0 && has_limit() {
-        // It was set meanwhile.
+        // It was set meanwhile. The one who sets it looks for such memory afterwards, with the lock that `hold` had. So
+        // that thread finds this memory, or this one sees the limit.
         fenced.clean_since(since, 0);
     }
     let waiting = fenced.dirty();
-    if waiting >= MUCH.0 && page_heap.lock.with(|| page_heap.is_much(waiting, MUCH)) {
+    let is_much = || {
+        let in_use = page_heap.limit.fenced_in_use();
+        waiting >= quotient(in_use, MUCH.1) && page_heap.is_much(waiting, MUCH)
+    };
+    if waiting >= MUCH.0 && page_heap.lock.with(is_much) {
         page_heap.note_pending();
     }
 }

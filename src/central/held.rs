@@ -3,18 +3,22 @@
 //! ```text
 //!          free                a new block takes the memory,
 //!  in use ──────▶ held, dirty ────── or `purge_ms` pass ──────▶ held, clean ──▶ unmapped
+//!                      │    or more than `DIRTY_BYTES` are dirty
 //!                      └────────── too many are held, or a purge ───────────────▶
 //! ```
 //!
 //! A late use of such a block ends the program. [`HELD`] places and [`HELD_BYTES`] at most are held, and then the kernel
 //! gets the addresses back.
 //!
-//! A *dirty* place has memory, which is zero; all places have [`DIRTY_BYTES`] at most. The kernel moves this memory to the
+//! A *dirty* place has memory, which is zero; all places together have [`DIRTY_BYTES`] at most. The kernel moves this memory to the
 //! addresses of a new block. So a program that replaces its large blocks gets new addresses each time, but seldom new
 //! pages: a page fault costs more than to wipe a page. Bytes that the block never touched count as well.
 //!
-//! A program may have changed the mapping of its block: mapped a file there, locked it, or advised something for forks.
-//! Such memory goes to no other block (`pages::set_aside`, `move_to`).
+//! A program may have changed the mapping of its block. Pages of a file, shared ones and locked ones go to no other block
+//! (`pages::set_aside`, `move_to`). What it has advised for forks and core dumps is undone. Other advice, as for huge pages,
+//! moves with the memory.
+//!
+//! Linux before 5.7 moves no memory.
 //!
 //! FN1  A place holds `FREE`, or the pages of a freed block with their room. They have no access, but where the kernel
 //!      refused to take it, and no other code refers to them.
@@ -25,6 +29,7 @@
 
 use crate::base::rank;
 use crate::sys::atomic::AtomicU32;
+use crate::sys::clock;
 use crate::sys::fences;
 use crate::sys::lock::Lock;
 use crate::sys::moves::{Outcome, move_to};
@@ -144,8 +149,8 @@ impl Fenced {
         true
     }
 
-    /// Moves the memory of a freed block, which is zero, to `bytes` bytes of new addresses, if there is one that fits. They
-    /// have no access then. With the lock held.
+    /// Moves the memory of a freed block, which is zero, to `bytes` bytes of new addresses, if there is one that fits. With
+    /// the lock held.
     ///
     /// # Safety
     /// The new addresses are whole pages that are mapped without access, and no other code refers to them.
@@ -180,11 +185,11 @@ impl Fenced {
         self.places.iter().filter(fits).min_by_key(dirty)
     }
 
-    /// Gives the memory back to the kernel of all blocks that were freed `delay` ms ago, or earlier. The clock wraps.
+    /// Gives the memory back to the kernel of all blocks that were freed `delay` ms ago, or earlier.
     pub(crate) fn clean_since(&self, now: u64, delay: u64) {
         let is_due = |place: &&Cell<Place>| {
             let Place { dirty, since, .. } = place.get();
-            dirty > 0 && now.wrapping_sub(since) >= delay
+            dirty > 0 && clock::since(since, now) >= delay
         };
         self.lock.with(|| {
             if self.dirty.get() > 0 {

@@ -6,7 +6,7 @@
 //! | slices in use, and dirty ones | clean slices, which have no memory |
 //! | huge blocks in use, and dirty extents | clean extents, which have no memory |
 //! | pages on their way between these | |
-//! | huge blocks between fences | the addresses of freed ones |
+//! | huge blocks between fences; without a limit, the memory of freed ones | the addresses of freed ones |
 //! | | tables: the page map, thread caches, records of huge blocks |
 //! | | blocks that the system's malloc serves for the variant |
 //!
@@ -96,7 +96,7 @@ impl Limit {
     }
 
     /// Bytes of huge blocks between fences that are in use. With the lock of the page heap held.
-    pub(super) fn fenced(&self) -> usize {
+    pub(super) fn fenced_in_use(&self) -> usize {
         self.fenced.get()
     }
 

@@ -101,7 +101,7 @@ pub(crate) trait Shared: Variant {
     fn page_map() -> &'static PageMap;
     /// The records of huge blocks, for callers that free by address alone.
     fn huge_blocks() -> &'static HugeBlocks;
-    /// The addresses of freed huge blocks between fences.
+    /// The huge blocks between fences, and what is kept of freed ones.
     fn fenced() -> &'static Fenced;
     /// The blocks of 0 bytes.
     fn empty_blocks() -> &'static EmptyBlocks;

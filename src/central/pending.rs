@@ -90,9 +90,9 @@ impl PageHeap {
         self.pending.fetch_and(!SEEN, Ordering::Relaxed);
     }
 
-    /// Notes that a round has ended, after which `more` bytes wait in slabs and in freed blocks between fences. Returns true if a thread saw much
-    /// memory wait since the round began. If no thread did, the flags go out when little is left, or when the hurry has
-    /// gone `on_and_on`. With the lock held.
+    /// Notes that a round has ended, after which `more` bytes wait: in slabs, and in freed blocks between fences. Returns
+    /// true if a thread saw much memory wait since the round began. If no thread did, the flags go out when little is left,
+    /// or when the hurry has gone `on_and_on`. With the lock held.
     pub(super) fn end_round(&self, more: usize, on_and_on: bool) -> bool {
         self.lock.check_held();
         let goes_on = !on_and_on && self.is_much(more, STILL_MUCH);
@@ -103,13 +103,13 @@ impl PageHeap {
         was.unwrap_or_else(|was| was) & SEEN != 0
     }
 
-    /// True if the dirty slices, the map cache and `more` are much memory, in bytes and as a part of all, huge blocks in use
-    /// not counted unless they have fences. With the lock held.
+    /// True if the dirty slices, the map cache and `more` are much memory, in bytes and as a part of all. With the lock
+    /// held.
     pub(super) fn is_much(&self, more: usize, (bytes, part): (usize, usize)) -> bool {
         self.lock.check_held();
         let kept = if self.tuning.keeps_mappings() { 0 } else { self.map_cache.bytes() };
         let free = self.dirty_slices.get() as usize * SLICE_BYTES + kept + more;
-        let all = self.segments.get() as usize * SEGMENT_BYTES + kept + self.limit.fenced();
+        let all = self.segments.get() as usize * SEGMENT_BYTES + kept;
         free >= bytes && free >= quotient(all, part) && free > self.tuning.idle_kept()
     }
 }

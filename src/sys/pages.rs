@@ -222,7 +222,7 @@ pub(crate) unsafe fn set_aside(start: NonNull<u8>, bytes: usize) -> bool {
     is_ours && unsafe { advise(start, bytes, libc::MADV_DOFORK) }
 }
 
-/// Ends [`set_aside`]: the pages have no advice of a former owner that a new one would notice. False if the kernel refuses.
+/// Ends [`set_aside`]: a child of a fork gets the pages' content, and a core dump has it. False if the kernel refuses.
 ///
 /// # Safety
 /// The conditions of `set_aside`.

@@ -70,19 +70,21 @@ pub(super) fn memory_moves(bed: &Bed, size: usize) {
 /// What a program does to the pages of its block reaches no new block: shared memory, pages that no child has, pages that
 /// can't be written to.
 pub(super) fn mapping_changed(bed: &Bed, size: usize) {
-    const PART: usize = 16 * 4096;
+    // All of its pages: the kernel moves no part of a mapping together with another one.
+    const ALL: usize = 245 * 4096;
+    assert!((1..=4096).contains(&(ALL - size + 1)));
     let changes: [fn(*mut u8) -> bool; 3] = [
         |block| {
             let access = libc::PROT_READ | libc::PROT_WRITE;
             let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
             // SAFETY: pages of a live block, which no other code uses.
-            let page = unsafe { libc::mmap(block.cast(), PART, access, flags, -1, 0) };
+            let page = unsafe { libc::mmap(block.cast(), ALL, access, flags, -1, 0) };
             page == block.cast()
         },
         // SAFETY: pages of a live block; the advice changes no content.
-        |block| unsafe { libc::madvise(block.cast(), PART, libc::MADV_DONTFORK) == 0 },
+        |block| unsafe { libc::madvise(block.cast(), ALL, libc::MADV_DONTFORK) == 0 },
         // SAFETY: pages of a live block, to which no code writes from now on.
-        |block| unsafe { libc::mprotect(block.cast(), PART, libc::PROT_READ) == 0 },
+        |block| unsafe { libc::mprotect(block.cast(), ALL, libc::PROT_READ) == 0 },
     ];
     for change in changes {
         let block = alloc(bed, size);
