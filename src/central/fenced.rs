@@ -159,8 +159,12 @@ unsafe fn hold<V: Shared>(start: NonNull<u8>, room: usize, dirty: usize) {
     }
     let since = page_heap.now();
     let freed = Place { start: start.expose_provenance().get(), room, dirty, since };
-    // SAFETY: the caller's condition; what has memory has no access.
-    if !fenced.lock.with(|| unsafe { fenced.hold(freed) }) {
+    let (is_held, waiting) = fenced.lock.with(|| {
+        // SAFETY: the caller's condition; what has memory has no access.
+        let is_held = unsafe { fenced.hold(freed) };
+        (is_held, fenced.dirty_counted())
+    });
+    if !is_held {
         // SAFETY: the caller's condition.
         unsafe { fences::unmap(start, room) };
     }
@@ -169,7 +173,6 @@ unsafe fn hold<V: Shared>(start: NonNull<u8>, room: usize, dirty: usize) {
         // that thread finds this memory, or this one sees the limit.
         fenced.clean_since(since, 0);
     }
-    let waiting = fenced.dirty();
     let is_much = || {
         let in_use = page_heap.limit.fenced_in_use();
         waiting >= quotient(in_use, MUCH.1) && page_heap.is_much(waiting, MUCH)
