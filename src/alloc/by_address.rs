@@ -5,7 +5,7 @@ use crate::backend::{Backend, Central};
 use crate::base::{ClassIdx, PAGE_BYTES, SLICE_BYTES};
 use crate::free_block::{FreeBlock, is_listed};
 use crate::large::{give_huge, give_span};
-use crate::page_map::Kind;
+use crate::page_map::{self, Kind};
 use crate::slab::Segment;
 use crate::sys::fatal::fatal;
 use crate::sys::{kernel, rtld_next};
@@ -201,7 +201,11 @@ pub(super) fn tailed<V: Tabled>(size: usize, align: usize, zeroed: bool) -> *mut
 /// The conditions of `Addressed::free_at`.
 #[inline(always)]
 pub(super) unsafe fn free_tailed<V: Tabled>(block: *mut u8) {
-    // SAFETY: the address of a block, or 0, is below 2^47.
+    if page_map::is_beyond(block.addr()) {
+        // SAFETY: the caller's condition.
+        return unsafe { free_tailed_cold::<V>(block) };
+    }
+    // SAFETY: the address is below 2^47.
     let place = unsafe { V::cache().tables.leaves.place(block.addr()) };
     // SAFETY: the caller's condition.
     if unsafe { !guarded::free_at_place::<V>(block, place) } {

@@ -171,6 +171,12 @@ impl Kind {
     }
 }
 
+/// True if no block can lie at an address, since the page map ends in front of it.
+#[inline(always)]
+pub(crate) fn is_beyond(address: usize) -> bool {
+    address >> PART_LG >= PARTS
+}
+
 /// The page map of a variant: all its leaves.
 pub(crate) struct PageMap {
     /// One per part; empty for a part without a leaf. [shared]
