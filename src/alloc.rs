@@ -64,9 +64,7 @@
 mod by_address;
 mod by_layout;
 
-pub(crate) use by_address::{
-    Found, check_in_use, find, free_found, huge_layout, layout_of, span_layout,
-};
+pub(crate) use by_address::{Found, find, free_found, huge_layout, layout_of, span_layout};
 
 use crate::backend::{Addressed, Backend, Central};
 use crate::base::{ClassIdx, ListOffset, SLICE_BYTES};
@@ -278,7 +276,7 @@ impl<V: Tabled> Addressed for Central<V> {
         // SAFETY: a block of this class starts there. It is free now: the caller was its only owner, and gave it up
         // (FB1).
         let free = unsafe { FreeBlock::new(start) };
-        if list.has_newest::<V>(block.addr()) {
+        if free.was_free::<V>() {
             // SAFETY: the caller's condition; the push was counted above.
             return unsafe { free_cold::<V>(block) };
         }
@@ -337,7 +335,7 @@ impl<V: Tabled> Addressed for Central<V> {
         }
         match find::<V>(block.addr()) {
             Found::Block(class) => {
-                check_in_use::<V>(block, class);
+                check::sealed::<V>(block, "use of a freed block:");
                 Some(V::CLASSES.block_bytes(class))
             }
             Found::Span(slices) => Some(slices * SLICE_BYTES),

@@ -2,6 +2,7 @@
 
 use crate::base::{ClassIdx, bit_range, slices_in};
 use crate::central::{self, ListId};
+use crate::free_block::sealed_link;
 use crate::guarded;
 use crate::page_map::Kind;
 use crate::slab::{Segment, Slab, usable_slices};
@@ -11,6 +12,7 @@ use crate::sys::pages;
 use crate::thread_cache::lend::{self, lender};
 use crate::thread_cache::{CacheOf, Cached, flush, limits, shut, spans};
 use crate::variant::least_limit;
+use core::ptr::NonNull;
 use core::{ptr, slice};
 
 /// Blocks of a list that a debug build compares with a freed block, to find a double free.
@@ -67,6 +69,33 @@ fn freed_twice<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
         && cache.list(class).has(address, LOOKS.max(least_limit::<V>(class)))
     {
         fatal("double free:", address);
+    }
+}
+
+/// Ends the process, and says `what` was done, if the block of a class that starts at an address has a seal because it
+/// is free.
+#[inline]
+pub(crate) fn sealed<V: Cached>(block: *mut u8, what: &str) {
+    let Some(start) = NonNull::new(block) else { return };
+    // SAFETY: a block of a class starts there, as the callers have found.
+    if let Some(link) = unsafe { sealed_link::<V>(start) } {
+        sealed_cold::<V>(block.addr(), link, what);
+    }
+}
+
+/// Looks once more: a block in use may hold any numbers, and so a seal. But a free block leads to no block or to one of
+/// its class, as in a list, or else it is at home.
+#[cold]
+#[inline(never)]
+fn sealed_cold<V: Cached>(address: usize, link: usize, what: &str) {
+    // Where no slab is any more, nothing is in use.
+    let Some(class) = V::page_map().class(address) else { fatal(what, address) };
+    let is_block = V::page_map().class(link) == Some(class) && V::CLASSES.is_start(class, link);
+    // SAFETY: an address of a class lies in a segment, which is mapped.
+    let slab = unsafe { Segment::containing(address) }.slab(Segment::slice_at(address));
+    let is_home = || !central::with_slab::<V, _>(class, slab, || slab.has_out::<V>(address));
+    if link == 0 || is_block || is_home() {
+        fatal(what, address);
     }
 }
 

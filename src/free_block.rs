@@ -3,19 +3,25 @@
 //! FB1  The owner of a [`FreeBlock`] is the block's only owner: no program, slab, list or batch has it.
 //! FB2  A block has at least 8 bytes, and is aligned to 8.
 //!
-//! With `links = "sealed"` the second 8 bytes of a node hold its *seal*: the sum of twice its address and its link. A pop
-//! compares it before the link is followed, and clears it. So it notices a program that wrote to a free block, and a
-//! block that is in lists twice: the first pop cleared its seal. With `links = "keyed"` the seal depends on the process's
-//! secret, too, so that an attacker cannot make one.
+//! With `links = "sealed"` the second 8 bytes of a node hold its *seal*: the sum of eight times its address and its link.
+//! A pop compares it before the link is followed, and clears it. So it notices a program that wrote to a free block, and
+//! a block that is in lists twice: the first pop cleared its seal. With `links = "keyed"` the seal depends on the
+//! process's secret, too, so that an attacker cannot make one.
+//!
+//! With `freed = "sealed"` a block keeps its seal until a program gets it, on whatever way. So a free that finds a seal
+//! is the second one, whichever thread frees, and wherever the block is. No sum of two addresses is a seal, for it is
+//! above all addresses; but a program may write any number, so `check.rs` looks once more.
 //!
 //! FB3  A node in a list has the seal of its link, unless a program wrote to it.
+//! FB4  With `freed = "sealed"` a free block has a seal from its first free on, unless a program wrote to it, or its page
+//!      went back to the kernel. A block in use has none.
 //!
 //! A function that takes or returns a `FreeBlock` therefore needs no `unsafe`. Only [`FreeBlock::new`] demands a proof.
 //! It is called where a program gives a block up, and where a slab hands one out.
 
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::secret::{SPREAD, secret};
-use crate::variant::{Links, Variant};
+use crate::variant::{Freed, Links, Variant};
 use core::ptr::{self, NonNull};
 
 /// A free block of a size class. It can be moved, but not copied (FB1).
@@ -50,7 +56,7 @@ impl FreeBlock {
         self.0.cast()
     }
 
-    /// The address of the block's node, whose link is not written yet.
+    /// The address of the block's node, whose link may not be written yet.
     #[inline(always)]
     pub(crate) fn node(&self) -> *mut Link {
         self.0.as_ptr()
@@ -59,6 +65,12 @@ impl FreeBlock {
     /// Writes the block's link and returns its node. The list that holds the node owns the block from now on.
     #[inline(always)]
     pub(crate) fn into_node<V: Variant>(self, next: *mut Link) -> *mut Link {
+        self.link::<V>(next);
+        self.0.as_ptr()
+    }
+
+    #[inline(always)]
+    fn link<V: Variant>(&self, next: *mut Link) {
         debug_assert!(self.address().is_multiple_of(size_of::<Link>()), "FB2");
         if V::LINKS != Links::Bare {
             // SAFETY: this value is the block's only owner (FB1), and the block has 16 bytes where links are sealed.
@@ -66,7 +78,6 @@ impl FreeBlock {
         }
         // SAFETY: this value is the block's only owner (FB1), and the block has 8 bytes, aligned to 8 (FB2).
         unsafe { self.0.write(Link { next }) };
-        self.0.as_ptr()
     }
 
     /// Turns a node back into a block, and returns the node that followed it. `None` if its seal is broken (FB3).
@@ -77,15 +88,41 @@ impl FreeBlock {
     pub(crate) unsafe fn from_node<V: Variant>(node: NonNull<Link>) -> Option<(Self, *mut Link)> {
         // SAFETY: the link was written, and the caller owns the node, so no other code writes it (caller's conditions).
         let next = unsafe { node.as_ref() }.next;
-        if V::LINKS != Links::Bare {
-            // SAFETY: the caller owns the node (caller's condition), which has 16 bytes where links are sealed.
-            if unsafe { !is_sealed::<V>(node, next) } {
-                return None;
-            }
-            // SAFETY: the caller owns the node, and the seal lies in its 16 bytes.
-            unsafe { seal_at(node).write(0) };
+        // SAFETY: the caller owns the node (caller's condition), which has 16 bytes where links are sealed.
+        if V::LINKS != Links::Bare && unsafe { !is_sealed::<V>(node, next) } {
+            return None;
         }
         Some((Self(node), next))
+    }
+
+    /// Removes the block's seal, since a program gets the block, or since another pop is to notice it (FB4).
+    #[inline(always)]
+    pub(crate) fn unseal<V: Variant>(self) -> Self {
+        if V::LINKS != Links::Bare {
+            // SAFETY: this value is the block's only owner (FB1), and the block has 16 bytes where links are sealed.
+            unsafe { seal_at(self.0).write(0) };
+        }
+        self
+    }
+
+    /// Seals a block that no list has, in a variant whose frees look for seals (FB4).
+    pub(crate) fn sealed<V: Variant>(self) -> Self {
+        if V::FREED == Freed::Sealed {
+            self.link::<V>(ptr::null_mut());
+        }
+        self
+    }
+
+    /// True if a block that a program frees has a seal, in a variant that looks: it was free already (FB4).
+    #[inline(always)]
+    pub(crate) fn was_free<V: Variant>(&self) -> bool {
+        if V::FREED == Freed::Home {
+            return false;
+        }
+        // SAFETY: this value is the block's only owner (FB1), and the block has 8 bytes, aligned to 8 (FB2).
+        let next = unsafe { next_of(self.0) };
+        // SAFETY: the block has 16 bytes where links are sealed, and this value is its only owner (FB1).
+        unsafe { is_sealed::<V>(self.0, next) }
     }
 }
 
@@ -97,7 +134,7 @@ const fn seal_at(node: NonNull<Link>) -> *mut u64 {
 
 #[inline(always)]
 fn seal<V: Variant>(node: NonNull<Link>, next: *mut Link) -> u64 {
-    let sum = (next.addr() as u64).wrapping_add(2 * node.addr().get() as u64);
+    let sum = (next.addr() as u64).wrapping_add(8 * node.addr().get() as u64);
     if V::LINKS == Links::Keyed { (sum ^ secret()).wrapping_mul(SPREAD) } else { sum }
 }
 
@@ -111,13 +148,13 @@ unsafe fn is_sealed<V: Variant>(node: NonNull<Link>, next: *mut Link) -> bool {
     unsafe { seal_at(node).read() == seal::<V>(node, next) }
 }
 
-/// True if a block may be in a list, as far as its seal tells. It may be in use, and other threads may write to it.
+/// The link of a block that has a seal. The block may be in use, and other threads may write to it.
 ///
 /// # Safety
 /// A block of a class starts there.
-pub(crate) unsafe fn is_listed<V: Variant>(block: NonNull<u8>) -> bool {
+pub(crate) unsafe fn sealed_link<V: Variant>(block: NonNull<u8>) -> Option<usize> {
     if V::LINKS == Links::Bare {
-        return false;
+        return None;
     }
     let words = block.cast::<u64>().as_ptr();
     // SAFETY: the block has 16 bytes where links are sealed, and is aligned to 8 (FB2).
@@ -125,15 +162,17 @@ pub(crate) unsafe fn is_listed<V: Variant>(block: NonNull<u8>) -> bool {
     // SAFETY: the second 8 of these 16 bytes.
     let seal_word = unsafe { AtomicU64::from_ptr(words.wrapping_add(1)) };
     // ORDERING: relaxed; the words are compared, and lead nowhere.
-    let next = ptr::without_provenance_mut(link.load(Ordering::Relaxed) as usize);
+    let next = link.load(Ordering::Relaxed) as usize;
     // ORDERING: relaxed; the word is compared, and leads nowhere.
-    seal_word.load(Ordering::Relaxed) == seal::<V>(block.cast(), next)
+    let is_sealed = seal_word.load(Ordering::Relaxed)
+        == seal::<V>(block.cast(), ptr::without_provenance_mut(next));
+    is_sealed.then_some(next)
 }
 
-/// The node that follows a node.
+/// What a block's first 8 bytes hold: the node that follows, if the block is a node.
 ///
 /// # Safety
-/// The node's link was written, and no thread writes it now.
+/// The block has 8 bytes, aligned to 8, and no thread writes them now.
 #[inline(always)]
 pub(crate) unsafe fn next_of(node: NonNull<Link>) -> *mut Link {
     // SAFETY: the caller's condition.

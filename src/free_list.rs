@@ -87,6 +87,12 @@ impl FreeList {
     /// block's seal is broken.
     #[inline(always)]
     pub(crate) fn pop<V: Variant>(&self) -> Option<FreeBlock> {
+        self.pop_sealed::<V>().map(FreeBlock::unseal::<V>)
+    }
+
+    /// As [`pop`](Self::pop), but the block keeps its seal.
+    #[inline(always)]
+    fn pop_sealed<V: Variant>(&self) -> Option<FreeBlock> {
         let node = NonNull::new(self.head.get())?;
         // SAFETY: the list owns the node, and a push or a batch wrote its link (W1). No other thread writes it (W3),
         // and the node is removed below.
@@ -98,7 +104,12 @@ impl FreeList {
 
     /// Removes the newest block, on a slow path. A broken seal ends the process.
     pub(crate) fn pop_checked<V: Variant>(&self) -> Option<FreeBlock> {
-        let popped = self.pop::<V>();
+        self.pop_sealed_checked::<V>().map(FreeBlock::unseal::<V>)
+    }
+
+    /// As [`pop_checked`](Self::pop_checked), but the block keeps its seal.
+    fn pop_sealed_checked<V: Variant>(&self) -> Option<FreeBlock> {
+        let popped = self.pop_sealed::<V>();
         if popped.is_none() && !self.head.get().is_null() {
             fatal("a free block was changed, or freed twice:", self.newest());
         }
@@ -106,7 +117,7 @@ impl FreeList {
     }
 
     /// Adds a block that a program freed. If the list is at its limit, or closed, the block comes back as an error; so
-    /// does one of the list's newest two, if the variant looks.
+    /// does one that was free already, if the variant looks.
     ///
     /// After an error the caller must call [`undo_push`](Self::undo_push). `shared` is true if several threads may
     /// share a closed list of this kind.
@@ -119,27 +130,11 @@ impl FreeList {
             self.excess.set(self.excess.get().wrapping_add(1));
             self.excess.get() >= 0
         };
-        if is_slow || self.has_newest::<V>(block.address()) {
+        if is_slow || block.was_free::<V>() {
             return Err(block);
         }
         self.push_counted::<V>(block);
         Ok(())
-    }
-
-    /// True if an address is that of one of the newest two blocks, and the variant looks.
-    #[inline(always)]
-    pub(crate) fn has_newest<V: Variant>(&self, address: usize) -> bool {
-        if V::FREED == Freed::Home {
-            return false;
-        }
-        let newest = self.head.get();
-        if newest.addr() == address {
-            return true;
-        }
-        // SAFETY: a node of this list: a push or a batch wrote its link (W1), and no other thread writes it (W3). The
-        // link is compared, not followed.
-        NonNull::new(newest)
-            .is_some_and(|node| unsafe { free_block::next_of(node) }.addr() == address)
     }
 
     /// Adds a block that `excess` already counts.
@@ -173,14 +168,15 @@ impl FreeList {
         self.excess.set(self.excess.get().wrapping_add_unsigned(count));
     }
 
-    /// Moves up to `count` of the newest blocks to a batch, as long as the batch has room.
+    /// Moves up to `count` of the newest blocks to a batch, as long as the batch has room. If frees look for seals, they
+    /// keep theirs.
     pub(crate) fn take<V: Variant>(&self, count: u32, batch: &mut Batch) {
         for _ in 0..count {
             if batch.is_full() {
                 return;
             }
-            let Some(block) = self.pop_checked::<V>() else { return };
-            batch.push(block);
+            let Some(block) = self.pop_sealed_checked::<V>() else { return };
+            batch.push(if V::FREED == Freed::Sealed { block } else { block.unseal::<V>() });
         }
     }
 

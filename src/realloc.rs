@@ -1,8 +1,7 @@
 //! Changing a block's size: in place if possible, by remapping for a huge block, and otherwise by a copy.
 
 use crate::alloc::{
-    Found, check_in_use, find, free_found, free_small, huge_layout, layout_of, pop_or_refill,
-    span_layout,
+    Found, find, free_found, free_small, huge_layout, layout_of, pop_or_refill, span_layout,
 };
 use crate::backend::{Addressed, Backend, Central};
 use crate::base::ListOffset;
@@ -215,7 +214,7 @@ pub(crate) unsafe fn realloc_at<V: Tabled>(block: *mut u8, new: usize) -> Option
             return Some(moved);
         }
         Found::Block(class) => {
-            check_in_use::<V>(block, class);
+            check::sealed::<V>(block, "use of a freed block:");
             old_class = Some(class);
             layout_of::<V>(class)
         }

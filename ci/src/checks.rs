@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Their file names.
-const CHECKS: [&str; 30] = [
+const CHECKS: [&str; 31] = [
     STARTS,
     "first.c",
     "screen.c",
@@ -19,6 +19,7 @@ const CHECKS: [&str; 30] = [
     "edges.c",
     "aligned.c",
     "zeroed.c",
+    "unwritten.c",
     "locked.c",
     "lent.c",
     "mappings.c",

@@ -3,7 +3,7 @@
 use super::{free_of_class, lookup};
 use crate::backend::{Backend, Central};
 use crate::base::{ClassIdx, PAGE_BYTES, SLICE_BYTES};
-use crate::free_block::{FreeBlock, is_listed};
+use crate::free_block::FreeBlock;
 use crate::large::{give_huge, give_span};
 use crate::page_map::{self, Kind};
 use crate::slab::Segment;
@@ -17,9 +17,6 @@ use crate::variant::{Empty, Foreign, Inside, Large};
 use crate::{central, check, guarded};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
-
-/// Blocks of a list among which a freed block is looked for.
-const LOOKS: u32 = 4096;
 
 /// The kind of block that starts at an address.
 pub(crate) enum Found {
@@ -283,21 +280,6 @@ fn check_start<V: Tabled>(class: ClassIdx, address: usize) {
     let start = V::CLASSES.index_at(class, offset) * V::CLASSES.block_bytes(class);
     if V::INSIDE == Inside::Checked && start != offset {
         fatal("free of an address inside a block:", address);
-    }
-}
-
-/// Ends the process if a block of this class is in the thread's list.
-///
-/// A block in use may hold any numbers, and so a seal. So the list is asked, too.
-pub(crate) fn check_in_use<V: Tabled>(block: *mut u8, class: ClassIdx) {
-    let Some(start) = NonNull::new(block) else { return };
-    let cache = V::cache();
-    // SAFETY: the caller found that a block of a class starts there, so its slab is mapped.
-    if unsafe { is_listed::<V>(start) }
-        && cache.is_open()
-        && cache.list(class).has(block.addr(), LOOKS)
-    {
-        fatal("use of a freed block:", block.addr());
     }
 }
 

@@ -5,10 +5,9 @@ use super::outbox::Sent;
 use super::{CacheOf, Cached, State, fill, limits, outbox, sample, shut, spans};
 use crate::base::ClassIdx;
 use crate::batch::Batch;
-use crate::central;
 use crate::free_block::FreeBlock;
-use crate::sys::fatal::fatal;
 use crate::variant::least_limit;
+use crate::{central, check};
 
 /// Batches that one call of [`drain_idle`] gives back, at most.
 const MOST_BATCHES: u32 = 8;
@@ -17,16 +16,17 @@ const LARGE: usize = 64 << 20;
 
 /// Frees a block whose list is at its limit, or closed. The list has counted the push that failed.
 ///
-/// A push to a list below its limit fails only for one of the list's newest blocks. That ends the process.
+/// A push to a list below its limit fails only for a block with a seal. That ends the process, unless the program has
+/// made the seal.
 #[cold]
 #[inline(never)]
 pub(crate) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
-    let mut cache = V::cache();
-    let list = cache.list(class);
-    list.undo_push();
-    if list.has_room() {
-        fatal("double free:", block.address());
+    if block.was_free::<V>() {
+        check::sealed::<V>(block.node().cast(), "double free:");
     }
+    let block = block.sealed::<V>();
+    let mut cache = V::cache();
+    cache.list(class).undo_push();
     if cache.is_open() && !cache.lies_aside::<V>() {
         return overflow::<V>(cache, class, block);
     }

@@ -64,7 +64,8 @@ fn or_purged<V: Cached>(class: ClassIdx, block: Option<FreeBlock>) -> *mut u8 {
             central::take_one::<V>(V::cache().list_id::<V>(class))
         })
     });
-    block.map_or(ptr::null_mut(), |block| block.into_start().as_ptr())
+    // One that comes from no list still has its seal (FB4).
+    block.map_or(ptr::null_mut(), |block| block.unseal::<V>().into_start().as_ptr())
 }
 
 /// Allocates a block as [`refill_cold`] does, and makes its first `bytes` zero.

@@ -234,8 +234,8 @@ knobs! {
     freed: Freed, Central, {
         /// Nothing: a block that was freed before is noticed when it comes home, or by its seal.
         Home = "home",
-        /// The two newest blocks of its list.
-        Newest = "newest",
+        /// The seal of a free block. Needs seals.
+        Sealed = "sealed",
     };
     /// What becomes of an address inside a small block that a program frees by address.
     inside: Inside, Central, {

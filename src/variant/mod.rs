@@ -194,7 +194,7 @@ pub(crate) const fn by_address(knobs: Knobs) -> Knobs {
         // A block's tail lies at the end of a block of its layout's class.
         lending: if has_tails { Lending::None } else { knobs.lending },
         // A tail tells all that these checks find.
-        freed: if checks && !has_tails { Freed::Newest } else { knobs.freed },
+        freed: if checks && !has_tails { Freed::Sealed } else { knobs.freed },
         inside: if checks && !has_tails { Inside::Checked } else { knobs.inside },
         empty: if checks && !has_tails { Empty::Unreadable } else { knobs.empty },
         ..knobs
@@ -216,6 +216,10 @@ pub(crate) const fn check<V: Variant>() {
         assert!(
             !has_small || matches!(V::LINKS, Links::Bare),
             "`links`: a seal needs blocks of 16 bytes"
+        );
+        assert!(
+            matches!(V::FREED, Freed::Home) || !matches!(V::LINKS, Links::Bare),
+            "`freed`: a free looks for the seal of a link"
         );
         let has_tails = matches!(V::TAIL, Tail::Checked);
         assert!(!has_tails || !has_small, "`tail`: a tail needs blocks of 16 bytes");

@@ -32,6 +32,37 @@ fn double_free_after_others(bed: &Bed) {
     free(bed, blocks[3], 100);
 }
 
+/// Frees a block in another thread, whose list has it then, and once more.
+#[cfg(any(feature = "all-variants", feature = "sealed-frees"))]
+fn double_free_in_another_thread(bed: &'static Bed) {
+    let block = alloc(bed, 100).expose_provenance();
+    let (freed, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        free(bed, std::ptr::with_exposed_provenance_mut(block), 100);
+        freed.send(()).expect("a receiver");
+        std::thread::park();
+    });
+    wait.recv().expect("a sender");
+    free(bed, std::ptr::with_exposed_provenance_mut(block), 100);
+    // SAFETY: the process ends, before its lists come home.
+    unsafe { libc::_exit(0) };
+}
+
+/// Frees many blocks, each `step` blocks behind the one before, and one of them once more, after most of its list has
+/// come home.
+#[cfg(any(feature = "all-variants", feature = "sealed-frees"))]
+fn double_free_after_it_came_home(bed: &Bed, count: usize, step: usize) {
+    let blocks: Vec<*mut u8> = (0..count).map(|_| alloc(bed, 1000)).collect();
+    let freed: Vec<*mut u8> = (0..count / 2).map(|n| blocks[n * step % count]).collect();
+    freed.iter().for_each(|&block| free(bed, block, 1000));
+    // The list gets room, so the second free takes no block home.
+    let again: Vec<*mut u8> = (0..100).map(|_| alloc(bed, 1000)).collect();
+    let waits = freed.iter().skip(count / 3).find(|block| !again.contains(block));
+    free(bed, *waits.expect("more are free"), 1000);
+    // SAFETY: the process ends, before its lists come home.
+    unsafe { libc::_exit(0) };
+}
+
 /// The report's risk: a block that comes home twice makes `used` reach 0 while another is out.
 fn double_free_does_not_pass_for_empty(bed: &Bed) {
     // All blocks of three slabs, so that the first slab is no longer the current one.
@@ -140,6 +171,12 @@ pub(crate) fn run(bed: &'static Bed, program: &str) {
         "double_free" => double_free(bed),
         "double_free_after_others" => double_free_after_others(bed),
         "double_free_does_not_pass_for_empty" => double_free_does_not_pass_for_empty(bed),
+        #[cfg(any(feature = "all-variants", feature = "sealed-frees"))]
+        "double_free_in_another_thread" => double_free_in_another_thread(bed),
+        #[cfg(any(feature = "all-variants", feature = "sealed-frees"))]
+        "double_free_after_it_came_home" => double_free_after_it_came_home(bed, 20_000, 1),
+        #[cfg(any(feature = "all-variants", feature = "sealed-frees"))]
+        "double_free_of_a_scattered_block" => double_free_after_it_came_home(bed, 100_000, 997),
         "interior_pointer" => interior_pointer(bed),
         "wrong_size" => wrong_size(bed),
         "interior_pointer_comes_home" => interior_pointer_comes_home(bed),
@@ -187,6 +224,21 @@ fn assert_fatal_in_any_build(id: &str, program: &str, what: &str) {
 fn a_double_free_is_detected() {
     assert_each_fatal("double_free", "double free:");
     assert_each_fatal("double_free_after_others", "double free:");
+}
+
+/// The C face has the same knob, in every variant of the central backend.
+#[cfg(any(feature = "all-variants", feature = "sealed-frees"))]
+#[test]
+fn each_second_free_is_detected_by_a_seal() {
+    for program in [
+        "double_free",
+        "double_free_after_others",
+        "double_free_in_another_thread",
+        "double_free_after_it_came_home",
+        "double_free_of_a_scattered_block",
+    ] {
+        assert_fatal_in_any_build("sealed-frees", program, "double free:");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //
 // `rank`: among variants that features name, the one with the highest is selected.
 table! {
-    0x35798585d0fa14e7;
+    0x1b336179d901ea3b;
 
     SuperslabCapNone SUPERSLAB_CAP_NONE {
         id: "superslab-cap-none", parent: Some("superslab"), rank: 0, twin: None, default: false,
@@ -47,20 +47,20 @@ table! {
         ..APEX
     };
 
-    NewestFrees NEWEST_FREES {
-        id: "newest-frees", parent: Some("apex"), rank: 5, twin: None, default: false,
-        doc: "Variant `newest-frees`: `apex` with `freed = newest`.\n\nWhat does it cost to compare each freed block with the newest two of its list, so that a second free is noticed at once?",
-    } = Knobs {
-        freed: Freed::Newest,
-        ..APEX
-    };
-
     SealedLinks SEALED_LINKS {
-        id: "sealed-links", parent: Some("apex"), rank: 6, twin: None, default: false,
+        id: "sealed-links", parent: Some("apex"), rank: 5, twin: None, default: false,
         doc: "Variant `sealed-links`: `apex` with `links = sealed`.\n\nWhat does it cost to seal the links of free blocks, and to compare the seal before a link is followed?",
     } = Knobs {
         links: Links::Sealed,
         ..APEX
+    };
+
+    SealedFrees SEALED_FREES {
+        id: "sealed-frees", parent: Some("sealed-links"), rank: 6, twin: None, default: false,
+        doc: "Variant `sealed-frees`: `sealed-links` with `freed = sealed`.\n\nWhat does it cost to look for a seal in each freed block, so that every second free is noticed at once?",
+    } = Knobs {
+        freed: Freed::Sealed,
+        ..SEALED_LINKS
     };
 
     WipedBlocks WIPED_BLOCKS {

@@ -50,8 +50,8 @@ enum Kind {
     Unit(Option<String>),
     /// A test of the suite, in the same way.
     Suite(Option<String>),
-    /// A test of the suite, in a build as it ships: without its own assertions.
-    Optimised,
+    /// A test of the suite, in the same way, as it ships: without its own assertions.
+    Optimised(Option<String>),
     /// A whole step of `cargo ci test`.
     Step,
     /// A program in `preload/tests`, under the default variant's library.
@@ -68,7 +68,7 @@ impl Check {
             "model" => Kind::Model,
             "unit" => Kind::Unit(feature),
             "suite" => Kind::Suite(feature),
-            "optimised" => Kind::Optimised,
+            "optimised" => Kind::Optimised(feature),
             "step" => Kind::Step,
             "c-face" => Kind::CFace,
             _ => {
@@ -97,7 +97,9 @@ impl Check {
             Kind::Model => test(&["--package", "hakmem-models", "--test", "models"], None),
             Kind::Unit(feature) => test(&["--lib"], feature.as_deref()),
             Kind::Suite(feature) => test(&["--test", "suite"], feature.as_deref()),
-            Kind::Optimised => test(&["--profile", "optimised", "--test", "suite"], None),
+            Kind::Optimised(feature) => {
+                test(&["--profile", "optimised", "--test", "suite"], feature.as_deref())
+            }
             Kind::Step => {
                 let mut step = copy.cargo();
                 step.args(["ci", "test", &self.name]);
