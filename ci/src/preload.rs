@@ -213,6 +213,11 @@ fn straight(code: impl Iterator<Item = Instruction>) -> Result<Vec<Instruction>>
     bail!("it does not return")
 }
 
+/// The library's own tests of amounts: `libhakmem.so` cannot be linked as a test program.
+#[cfg(test)]
+#[path = "../../preload/src/amount.rs"]
+mod amount;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -41,6 +41,7 @@ mod tests {
     fn numbers_with_units() {
         assert_eq!((bytes(b"0"), bytes(b"4096"), bytes(b"3k")), (Some(0), Some(4096), Some(3072)));
         assert_eq!((bytes(b"512M"), bytes(b"2G")), (Some(512 << 20), Some(2 << 30)));
+        assert_eq!((bytes(b"1T"), bytes(b"16777215T")), (Some(1 << 40), Some(0xFF_FFFF << 40)));
         assert_eq!((milliseconds(b"2"), milliseconds(b"100ms")), (Some(2000), Some(100)));
         assert_eq!(milliseconds(b"3s"), Some(3000));
     }

@@ -6,10 +6,12 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const size_t sizes[] = {0, 1, 7, 100, 4096, 70000, 600000, 3 * MIB};
@@ -129,8 +131,11 @@ static void memalign_rounds_odd_alignments_up(void)
 static void memalign_of_absurd_alignments_fails(void)
 {
     static volatile size_t aligns[] = {SIZE_MAX / 2 + 2, SIZE_MAX - 1, SIZE_MAX};
-    for (size_t i = 0; i < sizeof aligns / sizeof *aligns; i++)
+    for (size_t i = 0; i < sizeof aligns / sizeof *aligns; i++) {
+        errno = 0;
         CHECK(memalign(aligns[i], 100) == NULL);
+        CHECK(errno == EINVAL);
+    }
     volatile size_t top = SIZE_MAX / 2 + 1;
     CHECK(memalign(top, 100) == NULL);
 }
@@ -156,6 +161,19 @@ static void aligned_alloc_takes_any_size(void)
         errno = 0;
         CHECK(aligned_alloc(4096, absurd[i]) == NULL);
         CHECK(errno == ENOMEM);
+    }
+}
+
+// Older C libraries round such an alignment up.
+static void aligned_alloc_of_odd_alignments_fails(void)
+{
+    static const size_t odd[] = {0, 3, 24, 100};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        volatile size_t align = odd[i];
+        errno = 0;
+        void *block = aligned_alloc(align, 100);
+        CHECK(block != NULL || errno == EINVAL);
+        free(block);
     }
 }
 
@@ -217,6 +235,29 @@ static void free_sized_frees(void)
     }
 }
 
+// Only under our own allocator, and if it serves large blocks itself: then mallopt accepts this setting.
+static void free_sized_of_another_span_ends_the_program(void)
+{
+    static const size_t had[] = {70000, 140000, 300000, 600000}, told[] = {140000, 70000, 100, 5 * MIB};
+    void (*free_sized)(void *, size_t) = dlsym(RTLD_DEFAULT, "free_sized");
+    if (free_sized == NULL || getenv("LD_PRELOAD") == NULL || mallopt(M_PERTURB, 0) != 1)
+        return;
+    for (size_t i = 0; i < sizeof had / sizeof *had; i++) {
+        void *block = malloc(had[i]);
+        CHECK(block != NULL);
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+            close(STDERR_FILENO);
+            free_sized(block, told[i]);
+            _exit(0);
+        }
+        int status = 0;
+        CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+        free(block);
+    }
+}
+
 static void free_aligned_sized_frees(void)
 {
     void (*free_aligned_sized)(void *, size_t, size_t) = dlsym(RTLD_DEFAULT, "free_aligned_sized");
@@ -243,6 +284,19 @@ static void *beside_malloc(const char *name)
     return here.dli_fbase == there.dli_fbase ? found : NULL;
 }
 
+// Frees blocks that would be 160 MiB, if they stayed.
+static void gives_memory_back(void (*give)(void *))
+{
+    size_t before = resident();
+    for (int i = 0; i < 20000; i++) {
+        void *block = malloc(8 * KIB);
+        CHECK(block != NULL);
+        memset(block, 1, 8 * KIB);
+        give(block);
+    }
+    CHECK(resident() < before + 64 * MIB);
+}
+
 static void cfree_frees(void)
 {
     void (*cfree)(void *) = beside_malloc("cfree");
@@ -254,6 +308,7 @@ static void cfree_frees(void)
         check_block(block, 16, sizes[i]);
         cfree(block);
     }
+    gives_memory_back(cfree);
 }
 
 static void libc_names_are_the_same_heap(void)
@@ -266,6 +321,8 @@ static void libc_names_are_the_same_heap(void)
     void *(*libc_valloc)(size_t) = beside_malloc("__libc_valloc");
     void *(*libc_pvalloc)(size_t) = beside_malloc("__libc_pvalloc");
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (libc_free != NULL)
+        gives_memory_back(libc_free);
     // Each block is freed by the other family.
     for (int i = 0; i < SIZES; i++) {
         void *block;
@@ -274,7 +331,13 @@ static void libc_names_are_the_same_heap(void)
             free(block);
         }
         if (libc_calloc != NULL) {
-            check_block(block = libc_calloc(1, sizes[i]), 16, sizes[i]);
+            // What was just freed comes first, and is not zero.
+            check_block(block = malloc(sizes[i]), 16, sizes[i]);
+            free(block);
+            CHECK((block = libc_calloc(1, sizes[i])) != NULL);
+            for (size_t k = 0; k < sizes[i]; k++)
+                CHECK(((char *)block)[k] == 0);
+            check_block(block, 16, sizes[i]);
             free(block);
         }
         if (libc_realloc != NULL) {
@@ -314,9 +377,11 @@ int main(void)
     memalign_of_absurd_alignments_fails();
     memalign_of_too_much_fails();
     aligned_alloc_takes_any_size();
+    aligned_alloc_of_odd_alignments_fails();
     valloc_is_at_a_page();
     pvalloc_is_whole_pages();
     free_sized_frees();
+    free_sized_of_another_span_ends_the_program();
     free_aligned_sized_frees();
     cfree_frees();
     libc_names_are_the_same_heap();

@@ -109,11 +109,21 @@ static void with_a_second_thread(void)
     silence(40);
 }
 
+// The thread that starts the other one takes signals as before.
+static void signals_are_taken(void)
+{
+    sigset_t blocked;
+    CHECK(sigprocmask(SIG_SETMASK, NULL, &blocked) == 0);
+    for (int signal = 1; signal < 32; signal++)
+        CHECK(!sigismember(&blocked, signal));
+}
+
 static void with_a_large_block(void)
 {
     CHECK(threads() == 1);
     free(malloc(8 << 20));
     CHECK(threads() == 2);
+    signals_are_taken();
     a_peak();
     silence(40);
     no_signal_is_taken();

@@ -78,8 +78,23 @@ static int limited(void)
     return 0;
 }
 
+// A limit of so many bytes. No block is touched.
+static int in_larger_units(size_t bytes)
+{
+    if (mallopt(M_PERTURB, 0) != 1)
+        return 0;
+    void *volatile below = malloc(bytes - 100 * (size_t)MIB);
+    CHECK(below != NULL);
+    free(below);
+    below = malloc(bytes + 100 * (size_t)MIB);
+    CHECK(below == NULL);
+    return 0;
+}
+
 int main(int count, char **words)
 {
+    if (count > 1 && strcmp(words[1], "GiB") == 0)
+        return in_larger_units((size_t)1 << 30);
     if (count > 1)
         return strcmp(words[1], "limited") == 0 ? limited() : 0;
     if (getenv("LD_PRELOAD") != NULL) {
@@ -94,6 +109,8 @@ int main(int count, char **words)
         }
         for (size_t i = 0; i < sizeof none / sizeof *none; i++)
             CHECK(*again("HAKMEM_LIMIT", none[i], "nothing", &status) == 0 && status == 0);
+        const char *larger = again("HAKMEM_LIMIT", "1G", "GiB", &status);
+        CHECK(strstr(larger, "this library has no limit") != NULL || (*larger == 0 && status == 0));
         static const char *const same[] = {"64M", "65536k", "67108864"};
         for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
             const char *said = again("HAKMEM_LIMIT", same[i], "limited", &status);

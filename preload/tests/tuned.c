@@ -103,6 +103,9 @@ static void large_blocks(void)
         void *aligned;
         CHECK(posix_memalign(&aligned, 1 << 20, 3 << 19) == 0 && (uintptr_t)aligned % (1 << 20) == 0);
         free(aligned);
+        // One slice too many for a SuperSlab, of which the first aligned one is its second.
+        CHECK(posix_memalign(&aligned, 128 << 10, 31 * 64 << 10) == 0);
+        free(aligned);
     }
     // Its memory stays, however long it is unused, and serves the next block.
     const size_t large = 200 << 20;
@@ -132,8 +135,9 @@ static void *filled_blocks(void *among_others)
             unsigned char *volatile fresh = malloc(size);
             CHECK(is_filled(fresh, 0, size, 0x5a));
             size_t had = malloc_usable_size((void *)fresh);
+            memset((void *)fresh, 7, size);
             fresh = realloc(fresh, size * 3);
-            CHECK(is_filled(fresh, 0, size, 0x5a) && is_filled(fresh, had, size * 3, 0x5a));
+            CHECK(is_filled(fresh, 0, size, 7) && is_filled(fresh, had, size * 3, 0x5a));
             free(fresh);
             unsigned char *volatile zero = calloc(1, size);
             CHECK(is_filled(zero, 0, size, 0));
@@ -153,7 +157,8 @@ static void *filled_blocks(void *among_others)
 
 static void filling(void)
 {
-    if (mallopt(M_PERTURB, 0xa5) != 1)
+    // Only the lowest byte counts, as in glibc.
+    if (mallopt(M_PERTURB, 0x7a5) != 1)
         return;
     filled_blocks(NULL);
     pthread_t thread[4];

@@ -76,6 +76,25 @@ fn each_byte_beside_a_block_is_told() {
     }
 }
 
+/// A program may have locked the page of a block, which the kernel then does not take back.
+#[test]
+fn a_block_is_zero_whatever_the_one_before_has_left() {
+    let sampled = sampled();
+    for turn in 0..300 {
+        let block = allocate(sampled, 24).expect("a slot");
+        let bytes = ptr::with_exposed_provenance_mut::<[u8; 24]>(block);
+        // SAFETY: a live block of that many bytes.
+        assert_eq!(unsafe { bytes.read() }, [0; 24], "{turn}");
+        // SAFETY: the same block.
+        unsafe { bytes.write([0x55; 24]) };
+        if turn == 0 {
+            // SAFETY: a page that is open. A system may allow a program no locked pages.
+            unsafe { libc::mlock(bytes.cast(), 24) };
+        }
+        sampled.free(block);
+    }
+}
+
 /// Checks SP2.
 #[test]
 fn the_page_map_has_each_slice_and_no_other() {

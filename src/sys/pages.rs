@@ -325,6 +325,23 @@ mod tests {
     }
 
     #[test]
+    fn a_range_that_is_mapped_anew_is_zero_and_no_other() {
+        let start = map(4 * PAGE_BYTES).expect("address space");
+        // SAFETY: the mapping has as many bytes, and no other code has it.
+        unsafe { start.write_bytes(1, 4 * PAGE_BYTES) };
+        // SAFETY: inside the mapping.
+        let middle = unsafe { start.add(PAGE_BYTES) };
+        // SAFETY: pages of the mapping, to which nothing refers.
+        assert!(unsafe { renew(middle, 2 * PAGE_BYTES) });
+        // SAFETY: mapped, and no code writes to it.
+        let bytes = unsafe { core::slice::from_raw_parts(start.as_ptr(), 4 * PAGE_BYTES) };
+        let is_inside = |at| (PAGE_BYTES..3 * PAGE_BYTES).contains(&at);
+        assert!(bytes.iter().enumerate().all(|(at, &byte)| (byte == 0) == is_inside(at)));
+        // SAFETY: mapped above, and used no more.
+        unsafe { unmap(start, 4 * PAGE_BYTES) };
+    }
+
+    #[test]
     fn what_the_kernel_refuses_is_none_and_leaves_errno() {
         let errno = || std::io::Error::last_os_error().raw_os_error();
         // SAFETY: no such descriptor; for its `errno`.

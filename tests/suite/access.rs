@@ -9,7 +9,7 @@ use std::io;
 const SLICE: usize = 64 << 10;
 
 /// True if a byte may be read. The kernel looks, so an address without access is no fault.
-fn is_readable(address: *const u8) -> bool {
+pub(crate) fn is_readable(address: *const u8) -> bool {
     let mut ends = [0; 2];
     // SAFETY: it writes two numbers.
     assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);

@@ -3,6 +3,9 @@
 #![cfg(feature = "all-variants")]
 
 mod huge;
+mod programs;
+
+pub(crate) use programs::run;
 
 use crate::testbed::{Bed, HARDENED, bed, child, child_succeeds};
 use std::alloc::Layout;
@@ -52,115 +55,6 @@ fn go_round(bed: &Bed, size: usize) {
     }
 }
 
-/// Runs a program by its name, with blocks of a size.
-pub(crate) fn run(bed: &'static Bed, program: &str, size: &str) {
-    let size: usize = size.parse().expect("a size");
-    let block = alloc(bed, size);
-    match program {
-        "twice" => {
-            free(bed, block, size);
-            free(bed, block, size);
-        }
-        "twice_with_others_between" => {
-            let others: Vec<_> = (0..100).map(|_| alloc(bed, size)).collect();
-            free(bed, block, size);
-            others.into_iter().for_each(|other| free(bed, other, size));
-            free(bed, block, size);
-        }
-        "twice_in_another_thread" => {
-            free(bed, block, size);
-            let address = block.expose_provenance();
-            let again = move || free(bed, std::ptr::with_exposed_provenance_mut(address), size);
-            std::thread::spawn(again).join().expect("no panic");
-        }
-        "twice_after_the_thread_ended" => {
-            let address = block.expose_provenance();
-            let first = move || free(bed, std::ptr::with_exposed_provenance_mut(address), size);
-            std::thread::spawn(first).join().expect("no panic");
-            free(bed, block, size);
-        }
-        "one_byte_more" => free(bed, block, size + 1),
-        "inside" => free(bed, block.wrapping_add(16), size),
-        "overflow_by_1" => overflow(bed, block, size, 1),
-        "overflow_by_8" => overflow(bed, block, size, 8),
-        "resized_after_an_overflow" => {
-            write(block, size as isize, 1);
-            // SAFETY: a live block of that layout; the overflow is the misuse.
-            unsafe { bed.allocator.realloc(block, layout(size), size + 3) };
-        }
-        "zero_past_the_end" => {
-            write(block, size as isize, 0);
-            free(bed, block, size);
-        }
-        "far_past_the_end" => {
-            write(block, size as isize + 60, 0x41);
-            free(bed, block, size);
-        }
-        "before_the_start" => {
-            let blocks: Vec<_> = (0..70).map(|_| alloc(bed, size)).collect();
-            // A block that starts with a page may have one in front that a program has made inaccessible.
-            let is_inner = |block: &*mut u8| !block.addr().is_multiple_of(1 << 12);
-            let inner = blocks.into_iter().find(is_inner).expect("a slab has many blocks");
-            // The tail there ends with a byte of the secret's, which may be any.
-            // SAFETY: broken on purpose, in a process of its own.
-            let old = unsafe { inner.wrapping_sub(1).read_volatile() };
-            write(inner, -1, old ^ 0x41);
-            free(bed, inner, size);
-        }
-        "past_the_end_of_a_live_block" => {
-            write(block, size as isize, 0);
-            bed.audit();
-        }
-        "late_write_first" => late_write(bed, block, size, 0),
-        "late_write_last" => late_write(bed, block, size, size - 1),
-        "late_read" => {
-            free(bed, block, size);
-            println!("read {}", read(block, size / 2));
-        }
-        "below" => write(block, -1, 1),
-        "tail_without_secret" => {
-            let mixed = (block.addr() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let tail = mixed >> 25 << 25 | 0xA5;
-            // SAFETY: the block's tail lies behind its bytes, which leave no slack; the write is the misuse.
-            unsafe { block.wrapping_add(size).cast::<u64>().write(tail) };
-            free(bed, block, size);
-        }
-        "rest_of_slice" => free(bed, rest_of_slice(bed, size), size),
-        "addresses_held" => return huge::addresses_held(bed, size),
-        "memory_moves" => return huge::memory_moves(bed, size),
-        "mapping_changed" => return huge::mapping_changed(bed, size),
-        "memory_goes_back" => return huge::memory_goes_back(bed, size),
-        "threads" => return huge::threads_leave_nothing(bed, size),
-        _ => panic!("no program {program}"),
-    }
-    println!("survived");
-}
-
-fn overflow(bed: &Bed, block: *mut u8, size: usize, bytes: usize) {
-    for at in size..size + bytes {
-        write(block, at as isize, 0x41);
-    }
-    free(bed, block, size);
-}
-
-fn late_write(bed: &Bed, block: *mut u8, size: usize, at: usize) {
-    free(bed, block, size);
-    write(block, at as isize, 0x41);
-    go_round(bed, size);
-}
-
-/// The address behind the last block of a slice, in which less than a block is left.
-fn rest_of_slice(bed: &Bed, size: usize) -> *mut u8 {
-    const SLICE: usize = 64 << 10;
-    let blocks: Vec<_> = (0..200).map(|_| alloc(bed, size)).collect();
-    // A block starts at each multiple of its class's bytes, so the least distance is a block.
-    let offsets = blocks.iter().map(|block| block.addr() % SLICE).filter(|offset| *offset > 0);
-    let bytes = offsets.min().expect("a second block of a slice");
-    let rest = SLICE / bytes * bytes;
-    assert!(rest < SLICE && rest + bytes > SLICE, "blocks of {bytes} bytes leave nothing");
-    blocks[0].wrapping_sub(blocks[0].addr() % SLICE).wrapping_add(rest)
-}
-
 /// Runs a program, which must end by SIGABRT with the line `hakmem: fatal: <what> 0x<address>`.
 fn assert_fatal(id: &str, program: &str, size: usize, what: &[&str]) {
     let output = child(&["guarded", id, program, &size.to_string()]);
@@ -183,6 +77,7 @@ const BEFORE: &str = "a block was written before its start, or the one in front 
 const NOT_IN_USE: &str = "a block is not in use, or was written past its end:";
 const NO_BLOCK: &str = "free of what is no block:";
 const INSIDE: &str = "free of an address inside a block:";
+const NOT_OURS: &str = "no block of this allocator:";
 const OTHER_SIZE: &str = "free with another size or alignment:";
 const LATE: &str = "a freed block was written to:";
 /// What the seal of a list says, if it notices first.
@@ -221,6 +116,22 @@ fn a_size_that_differs_by_a_byte_ends_the_program() {
 }
 
 #[test]
+fn an_alignment_that_the_address_has_not_ends_the_program() {
+    for id in ENDS {
+        for size in SIZES {
+            assert_fatal(id, "another_alignment", size, &[OTHER_SIZE]);
+        }
+    }
+    assert_fatal("guard", "another_alignment", HUGE, &[OTHER_SIZE]);
+}
+
+#[test]
+fn a_huge_block_as_a_small_one_ends_the_program() {
+    assert_fatal(ENDS[0], "as_a_small_one", HUGE, &[NO_BLOCK]);
+    assert_fatal(ENDS[0], "resized_as_a_small_one", HUGE, &[NOT_OURS]);
+}
+
+#[test]
 fn an_address_inside_a_block_ends_the_program() {
     for id in ENDS {
         for size in [24, 100, 1000, 20_000] {
@@ -247,6 +158,7 @@ fn a_byte_past_the_end_ends_the_program() {
         assert_fatal(id, "resized_after_an_overflow", HUGE, &[PAST]);
         assert_fault(id, "overflow_by_8", 1 << 20);
         assert_fault(id, "below", 1 << 20);
+        assert_fault(id, "past_the_end_after_a_shrink", HUGE);
     }
 }
 
@@ -379,8 +291,42 @@ fn blocks_come_in_no_order() {
 
 #[test]
 fn a_part_of_the_freed_addresses_is_held() {
+    from("fenced-large").for_each(|id| {
+        child_succeeds(&["guarded", id, "addresses_held", "1000003"]);
+        // So many of these may be held that the number comes first.
+        child_succeeds(&["guarded", id, "addresses_held", "140000"]);
+        child_succeeds(&["guarded", id, "aligned", "1000003"]);
+    });
+}
+
+/// Checks FN2.
+#[test]
+fn what_a_new_block_leaves_of_the_memory_goes_back() {
     from("fenced-large")
-        .for_each(|id| child_succeeds(&["guarded", id, "addresses_held", "1000003"]));
+        .for_each(|id| child_succeeds(&["guarded", id, "rest_goes_back", "1000003"]));
+}
+
+#[test]
+fn fences_and_pages_are_counted() {
+    from("fenced-large").for_each(|id| {
+        child_succeeds(&["guarded", id, "so_many_have_fences", "140000"]);
+        child_succeeds(&["guarded", id, "counted_by_pages", "1000003"]);
+    });
+}
+
+#[test]
+fn what_a_program_asks_of_its_pages_holds_for_its_blocks_alone() {
+    from("fenced-large").for_each(|id| {
+        child_succeeds(&["guarded", id, "dumped_again", "1000003"]);
+        child_succeeds(&["guarded", id, "locked_from_now_on", "1000003"]);
+        child_succeeds(&["guarded", id, "locked_grows_again", "1000003"]);
+    });
+}
+
+/// A program may take the access to whole pages of a block.
+#[test]
+fn an_audit_leaves_pages_without_access_alone() {
+    child_succeeds(&["guarded", "guard", "without_access", "20000"]);
 }
 
 /// Checks FN2.

@@ -217,6 +217,8 @@ struct Outcome {
     refused: u32,
     resident_kib: usize,
     segments: u32,
+    /// Bytes that count towards a limit.
+    counted: usize,
     /// True if the variant itself serves large blocks.
     serves_large: bool,
 }
@@ -273,7 +275,8 @@ fn case(bed: &Bed, until: u32, which: Refuse) -> Outcome {
     let audit = bed.audit();
     assert_eq!((audit.live(), audit.spans), (0, 0), "blocks are lost");
     let (resident_kib, segments) = (resident_kib(), (bed.superslabs)());
-    Outcome { nulls, refused, resident_kib, segments, serves_large }
+    let counted = (bed.counted)();
+    Outcome { nulls, refused, resident_kib, segments, counted, serves_large }
 }
 
 /// The child: refuses each call in turn.
@@ -307,6 +310,7 @@ pub(crate) fn run(bed: &'static Bed) {
                 "{now:?} after {usual:?}"
             );
             assert!(now.segments <= usual.segments + 1, "{now:?} after {usual:?}");
+            assert!(now.counted <= usual.counted + (LEFT_KIB << 10), "{now:?} after {usual:?}");
         }
         // A single refusal has no effect where the allocator gives up waiting memory and tries again. Nor have many, where
         // the system's malloc steps in with memory of its own.

@@ -127,7 +127,10 @@ extern "C" fn note_fault(_: libc::c_int, about: *mut libc::siginfo_t, _: *mut li
     let about = unsafe { &*about };
     // SAFETY: the signal is of a fault.
     let address = unsafe { about.si_addr() }.addr();
-    assert_eq!(FAULTS.fetch_add(1, Ordering::Relaxed), 0);
+    if FAULTS.fetch_add(1, Ordering::Relaxed) != 0 {
+        // SAFETY: it ends the process, which expects one fault.
+        unsafe { libc::_exit(3) };
+    }
     println!("handled {address:#x}");
     // SAFETY: whole pages that the test mapped, at the fault's address.
     let opened = unsafe { libc::mprotect(ptr::with_exposed_provenance_mut(address), 4096, 3) };
@@ -136,21 +139,59 @@ extern "C" fn note_fault(_: libc::c_int, about: *mut libc::siginfo_t, _: *mut li
 
 /// A handler that was there before gets the faults elsewhere, and goes on.
 fn handler_before(bed: &Bed) {
-    // SAFETY: all bytes zero is an action without flags.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = note_fault as extern "C" fn(_, _, _) as usize;
-    action.sa_flags = libc::SA_SIGINFO;
-    // SAFETY: the action is complete.
-    assert_eq!(unsafe { libc::sigaction(libc::SIGSEGV, &raw const action, ptr::null_mut()) }, 0);
+    act(note_fault as extern "C" fn(_, _, _) as usize, libc::SA_SIGINFO);
     let block = sampled(bed, SMALL);
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: a mapping at an address of the kernel's choice.
-    let page = unsafe { libc::mmap(ptr::null_mut(), 4096, libc::PROT_NONE, flags, -1, 0) };
-    write(page.cast());
+    write(closed_page());
     assert_eq!(FAULTS.load(Ordering::Relaxed), 1);
     bring_home(bed, block, SMALL);
     expect("use after free", block);
     write(block);
+}
+
+/// Sets the action for faults, before the first sample.
+fn act(handler: libc::sighandler_t, flags: libc::c_int) {
+    // SAFETY: all bytes zero is an action without flags.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    (action.sa_sigaction, action.sa_flags) = (handler, flags);
+    // SAFETY: the action is complete.
+    assert_eq!(unsafe { libc::sigaction(libc::SIGSEGV, &raw const action, ptr::null_mut()) }, 0);
+}
+
+/// A page without access, where a fault is not ours.
+fn closed_page() -> *mut u8 {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a mapping at an address of the kernel's choice.
+    unsafe { libc::mmap(ptr::null_mut(), 4096, libc::PROT_NONE, flags, -1, 0) }.cast()
+}
+
+/// Faults that the program ignored end it, as without samples; signals that a process sends do not.
+fn ignored_before(bed: &Bed) {
+    act(libc::SIG_IGN, 0);
+    sampled(bed, SMALL);
+    // SAFETY: a system call without conditions.
+    unsafe { libc::raise(libc::SIGSEGV) };
+    // A fault that comes for ever ends by another signal.
+    // SAFETY: a system call without conditions.
+    unsafe { libc::alarm(20) };
+    write(closed_page());
+}
+
+/// A handler for one fault gets one.
+fn handled_once(bed: &Bed) {
+    act(note_fault as extern "C" fn(_, _, _) as usize, libc::SA_SIGINFO | libc::SA_RESETHAND);
+    sampled(bed, SMALL);
+    write(closed_page());
+    write(closed_page());
+}
+
+/// The standard library's handler, which runs on a stack of its own, says that a stack has overflowed.
+fn stack_overflow(bed: &Bed) {
+    fn deeper(depth: usize) -> usize {
+        let bytes = std::hint::black_box([depth; 100]);
+        if depth == 0 { 0 } else { deeper(depth + 1) + bytes[depth % 100] }
+    }
+    sampled(bed, SMALL);
+    deeper(1);
 }
 
 /// The child of a fork knows the parent's blocks, and samples its own.
@@ -203,8 +244,11 @@ fn between_threads(bed: &'static Bed) {
 
 /// After samples are off, the sampled blocks that are out come home as ever.
 fn off_again(bed: &Bed) {
+    let files = || std::fs::read_dir("/proc/self/fd").expect("procfs").count();
+    let before = files();
     let blocks: Vec<*mut u8> = (0..50).map(|n| sampled(bed, 100 + n * 50)).collect();
     assert!((bed.sample)(0));
+    assert_eq!(files(), before, "a look at the mappings leaves its file open");
     for (n, block) in blocks.into_iter().enumerate() {
         bring_home(bed, block, 100 + n * 50);
     }
@@ -252,6 +296,9 @@ pub(crate) fn run(bed: &'static Bed, program: &str) {
         "free_inside_large" => free_inside(bed, LARGE),
         "other_thread" => other_thread(bed),
         "handler_before" => handler_before(bed),
+        "ignored_before" => ignored_before(bed),
+        "handled_once" => handled_once(bed),
+        "stack_overflow" => stack_overflow(bed),
         "forked" => forked(bed),
         "between_threads" => bed.alone(|| between_threads(bed)),
         "one_in_so_many" => one_in_so_many(bed),
@@ -280,6 +327,8 @@ fn assert_reported(bed: &Bed, program: &str, signal: i32) {
     let first = lines.iter().find(|line| line.starts_with("hakmem: fatal: "));
     assert_eq!(first, Some(&last.get()), "{program}: {stderr}");
     assert!(stderr.contains("\n  it was allocated in thread "), "{program}: {stderr}");
+    let is_live = program.contains("flow") || program.contains("inside");
+    assert_ne!(stderr.contains("\n  it was freed in thread "), is_live, "{program}: {stderr}");
     assert!(stderr.contains("/suite-"), "{program}, no function of this program: {stderr}");
 }
 
@@ -334,6 +383,20 @@ fn random_operations_with_samples(bed: &'static Bed) {
 #[test]
 fn a_handler_that_was_there_gets_other_faults() {
     assert_reported(testbed::apex(), "handler_before", libc::SIGSEGV);
+}
+
+#[test]
+fn a_fault_elsewhere_ends_as_without_samples() {
+    for (program, signal, what) in [
+        ("ignored_before", libc::SIGSEGV, ""),
+        ("handled_once", libc::SIGSEGV, ""),
+        ("stack_overflow", libc::SIGABRT, "overflowed its stack"),
+    ] {
+        let output = child(&["sampled", "apex", program]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let is_right = output.status.signal() == Some(signal) && stderr.contains(what);
+        assert!(is_right, "{program}: {:?}: {stderr}", output.status);
+    }
 }
 
 #[test]

@@ -308,7 +308,18 @@ fn what_grows_stays_aligned(bed: &'static Bed) {
     }
 }
 
+/// Freed spans serve only requests whose alignment they have.
+fn freed_spans_serve_their_alignment(bed: &'static Bed) {
+    for (size, align) in [(70_000, 256 << 10), (120_000, 1 << 20)] {
+        drop((0..16).map(|n| Filled::new(bed, size, 16, n)).collect::<Vec<_>>());
+        // Each looks at its address.
+        drop((0..16).map(|n| Filled::new(bed, size, align, n)).collect::<Vec<_>>());
+    }
+    assert_eq!(bed.audit().live(), 0);
+}
+
 for_each_bed!(
+    freed_spans_serve_their_alignment,
     what_grows_stays_aligned,
     random_operations,
     every_small_layout,

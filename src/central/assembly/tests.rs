@@ -88,6 +88,41 @@ fn pages_move_behind_what_stays() {
     });
 }
 
+/// What is behind a block serves it whole, or not at all.
+#[test]
+fn a_block_grows_into_what_is_free_behind_it_and_no_further() {
+    with_cache(|cache| {
+        let behind = |bytes| cache.find_behind(CLEAN, bytes, FILLING).is_some();
+        assert!(!behind(16 * MIB + PAGE_BYTES) && behind(16 * MIB));
+        assert_eq!(mib(cache)[1], 0);
+    });
+}
+
+/// Pages of a place that gets no block after all keep their content, and so are not taken for zeros.
+#[test]
+fn a_place_that_is_given_up_has_what_it_had() {
+    let heap = PageHeap::new();
+    let cache = &heap.map_cache;
+    let take = |bytes| {
+        let place = cache.find(bytes, PAGE_BYTES, Filling { moves: false, ..FILLING });
+        heap.found(bytes, place).expect("there is room")
+    };
+    let places = heap.lock.with(|| {
+        cache.own(START, 32 * MIB);
+        cache.put(START, 8 * MIB, State::Dirty);
+        cache.put(CLEAN, 16 * MIB, State::Clean);
+        [take(8 * MIB), take(16 * MIB)]
+    });
+    assert!(!heap.limit.is_quiet());
+    for place in places {
+        heap.give_up_place(&place, place.bytes);
+    }
+    assert_eq!(heap.lock.with(|| mib(cache)), [8, 16]);
+    assert!(heap.limit.is_quiet(), "no pages are on their way");
+    // SAFETY: only this test has the cache, and uses it no more.
+    heap.lock.with(|| unsafe { cache.nodes.release() });
+}
+
 /// An aligned place starts at a multiple of the alignment.
 #[test]
 fn a_place_is_aligned() {

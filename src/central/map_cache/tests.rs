@@ -94,11 +94,43 @@ fn moved_ranges_are_not_too_many() {
         });
         // Each is two mappings, and the cache's addresses are one.
         assert_eq!((moved.count(), crowded), ((MOST - 1) / 2, Some(MOST / 4 * 3 / 2)));
+        // Without these addresses there might be one more hole than may be.
+        cache.own(1 << 40, PAGE_BYTES);
+        cache.put(1 << 40, PAGE_BYTES, State::Clean);
         assert!(!cache.has_room_for(1) && cache.take_surplus(true).is_none());
         cache.change_live(0, 2 * PER_MAPPING);
         assert!(cache.has_room_for(1) && !cache.has_room_for(2), "blocks in use allow more");
         cache.change_live(0, 1 << 40);
         assert_eq!(cache.allowed(), MANY_MAPPINGS);
+    });
+}
+
+/// MC2: a call that might have unmapped a range, and has not, leaves it a mapping of its own.
+#[test]
+fn a_moved_range_is_one_after_a_call_too() {
+    with_cache(8 * PAGE_BYTES, |cache, start| {
+        cache.note_moved(Range::new(0, PAGE_BYTES), start, false);
+        for (renews, left) in [(false, 1), (true, 0)] {
+            let range = Range { renews, ..Range::new(start, PAGE_BYTES) };
+            assert_eq!((cache.risk(range), cache.moved.count()), (Some(true), 0));
+            cache.note_risked(range, true, true);
+            assert_eq!((cache.moved.count(), cache.at_risk.get()), (left, 0));
+        }
+        let range = Range::new(start, PAGE_BYTES);
+        assert_eq!(cache.risk(range), Some(false));
+        cache.note_risked(range, false, false);
+        assert!(!cache.owns(start, PAGE_BYTES) && cache.owns(start + PAGE_BYTES, PAGE_BYTES));
+    });
+}
+
+#[test]
+fn a_round_gives_nothing_back_where_all_is_kept() {
+    with_cache(4 * PAGE_BYTES, |cache, start| {
+        cache.put(start, 4 * PAGE_BYTES, State::Dirty);
+        for (keeps, due) in [(false, 4 * PAGE_BYTES), (true, 0)] {
+            cache.begin_round(1, 0, keeps);
+            assert_eq!(cache.due.get(), due);
+        }
     });
 }
 

@@ -2,8 +2,10 @@
 //! own.
 
 use super::{alloc, free, layout, read, write};
+use crate::access::is_readable;
 use crate::refused_mappings::in_a_fork;
 use crate::testbed::{Bed, set_clock};
+use std::alloc::Layout;
 use std::collections::HashSet;
 
 /// Bytes of addresses that the process has.
@@ -120,6 +122,7 @@ pub(super) fn memory_goes_back(bed: &Bed, size: usize) {
     let kept = || resident().saturating_sub(before);
     freed();
     assert!((MOST / 2..MOST + SLACK).contains(&kept()), "{} bytes", kept());
+    assert!((bed.counted)() > MOST / 2, "what a limit limits");
     set_clock(20_000);
     for _ in 0..100 {
         free(bed, alloc(bed, 200_000), 200_000);
@@ -150,9 +153,150 @@ pub(super) fn addresses_held(bed: &Bed, size: usize) {
         assert!(held <= MOST + 4096 * 600, "{held} bytes are held");
         assert!(held >= (n * size).min(MOST / 2), "{held} bytes are held, of {n} blocks");
     }
+    // One that is too large to be held.
+    (0..3).for_each(|_| free(bed, alloc(bed, MOST + 1), MOST + 1));
+    bed.audit();
     (bed.purge)();
     let left = mapped().saturating_sub(before);
     assert!(left < size, "{left} bytes are left");
+}
+
+/// Blocks at multiples of more than a page leave no addresses behind, though some are mapped to find such a multiple.
+pub(super) fn aligned_leave_nothing(bed: &Bed, size: usize) {
+    let layout = Layout::from_size_align(size, 1 << 20).expect("a layout");
+    let come_and_go = || {
+        for _ in 0..100 {
+            // SAFETY: the size is not 0.
+            let block = unsafe { bed.allocator.alloc(layout) };
+            assert!(block.addr().is_multiple_of(layout.align()));
+            // SAFETY: a live block of that layout.
+            unsafe { bed.allocator.dealloc(block, layout) };
+        }
+        (bed.purge)();
+        mapped()
+    };
+    let before = come_and_go();
+    let more = come_and_go().saturating_sub(before);
+    assert!(more < 16 << 20, "{more} bytes more");
+}
+
+/// A part of the memory of a freed block goes to a smaller one, and the rest goes back.
+pub(super) fn rest_goes_back(bed: &Bed, size: usize) {
+    const BLOCKS: usize = 40;
+    set_clock(1);
+    let part = size / 2 + 4096;
+    let before = resident();
+    let parts: Vec<_> = (0..BLOCKS)
+        .map(|_| {
+            let block = alloc(bed, size);
+            fill(block, size);
+            free(bed, block, size);
+            alloc(bed, part)
+        })
+        .collect();
+    let more = resident().saturating_sub(before);
+    assert!(more < BLOCKS * size * 3 / 4, "{more} bytes for blocks of {part}");
+    parts.into_iter().for_each(|block| free(bed, block, part));
+}
+
+/// So many blocks have fences at a time, whatever came and went before.
+pub(super) fn so_many_have_fences(bed: &Bed, size: usize) {
+    const MOST: usize = 8192;
+    // Requests that the limit refuses.
+    (bed.set_limit)(1 << 20);
+    assert!((0..MOST).all(|_| alloc(bed, 2 << 20).is_null()));
+    (bed.set_limit)(0);
+    for _ in 0..2 {
+        let blocks: Vec<_> = (0..MOST + 1000).map(|_| alloc(bed, size)).collect();
+        let fenced = blocks.iter().filter(|block| !is_readable(block.wrapping_sub(1))).count();
+        // Of the others few lie at the beginning of a mapping.
+        assert!((MOST..MOST + 100).contains(&fenced), "{fenced} blocks");
+        blocks.into_iter().for_each(|block| free(bed, block, size));
+    }
+}
+
+/// A block that shrinks and grows where it is counts with its pages.
+pub(super) fn counted_by_pages(bed: &Bed, size: usize) {
+    (bed.set_limit)(1 << 30);
+    let before = (bed.counted)();
+    let block = alloc(bed, size);
+    for (old, new) in [(size, size - 50_000), (size - 50_000, size - 10_000)] {
+        // SAFETY: a live block of that layout.
+        assert_eq!(unsafe { bed.allocator.realloc(block, layout(old), new) }, block);
+        let pages = new.next_multiple_of(4096);
+        assert_eq!((bed.counted)() - before, pages);
+    }
+    // There is room for more behind the block, but the limit has none.
+    (bed.set_limit)((bed.counted)());
+    // SAFETY: a live block of that layout.
+    let more = unsafe { bed.allocator.realloc(block, layout(size - 10_000), size) };
+    assert!(more.is_null());
+    free(bed, block, size - 10_000);
+    assert_eq!((bed.counted)(), before);
+}
+
+/// The flags of the mapping at an address, two letters each, as the kernel lists them.
+fn flags(address: *const u8) -> String {
+    let smaps = std::fs::read_to_string("/proc/self/smaps").expect("procfs");
+    let mut is_here = false;
+    for line in smaps.lines() {
+        let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        if let Some((from, to)) = range.and_then(|(from, to)| number(from).zip(number(to))) {
+            is_here = (from..to).contains(&address.addr());
+        }
+        if is_here && line.starts_with("VmFlags:") {
+            return line.to_owned();
+        }
+    }
+    panic!("no mapping at {address:?}");
+}
+
+/// A core dump has a new block, though the program has kept the one out of it that left the memory.
+pub(super) fn dumped_again(bed: &Bed, size: usize) {
+    let block = alloc(bed, size);
+    fill(block, size);
+    let all = size.next_multiple_of(4096);
+    // SAFETY: all pages of a live block; the advice changes no content.
+    assert_eq!(unsafe { libc::madvise(block.cast(), all, libc::MADV_DONTDUMP) }, 0);
+    assert!(flags(block).contains(" dd"));
+    free(bed, block, size);
+    let next = alloc(bed, size);
+    assert!(!flags(next).contains(" dd"), "{}", flags(next));
+    free(bed, next, size);
+}
+
+/// Where a program locks all that it maps from now on, each new block is locked. A process that may not lock so much is
+/// not asked to.
+pub(super) fn locked_from_now_on(bed: &Bed, size: usize) {
+    let block = alloc(bed, size);
+    fill(block, size);
+    free(bed, block, size);
+    // SAFETY: it takes a number.
+    if unsafe { libc::mlockall(libc::MCL_FUTURE) } != 0 {
+        return;
+    }
+    let next = alloc(bed, size);
+    if !next.is_null() {
+        assert!(flags(next).contains(" lo"), "{}", flags(next));
+        free(bed, next, size);
+    }
+}
+
+/// A block that the program has locked shrinks and grows where it is. The kernel does not take its pages back, and yet
+/// what the block has not got is zero: the free finds no write there.
+pub(super) fn locked_grows_again(bed: &Bed, size: usize) {
+    let block = alloc(bed, size);
+    fill(block, size);
+    // SAFETY: pages of a live block. A system may allow a program no locked pages.
+    unsafe { libc::mlock(block.wrapping_add(size - 40_000).cast(), 40_000) };
+    let sizes = [size, size - 30_000, size - 5000];
+    for two in sizes.windows(2) {
+        // SAFETY: a live block of that layout.
+        assert_eq!(unsafe { bed.allocator.realloc(block, layout(two[0]), two[1]) }, block);
+    }
+    assert!((0..size - 30_000).all(|at| read(block, at) == 0x41));
+    free(bed, block, size - 5000);
 }
 
 /// Threads that come and go leave no addresses behind.
