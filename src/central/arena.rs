@@ -171,6 +171,7 @@ mod tests {
         let pool = Lock::<{ rank::CACHE_POOL }>::over(AtomicU32::new(0));
         let users = &Apex::page_heap().users;
         pool.with(|| {
+            assert_eq!(used::<Apex>().count(), 1, "threads without a cache use the first");
             let join = || join::<Apex>().index();
             assert_eq!([(); 4].map(|()| join()), [0, 1, 2, 3]);
             assert!(are_several::<Apex>() && users.check() == Ok(4));

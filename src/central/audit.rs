@@ -244,3 +244,22 @@ impl PageHeap {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_audit_at_a_time_and_a_tenth_of_the_time() {
+        let audits = Audits::new();
+        assert!(audits.is_due(1000));
+        assert!(!audits.is_due(1001), "another thread is at it");
+        audits.end(100, 1000, 1004);
+        assert!(!audits.is_due(1103) && audits.is_due(1104));
+        audits.end(100, 1104, 1204);
+        assert!(!audits.is_due(1204 + 899) && audits.is_due(1204 + 900));
+        // A child of a fork does not have the thread that is at it.
+        let lost = 1204 + 900 + LOST_MS;
+        assert!(!audits.is_due(lost - 1) && audits.is_due(lost));
+    }
+}

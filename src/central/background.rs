@@ -7,7 +7,7 @@
 //! | `WANTED`, `LOST` | such an event, but the system has no room for a thread | `OFF` |
 //! | `RUNS` | a fork, in the child | `LOST` |
 //! | `LOST` | the clock is seen to move | `RUNS` |
-//! | `RUNS` | the shared object with the thread's code is unloaded | `STOPPED` |
+//! | `RUNS`, `WANTED`, `LOST` | the shared object with the thread's code is unloaded | `STOPPED` |
 //!
 //! The thread makes whole rounds of purging, without a bound on their cost. In between it sleeps for a quarter of
 //! `purge_ms`. After a round that had nothing to do it sleeps for longer each time, up to [`LONGEST`]. While it runs,
@@ -119,6 +119,7 @@ fn start_from<V: Shared>(state: u32) {
 pub(crate) fn stop<V: Shared>() {
     let background = &V::page_heap().background;
     background.changes(WANTED, STOPPED);
+    background.changes(LOST, STOPPED);
     if background.changes(RUNS, STOPPED) {
         futex::wake_all(&background.state);
         // ORDERING: relaxed; no other thread runs code of the variant any more, so each start has stored its handle (UN1).
@@ -154,12 +155,12 @@ mod tests {
     fn a_child_has_lost_the_thread() {
         let heap = PageHeap::new();
         let background = &heap.background;
-        assert!(background.changes(OFF, WANTED) && background.changes(WANTED, RUNS));
         let waits = || {
             heap.note_pending();
             heap.pending.load(Ordering::Relaxed) != 0
         };
-        assert!(!waits(), "the thread purges");
+        assert!(background.changes(OFF, WANTED) && waits(), "the thread does not run yet");
+        assert!(background.changes(WANTED, RUNS) && !waits(), "the thread purges");
         heap.after_fork();
         assert!(waits() && background.changes(LOST, RUNS));
     }
@@ -170,6 +171,18 @@ mod tests {
         assert!(ask::<Apex>());
         stop::<Apex>();
         start_if_wanted::<Apex>();
-        assert!(!Apex::page_heap().background.runs());
+        let background = &Apex::page_heap().background;
+        assert!(!background.runs());
+        // Nor does one that the parent had.
+        assert!(background.changes(STOPPED, LOST));
+        stop::<Apex>();
+        start_if_due::<Apex>();
+        assert!(!background.runs());
+    }
+
+    #[test]
+    fn a_second_thread_is_noticed() {
+        let background = Background::new();
+        assert_eq!([(); 4].map(|()| background.note_opened()), [false, true, true, true]);
     }
 }

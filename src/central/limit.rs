@@ -177,3 +177,32 @@ impl Filling {
         Self { room, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Apex;
+    use crate::base::PAGE_BYTES;
+    use crate::central::ranges::State;
+
+    /// Checks LM1: another thread that claims meanwhile must see what a block is about to get.
+    #[test]
+    fn pages_on_their_way_count() {
+        const BYTES: usize = 4 * PAGE_BYTES;
+        static PAGE_HEAP: PageHeap = PageHeap::new();
+        let page_heap = &PAGE_HEAP;
+        let (start, bytes) = page_heap.reserve(2 * BYTES, PAGE_BYTES).expect("address space");
+        page_heap.lock.with(|| page_heap.map_cache.add(start, bytes));
+        let finds = |start| page_heap.place_behind::<Apex>(start, BYTES).is_some();
+        page_heap.limit.set_most(2 * BYTES - 1);
+        assert!(finds(start) && !finds(start + BYTES));
+        assert_eq!(page_heap.lock.with(|| page_heap.counted()), BYTES);
+        page_heap.limit.set_most(2 * BYTES);
+        assert!(finds(start + BYTES));
+        page_heap.lock.with(|| {
+            page_heap.map_cache.put(start, 2 * BYTES, State::Clean);
+            // SAFETY: no code uses the page heap any more.
+            unsafe { page_heap.map_cache.release() };
+        });
+    }
+}

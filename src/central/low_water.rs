@@ -104,6 +104,8 @@ mod tests {
         water.note(60, 1000);
         water.note(80, 1000);
         assert_eq!(water.end_span(80, 1499, 500), 0);
+        // What came at the start of the span was there for all of it.
+        assert_eq!(water.end_span(80, 1520, 500), 80);
         assert_eq!(water.end_span(80, 2100, 500), 80);
     }
 }

@@ -301,11 +301,12 @@ mod tests {
         let heap: &PageHeap = Apex::page_heap();
         // The program's own clock may allocate, and so come here again.
         let asks = Cell::new(true);
+        heap.set_now(1);
         tick::<Apex>(&asks);
-        assert!(asks.get() && heap.now() == 0);
+        assert!(asks.get() && heap.now() == 1);
         asks.set(false);
         tick::<Apex>(&asks);
-        assert!(!asks.get() && heap.now() > 0);
+        assert!(!asks.get() && heap.now() > 1);
         let asked = || heap.asked.load(Ordering::Relaxed);
         // Another thread without a cache looks at the clock now.
         heap.asked.store(1, Ordering::Relaxed);
@@ -322,5 +323,44 @@ mod tests {
         assert_eq!(stepped_at(), now);
         step_cold::<Apex>(Terms { now: now + 1, delay: 1000, all: false });
         assert_eq!(stepped_at(), now + 1);
+    }
+    /// A purge of everything waits for another thread that has the lock of a list.
+    #[test]
+    fn a_purge_of_all_waits_for_locks() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = ListId { arena: ArenaIdx::FIRST, class: ClassIdx::new(6) };
+        let mut batch = Batch::new();
+        batch.push(take_one::<Apex>(id).expect("a block"));
+        give::<Apex>(id, &mut batch);
+        let lock = &Apex::central(id.arena, id.class).lock;
+        lock.lock();
+        std::thread::scope(|scope| {
+            let purge = scope.spawn(purge_all::<Apex>);
+            while !lock.is_awaited() && !purge.is_finished() {
+                std::thread::yield_now();
+            }
+            lock.unlock();
+        });
+        assert_eq!(idle_bytes::<Apex>(), 0);
+    }
+
+    /// The background thread gives nothing back that the program wants to keep.
+    #[test]
+    fn a_rest_leaves_what_is_to_be_kept() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let heap = Apex::page_heap();
+        // The span has been free for long when the thread looks at the clock.
+        heap.set_now(1);
+        let (span, _) = heap.claim_span::<Apex>(3, 1, Growth::Tight).expect("a span");
+        // SAFETY: claimed above, and nothing refers to it.
+        unsafe { heap.give_span::<Apex>(span, 3) };
+        let idle = idle_bytes::<Apex>();
+        heap.tuning.keep_idle(idle);
+        rest::<Apex>();
+        assert!(idle > 0 && idle_bytes::<Apex>() == idle);
+        heap.tuning.keep_idle(0);
+        rest::<Apex>();
+        assert!(idle_bytes::<Apex>() < idle);
+        purge_all::<Apex>();
     }
 }

@@ -75,6 +75,7 @@ fn a_little_is_parked_for_the_next_thread() {
     list.set_limit(1000);
     parked.park::<Apex>(&lists);
     assert_eq!((taken(), list.len()), (1, 0));
+    assert_eq!(parked.bytes::<Apex>(), 7 * (32 << 10), "the background thread has work");
     parked.take::<Apex>(&lists);
     assert_eq!((taken(), list.len()), (0, 7));
     assert_eq!(list.limit(), list_bytes_limit::<Apex>(class), "no more than a thread may have");

@@ -358,9 +358,17 @@ mod tests {
         let leaves = Leaves::new();
         // SAFETY: below 2^47.
         assert_eq!(unsafe { leaves.place(at) }, 0);
-        leaves.learn(&map, at);
+        for learnt in [at, at % (1 << PART_LG)] {
+            leaves.learn(&map, learnt);
+        }
         // SAFETY: below 2^47.
-        assert_eq!(unsafe { leaves.place(at) }, usize::from(Kind::Header.place()));
+        let place = |address| unsafe { leaves.place(address) };
+        assert_eq!(place(at), usize::from(Kind::Header.place()));
+        assert_eq!(place(at % (1 << PART_LG)), 0, "a part without a leaf");
+        for kind in [Kind::Huge, Kind::Empty, Kind::Fenced] {
+            map.note(at, kind);
+            assert!(!map.is_ours(at), "{kind:?} is in no segment");
+        }
         // SAFETY: only this test has the map, and `leaves` is not used any more.
         unsafe { map.release() };
     }

@@ -83,6 +83,13 @@ impl<const RANK: u8> Lock<RANK> {
         }
     }
 
+    /// True if a thread may wait for the lock.
+    #[cfg(test)]
+    pub(crate) fn is_awaited(&self) -> bool {
+        // ORDERING: relaxed; a look, which publishes nothing.
+        self.word.load(Ordering::Relaxed) == AWAITED
+    }
+
     /// Ends a debug build unless this thread holds the lock.
     #[inline]
     pub(crate) fn check_held(&self) {

@@ -2,7 +2,7 @@
 //! variant, in children, whose heaps are fresh.
 
 use crate::kernel::{self, Refuse};
-use crate::refused_mappings::in_a_fork;
+use crate::refused_mappings::{in_a_fork, mapped_kib};
 use crate::testbed::{Bed, Filled, bed, child_succeeds, for_each_bed};
 use std::io;
 
@@ -41,10 +41,21 @@ pub(crate) fn of_a_fresh_heap(bed: &'static Bed) {
     }
 }
 
+/// The child: the kernel refuses a part of a segment access, as it does at its limit of mappings. It allows all of it.
+fn all_opens_at_once(bed: &'static Bed) {
+    kernel::hold_up();
+    kernel::refuse(1, Refuse::OneAccess);
+    let first = Filled::new(bed, 16, 8, 1);
+    assert_eq!(kernel::relent(), 1);
+    assert!(is_readable(first.block.wrapping_add(1 << 20)));
+}
+
 /// The child: the kernel gives access no more. Slices that have it still serve, the others are not lost.
 pub(crate) fn of_a_heap_that_gets_no_more() {
     // The filter would end a thread that ends: it blocks signals then.
+    in_a_fork(|| all_opens_at_once(bed("apex")));
     in_a_fork(|| gets_no_more(bed("apex")));
+    in_a_fork(|| takes_what_is_mapped(bed("apex")));
 }
 
 fn gets_no_more(bed: &'static Bed) {
@@ -64,10 +75,12 @@ fn gets_no_more(bed: &'static Bed) {
     let two = span(2);
     assert_eq!(address(&two), hole);
     let layout = std::alloc::Layout::from_size_align(5 * SLICE, 8).expect("a layout");
+    let mapped = mapped_kib();
     for _ in 0..3 {
         // SAFETY: the size is not 0.
         assert!(unsafe { bed.allocator.alloc(layout) }.is_null());
     }
+    assert!(mapped_kib() < mapped + 2048, "addresses without access stay");
     // SAFETY: a live block of this layout. A block that cannot grow stays.
     let moved = unsafe { bed.allocator.realloc(seven.block, seven.layout, 8 * SLICE) };
     assert!(moved.is_null());
@@ -75,6 +88,18 @@ fn gets_no_more(bed: &'static Bed) {
     assert!(kernel::relent() > 3);
     let more = [5, 8, 8].map(span);
     drop((full, seven, two, more));
+}
+
+/// The child: the kernel maps nothing more. Addresses that no huge block has become a segment.
+fn takes_what_is_mapped(bed: &'static Bed) {
+    let _huge = Filled::new(bed, 1 << 20, 8, 1);
+    let _first = Filled::new(bed, 8 * SLICE, 8, 1);
+    kernel::hold_up();
+    kernel::refuse(1, Refuse::Mappings);
+    let more = [2, 3, 4, 5].map(|pattern| Filled::new(bed, 8 * SLICE, 8, pattern));
+    assert!(kernel::relent() > 0);
+    drop(more);
+    let _ = bed.audit();
 }
 
 fn fresh(bed: &'static Bed) {

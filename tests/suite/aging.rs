@@ -51,14 +51,55 @@ fn each_part_in_its_time(size: usize, keeps: usize) {
     assert!(gone() > PART * 3 / 2, "{} bytes of {size} went back, of both parts", gone());
 }
 
+/// The clock stands still, as for a program that looks at it no more. Of many freed slices most go back nevertheless.
+fn too_many_go_back_at_once() {
+    const ALL: usize = 96 << 20;
+    set_clock(START);
+    let before = resident();
+    let blocks: Vec<_> =
+        (0..ALL / 400_000).map(|n| Filled::new(apex(), 400_000, 8, n as u8)).collect();
+    assert!(resident() - before > ALL / 8 * 7);
+    drop(blocks);
+    let left = resident() - before;
+    assert!(left < ALL / 2, "{left} bytes are left");
+}
+
+/// A thread that only frees looks at the clock, too, also after its lists were shut.
+fn a_thread_that_only_frees() {
+    let fill = || (0..2 * PART / 1000).map(|n| Filled::new(apex(), 1000, 8, n as u8));
+    set_clock(START);
+    let mut blocks: Vec<_> = fill().collect();
+    let before = resident();
+    // Much memory waits from here on.
+    blocks.truncate(PART / 1000);
+    for step in 1..=24 {
+        set_clock(START + step * DELAY / 8);
+        blocks.truncate(blocks.len() - 200);
+    }
+    let gone = before - resident();
+    assert!(gone > PART / 2, "{gone} bytes went back");
+}
+
 /// Runs a case by its name.
 pub(crate) fn run(case: &str) {
     match case {
         "slices" => each_part_in_its_time(200_000, 0),
         "pages_of_slabs" => each_part_in_its_time(1024, 32),
+        "frees" => a_thread_that_only_frees(),
+        "early" => too_many_go_back_at_once(),
         "huge" => each_part_in_its_time(1 << 20, 0),
         _ => panic!("no case {case}"),
     }
+}
+
+#[test]
+fn memory_goes_back_while_a_thread_only_frees() {
+    child_succeeds(&["aging", "frees"]);
+}
+
+#[test]
+fn many_slices_go_back_early() {
+    child_succeeds(&["aging", "early"]);
 }
 
 #[test]

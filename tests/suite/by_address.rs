@@ -6,7 +6,7 @@
 mod threads;
 
 use crate::refused_mappings;
-use crate::testbed::{Bed, Filled, join_all};
+use crate::testbed::{Bed, Filled, apex, join_all};
 use hakmem::{ByAddress, Observe, Preload};
 use proptest::prelude::*;
 use std::alloc::Layout;
@@ -64,6 +64,12 @@ unsafe impl std::alloc::GlobalAlloc for Called {
         }
         moved
     }
+}
+
+/// The child. Another variant has the first leaf of a page map, which is never refused.
+pub(crate) fn refuse_each_mapping() {
+    drop(Filled::new(apex(), 64, 8, 1));
+    refused_mappings::run(&CALLED);
 }
 
 #[test]
@@ -383,6 +389,10 @@ fn usage_follows_what_is_in_use() {
 fn usage_follows_what_is_in_use_by_itself() {
     const BLOCKS: usize = 16 << 10;
     let before = Preload::usage();
+    let span = malloc(200_000, 1);
+    let grown = Preload::usage().in_use - before.in_use;
+    assert!((200_000..300_000).contains(&grown), "{grown}");
+    span.free();
     let held: Vec<Held> = (0..BLOCKS).map(|n| malloc(1000, n as u8)).collect();
     let large = malloc(20 << 20, 1);
     let during = Preload::usage();
@@ -416,6 +426,9 @@ fn what_a_thread_leaves_is_not_lost_by_itself() {
     };
     Preload::purge();
     let before = Preload::usage().in_use;
+    thread(0);
+    let left = Preload::usage().in_use;
+    assert!(left < before + (16 << 10), "{left} bytes in use, which a thread has freed");
     for round in 0..20 {
         thread(100 + 10 * round).into_iter().for_each(Held::free);
         thread(0);

@@ -24,6 +24,8 @@ pub(crate) enum Refuse {
     Mappings,
     /// Each `mprotect`: the kernel has no memory for more pages with access.
     Access,
+    /// One `mprotect`, by its number.
+    OneAccess,
 }
 
 /// Calls until one is refused; none if this is 0.
@@ -40,9 +42,11 @@ const STOPPED: [i64; 5] =
 /// Refuses the call of this number from now on.
 pub(crate) fn refuse(until: u32, which: Refuse) {
     // ORDERING: relaxed; the threads that read them start later, or are this one.
-    AND_ALL_AFTER.store(which != Refuse::One, Ordering::Relaxed);
+    let is_one = matches!(which, Refuse::One | Refuse::OneAccess);
+    AND_ALL_AFTER.store(!is_one, Ordering::Relaxed);
     BUT_ADVICE.store(which == Refuse::Mappings, Ordering::Relaxed);
-    ONLY_ACCESS.store(which == Refuse::Access, Ordering::Relaxed);
+    let is_access = matches!(which, Refuse::Access | Refuse::OneAccess);
+    ONLY_ACCESS.store(is_access, Ordering::Relaxed);
     REFUSED.store(0, Ordering::Relaxed);
     UNTIL.store(until, Ordering::Relaxed);
 }

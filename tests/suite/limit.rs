@@ -87,6 +87,8 @@ fn sizes_under(bed: &Bed, limit: usize) -> Vec<usize> {
 /// Blocks of each size come up to the limit, and no further. Freed ones make room for those of any other size.
 fn up_to_the_limit(bed: &'static Bed) {
     let sizes = sizes_under(bed, LIMIT);
+    let counts_all = bed.id == "apex" || bed.descends_from("own-large");
+    assert!(!counts_all || sizes.len() == SIZES.len(), "only {sizes:?} count");
     for &size in &sizes {
         let mut taken = Taken::none(bed);
         // 2 MiB of 64 are headers; a slice of blocks of 30 000 bytes has a twelfth to spare.
@@ -142,6 +144,27 @@ fn a_block_that_grows(bed: &'static Bed) {
         assert!(bytes.iter().all(|&byte| byte == 7));
         // SAFETY: live, with this layout.
         unsafe { bed.allocator.dealloc(block, layout(size)) };
+    }
+    (bed.set_limit)(0);
+}
+
+/// A large block that grows elsewhere needs room for what it grows by: its own pages move.
+fn a_block_that_moves(bed: &'static Bed) {
+    // Pages between fences do not move.
+    let moves = bed.id == "apex" || bed.descends_from("moved-pages");
+    if sizes_under(bed, 0).contains(&(1 << 20)) && moves && !bed.descends_from("fenced-large") {
+        (bed.purge)();
+        (bed.set_limit)(LIMIT);
+        let mut taken = Taken::none(bed);
+        // The second block lies in the way of the first.
+        assert!(taken.one(5 << 20) && taken.one(1 << 20));
+        let (block, layout) = &mut taken.blocks[0];
+        let new = Layout::from_size_align(8 << 20, 8).expect("a layout");
+        // SAFETY: live, with this layout.
+        let moved = unsafe { bed.allocator.realloc(*block, *layout, new.size()) };
+        assert!(!moved.is_null(), "{} bytes of {LIMIT}", (bed.counted)());
+        (*block, *layout) = (moved, new);
+        assert!((bed.counted)() <= LIMIT);
     }
     (bed.set_limit)(0);
 }
@@ -250,6 +273,20 @@ pub(crate) fn the_handler_makes_room_by_itself() {
     // ORDERING: relaxed; one thread counts.
     let calls = CALLS.load(Ordering::Relaxed) as usize;
     assert!(calls >= reserve / 100 && calls <= reserve / 100 + 2, "{calls} calls for {reserve}");
+    // A single block that the handler frees serves.
+    extern "C" fn frees(_: usize) -> bool {
+        // ORDERING: relaxed; one thread counts.
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        RESERVE.with_borrow_mut(|reserve| {
+            reserve.free(0);
+        });
+        true
+    }
+    RESERVE.with_borrow_mut(|reserve| reserve.blocks.extend(taken.blocks.pop()));
+    hakmem::set_limit_handler(Some(frees));
+    assert!(taken.one(BYTES));
+    assert_eq!(CALLS.load(Ordering::Relaxed) as usize, calls + 1);
+    let calls = calls + 1;
     // One that says for ever that there is room, and one that is none.
     extern "C" fn again(_: usize) -> bool {
         // ORDERING: relaxed; one thread counts.
@@ -276,6 +313,7 @@ for_each_bed!(
     up_to_the_limit,
     below_what_is_in_use,
     a_block_that_grows,
+    a_block_that_moves,
     a_span_that_grows,
     threads_together,
     nothing_counts_in_an_empty_heap,

@@ -2,6 +2,7 @@
 
 mod access;
 mod aging;
+mod arenas;
 mod by_address;
 mod exhaustion;
 mod guarded;
@@ -34,7 +35,7 @@ fn as_child() {
         #[cfg(all(feature = "stats", feature = "all-variants"))]
         ["recycling", case] => recycling::run(case),
         #[cfg(feature = "preload")]
-        ["refused_mappings", "c-face"] => refused_mappings::run(&by_address::CALLED),
+        ["refused_mappings", "c-face"] => by_address::refuse_each_mapping(),
         ["limit", "handler"] => limit::the_handler_makes_room_by_itself(),
         ["refused_mappings", id] => refused_mappings::run(testbed::bed(id)),
         ["where_all_is_locked"] => refused_mappings::run_where_all_is_locked(),
@@ -46,6 +47,8 @@ fn as_child() {
         ["threads", id, "forks"] => threads::fork_while_others_allocate(testbed::bed(id)),
         ["threads", "apex", "parked"] => threads::lists_of_an_ended_thread_serve_the_next(),
         ["threads", "apex", "not_for_good"] => threads::lists_that_nobody_takes_go_home(),
+        ["threads", "apex", "idle_spans"] => threads::spans_that_are_idle_go_home(),
+        ["threads", "apex", "no_keys"] => threads::no_key_is_left(),
         ["threads", "apex", "spans"] => threads::spans_that_wait_are_sound(),
         _ => panic!("no case {case}"),
     }

@@ -238,7 +238,7 @@ fn resident_kib() -> usize {
     (resident - of_files) * PAGE / 1024
 }
 
-fn mapped_kib() -> usize {
+pub(crate) fn mapped_kib() -> usize {
     let [mapped, ..] = pages();
     mapped * PAGE / 1024
 }

@@ -479,6 +479,42 @@ pub(crate) fn spans_that_wait_are_sound() {
     });
 }
 
+/// Spans that a thread keeps and does not use go home while it goes on in other sizes.
+pub(crate) fn spans_that_are_idle_go_home() {
+    let (idle, ends) = (&Barrier::new(2), &Barrier::new(2));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            (0..4).for_each(|n| drop(Filled::new(apex(), 60_000, 8, n)));
+            // More than a list keeps. Each refill examines one list, and at the first also the spans.
+            for turn in 0..20 {
+                let blocks = (0..4000).map(|n| Filled::new(apex(), 64, 8, pattern(n + turn)));
+                drop(blocks.collect::<Vec<_>>());
+            }
+            idle.wait();
+            ends.wait();
+        });
+        idle.wait();
+        let audit = apex().audit();
+        ends.wait();
+        assert_eq!(audit.spans, 0, "{audit:?}");
+    });
+}
+
+/// The system cannot report the end of a thread, since it has no key left. The thread does without a cache.
+pub(crate) fn no_key_is_left() {
+    let mut key = 0;
+    // SAFETY: `key` is writable, and there is no destructor.
+    while unsafe { libc::pthread_key_create(&raw mut key, None) } == 0 {}
+    thread::spawn(|| drop(Filled::new(apex(), 64, 8, 1))).join().expect("it runs");
+    let audit = apex().audit();
+    assert_eq!((audit.threads, audit.used), (0, 0), "{audit:?}");
+}
+
+#[test]
+fn a_thread_whose_end_nobody_sees_has_no_cache() {
+    child_succeeds(&["threads", "apex", "no_keys"]);
+}
+
 /// Blocks in lists that no thread takes go home while the program goes on in other sizes, however slowly.
 pub(crate) fn lists_that_nobody_takes_go_home() {
     set_clock(0);
@@ -497,6 +533,7 @@ fn lists_are_parked_and_not_for_good() {
     child_succeeds(&["threads", "apex", "parked"]);
     child_succeeds(&["threads", "apex", "not_for_good"]);
     child_succeeds(&["threads", "apex", "spans"]);
+    child_succeeds(&["threads", "apex", "idle_spans"]);
 }
 
 /// Threads start at once, on a heap without a SuperSlab, and each grows blocks. A thread that gets a slot of a

@@ -83,6 +83,9 @@ fn all_threads_are_told_that_memory_waits_by_itself() {
     held.into_iter().for_each(Held::free);
     until_served(false, 120_000);
     assert!(!is_other_served());
+    // The audit opens lists, unless memory waits.
+    BED.audit();
+    assert!(!is_served());
     Preload::purge();
     until_served(true, 64);
     // The next thread gets the cache that waited, whose lists nobody shut.
@@ -163,4 +166,21 @@ fn a_thread_that_has_closed_its_cache_has_none_by_itself() {
     unsafe { libc::pthread_key_delete(key) };
     // ORDERING: relaxed; the threads have ended.
     assert_eq!(late.found.load(Ordering::Relaxed), 0, "a block of the next thread's list");
+}
+
+#[test]
+fn a_thread_gives_its_cache_up_once() {
+    BED.alone(a_thread_gives_its_cache_up_once_by_itself);
+}
+
+/// A thread whose blocks are filled has given its cache up before its end. Another thread may have the cache then.
+fn a_thread_gives_its_cache_up_once_by_itself() {
+    malloc(64, 1).free();
+    let before = BED.audit().threads;
+    let fill = || {
+        malloc(64, 1).free();
+        assert!(!Preload::fill_with(1) || Preload::fill_with(0));
+    };
+    std::thread::spawn(fill).join().expect("no panic");
+    assert_eq!(BED.audit().threads, before);
 }
