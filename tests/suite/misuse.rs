@@ -48,8 +48,8 @@ fn double_free_in_another_thread(bed: &'static Bed) {
     unsafe { libc::_exit(0) };
 }
 
-/// Frees many blocks, each `step` blocks behind the one before, and one of them once more, after most of its list has
-/// come home.
+/// Frees half of many blocks, each `step` blocks behind the one before, and one of them once more, after most of its list
+/// has come home.
 #[cfg(any(feature = "all-variants", feature = "sealed-frees"))]
 fn double_free_after_it_came_home(bed: &Bed, count: usize, step: usize) {
     let blocks: Vec<*mut u8> = (0..count).map(|_| alloc(bed, 1000)).collect();
@@ -174,7 +174,7 @@ pub(crate) fn run(bed: &'static Bed, program: &str) {
         #[cfg(any(feature = "all-variants", feature = "sealed-frees"))]
         "double_free_in_another_thread" => double_free_in_another_thread(bed),
         #[cfg(any(feature = "all-variants", feature = "sealed-frees"))]
-        "double_free_after_it_came_home" => double_free_after_it_came_home(bed, 20_000, 1),
+        "double_free_after_it_came_home" => double_free_after_it_came_home(bed, 20_000, 2),
         #[cfg(any(feature = "all-variants", feature = "sealed-frees"))]
         "double_free_of_a_scattered_block" => double_free_after_it_came_home(bed, 100_000, 997),
         "interior_pointer" => interior_pointer(bed),
