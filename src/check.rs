@@ -77,24 +77,22 @@ fn freed_twice<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
 #[inline]
 pub(crate) fn sealed<V: Cached>(block: *mut u8, what: &str) {
     let Some(start) = NonNull::new(block) else { return };
-    // SAFETY: a block of a class starts there, as the callers have found.
+    // SAFETY: a block of a class starts there, or the program has broken the rules of a free by layout: then an address of
+    // 16 bytes that the program could free.
     if let Some(link) = unsafe { sealed_link::<V>(start) } {
         sealed_cold::<V>(block.addr(), link, what);
     }
 }
 
-/// Looks once more: a block in use may hold any numbers, and so a seal. But a free block leads to no block or to one of
-/// its class, as in a list, or else it is at home.
+/// Looks once more: a block in use may hold any numbers, and so a seal. But a free block leads to no block, or to one of
+/// its class, as in a list.
 #[cold]
 #[inline(never)]
 fn sealed_cold<V: Cached>(address: usize, link: usize, what: &str) {
     // Where no slab is any more, nothing is in use.
     let Some(class) = V::page_map().class(address) else { fatal(what, address) };
     let is_block = V::page_map().class(link) == Some(class) && V::CLASSES.is_start(class, link);
-    // SAFETY: an address of a class lies in a segment, which is mapped.
-    let slab = unsafe { Segment::containing(address) }.slab(Segment::slice_at(address));
-    let is_home = || !central::with_slab::<V, _>(class, slab, || slab.has_out::<V>(address));
-    if link == 0 || is_block || is_home() {
+    if link == 0 || is_block {
         fatal(what, address);
     }
 }

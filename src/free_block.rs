@@ -3,22 +3,23 @@
 //! FB1  The owner of a [`FreeBlock`] is the block's only owner: no program, slab, list or batch has it.
 //! FB2  A block has at least 8 bytes, and is aligned to 8.
 //!
-//! With `links = "sealed"` the second 8 bytes of a node hold its *seal*: the sum of eight times its address and its link.
-//! A pop compares it before the link is followed, and clears it. So it notices a program that wrote to a free block, and
-//! a block that is in lists twice: the first pop cleared its seal. With `links = "keyed"` the seal depends on the
-//! process's secret, too, so that an attacker cannot make one.
+//! With `links = "sealed"` the second 8 bytes of a node hold its *seal*: the sum of its link, eight times its address and
+//! a constant. A pop compares it before the link is followed, and clears it. So it notices a program that wrote to a free
+//! block, and a block that is in lists twice: the first pop cleared its seal. With `links = "keyed"` the seal depends on
+//! the process's secret, too, so that an attacker cannot make one.
 //!
-//! With `freed = "sealed"` a block keeps its seal until a program gets it, on whatever way. So a free that finds a seal
-//! is the second one, whichever thread frees, and wherever the block is. No sum of two addresses is a seal, for it is
-//! above all addresses; but a program may write any number, so `check.rs` looks once more.
+//! With `freed = "sealed"` a block has a seal until a program gets it, on whatever way. Outside of lists it is that of no
+//! link. So a free that finds a seal is the second one, whichever thread frees, and wherever the block is. But a program
+//! may write any number, so `check.rs` looks once more.
 //!
 //! FB3  A node in a list has the seal of its link, unless a program wrote to it.
-//! FB4  With `freed = "sealed"` a free block has a seal from its first free on, unless a program wrote to it, or its page
-//!      went back to the kernel. A block in use has none.
+//! FB4  With `freed = "sealed"` a free block has a seal from its first free on, unless a program wrote to it, its page went
+//!      back to the kernel, or it lies in an outbox. A block in use has none.
 //!
 //! A function that takes or returns a `FreeBlock` therefore needs no `unsafe`. Only [`FreeBlock::new`] demands a proof.
 //! It is called where a program gives a block up, and where a slab hands one out.
 
+use crate::sys::asm;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::secret::{SPREAD, secret};
 use crate::variant::{Freed, Links, Variant};
@@ -88,17 +89,21 @@ impl FreeBlock {
     pub(crate) unsafe fn from_node<V: Variant>(node: NonNull<Link>) -> Option<(Self, *mut Link)> {
         // SAFETY: the link was written, and the caller owns the node, so no other code writes it (caller's conditions).
         let next = unsafe { node.as_ref() }.next;
-        // SAFETY: the caller owns the node (caller's condition), which has 16 bytes where links are sealed.
-        if V::LINKS != Links::Bare && unsafe { !is_sealed::<V>(node, next) } {
-            return None;
+        if V::LINKS != Links::Bare {
+            // SAFETY: the caller owns the node (caller's condition), which has 16 bytes where links are sealed.
+            if unsafe { !is_sealed::<V>(node, next) } {
+                return None;
+            }
+            // SAFETY: the caller owns the node, and the seal lies in its 16 bytes.
+            unsafe { seal_at(node).write(0) };
         }
         Some((Self(node), next))
     }
 
-    /// Removes the block's seal, since a program gets the block, or since another pop is to notice it (FB4).
+    /// Removes the seal of a block that comes from no list, since a program gets it (FB4).
     #[inline(always)]
     pub(crate) fn unseal<V: Variant>(self) -> Self {
-        if V::LINKS != Links::Bare {
+        if V::FREED == Freed::Sealed {
             // SAFETY: this value is the block's only owner (FB1), and the block has 16 bytes where links are sealed.
             unsafe { seal_at(self.0).write(0) };
         }
@@ -106,11 +111,11 @@ impl FreeBlock {
     }
 
     /// Seals a block that no list has, in a variant whose frees look for seals (FB4).
-    pub(crate) fn sealed<V: Variant>(self) -> Self {
+    #[inline]
+    pub(crate) fn seal<V: Variant>(&self) {
         if V::FREED == Freed::Sealed {
             self.link::<V>(ptr::null_mut());
         }
-        self
     }
 
     /// True if a block that a program frees has a seal, in a variant that looks: it was free already (FB4).
@@ -119,9 +124,10 @@ impl FreeBlock {
         if V::FREED == Freed::Home {
             return false;
         }
-        // SAFETY: this value is the block's only owner (FB1), and the block has 8 bytes, aligned to 8 (FB2).
+        // SAFETY: this value is the block's only owner (FB1), and the block has 8 bytes, aligned to 8 (FB2). Where a program
+        // frees twice at once, it has broken the rule that makes it so.
         let next = unsafe { next_of(self.0) };
-        // SAFETY: the block has 16 bytes where links are sealed, and this value is its only owner (FB1).
+        // SAFETY: the block has 16 bytes where links are sealed, and the rest is as for its first 8.
         unsafe { is_sealed::<V>(self.0, next) }
     }
 }
@@ -132,9 +138,12 @@ const fn seal_at(node: NonNull<Link>) -> *mut u64 {
     node.as_ptr().cast::<u64>().wrapping_add(1)
 }
 
+/// The constant in a seal. It is odd: so no seal is made of addresses alone, shifted or added.
+const SEAL: i32 = 0x5EA1_ED01;
+
 #[inline(always)]
 fn seal<V: Variant>(node: NonNull<Link>, next: *mut Link) -> u64 {
-    let sum = (next.addr() as u64).wrapping_add(8 * node.addr().get() as u64);
+    let sum = asm::sum_of::<SEAL>(next.addr(), node.addr().get()) as u64;
     if V::LINKS == Links::Keyed { (sum ^ secret()).wrapping_mul(SPREAD) } else { sum }
 }
 

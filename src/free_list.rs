@@ -27,7 +27,7 @@ use crate::free_block::{self, FreeBlock, Link};
 use crate::sys::asm::count_up;
 use crate::sys::atomic::{AtomicI32, Ordering};
 use crate::sys::fatal::fatal;
-use crate::variant::{Freed, Variant};
+use crate::variant::Variant;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
@@ -87,12 +87,6 @@ impl FreeList {
     /// block's seal is broken.
     #[inline(always)]
     pub(crate) fn pop<V: Variant>(&self) -> Option<FreeBlock> {
-        self.pop_sealed::<V>().map(FreeBlock::unseal::<V>)
-    }
-
-    /// As [`pop`](Self::pop), but the block keeps its seal.
-    #[inline(always)]
-    fn pop_sealed<V: Variant>(&self) -> Option<FreeBlock> {
         let node = NonNull::new(self.head.get())?;
         // SAFETY: the list owns the node, and a push or a batch wrote its link (W1). No other thread writes it (W3),
         // and the node is removed below.
@@ -104,12 +98,7 @@ impl FreeList {
 
     /// Removes the newest block, on a slow path. A broken seal ends the process.
     pub(crate) fn pop_checked<V: Variant>(&self) -> Option<FreeBlock> {
-        self.pop_sealed_checked::<V>().map(FreeBlock::unseal::<V>)
-    }
-
-    /// As [`pop_checked`](Self::pop_checked), but the block keeps its seal.
-    fn pop_sealed_checked<V: Variant>(&self) -> Option<FreeBlock> {
-        let popped = self.pop_sealed::<V>();
+        let popped = self.pop::<V>();
         if popped.is_none() && !self.head.get().is_null() {
             fatal("a free block was changed, or freed twice:", self.newest());
         }
@@ -168,15 +157,15 @@ impl FreeList {
         self.excess.set(self.excess.get().wrapping_add_unsigned(count));
     }
 
-    /// Moves up to `count` of the newest blocks to a batch, as long as the batch has room. If frees look for seals, they
-    /// keep theirs.
+    /// Moves up to `count` of the newest blocks to a batch, as long as the batch has room.
     pub(crate) fn take<V: Variant>(&self, count: u32, batch: &mut Batch) {
         for _ in 0..count {
             if batch.is_full() {
                 return;
             }
-            let Some(block) = self.pop_sealed_checked::<V>() else { return };
-            batch.push(if V::FREED == Freed::Sealed { block } else { block.unseal::<V>() });
+            let Some(block) = self.pop_checked::<V>() else { return };
+            block.seal::<V>();
+            batch.push(block);
         }
     }
 

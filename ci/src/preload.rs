@@ -60,10 +60,10 @@ const EXPORTS: [&str; 47] = [
 ];
 
 /// The hit paths of the default variant, and the instructions that each may take, its return included.
-pub(crate) const HITS: [(&str, usize); 2] = [("malloc", 16), ("free", 26)];
+pub(crate) const HITS: [(&str, usize); 2] = [("malloc", 16), ("free", 25)];
 
 /// The hit paths of C++'s `operator new` and `operator delete`. They may take as many instructions as C's.
-pub(crate) const OPERATOR_HITS: [(&str, usize); 2] = [("_Znwm", 16), ("_ZdlPv", 26)];
+pub(crate) const OPERATOR_HITS: [(&str, usize); 2] = [("_Znwm", 16), ("_ZdlPv", 25)];
 
 /// Functions that tools wrap, and must be able to tell apart.
 const APART: [&str; 4] = ["free", "_ZdlPv", "_ZdaPv", "_ZdlPvSt11align_val_t"];

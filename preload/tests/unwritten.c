@@ -66,15 +66,16 @@ static void *in_thread(void *unused)
 }
 
 // The first two words of a block, as far as a free block could hold them. Nothing starts where the first one leads.
-static void look_alike(size_t size, uintptr_t first, uintptr_t factor)
+static void look_alike(size_t size, uintptr_t first, uintptr_t factor, uintptr_t more)
 {
     for (int i = 0; i < 10; i++) {
         uintptr_t *block = malloc(size);
         CHECK(block != NULL);
+        uintptr_t second = first + factor * (uintptr_t)block + more;
         block[0] = first;
-        block[1] = first + factor * (uintptr_t)block;
+        block[1] = second;
         CHECK(malloc_usable_size(block) >= size);
-        CHECK(block[0] == first && block[1] == first + factor * (uintptr_t)block);
+        CHECK(block[0] == first && block[1] == second);
         free(block);
     }
 }
@@ -92,10 +93,17 @@ int main(void)
     }
     int local;
     uintptr_t firsts[] = {1, 48, UINTPTR_MAX, (uintptr_t)&local, (uintptr_t)&main};
+    // No constant: addresses alone look like no free block.
+    for (int i = 1; i < SIZES; i++)
+        for (uintptr_t factor = 0; factor < 20; factor++)
+            look_alike(sizes[i], 0, factor, 0);
     for (int i = 1; i < SIZES; i++)
         for (size_t at = 0; at < sizeof firsts / sizeof *firsts; at++)
-            for (uintptr_t factor = 0; factor < 20; factor++)
-                look_alike(sizes[i], firsts[at], factor);
+            for (uintptr_t factor = 0; factor < 20; factor++) {
+                look_alike(sizes[i], firsts[at], factor, 0);
+                // The constant of a seal.
+                look_alike(sizes[i], firsts[at], factor, 0x5ea1ed01);
+            }
     puts("ok");
     return 0;
 }

@@ -1,4 +1,4 @@
-//! Single instructions for relaxed atomic accesses that the compiler would turn into several instructions.
+//! Single instructions that the compiler would turn into several.
 //!
 //! Miri runs no assembly, and gets what the compiler makes.
 
@@ -46,6 +46,31 @@ pub(crate) unsafe fn count_up<const OFFSET: usize>(base: *const u8, eighths: usi
     let counted = number.load(Ordering::Relaxed).wrapping_add(1);
     number.store(counted, Ordering::Relaxed);
     counted >= 0
+}
+
+/// The sum of `once`, eight times `eight` and `OFFSET`, which the compiler would take two instructions for.
+#[cfg(not(miri))]
+#[inline(always)]
+pub(crate) fn sum_of<const OFFSET: i32>(once: usize, eight: usize) -> usize {
+    let sum;
+    // SAFETY: the instruction adds, and touches no memory.
+    unsafe {
+        asm!(
+            "lea {sum}, [{once} + {eight}*8 + {offset}]",
+            sum = lateout(reg) sum,
+            once = in(reg) once,
+            eight = in(reg) eight,
+            offset = const OFFSET,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    sum
+}
+
+/// The substitute under Miri, which runs no assembly.
+#[cfg(miri)]
+pub(crate) fn sum_of<const OFFSET: i32>(once: usize, eight: usize) -> usize {
+    once.wrapping_add(eight.wrapping_mul(8)).wrapping_add_signed(OFFSET as isize)
 }
 
 /// Makes the compiler leave accesses to memory before and behind this point in their order, for a signal's handler or a

@@ -1,6 +1,7 @@
 //! The outbox: blocks above a list's limit that the thread frees all over the heap. They go home by the batch.
 //!
 //! The outbox notes a block's address, and does not touch the block. Such a free touches only the metadata of the slab.
+//! With `freed = "sealed"` a batch is looked at and sealed on its way home.
 //! If the blocks of the last batch came from few slabs, the thread uses its list instead. A push is shorter, and the
 //! blocks are in the processor's caches.
 //!
@@ -8,14 +9,16 @@
 //!
 //! OB1  The first `len` places of a box hold blocks of its class.
 //!
-//! Never: touches a block.
+//! Never: touches a block that is freed.
 
+use super::drain::look_and_seal;
 use super::{CacheOf, Cached};
 use crate::base::{BATCH_MOST, ClassIdx};
 use crate::batch::Batch;
 use crate::central;
 use crate::free_block::FreeBlock;
 use crate::stats::{Unsound, ensure};
+use crate::variant::Freed;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -133,5 +136,9 @@ fn flush_box<V: Cached>(cache: &CacheOf<V>, one: &OneBox) -> u32 {
     if one.len.get() == 0 {
         return 0;
     }
-    central::give::<V>(cache.list_id::<V>(one.class.get()), &mut one.take_all())
+    let mut blocks = one.take_all();
+    if V::FREED == Freed::Sealed {
+        look_and_seal::<V>(&blocks);
+    }
+    central::give::<V>(cache.list_id::<V>(one.class.get()), &mut blocks)
 }

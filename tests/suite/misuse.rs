@@ -63,6 +63,21 @@ fn double_free_after_it_came_home(bed: &Bed, count: usize, step: usize) {
     unsafe { libc::_exit(0) };
 }
 
+/// Frees a block into a list and then once more, among blocks all over a large heap, which go home by the batch.
+#[cfg(any(feature = "all-variants", feature = "sealed-frees"))]
+fn double_free_in_an_outbox(bed: &Bed) {
+    const COUNT: usize = 100_000;
+    let blocks: Vec<*mut u8> = (0..COUNT).map(|_| alloc(bed, 1000)).collect();
+    for n in 0..COUNT / 2 {
+        free(bed, blocks[n * 997 % COUNT], 1000);
+        if n == COUNT / 4 {
+            free(bed, blocks[0], 1000);
+        }
+    }
+    // SAFETY: the process ends, before its lists come home.
+    unsafe { libc::_exit(0) };
+}
+
 /// The report's risk: a block that comes home twice makes `used` reach 0 while another is out.
 fn double_free_does_not_pass_for_empty(bed: &Bed) {
     // All blocks of three slabs, so that the first slab is no longer the current one.
@@ -177,6 +192,8 @@ pub(crate) fn run(bed: &'static Bed, program: &str) {
         "double_free_after_it_came_home" => double_free_after_it_came_home(bed, 20_000, 2),
         #[cfg(any(feature = "all-variants", feature = "sealed-frees"))]
         "double_free_of_a_scattered_block" => double_free_after_it_came_home(bed, 100_000, 997),
+        #[cfg(any(feature = "all-variants", feature = "sealed-frees"))]
+        "double_free_in_an_outbox" => double_free_in_an_outbox(bed),
         "interior_pointer" => interior_pointer(bed),
         "wrong_size" => wrong_size(bed),
         "interior_pointer_comes_home" => interior_pointer_comes_home(bed),
@@ -236,6 +253,7 @@ fn each_second_free_is_detected_by_a_seal() {
         "double_free_in_another_thread",
         "double_free_after_it_came_home",
         "double_free_of_a_scattered_block",
+        "double_free_in_an_outbox",
     ] {
         assert_fatal_in_any_build("sealed-frees", program, "double free:");
     }
