@@ -138,7 +138,7 @@ const fn seal_at(node: NonNull<Link>) -> *mut u64 {
     node.as_ptr().cast::<u64>().wrapping_add(1)
 }
 
-/// The constant in a seal. It is odd: so no seal is made of addresses alone, shifted or added.
+/// The constant in a seal. It is large and odd: so no program makes a seal of addresses alone, shifted, added or tagged.
 const SEAL: i32 = 0x5EA1_ED01;
 
 #[inline(always)]
@@ -165,6 +165,7 @@ unsafe fn is_sealed<V: Variant>(node: NonNull<Link>, next: *mut Link) -> bool {
 ///
 /// # Safety
 /// A block of a class starts there.
+#[inline]
 pub(crate) unsafe fn sealed_link<V: Variant>(block: NonNull<u8>) -> Option<usize> {
     if V::LINKS == Links::Bare {
         return None;

@@ -324,6 +324,7 @@ mod tests {
         step_cold::<Apex>(Terms { now: now + 1, delay: 1000, all: false });
         assert_eq!(stepped_at(), now + 1);
     }
+
     /// A purge of everything waits for another thread that has the lock of a list.
     #[test]
     fn a_purge_of_all_waits_for_locks() {

@@ -1,6 +1,7 @@
 //! Blocks that change threads, and threads that end: a test for each variant.
 
 use crate::testbed::{Bed, Filled, apex, child, child_succeeds, for_each_bed, join_all, set_clock};
+use hakmem::Audit;
 use std::alloc::Layout;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Barrier, Mutex, mpsc};
@@ -463,43 +464,43 @@ pub(crate) fn lists_of_an_ended_thread_serve_the_next() {
     assert_eq!((home.used, home.waiting), (0, 0), "{home:?}");
 }
 
-/// An audit finds no fault in the spans that another thread keeps.
-pub(crate) fn spans_that_wait_are_sound() {
-    let (keeps, ends) = (&Barrier::new(2), &Barrier::new(2));
+/// An audit while another thread lives, which has done its work.
+fn audit_beside(work: impl FnOnce() + Send) -> Audit {
+    let (done, ends) = (&Barrier::new(2), &Barrier::new(2));
     thread::scope(|scope| {
         scope.spawn(|| {
-            for _ in 0..2 {
-                drop(Filled::new(apex(), 200_000, 8, 1));
-            }
-            keeps.wait();
+            work();
+            done.wait();
             ends.wait();
         });
-        keeps.wait();
+        done.wait();
         let audit = apex().audit();
         ends.wait();
-        assert_eq!(audit.used, 0, "{audit:?}");
+        audit
+    })
+}
+
+/// An audit finds no fault in the spans that another thread keeps.
+pub(crate) fn spans_that_wait_are_sound() {
+    let audit = audit_beside(|| {
+        for _ in 0..2 {
+            drop(Filled::new(apex(), 200_000, 8, 1));
+        }
     });
+    assert_eq!(audit.used, 0, "{audit:?}");
 }
 
 /// Spans that a thread keeps and does not use go home while it goes on in other sizes.
 pub(crate) fn spans_that_are_idle_go_home() {
-    let (idle, ends) = (&Barrier::new(2), &Barrier::new(2));
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            (0..4).for_each(|n| drop(Filled::new(apex(), 60_000, 8, n)));
-            // More than a list keeps. Each refill examines one list, and at the first also the spans.
-            for turn in 0..20 {
-                let blocks = (0..4000).map(|n| Filled::new(apex(), 64, 8, pattern(n + turn)));
-                drop(blocks.collect::<Vec<_>>());
-            }
-            idle.wait();
-            ends.wait();
-        });
-        idle.wait();
-        let audit = apex().audit();
-        ends.wait();
-        assert_eq!(audit.spans, 0, "{audit:?}");
+    let audit = audit_beside(|| {
+        (0..4).for_each(|n| drop(Filled::new(apex(), 60_000, 8, n)));
+        // More than a list keeps. Each refill examines one list, and at the first also the spans.
+        for turn in 0..20 {
+            let blocks = (0..4000).map(|n| Filled::new(apex(), 64, 8, pattern(n + turn)));
+            drop(blocks.collect::<Vec<_>>());
+        }
     });
+    assert_eq!(audit.spans, 0, "{audit:?}");
 }
 
 /// The system cannot report the end of a thread, since it has no key left. The thread does without a cache.
