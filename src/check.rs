@@ -77,8 +77,8 @@ fn freed_twice<V: Cached>(cache: &CacheOf<V>, class: ClassIdx, address: usize) {
 #[inline]
 pub(crate) fn sealed<V: Cached>(block: *mut u8, what: &str) {
     let Some(start) = NonNull::new(block) else { return };
-    // SAFETY: a block of a class starts there. A free by layout of anything else breaks the rules, and what is freed has 16
-    // bytes at least.
+    // SAFETY: a block of a class starts there, or the program has broken the rules of a free by layout: then an address of
+    // 16 bytes that the program could free.
     if let Some(link) = unsafe { sealed_link::<V>(start) } {
         sealed_cold::<V>(block.addr(), link, what);
     }

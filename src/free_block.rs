@@ -6,7 +6,7 @@
 //! With `links = "sealed"` the second 8 bytes of a node hold its *seal*: the sum of its link, eight times its address and
 //! a constant. A pop compares it before the link is followed, and clears it. So it notices a program that wrote to a free
 //! block, and a block that is in lists twice: the first pop cleared its seal. With `links = "keyed"` the seal depends on
-//! the process's secret instead of the constant, so that an attacker cannot make one.
+//! the process's secret, too, so that an attacker cannot make one.
 //!
 //! With `freed = "sealed"` a block has a seal until a program gets it, on whatever way. Outside of lists it is that of no
 //! link. So a free that finds a seal is the second one, whichever thread frees, and wherever the block is. But a program
@@ -138,17 +138,13 @@ const fn seal_at(node: NonNull<Link>) -> *mut u64 {
     node.as_ptr().cast::<u64>().wrapping_add(1)
 }
 
-/// The constant in a seal. It is large and odd: so no program makes a seal of addresses alone, shifted, added or tagged.
+/// The constant in a seal. It is odd: so no seal is made of addresses alone, shifted or added.
 const SEAL: i32 = 0x5EA1_ED01;
 
 #[inline(always)]
 fn seal<V: Variant>(node: NonNull<Link>, next: *mut Link) -> u64 {
-    let (next, address) = (next.addr(), node.addr().get());
-    if V::LINKS == Links::Keyed {
-        let sum = (next as u64).wrapping_add(2 * address as u64);
-        return (sum ^ secret()).wrapping_mul(SPREAD);
-    }
-    asm::sum_of::<SEAL>(next, address) as u64
+    let sum = asm::sum_of::<SEAL>(next.addr(), node.addr().get()) as u64;
+    if V::LINKS == Links::Keyed { (sum ^ secret()).wrapping_mul(SPREAD) } else { sum }
 }
 
 /// True if a node has the seal for this link.
@@ -165,7 +161,6 @@ unsafe fn is_sealed<V: Variant>(node: NonNull<Link>, next: *mut Link) -> bool {
 ///
 /// # Safety
 /// A block of a class starts there.
-#[inline]
 pub(crate) unsafe fn sealed_link<V: Variant>(block: NonNull<u8>) -> Option<usize> {
     if V::LINKS == Links::Bare {
         return None;

@@ -6,7 +6,7 @@ use super::{CacheOf, Cached, State, fill, limits, outbox, sample, shut, spans};
 use crate::base::ClassIdx;
 use crate::batch::Batch;
 use crate::free_block::FreeBlock;
-use crate::variant::{Freed, least_limit};
+use crate::variant::least_limit;
 use crate::{central, check};
 
 /// Batches that one call of [`drain_idle`] gives back, at most.
@@ -55,7 +55,7 @@ pub(crate) fn overflow_cold<V: Cached>(block: FreeBlock, class: ClassIdx) {
 /// Ends the process if a block that a program frees was free already, in a variant that looks.
 #[inline]
 fn look<V: Cached>(block: &FreeBlock) {
-    if V::FREED == Freed::Sealed {
+    if block.was_free::<V>() {
         check::sealed::<V>(block.node().cast(), "double free:");
     }
 }
